@@ -1,0 +1,467 @@
+// deno-lint-ignore-file no-explicit-any
+/**
+ * `TFJSBinding`, the one object that `@tensorflow/tfjs-node-gpu`'s kernels ask for, over TensorFlow's C API.
+ * Eagerly every operation runs at once; while a trace is open it becomes a node of a graph (`trace.ts`).
+ * @module
+ */
+import { findLibrary, type Library, TensorFlowError } from "./library.ts";
+import { asynchronousSymbols, frameworkSymbols, runtimeSymbols } from "./symbols.ts";
+
+/** TensorFlow's data types (`tensorflow/c/tf_datatype.h`) as far as tfjs has them. */
+export const DTYPE = { float: 1, uint8: 4, int32: 3, string: 7, complex64: 8, int64: 9, bool: 10, resource: 20 } as const;
+/** tfjs-node's own numbering of attribute kinds. */
+export const ATTRIBUTE = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5 } as const;
+const ITEM_BYTES: Record<number, number> = { 1: 4, 3: 4, 4: 1, 8: 8, 9: 8, 10: 1 };
+const TSTRING_BYTES = 24; // sizeof(TF_TString)
+const LIST_INPUTS = new Set(["ConcatV2", "Pack", "AddN"]);
+
+/** An attribute as tfjs's kernels write it. */
+export interface Attribute {
+  name: string;
+  type: number;
+  value: any;
+}
+/** What tfjs's backend wants to know about an output. */
+export interface TensorMetadata {
+  id: number;
+  shape: number[];
+  dtype: number;
+}
+/** One output of a graph's operation, `TF_Output`. */
+type Output = Uint8Array<ArrayBuffer>;
+/** A graph that is being recorded. */
+export interface Recording {
+  graph: Deno.PointerObject;
+  nodes: number;
+  inputs: Output[];
+  outputs: Map<number, Output>;
+  /** Ids of eager tensors that the traced code reads without receiving them. */
+  captured: number[];
+}
+
+const encoder = new TextEncoder();
+const names = new Map<string, Uint8Array<ArrayBuffer>>();
+function cString(text: string): Uint8Array<ArrayBuffer> {
+  let bytes = names.get(text);
+  if (!bytes) names.set(text, bytes = encoder.encode(text + "\0"));
+  return bytes;
+}
+const readString = (pointer: Deno.PointerValue) => new Deno.UnsafePointerView(pointer!).getCString();
+const int64s = (values: number[]) => new BigInt64Array(values.map(BigInt));
+
+/** Settings of the one TensorFlow context. */
+export interface BindingOptions {
+  /** Threads inside an operation; 0 leaves the choice to TensorFlow. */
+  threads?: number;
+  device?: "cpu" | "gpu";
+  library?: Library;
+}
+
+/** TensorFlow's C API as tfjs-node's kernels want it. Opened by `open`, closed by `[Symbol.dispose]`. */
+export class Binding {
+  readonly TensorMetadata = class {};
+  readonly TFEOpAttr = class {};
+  readonly TF_FLOAT = DTYPE.float;
+  readonly TF_INT32 = DTYPE.int32;
+  readonly TF_INT64 = DTYPE.int64;
+  readonly TF_BOOL = DTYPE.bool;
+  readonly TF_COMPLEX64 = DTYPE.complex64;
+  readonly TF_STRING = DTYPE.string;
+  readonly TF_RESOURCE = DTYPE.resource;
+  readonly TF_UINT8 = DTYPE.uint8;
+  readonly TF_ATTR_STRING = ATTRIBUTE.string;
+  readonly TF_ATTR_INT = ATTRIBUTE.int;
+  readonly TF_ATTR_FLOAT = ATTRIBUTE.float;
+  readonly TF_ATTR_BOOL = ATTRIBUTE.bool;
+  readonly TF_ATTR_TYPE = ATTRIBUTE.type;
+  readonly TF_ATTR_SHAPE = ATTRIBUTE.shape;
+  readonly TF_ATTR_RESOURCE = 6;
+  readonly TF_Version: string;
+  readonly device: string;
+  /** Operations that TensorFlow has executed or recorded. */
+  operations = 0;
+  recording: Recording | null = null;
+
+  readonly #framework;
+  readonly #runtime;
+  readonly #asynchronous;
+  readonly #status: Deno.PointerValue;
+  readonly #context: Deno.PointerValue;
+  readonly #handles = new Map<number, Deno.PointerObject>();
+  readonly #gpu: boolean = false;
+  #nextId = 0;
+  #functions = 0;
+
+  constructor(options: BindingOptions = {}) {
+    const { folder } = options.library ?? findLibrary();
+    try {
+      this.#framework = Deno.dlopen(`${folder}/libtensorflow_framework.so.2`, frameworkSymbols);
+      this.#runtime = Deno.dlopen(`${folder}/libtensorflow_cc.so.2`, runtimeSymbols);
+      this.#asynchronous = Deno.dlopen(`${folder}/libtensorflow_cc.so.2`, asynchronousSymbols);
+    } catch (error) {
+      if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) throw error;
+      throw new TensorFlowError(
+        `Cannot open TensorFlow in "${folder}": ${(error as Error).message}; remove that folder and run deno task setup`,
+      );
+    }
+    const framework = this.#framework.symbols, c = this.#runtime.symbols;
+    this.#status = framework.TF_NewStatus();
+    this.TF_Version = readString(c.TF_Version());
+    // ConfigProto: intra_op_parallelism_threads (field 2), inter_op_parallelism_threads (field 5).
+    const config = new Uint8Array([0x10, options.threads ?? navigator.hardwareConcurrency, 0x28, 1]);
+    const contextOptions = c.TFE_NewContextOptions();
+    c.TFE_ContextOptionsSetConfig(contextOptions, config, BigInt(config.length), this.#status);
+    this.#check("configure");
+    this.#context = c.TFE_NewContext(contextOptions, this.#status);
+    this.#check("open a context");
+    c.TFE_DeleteContextOptions(contextOptions);
+    const list = c.TFE_ContextListDevices(this.#context, this.#status);
+    this.#check("list devices");
+    let device = "";
+    for (let i = 0; i < c.TF_DeviceListCount(list); i++) {
+      const name = readString(c.TF_DeviceListName(list, i, this.#status));
+      const isGpu = readString(c.TF_DeviceListType(list, i, this.#status)) === "GPU";
+      if (isGpu && options.device !== "cpu" && !this.#gpu) [device, this.#gpu] = [name, true];
+      device ||= name;
+    }
+    c.TF_DeleteDeviceList(list);
+    this.device = device;
+    if (options.device === "gpu" && !this.#gpu) {
+      this[Symbol.dispose]();
+      throw new TensorFlowError("Cannot use a GPU: TensorFlow lists none; found " + device);
+    }
+  }
+
+  #check(action: string, op = "") {
+    const code = this.#framework.symbols.TF_GetCode(this.#status);
+    if (code === 0) return;
+    const message = readString(this.#framework.symbols.TF_Message(this.#status));
+    throw new TensorFlowError(`Cannot ${action}: TensorFlow says: ${message}`, code, op);
+  }
+
+  #makeTensor(shape: number[], dtype: number, values: any): Deno.PointerObject {
+    const f = this.#framework.symbols;
+    const size = shape.reduce((a, b) => a * b, 1);
+    const bytes = size * (dtype === DTYPE.string ? TSTRING_BYTES : ITEM_BYTES[dtype]);
+    if (!Number.isFinite(bytes)) throw new TensorFlowError(`Cannot create a tensor of the data type ${dtype}`);
+    const tensor = f.TF_AllocateTensor(dtype, int64s(shape), shape.length, BigInt(bytes));
+    if (!tensor) throw new TensorFlowError(`Cannot allocate a tensor of ${bytes} bytes, shape [${shape}]`);
+    if (bytes === 0) return tensor;
+    const data = f.TF_TensorData(tensor)!;
+    if (dtype === DTYPE.string) {
+      for (let i = 0; i < size; i++) {
+        const item = Deno.UnsafePointer.offset(data, i * TSTRING_BYTES);
+        const text = (typeof values[i] === "string" ? encoder.encode(values[i]) : values[i]) as Uint8Array<ArrayBuffer>;
+        f.TF_StringInit(item);
+        f.TF_StringCopy(item, text, BigInt(text.length));
+      }
+      return tensor;
+    }
+    const wanted = dtype === DTYPE.int32 ? Int32Array : dtype === DTYPE.bool || dtype === DTYPE.uint8 ? Uint8Array : Float32Array;
+    const list = ArrayBuffer.isView(values) && (values.constructor === wanted || dtype === DTYPE.int64) ? values : wanted.from(values);
+    if (list.byteLength < bytes) {
+      f.TF_DeleteTensor(tensor);
+      throw new TensorFlowError(`Cannot fill a tensor of shape [${shape}]: ${bytes} bytes wanted, ${list.byteLength} found`);
+    }
+    new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(data, bytes))
+      .set(new Uint8Array(list.buffer, list.byteOffset, bytes));
+    return tensor;
+  }
+
+  #keep(handle: Deno.PointerObject): TensorMetadata {
+    const c = this.#runtime.symbols;
+    const rank = c.TFE_TensorHandleNumDims(handle, this.#status);
+    this.#check("read a rank");
+    const shape = Array.from({ length: rank }, (_, d) => Number(c.TFE_TensorHandleDim(handle, d, this.#status)));
+    this.#check("read a shape");
+    this.#handles.set(this.#nextId, handle);
+    return { id: this.#nextId++, shape, dtype: c.TFE_TensorHandleDataType(handle) };
+  }
+
+  createTensor(shape: number[], dtype: number, values: any): number {
+    const f = this.#framework.symbols, c = this.#runtime.symbols;
+    const tensor = this.#makeTensor(shape, dtype, values);
+    if (this.recording) {
+      const node = this.#node("Const");
+      c.TF_SetAttrTensor(node, cString("value"), tensor, this.#status);
+      c.TF_SetAttrType(node, cString("dtype"), dtype);
+      f.TF_DeleteTensor(tensor);
+      return this.#finish(node, "Const", 1)[0].id;
+    }
+    const handle = c.TFE_NewTensorHandle(tensor, this.#status);
+    f.TF_DeleteTensor(tensor);
+    this.#check("create a tensor");
+    this.#handles.set(this.#nextId, handle!);
+    return this.#nextId++;
+  }
+
+  deleteTensor(id: number): void {
+    const handle = this.#handles.get(id);
+    // Nodes of a recording live as long as its graph: nothing to do for them.
+    if (!handle) return;
+    this.#runtime.symbols.TFE_DeleteTensorHandle(handle);
+    this.#handles.delete(id);
+  }
+
+  tensorDataSync(id: number): any {
+    const handle = this.#handles.get(id);
+    if (!handle) {
+      throw new TensorFlowError(
+        "Cannot read the value of a traced tensor: inside trace() only tensor operations are allowed; " +
+          "values (dataSync, arraySync, JavaScript random numbers) must come in as arguments",
+      );
+    }
+    const f = this.#framework.symbols;
+    const tensor = this.#runtime.symbols.TFE_TensorHandleResolve(handle, this.#status);
+    this.#check("read a tensor");
+    const dtype = f.TF_TensorType(tensor), data = f.TF_TensorData(tensor);
+    try {
+      if (dtype === DTYPE.string) {
+        return Array.from({ length: Number(f.TF_TensorElementCount(tensor)) }, (_, i) => {
+          const item = Deno.UnsafePointer.offset(data!, i * TSTRING_BYTES);
+          const size = Number(f.TF_StringGetSize(item));
+          if (size === 0) return new Uint8Array();
+          return new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(f.TF_StringGetDataPointer(item)!, size).slice(0));
+        });
+      }
+      const bytes = Number(f.TF_TensorByteSize(tensor));
+      const buffer = bytes ? Deno.UnsafePointerView.getArrayBuffer(data!, bytes).slice(0) : new ArrayBuffer(0);
+      if (dtype === DTYPE.float || dtype === DTYPE.complex64) return new Float32Array(buffer);
+      if (dtype === DTYPE.int32) return new Int32Array(buffer);
+      if (dtype === DTYPE.int64) return new BigInt64Array(buffer);
+      if (dtype === DTYPE.bool || dtype === DTYPE.uint8) return new Uint8Array(buffer);
+      throw new TensorFlowError(`Cannot read a tensor of the data type ${dtype}`);
+    } finally {
+      f.TF_DeleteTensor(tensor);
+    }
+  }
+
+  #setAttributes(op: Deno.PointerValue, attributes: Attribute[], recorded: boolean) {
+    const c = this.#runtime.symbols;
+    for (const { name: key, type, value } of attributes) {
+      const name = cString(key), list = Array.isArray(value);
+      if (type === ATTRIBUTE.string && list) {
+        const items = value.map((v: string) => encoder.encode(v));
+        const pointers = new BigUint64Array(items.map((item) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(item))));
+        const lengths = new BigUint64Array(items.map((item) => BigInt(item.length)));
+        (recorded ? c.TF_SetAttrStringList : c.TFE_OpSetAttrStringList)(op, name, pointers, lengths, items.length);
+      } else if (type === ATTRIBUTE.string) {
+        const bytes = value instanceof Uint8Array ? value as Uint8Array<ArrayBuffer> : encoder.encode(value);
+        (recorded ? c.TF_SetAttrString : c.TFE_OpSetAttrString)(op, name, bytes, BigInt(bytes.length));
+      } else if (type === ATTRIBUTE.int && list) {
+        (recorded ? c.TF_SetAttrIntList : c.TFE_OpSetAttrIntList)(op, name, int64s(value), value.length);
+      } else if (type === ATTRIBUTE.int) {
+        (recorded ? c.TF_SetAttrInt : c.TFE_OpSetAttrInt)(op, name, BigInt(value));
+      } else if (type === ATTRIBUTE.float && list) {
+        (recorded ? c.TF_SetAttrFloatList : c.TFE_OpSetAttrFloatList)(op, name, Float32Array.from(value), value.length);
+      } else if (type === ATTRIBUTE.float) {
+        (recorded ? c.TF_SetAttrFloat : c.TFE_OpSetAttrFloat)(op, name, value);
+      } else if (type === ATTRIBUTE.bool) {
+        (recorded ? c.TF_SetAttrBool : c.TFE_OpSetAttrBool)(op, name, value ? 1 : 0);
+      } else if (type === ATTRIBUTE.type) {
+        (recorded ? c.TF_SetAttrType : c.TFE_OpSetAttrType)(op, name, value);
+      } else if (type === ATTRIBUTE.shape && recorded) {
+        c.TF_SetAttrShape(op, name, int64s(value), value.length);
+      } else if (type === ATTRIBUTE.shape) {
+        c.TFE_OpSetAttrShape(op, name, int64s(value), value.length, this.#status);
+      } else {
+        throw new TensorFlowError(`Cannot set the attribute "${key}": its kind ${type} is unknown`);
+      }
+    }
+  }
+
+  executeOp(name: string, attributes: Attribute[], inputs: number[], outputs: number): TensorMetadata[] {
+    this.operations++;
+    if (this.recording) return this.#record(name, attributes, inputs, outputs);
+    const c = this.#runtime.symbols;
+    const op = this.#prepare(name, attributes, inputs);
+    try {
+      const handles = new BigUint64Array(outputs), count = new Int32Array([outputs]);
+      c.TFE_Execute(op, handles, count, this.#status);
+      this.#check(`run ${name}`, name);
+      return [...handles].map((handle) => this.#keep(Deno.UnsafePointer.create(handle)!));
+    } finally {
+      c.TFE_DeleteOp(op);
+    }
+  }
+
+  #prepare(name: string, attributes: Attribute[], inputs: number[]): Deno.PointerValue {
+    const c = this.#runtime.symbols;
+    const op = c.TFE_NewOp(this.#context, cString(name), this.#status);
+    this.#check(`find the operation ${name}`, name);
+    try {
+      for (const id of inputs) {
+        const handle = this.#handles.get(id);
+        if (!handle) throw new TensorFlowError(`Cannot run ${name}: one of its inputs is disposed or belongs to a finished trace`, 0, name);
+        c.TFE_OpAddInput(op, handle, this.#status);
+        this.#check(`add an input to ${name}`, name);
+      }
+      this.#setAttributes(op, attributes, false);
+    } catch (error) {
+      c.TFE_DeleteOp(op);
+      throw error;
+    }
+    return op;
+  }
+
+  // --- recording -------------------------------------------------------------------------------------------------
+
+  #node(name: string): Deno.PointerValue {
+    const recording = this.recording!;
+    return this.#runtime.symbols.TF_NewOperation(
+      recording.graph,
+      cString(name),
+      encoder.encode(`${name.toLowerCase()}_${recording.nodes++}\0`),
+    );
+  }
+
+  #finish(node: Deno.PointerValue, name: string, outputs: number): TensorMetadata[] {
+    const c = this.#runtime.symbols, recording = this.recording!;
+    const operation = c.TF_FinishOperation(node, this.#status);
+    this.#check(`trace ${name}`, name);
+    return Array.from({ length: outputs }, (_, index) => {
+      const output = new Uint8Array(16), view = new DataView(output.buffer);
+      view.setBigUint64(0, Deno.UnsafePointer.value(operation), true);
+      view.setInt32(8, index, true);
+      const rank = c.TF_GraphGetTensorNumDims(recording.graph, output, this.#status);
+      const dims = new BigInt64Array(Math.max(rank, 0));
+      // A rank of -1 is "not known" (the reserve space of FusedBatchNormV3): such outputs only travel to their gradient.
+      if (rank > 0) c.TF_GraphGetTensorShape(recording.graph, output, dims, rank, this.#status);
+      this.#check(`read the shape of ${name}`, name);
+      const shape = [...dims].map(Number);
+      if (shape.some((n) => n < 0)) {
+        throw new TensorFlowError(`Cannot trace ${name}: the shape of its output depends on values, found [${shape}]`, 0, name);
+      }
+      recording.outputs.set(this.#nextId, output);
+      return { id: this.#nextId++, shape, dtype: c.TF_OperationOutputType(output) };
+    });
+  }
+
+  #outputOf(id: number): Output {
+    const recording = this.recording!;
+    const known = recording.outputs.get(id);
+    if (known) return known;
+    const handle = this.#handles.get(id);
+    if (!handle) throw new TensorFlowError("Cannot trace: a tensor is disposed or belongs to another trace");
+    const c = this.#runtime.symbols;
+    const rank = c.TFE_TensorHandleNumDims(handle, this.#status);
+    const shape = Array.from({ length: rank }, (_, d) => Number(c.TFE_TensorHandleDim(handle, d, this.#status)));
+    const input = this.placeholder(shape, c.TFE_TensorHandleDataType(handle));
+    const output = recording.outputs.get(input.id)!;
+    recording.outputs.set(id, output);
+    recording.captured.push(id);
+    return output;
+  }
+
+  #record(name: string, attributes: Attribute[], inputs: number[], outputs: number): TensorMetadata[] {
+    const c = this.#runtime.symbols;
+    const sources = inputs.map((id) => this.#outputOf(id));
+    const node = this.#node(name);
+    // ConcatV2 ends with its axis, which is no member of the list.
+    const listed = !LIST_INPUTS.has(name) ? 0 : name === "ConcatV2" ? sources.length - 1 : sources.length;
+    if (listed) {
+      const bytes = new Uint8Array(16 * listed);
+      for (let i = 0; i < listed; i++) bytes.set(sources[i], 16 * i);
+      c.TF_AddInputList(node, bytes, listed);
+    }
+    for (const source of sources.slice(listed)) c.TF_AddInput(node, source);
+    this.#setAttributes(node, attributes.filter((a) => !(LIST_INPUTS.has(name) && a.name === "N")), true);
+    return this.#finish(node, name, outputs);
+  }
+
+  /** Opens a recording; every operation until `finishRecording` or `abandonRecording` becomes a node. */
+  startRecording(): void {
+    if (this.recording) throw new TensorFlowError("Cannot trace inside a trace");
+    const graph = this.#runtime.symbols.TF_NewGraph()!;
+    this.recording = { graph, nodes: 0, inputs: [], outputs: new Map(), captured: [] };
+  }
+
+  /** Adds an argument of the function being recorded. */
+  placeholder(shape: number[], dtype: number): TensorMetadata {
+    const c = this.#runtime.symbols, node = this.#node("Placeholder");
+    c.TF_SetAttrType(node, cString("dtype"), dtype);
+    c.TF_SetAttrShape(node, cString("shape"), int64s(shape), shape.length);
+    const [input] = this.#finish(node, "Placeholder", 1);
+    this.recording!.inputs.push(this.recording!.outputs.get(input.id)!);
+    return input;
+  }
+
+  /** Ends the recording and registers it as a function; returns its name and the tensors it captured. */
+  finishRecording(outputs: number[]): { name: string; captured: number[]; nodes: number } {
+    const c = this.#runtime.symbols, { graph, inputs, captured, nodes } = this.recording!;
+    const join = (list: Output[]) => {
+      const bytes = new Uint8Array(16 * list.length);
+      list.forEach((item, i) => bytes.set(item, 16 * i));
+      return bytes;
+    };
+    const results = join(outputs.map((id) => this.#outputOf(id)));
+    const name = `traced_${this.#functions++}`;
+    const fn = c.TF_GraphToFunction(
+      graph,
+      cString(name),
+      0,
+      -1,
+      null,
+      inputs.length,
+      join(inputs),
+      outputs.length,
+      results,
+      null,
+      null,
+      cString("SS-Net on Deno"),
+      this.#status,
+    );
+    this.#check("turn the trace into a function");
+    c.TFE_ContextAddFunction(this.#context, fn, this.#status);
+    this.#check("register the traced function");
+    c.TF_DeleteFunction(fn);
+    this.abandonRecording();
+    return { name, captured, nodes };
+  }
+
+  /** Drops the recording, if one is open. */
+  abandonRecording(): void {
+    if (this.recording) this.#runtime.symbols.TF_DeleteGraph(this.recording.graph);
+    this.recording = null;
+  }
+
+  /** Calls a registered function without blocking the event loop. */
+  async call(
+    name: string,
+    inputs: { ids: number[]; types: number[] },
+    outputTypes: number[],
+    config?: Uint8Array<ArrayBuffer>,
+  ): Promise<TensorMetadata[]> {
+    this.operations++;
+    const c = this.#runtime.symbols, f = this.#framework.symbols;
+    const op = this.#prepare("StatefulPartitionedCall", [], inputs.ids);
+    const inputTypes = new Int32Array(inputs.types), resultTypes = new Int32Array(outputTypes);
+    c.TFE_OpSetAttrTypeList(op, cString("Tin"), inputTypes, inputTypes.length);
+    c.TFE_OpSetAttrTypeList(op, cString("Tout"), resultTypes, resultTypes.length);
+    const bytes = encoder.encode(name);
+    c.TFE_OpSetAttrFunctionName(op, cString("f"), bytes, BigInt(bytes.length));
+    if (config) c.TFE_OpSetAttrString(op, cString("config_proto"), config, BigInt(config.length));
+    const handles = new BigUint64Array(outputTypes.length), count = new Int32Array([outputTypes.length]);
+    const status = f.TF_NewStatus(); // its own: other calls go on meanwhile
+    try {
+      await this.#asynchronous.symbols.TFE_Execute(op, handles, count, status);
+      const code = f.TF_GetCode(status);
+      if (code) throw new TensorFlowError(`Cannot run ${name}: TensorFlow says: ${readString(f.TF_Message(status))}`, code, name);
+      return [...handles].map((handle) => this.#keep(Deno.UnsafePointer.create(handle)!));
+    } finally {
+      f.TF_DeleteStatus(status);
+      c.TFE_DeleteOp(op);
+    }
+  }
+
+  isUsingGpuDevice = (): boolean => this.#gpu;
+  getNumOfTensors = (): number => this.#handles.size;
+  getNumOfSavedModels = (): number => 0;
+
+  [Symbol.dispose](): void {
+    for (const handle of this.#handles.values()) this.#runtime.symbols.TFE_DeleteTensorHandle(handle);
+    this.#handles.clear();
+    this.#runtime.symbols.TFE_DeleteContext(this.#context);
+    this.#framework.symbols.TF_DeleteStatus(this.#status);
+  }
+}
