@@ -152,8 +152,8 @@ export class Binding {
       for (let i = 0; i < size; i++) {
         const item = Deno.UnsafePointer.offset(data, i * TSTRING_BYTES);
         const text = (typeof values[i] === "string" ? encoder.encode(values[i]) : values[i]) as Uint8Array<ArrayBuffer>;
-        f.TF_StringInit(item);
-        f.TF_StringCopy(item, text, BigInt(text.length));
+        this.#runtime.symbols.TF_StringInit(item);
+        this.#runtime.symbols.TF_StringCopy(item, text, BigInt(text.length));
       }
       return tensor;
     }
@@ -195,6 +195,11 @@ export class Binding {
     return this.#nextId++;
   }
 
+  /** The data type of an eager tensor. */
+  typeOf(id: number): number {
+    return this.#runtime.symbols.TFE_TensorHandleDataType(this.#handles.get(id)!);
+  }
+
   deleteTensor(id: number): void {
     const handle = this.#handles.get(id);
     // Nodes of a recording live as long as its graph: nothing to do for them.
@@ -219,9 +224,9 @@ export class Binding {
       if (dtype === DTYPE.string) {
         return Array.from({ length: Number(f.TF_TensorElementCount(tensor)) }, (_, i) => {
           const item = Deno.UnsafePointer.offset(data!, i * TSTRING_BYTES);
-          const size = Number(f.TF_StringGetSize(item));
+          const size = Number(this.#runtime.symbols.TF_StringGetSize(item));
           if (size === 0) return new Uint8Array();
-          return new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(f.TF_StringGetDataPointer(item)!, size).slice(0));
+          return new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(this.#runtime.symbols.TF_StringGetDataPointer(item)!, size).slice(0));
         });
       }
       const bytes = Number(f.TF_TensorByteSize(tensor));

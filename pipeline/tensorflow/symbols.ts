@@ -9,7 +9,7 @@ const P = "pointer", I = "i32", V = "void", L = "i64", B = "buffer", Z = "usize"
 /** `TF_Output { TF_Operation* oper; int index; }`, passed by value. */
 const O = { struct: [P, I] } as const;
 
-/** Exported by `libtensorflow_framework.so.2`: status, tensors, strings. */
+/** Exported by `libtensorflow_framework.so.2`: status and tensors. */
 export const frameworkSymbols = {
   TF_NewStatus: { parameters: [], result: P },
   TF_GetCode: { parameters: [P], result: I },
@@ -21,15 +21,15 @@ export const frameworkSymbols = {
   TF_TensorElementCount: { parameters: [P], result: L },
   TF_TensorType: { parameters: [P], result: I },
   TF_DeleteTensor: { parameters: [P], result: V },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** Exported by `libtensorflow_cc.so.2`: eager context, operations, graphs, functions, strings. */
+export const runtimeSymbols = {
+  TF_Version: { parameters: [], result: P },
   TF_StringInit: { parameters: [P], result: V },
   TF_StringCopy: { parameters: [P, B, Z], result: V },
   TF_StringGetDataPointer: { parameters: [P], result: P },
   TF_StringGetSize: { parameters: [P], result: Z },
-} as const satisfies Deno.ForeignLibraryInterface;
-
-/** Exported by `libtensorflow_cc.so.2`: eager context, operations, graphs, functions. */
-export const runtimeSymbols = {
-  TF_Version: { parameters: [], result: P },
   TFE_NewContextOptions: { parameters: [], result: P },
   TFE_DeleteContextOptions: { parameters: [P], result: V },
   TFE_ContextOptionsSetConfig: { parameters: [P, B, Z, P], result: V },

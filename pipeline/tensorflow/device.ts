@@ -1,0 +1,40 @@
+// deno-lint-ignore-file no-explicit-any
+/**
+ * Opens TensorFlow once per process and registers it as tfjs's backend.
+ * Nothing is opened at import: `openTensorFlow` needs `--allow-ffi`, `--allow-read`, `--allow-env`, `--allow-sys`.
+ * @module
+ */
+import { createRequire } from "node:module";
+import type * as tfjs from "@tensorflow/tfjs";
+import { Binding, type BindingOptions } from "./binding.ts";
+
+/** tfjs with its TensorFlow backend, and the binding under it. */
+export interface TensorFlow {
+  tf: typeof tfjs;
+  /** tfjs-node's kernel backend. */
+  backend: any;
+  binding: Binding;
+}
+
+let opened: TensorFlow | undefined;
+
+/**
+ * tfjs on TensorFlow; the same object at every call.
+ *
+ * @throws {TensorFlowError} If the library is missing, broken, or `device: "gpu"` finds none.
+ */
+export function openTensorFlow(options: BindingOptions = {}): TensorFlow {
+  if (opened) return opened;
+  const binding = new Binding(options);
+  const require = createRequire(import.meta.url);
+  const util = require("node:util");
+  // tfjs-node calls it; current runtimes no longer have it.
+  util.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
+  const tf = require("@tensorflow/tfjs") as typeof tfjs;
+  require("@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js");
+  const { NodeJSKernelBackend } = require("@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js");
+  const backend = new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu");
+  tf.registerBackend("tensorflow", () => backend, 3);
+  tf.setBackend("tensorflow");
+  return opened = { tf, backend, binding };
+}

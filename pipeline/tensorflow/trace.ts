@@ -1,0 +1,74 @@
+// deno-lint-ignore-file no-explicit-any
+/**
+ * `trace(fn)`: a tfjs function becomes one TensorFlow function, run by a single `StatefulPartitionedCall`.
+ * What is random or changes from call to call must be an argument, or come from a stateless operation with a seed argument.
+ * @module
+ */
+import type { Tensor } from "@tensorflow/tfjs";
+import { TensorFlowError } from "./library.ts";
+import { openTensorFlow } from "./device.ts";
+
+/** Arithmetic of convolutions and matrix products: float32, or bfloat16 with the losses in float32. */
+export type Precision = "fp32" | "bf16";
+
+/** ConfigProto.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = ON. */
+const BF16_CONFIG = new Uint8Array([0x52, 0x05, 0x52, 0x03, 0xf8, 0x01, 0x01]);
+/** Operations of the losses: Grappler must leave them in float32. */
+const FLOAT32_OPERATIONS =
+  "Softmax,LogSoftmax,Sum,Mean,Mul,Square,Sub,RealDiv,Sqrt,Rsqrt,Exp,Log,Pow,Tanh,Sigmoid";
+
+function keepLossesInFloat32() {
+  const prefix = "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_";
+  for (const name of ["INFERLIST_REMOVE", "CLEARLIST_REMOVE", "DENYLIST_ADD"]) {
+    Deno.env.set(prefix + name, FLOAT32_OPERATIONS);
+  }
+}
+
+/** A traced function; `dispose` is not needed, functions live as long as the process. */
+export type Traced = (...inputs: Tensor[]) => Promise<Tensor[]>;
+
+/**
+ * Traces `fn` at its first call and whenever the shapes or data types of its arguments change.
+ * Tensors that `fn` reads without receiving them are captured by reference and must outlive the traced function.
+ *
+ * @param fn Tensors in, tensors out; runs once per shape, on symbols.
+ * @param precision "bf16" lets TensorFlow round the inputs of convolutions and matrix products to bfloat16.
+ * @throws {TensorFlowError} When traced code reads a value, or an output shape depends on values.
+ */
+export function trace(fn: (...inputs: any[]) => Tensor[], precision: Precision = "fp32"): Traced {
+  const { tf, backend, binding } = openTensorFlow();
+  if (precision === "bf16") keepLossesInFloat32();
+  const config = precision === "bf16" ? BF16_CONFIG : undefined;
+  const functions = new Map<string, { name: string; captured: number[]; capturedTypes: number[]; outputTypes: number[] }>();
+  const typeOf = (tensor: Tensor): number => backend.getDTypeInteger(tensor.dtype);
+
+  function record(inputs: Tensor[]) {
+    // Values that live in JavaScript are moved to TensorFlow first: afterwards creating a tensor means a constant node.
+    backend.getInputTensorIds(inputs);
+    binding.startRecording();
+    try {
+      const symbols = inputs.map((input) => backend.createOutputTensor(binding.placeholder(input.shape, typeOf(input))));
+      const outputs = tf.tidy(() => fn(...symbols)) as Tensor[];
+      const outputTypes = outputs.map(typeOf);
+      const { name, captured } = binding.finishRecording(backend.getInputTensorIds(outputs));
+      symbols.forEach((symbol) => symbol.dispose());
+      outputs.forEach((output) => output.dispose());
+      const capturedTypes = captured.map((id) => binding.typeOf(id));
+      return { name, captured, capturedTypes, outputTypes };
+    } catch (error) {
+      binding.abandonRecording();
+      if (error instanceof TensorFlowError) error.message += ` (while tracing ${fn.name || "a function"})`;
+      throw error;
+    }
+  }
+
+  return async (...inputs) => {
+    const key = inputs.map((input) => `${input.dtype}[${input.shape}]`).join();
+    let traced = functions.get(key);
+    if (!traced) functions.set(key, traced = record(inputs));
+    const ids: number[] = [...backend.getInputTensorIds(inputs), ...traced.captured];
+    const types = [...inputs.map(typeOf), ...traced.capturedTypes];
+    const results = await binding.call(traced.name, { ids, types }, traced.outputTypes, config);
+    return results.map((result) => backend.createOutputTensor(result));
+  };
+}

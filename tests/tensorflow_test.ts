@@ -1,0 +1,81 @@
+// deno-lint-ignore-file no-explicit-any
+import { ok, rejects } from "node:assert/strict";
+import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import { trace } from "../pipeline/tensorflow/trace.ts";
+import * as ops from "../pipeline/tensorflow/ops.ts";
+
+const { tf, binding } = openTensorFlow({ threads: 2 });
+const close = (a: ArrayLike<number>, b: ArrayLike<number>, tolerance: number) => {
+  ok(a.length === b.length && a.length > 0);
+  for (let i = 0; i < a.length; i++) ok(Math.abs(a[i] - b[i]) <= tolerance, `entry ${i}: ${a[i]} against ${b[i]}`);
+};
+
+/** Central differences of sum(f(x) * w) against tfjs's gradient, for every argument. */
+function checkGradient(f: (...xs: any[]) => any, xs: any[]) {
+  const w = tf.randomNormal(f(...xs).shape, 0, 1, "float32", 7);
+  const value = (...ys: any[]) => tf.sum(tf.mul(f(...ys), w)) as any;
+  const gradients = tf.grads(value)(xs);
+  xs.forEach((x, k) => {
+    const data = x.dataSync(), g = gradients[k].dataSync(), h = 1e-2;
+    for (let i = 0; i < data.length; i += Math.max(1, Math.floor(data.length / 12))) {
+      const at = (delta: number) => {
+        const moved = data.slice();
+        moved[i] += delta;
+        return value(...xs.map((y, j) => j === k ? tf.tensor(moved, x.shape) : y)).dataSync()[0];
+      };
+      const numeric = (at(h) - at(-h)) / (2 * h);
+      ok(Math.abs(numeric - g[i]) < 2e-2 * Math.max(1, Math.abs(numeric)), `argument ${k}, entry ${i}: ${g[i]} against ${numeric}`);
+    }
+  });
+}
+const normal = (shape: number[], seed: number) => tf.randomNormal(shape, 0, 1, "float32", seed);
+const seed = () => tf.tensor1d([3, 5], "int32");
+
+const cases: [string, (...xs: any[]) => any, () => any[]][] = [
+  ["addBias()", ops.addBias, () => [normal([2, 3, 3, 2, 4], 1), normal([4], 2)]],
+  // away from the kink
+  ["relu()", ops.relu, () => [tf.add(normal([20], 1), tf.mul(0.5, tf.sign(normal([20], 1))))]],
+  ["leakyRelu()", (x) => ops.leakyRelu(x, 0.2), () => [tf.add(normal([20], 1), tf.mul(0.5, tf.sign(normal([20], 1))))]],
+  ["batchNormTrain()", (x, g, b) => ops.batchNormTrain(x, g, b).y, () => [normal([2, 3, 4, 2, 3], 1), normal([3], 2), normal([3], 3)]],
+  ["upConvolution()", ops.upConvolution, () => [normal([1, 2, 3, 2, 3], 1), normal([2, 2, 2, 4, 3], 2)]],
+  ["channelDropout()", (x) => ops.channelDropout(x, 0.5, seed()), () => [normal([2, 2, 2, 2, 6], 1)]],
+];
+for (const [name, f, xs] of cases) {
+  Deno.test(`${name} has the gradient that finite differences give`, () => tf.tidy(() => checkGradient(f, xs())));
+  Deno.test(`${name} is the same eager and traced`, async () => {
+    const inputs = xs();
+    const [traced] = await trace((...ys: any[]) => [f(...ys)])(...inputs);
+    close(traced.dataSync(), f(...inputs).dataSync(), 1e-6);
+  });
+}
+
+Deno.test("trace() retraces on a new shape and gives the new result", async () => {
+  const double = trace((x: any) => [tf.mul(x, 2)]);
+  close((await double(tf.tensor1d([1, 2])))[0].dataSync(), [2, 4], 0);
+  close((await double(tf.tensor1d([1, 2, 3])))[0].dataSync(), [2, 4, 6], 0);
+});
+
+Deno.test("trace() refuses code that reads values and leaves no recording open", async () => {
+  await rejects(trace((x: any) => [tf.mul(x, x.dataSync()[0])])(tf.tensor1d([1, 2])), /Cannot read the value of a traced tensor/);
+  ok(binding.recording === null);
+});
+
+Deno.test("a traced gradient step leaks no tensors over 50 calls", async () => {
+  const step = trace((x: any, w: any) => [tf.sub(w, tf.mul(0.01, tf.grad((v: any) => tf.sum(tf.square(tf.mul(x, v))) as any)(w)))]);
+  const x = normal([64], 1);
+  let w = normal([64], 2), counts: number[] = [];
+  for (let i = 0; i < 50; i++) {
+    const [next] = await step(x, w);
+    w.dispose();
+    w = next as any;
+    counts = [...counts, binding.getNumOfTensors()];
+  }
+  ok(counts.at(-1) === counts[1], `${counts[1]} tensors became ${counts.at(-1)}`);
+});
+
+Deno.test("strings, bools, complex numbers and int32 survive the way to TensorFlow and back", () => {
+  close(tf.tensor1d([1, -2], "int32").add(tf.scalar(1, "int32")).dataSync(), [2, -1], 0);
+  close(tf.logicalNot(tf.tensor1d([true, false], "bool")).dataSync(), [0, 1], 0);
+  close(tf.real(tf.complex([1, 2], [3, 4])).dataSync(), [1, 2], 0);
+  ok((tf.expandDims(tf.tensor1d(["left", "Vorhof ♥"])).dataSync() as any)[1] === "Vorhof ♥");
+});
