@@ -1,0 +1,42 @@
+/**
+ * SS-Net's heads on feature rows: projection, prediction, and per class a selector for features and one for the bank.
+ * @module
+ */
+import type { Tensor2D } from "@tensorflow/tfjs";
+import { leakyRelu, relu } from "../tensorflow/ops.ts";
+import type { Pass } from "./layers.ts";
+import type { SpecBuilder } from "./parameters.ts";
+
+const FEATURES = 16, PROJECTED = 32, SELECTOR_SLOPE = 0.2;
+
+/** Parameters of the heads, in the order of the authors' `state_dict`. */
+export function headsSpec(builder: SpecBuilder, { classes }: { classes: number }): SpecBuilder {
+  const head = (name: string, inputs: number, outputs: number) =>
+    builder.layer("linear", `${name}.0`, [PROJECTED, inputs]).batchNorm(`${name}.1`, PROJECTED)
+      .layer("linear", `${name}.3`, [outputs, PROJECTED]);
+  head("projection_head", FEATURES, PROJECTED);
+  head("prediction_head", PROJECTED, PROJECTED);
+  for (const memory of ["", "memory"]) {
+    for (let c = 0; c < classes; c++) head(`contrastive_class_selector_${memory}${c}`, PROJECTED, 1);
+  }
+  return builder;
+}
+
+function head(pass: Pass, x: Tensor2D, name: string, activation: (x: Tensor2D) => Tensor2D): Tensor2D {
+  const hidden = activation(pass.batchNorm(pass.linear(x, `${name}.0`), `${name}.1`)); // [N, 32]
+  return pass.linear(hidden, `${name}.3`);
+}
+
+/** `[N, 16]` to `[N, 32]`. */
+export function project(pass: Pass, features: Tensor2D): Tensor2D {
+  return head(pass, features, "projection_head", relu);
+}
+/** `[N, 32]` to `[N, 32]`. */
+export function predict(pass: Pass, projected: Tensor2D): Tensor2D {
+  return head(pass, projected, "prediction_head", relu);
+}
+/** Logits of a class's selector, `[N, 32]` to `[N, 1]`. @param of Whose rows it judges: features, or the bank's. */
+export function select(pass: Pass, rows: Tensor2D, { of, classIndex }: { of: "features" | "bank"; classIndex: number }): Tensor2D {
+  const name = `contrastive_class_selector_${of === "bank" ? "memory" : ""}${classIndex}`;
+  return head(pass, rows, name, (x) => leakyRelu(x, SELECTOR_SLOPE));
+}

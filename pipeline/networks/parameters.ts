@@ -1,0 +1,109 @@
+/**
+ * Parameters and buffers under the names of the authors' `state_dict`: shapes, PyTorch's default initialisation,
+ * and the way between PyTorch's layouts and TensorFlow's.
+ * @module
+ */
+import type { Tensor } from "@tensorflow/tfjs";
+import { openTensorFlow } from "../tensorflow/device.ts";
+
+/** One parameter; `shape` in PyTorch's layout: convolutions `[out, in, k...]`, transposed ones `[in, out, k...]`, linear `[out, in]`. */
+export interface ParameterSpec {
+  name: string;
+  shape: number[];
+  kind: "conv" | "convT" | "linear" | "bias" | "bn_gamma" | "bn_beta";
+  /** PyTorch's fan-in of the weight (for a bias: of its weight): `shape[1] * k...`. */
+  fanIn: number;
+}
+/** One running statistic. */
+export interface BufferSpec {
+  name: string;
+  shape: number[];
+  kind: "running_mean" | "running_var";
+}
+/** All parameters and buffers of a network, in the order of the `state_dict`. */
+export interface NetworkSpec {
+  parameters: ParameterSpec[];
+  buffers: BufferSpec[];
+}
+/** Values in PyTorch's layout, by name. */
+export type StateDict = Record<string, Float32Array>;
+/** Values in TensorFlow's layout, by name. */
+export type Weights = Record<string, Tensor>;
+
+/** Collects the specification of a network, layer by layer. */
+export class SpecBuilder {
+  readonly parameters: ParameterSpec[] = [];
+  readonly buffers: BufferSpec[] = [];
+
+  /** A weight `shape` with its bias of `outputs`. */
+  layer(kind: "conv" | "convT" | "linear", name: string, shape: number[]): this {
+    const fanIn = shape.slice(1).reduce((a, b) => a * b, 1);
+    const outputs = kind === "convT" ? shape[1] : shape[0];
+    this.parameters.push({ name: `${name}.weight`, shape, kind, fanIn });
+    this.parameters.push({ name: `${name}.bias`, shape: [outputs], kind: "bias", fanIn });
+    return this;
+  }
+
+  batchNorm(name: string, channels: number): this {
+    const shape = [channels];
+    this.parameters.push({ name: `${name}.weight`, shape, kind: "bn_gamma", fanIn: 0 });
+    this.parameters.push({ name: `${name}.bias`, shape, kind: "bn_beta", fanIn: 0 });
+    this.buffers.push({ name: `${name}.running_mean`, shape, kind: "running_mean" });
+    this.buffers.push({ name: `${name}.running_var`, shape, kind: "running_var" });
+    return this;
+  }
+}
+
+/** Number of values in a shape. */
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((a, b) => a * b, 1);
+}
+
+/** PyTorch's default initialisation: weights and biases uniform in ±1/√fan_in, gamma 1, beta 0. @param random Uniform in [0, 1). */
+export function initialize(spec: NetworkSpec, random: () => number): StateDict {
+  const state: StateDict = {};
+  for (const { name, shape, kind, fanIn } of spec.parameters) {
+    const values = new Float32Array(sizeOf(shape));
+    if (kind === "bn_gamma") values.fill(1);
+    else if (kind !== "bn_beta") {
+      const bound = 1 / Math.sqrt(fanIn);
+      for (let i = 0; i < values.length; i++) values[i] = (2 * random() - 1) * bound;
+    }
+    state[name] = values;
+  }
+  return { ...state, ...initialStatistics(spec) };
+}
+
+/** Running means 0, running variances 1. */
+export function initialStatistics(spec: NetworkSpec): StateDict {
+  return Object.fromEntries(
+    spec.buffers.map(({ name, shape, kind }) => [name, new Float32Array(sizeOf(shape)).fill(kind === "running_var" ? 1 : 0)]),
+  );
+}
+
+/** The permutation between the two layouts reverses itself only for rank 2; both directions are given by rank. */
+const TO_TENSORFLOW: Record<number, number[]> = { 1: [0], 2: [1, 0], 4: [2, 3, 1, 0], 5: [2, 3, 4, 1, 0] };
+const TO_PYTORCH: Record<number, number[]> = { 1: [0], 2: [1, 0], 4: [3, 2, 0, 1], 5: [4, 3, 0, 1, 2] };
+
+/** A tensor in TensorFlow's layout from a value in PyTorch's. Convolutions become `[k..., in, out]`, transposed ones `[k..., out, in]`. */
+export function toTensorFlow(values: Float32Array, shape: number[]): Tensor {
+  const { tf } = openTensorFlow();
+  return tf.tidy(() => tf.transpose(tf.tensor(values, shape, "float32"), TO_TENSORFLOW[shape.length]));
+}
+
+/** The value in PyTorch's layout of a tensor in TensorFlow's. */
+export function toPyTorch(tensor: Tensor): Float32Array {
+  const { tf } = openTensorFlow();
+  return tf.tidy(() => tf.transpose(tensor, TO_PYTORCH[tensor.rank]).dataSync() as Float32Array);
+}
+
+/** Tensors of a state. @throws {RangeError} Naming every parameter that is missing or has another size. */
+export function toWeights(spec: NetworkSpec, state: StateDict): { weights: Weights; buffers: Weights } {
+  const problems = [...spec.parameters, ...spec.buffers].flatMap(({ name, shape }) =>
+    state[name]?.length === sizeOf(shape) ? [] : [`${name}: ${sizeOf(shape)} values wanted, ${state[name]?.length ?? "none"} found`]
+  );
+  if (problems.length) throw new RangeError(`Cannot load these parameters into the network:\n${problems.join("\n")}`);
+  const all = (list: { name: string; shape: number[] }[]): Weights =>
+    Object.fromEntries(list.map(({ name, shape }) => [name, toTensorFlow(state[name], shape)]));
+  return { weights: all(spec.parameters), buffers: all(spec.buffers) };
+}
