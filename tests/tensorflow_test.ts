@@ -24,7 +24,10 @@ function checkGradient(f: (...xs: any[]) => any, xs: any[]) {
         return value(...xs.map((y, j) => j === k ? tf.tensor(moved, x.shape) : y)).dataSync()[0];
       };
       const numeric = (at(h) - at(-h)) / (2 * h);
-      ok(Math.abs(numeric - g[i]) < 2e-2 * Math.max(1, Math.abs(numeric)), `argument ${k}, entry ${i}: ${g[i]} against ${numeric}`);
+      ok(
+        Math.abs(numeric - g[i]) < 2e-2 * Math.max(1, Math.abs(numeric)),
+        `argument ${k}, entry ${i}: ${g[i]} against ${numeric}`,
+      );
     }
   });
 }
@@ -36,7 +39,11 @@ const cases: [string, (...xs: any[]) => any, () => any[]][] = [
   // away from the kink
   ["relu()", ops.relu, () => [tf.add(normal([20], 1), tf.mul(0.5, tf.sign(normal([20], 1))))]],
   ["leakyRelu()", (x) => ops.leakyRelu(x, 0.2), () => [tf.add(normal([20], 1), tf.mul(0.5, tf.sign(normal([20], 1))))]],
-  ["batchNormTrain()", (x, g, b) => ops.batchNormTrain(x, g, b).y, () => [normal([2, 3, 4, 2, 3], 1), normal([3], 2), normal([3], 3)]],
+  [
+    "batchNormTrain()",
+    (x, g, b) => ops.batchNormTrain(x, g, b).y,
+    () => [normal([2, 3, 4, 2, 3], 1), normal([3], 2), normal([3], 3)],
+  ],
   ["upConvolution()", ops.upConvolution, () => [normal([1, 2, 3, 2, 3], 1), normal([2, 2, 2, 4, 3], 2)]],
   ["channelDropout()", (x) => ops.channelDropout(x, 0.5, seed()), () => [normal([2, 2, 2, 2, 6], 1)]],
 ];
@@ -56,12 +63,18 @@ Deno.test("trace() retraces on a new shape and gives the new result", async () =
 });
 
 Deno.test("trace() refuses code that reads values and leaves no recording open", async () => {
-  await rejects(trace((x: any) => [tf.mul(x, x.dataSync()[0])])(tf.tensor1d([1, 2])), /Cannot read the value of a traced tensor/);
+  await rejects(
+    trace((x: any) => [tf.mul(x, x.dataSync()[0])])(tf.tensor1d([1, 2])),
+    /Cannot read the value of a traced tensor/,
+  );
   ok(binding.recording === null);
 });
 
 Deno.test("a traced gradient step leaks no tensors over 50 calls", async () => {
-  const step = trace((x: any, w: any) => [tf.sub(w, tf.mul(0.01, tf.grad((v: any) => tf.sum(tf.square(tf.mul(x, v))) as any)(w)))]);
+  const step = trace((
+    x: any,
+    w: any,
+  ) => [tf.sub(w, tf.mul(0.01, tf.grad((v: any) => tf.sum(tf.square(tf.mul(x, v))) as any)(w)))]);
   const x = normal([64], 1);
   let w = normal([64], 2), counts: number[] = [];
   for (let i = 0; i < 50; i++) {

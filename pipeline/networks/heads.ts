@@ -36,7 +36,11 @@ export function predict(pass: Pass, projected: Tensor2D): Tensor2D {
   return head(pass, projected, "prediction_head", relu);
 }
 /** Logits of a class's selector, `[N, 32]` to `[N, 1]`. @param of Whose rows it judges: features, or the bank's. */
-export function select(pass: Pass, rows: Tensor2D, { of, classIndex }: { of: "features" | "bank"; classIndex: number }): Tensor2D {
+export function select(
+  pass: Pass,
+  rows: Tensor2D,
+  { of, classIndex }: { of: "features" | "bank"; classIndex: number },
+): Tensor2D {
   const name = `contrastive_class_selector_${of === "bank" ? "memory" : ""}${classIndex}`;
   return head(pass, rows, name, (x) => leakyRelu(x, SELECTOR_SLOPE));
 }

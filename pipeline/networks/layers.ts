@@ -60,11 +60,14 @@ export class Pass {
     const { y, mean, variance } = ops.batchNormTrain(x, gamma, beta);
     if (this.options.updateStatistics) {
       const move = (key: string, batch: Tensor) => {
-        this.buffers[key] = tf.add(tf.mul(this.buffers[key], 0.9), tf.mul(batch, 0.1));
+        // Kept: the pass may run inside a gradient, which tidies up behind itself.
+        this.buffers[key] = tf.keep(tf.tidy(() => tf.add(tf.mul(this.buffers[key], 0.9), tf.mul(batch, 0.1))));
       };
       move(meanName, mean);
       move(varianceName, variance);
     }
+    mean.dispose();
+    variance.dispose();
     return y;
   }
 

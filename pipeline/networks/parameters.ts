@@ -77,7 +77,9 @@ export function initialize(spec: NetworkSpec, random: () => number): StateDict {
 /** Running means 0, running variances 1. */
 export function initialStatistics(spec: NetworkSpec): StateDict {
   return Object.fromEntries(
-    spec.buffers.map(({ name, shape, kind }) => [name, new Float32Array(sizeOf(shape)).fill(kind === "running_var" ? 1 : 0)]),
+    spec.buffers.map((
+      { name, shape, kind },
+    ) => [name, new Float32Array(sizeOf(shape)).fill(kind === "running_var" ? 1 : 0)]),
   );
 }
 
@@ -100,7 +102,9 @@ export function toPyTorch(tensor: Tensor): Float32Array {
 /** Tensors of a state. @throws {RangeError} Naming every parameter that is missing or has another size. */
 export function toWeights(spec: NetworkSpec, state: StateDict): { weights: Weights; buffers: Weights } {
   const problems = [...spec.parameters, ...spec.buffers].flatMap(({ name, shape }) =>
-    state[name]?.length === sizeOf(shape) ? [] : [`${name}: ${sizeOf(shape)} values wanted, ${state[name]?.length ?? "none"} found`]
+    state[name]?.length === sizeOf(shape)
+      ? []
+      : [`${name}: ${sizeOf(shape)} values wanted, ${state[name]?.length ?? "none"} found`]
   );
   if (problems.length) throw new RangeError(`Cannot load these parameters into the network:\n${problems.join("\n")}`);
   const all = (list: { name: string; shape: number[] }[]): Weights =>

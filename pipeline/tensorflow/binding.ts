@@ -8,7 +8,16 @@ import { findLibrary, type Library, TensorFlowError } from "./library.ts";
 import { asynchronousSymbols, frameworkSymbols, runtimeSymbols } from "./symbols.ts";
 
 /** TensorFlow's data types (`tensorflow/c/tf_datatype.h`) as far as tfjs has them. */
-export const DTYPE = { float: 1, uint8: 4, int32: 3, string: 7, complex64: 8, int64: 9, bool: 10, resource: 20 } as const;
+export const DTYPE = {
+  float: 1,
+  uint8: 4,
+  int32: 3,
+  string: 7,
+  complex64: 8,
+  int64: 9,
+  bool: 10,
+  resource: 20,
+} as const;
 /** tfjs-node's own numbering of attribute kinds. */
 export const ATTRIBUTE = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5 } as const;
 const ITEM_BYTES: Record<number, number> = { 1: 4, 3: 4, 4: 1, 8: 8, 9: 8, 10: 1 };
@@ -101,7 +110,9 @@ export class Binding {
     } catch (error) {
       if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) throw error;
       throw new TensorFlowError(
-        `Cannot open TensorFlow in "${folder}": ${(error as Error).message}; remove that folder and run deno task setup`,
+        `Cannot open TensorFlow in "${folder}": ${
+          (error as Error).message
+        }; remove that folder and run deno task setup`,
       );
     }
     const framework = this.#framework.symbols, c = this.#runtime.symbols;
@@ -157,11 +168,19 @@ export class Binding {
       }
       return tensor;
     }
-    const wanted = dtype === DTYPE.int32 ? Int32Array : dtype === DTYPE.bool || dtype === DTYPE.uint8 ? Uint8Array : Float32Array;
-    const list = ArrayBuffer.isView(values) && (values.constructor === wanted || dtype === DTYPE.int64) ? values : wanted.from(values);
+    const wanted = dtype === DTYPE.int32
+      ? Int32Array
+      : dtype === DTYPE.bool || dtype === DTYPE.uint8
+      ? Uint8Array
+      : Float32Array;
+    const list = ArrayBuffer.isView(values) && (values.constructor === wanted || dtype === DTYPE.int64)
+      ? values
+      : wanted.from(values);
     if (list.byteLength < bytes) {
       f.TF_DeleteTensor(tensor);
-      throw new TensorFlowError(`Cannot fill a tensor of shape [${shape}]: ${bytes} bytes wanted, ${list.byteLength} found`);
+      throw new TensorFlowError(
+        `Cannot fill a tensor of shape [${shape}]: ${bytes} bytes wanted, ${list.byteLength} found`,
+      );
     }
     new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(data, bytes))
       .set(new Uint8Array(list.buffer, list.byteOffset, bytes));
@@ -226,7 +245,9 @@ export class Binding {
           const item = Deno.UnsafePointer.offset(data!, i * TSTRING_BYTES);
           const size = Number(this.#runtime.symbols.TF_StringGetSize(item));
           if (size === 0) return new Uint8Array();
-          return new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(this.#runtime.symbols.TF_StringGetDataPointer(item)!, size).slice(0));
+          return new Uint8Array(
+            Deno.UnsafePointerView.getArrayBuffer(this.#runtime.symbols.TF_StringGetDataPointer(item)!, size).slice(0),
+          );
         });
       }
       const bytes = Number(f.TF_TensorByteSize(tensor));
@@ -297,7 +318,13 @@ export class Binding {
     try {
       for (const id of inputs) {
         const handle = this.#handles.get(id);
-        if (!handle) throw new TensorFlowError(`Cannot run ${name}: one of its inputs is disposed or belongs to a finished trace`, 0, name);
+        if (!handle) {
+          throw new TensorFlowError(
+            `Cannot run ${name}: one of its inputs is disposed or belongs to a finished trace`,
+            0,
+            name,
+          );
+        }
         c.TFE_OpAddInput(op, handle, this.#status);
         this.#check(`add an input to ${name}`, name);
       }
@@ -335,7 +362,11 @@ export class Binding {
       this.#check(`read the shape of ${name}`, name);
       const shape = [...dims].map(Number);
       if (shape.some((n) => n < 0)) {
-        throw new TensorFlowError(`Cannot trace ${name}: the shape of its output depends on values, found [${shape}]`, 0, name);
+        throw new TensorFlowError(
+          `Cannot trace ${name}: the shape of its output depends on values, found [${shape}]`,
+          0,
+          name,
+        );
       }
       recording.outputs.set(this.#nextId, output);
       return { id: this.#nextId++, shape, dtype: c.TF_OperationOutputType(output) };
@@ -451,7 +482,13 @@ export class Binding {
     try {
       await this.#asynchronous.symbols.TFE_Execute(op, handles, count, status);
       const code = f.TF_GetCode(status);
-      if (code) throw new TensorFlowError(`Cannot run ${name}: TensorFlow says: ${readString(f.TF_Message(status))}`, code, name);
+      if (code) {
+        throw new TensorFlowError(
+          `Cannot run ${name}: TensorFlow says: ${readString(f.TF_Message(status))}`,
+          code,
+          name,
+        );
+      }
       return [...handles].map((handle) => this.#keep(Deno.UnsafePointer.create(handle)!));
     } finally {
       f.TF_DeleteStatus(status);

@@ -53,7 +53,9 @@ export function findLibrary(named: string | undefined = Deno.env.get("SSNET_TENS
     const absent = missing(named);
     if (absent.length) {
       throw new TensorFlowError(
-        `Cannot open TensorFlow in "${named}": ${absent.join(" and ")} missing; name another folder or unset SSNET_TENSORFLOW`,
+        `Cannot open TensorFlow in "${named}": ${
+          absent.join(" and ")
+        } missing; name another folder or unset SSNET_TENSORFLOW`,
       );
     }
     return { folder: named, source: "named" };

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Tensor, Tensor1D, Tensor5D } from "@tensorflow/tfjs";
-import { type Attribute, ATTRIBUTE, DTYPE } from "./binding.ts";
+import { ATTRIBUTE, type Attribute, DTYPE } from "./binding.ts";
 import { openTensorFlow } from "./device.ts";
 
 const float = (name: string): Attribute => ({ name, type: ATTRIBUTE.type, value: DTYPE.float });
@@ -66,7 +66,8 @@ const as4d = (shape: number[]): [number, number, number, number] => {
  * Batch norm with the statistics of the batch, eps 1e-5: `(x - mean) / sqrt(biased variance + eps) * gamma + beta`.
  *
  * @param x `[..., C]`; the statistics run over all axes but the last.
- * @returns The output, the batch's mean and its unbiased variance `[C]` (both without gradient).
+ * @returns The output, the batch's mean and its unbiased variance `[C]` (both without gradient,
+ * kept: the caller disposes them).
  */
 export function batchNormTrain<T extends Tensor>(x: T, gamma: Tensor1D, beta: Tensor1D): Normalized<T> {
   const { tf } = openTensorFlow();
@@ -83,7 +84,8 @@ export function batchNormTrain<T extends Tensor>(x: T, gamma: Tensor1D, beta: Te
     const flat = tf.reshape(x, as4d(x.shape));
     const forward = [...shared, { name: "exponential_avg_factor", type: ATTRIBUTE.float, value: 1 }];
     const [y, mean, variance, ...reserve] = many("FusedBatchNormV3", forward, [flat, gamma, beta, none, none], 6);
-    statistics.push(mean as Tensor1D, variance as Tensor1D);
+    // customGrad tidies up behind itself: what the caller gets must be kept.
+    statistics.push(tf.keep(mean) as Tensor1D, tf.keep(variance) as Tensor1D);
     save([flat, gamma, ...reserve]);
     return {
       value: tf.reshape(y, x.shape),

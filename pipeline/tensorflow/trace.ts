@@ -14,8 +14,7 @@ export type Precision = "fp32" | "bf16";
 /** ConfigProto.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = ON. */
 const BF16_CONFIG = new Uint8Array([0x52, 0x05, 0x52, 0x03, 0xf8, 0x01, 0x01]);
 /** Operations of the losses: Grappler must leave them in float32. */
-const FLOAT32_OPERATIONS =
-  "Softmax,LogSoftmax,Sum,Mean,Mul,Square,Sub,RealDiv,Sqrt,Rsqrt,Exp,Log,Pow,Tanh,Sigmoid";
+const FLOAT32_OPERATIONS = "Softmax,LogSoftmax,Sum,Mean,Mul,Square,Sub,RealDiv,Sqrt,Rsqrt,Exp,Log,Pow,Tanh,Sigmoid";
 
 function keepLossesInFloat32() {
   const prefix = "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_";
@@ -39,7 +38,10 @@ export function trace(fn: (...inputs: any[]) => Tensor[], precision: Precision =
   const { tf, backend, binding } = openTensorFlow();
   if (precision === "bf16") keepLossesInFloat32();
   const config = precision === "bf16" ? BF16_CONFIG : undefined;
-  const functions = new Map<string, { name: string; captured: number[]; capturedTypes: number[]; outputTypes: number[] }>();
+  const functions = new Map<
+    string,
+    { name: string; captured: number[]; capturedTypes: number[]; outputTypes: number[] }
+  >();
   const typeOf = (tensor: Tensor): number => backend.getDTypeInteger(tensor.dtype);
 
   function record(inputs: Tensor[]) {
@@ -47,7 +49,9 @@ export function trace(fn: (...inputs: any[]) => Tensor[], precision: Precision =
     backend.getInputTensorIds(inputs);
     binding.startRecording();
     try {
-      const symbols = inputs.map((input) => backend.createOutputTensor(binding.placeholder(input.shape, typeOf(input))));
+      const symbols = inputs.map((input) =>
+        backend.createOutputTensor(binding.placeholder(input.shape, typeOf(input)))
+      );
       const outputs = tf.tidy(() => fn(...symbols)) as Tensor[];
       const outputTypes = outputs.map(typeOf);
       const { name, captured } = binding.finishRecording(backend.getInputTensorIds(outputs));

@@ -1,0 +1,173 @@
+// deno-lint-ignore-file no-explicit-any
+/**
+ * `deno task parity [DIR]`: checks every golden file in DIR against this implementation; numbers that the HDF5 files
+ * do not hold come from the folder's `cases.json`. Prints name, largest error, limit and verdict; ends with `N passed, N failed`.
+ */
+import type { Tensor, Tensor5D } from "@tensorflow/tfjs";
+import { readArrays } from "../pipeline/data/hdf5.ts";
+import { crossEntropy, linearDice } from "../pipeline/losses/dice.ts";
+import { adversarialDirection, smoothnessLoss, unitPerSample } from "../pipeline/losses/smoothness.ts";
+import { headsSpec } from "../pipeline/networks/heads.ts";
+import { Pass } from "../pipeline/networks/layers.ts";
+import { SpecBuilder, toPyTorch, toWeights, type Weights } from "../pipeline/networks/parameters.ts";
+import { vnet, vnetSpec } from "../pipeline/networks/vnet.ts";
+import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import { goldenState } from "../tests/golden_numbers.ts";
+
+type Arrays = Awaited<ReturnType<typeof readArrays>>;
+type Check = (
+  name: string,
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  limit: number,
+  relative?: boolean,
+) => void;
+
+const folder = Deno.args[0] ?? new URL("golden", new URL("../tests/", import.meta.url)).pathname;
+const { tf } = openTensorFlow();
+const cases = JSON.parse(Deno.readTextFileSync(`${folder}/cases.json`));
+const spec = headsSpec(vnetSpec(new SpecBuilder(), { classes: 2 }), { classes: 2 });
+
+/** Volumes and slices between `[N, C, ...]` (files) and `[N, ..., C]` (here). */
+const channelsLast = (x: Tensor) => tf.transpose(x, [0, ...x.shape.slice(2).map((_, i) => i + 2), 1]);
+const channelsFirst = (x: Tensor) => tf.transpose(x, [0, x.rank - 1, ...x.shape.slice(2).map((_, i) => i + 1)]);
+const load = (a: Arrays[string]) => channelsLast(tf.tensor(Float32Array.from(a.data as any), a.shape));
+/** Every `step`-th entry along the spatial axes, channels first. */
+const sub = (x: Tensor, step: number) => {
+  const first = channelsFirst(x);
+  return tf.stridedSlice(first, first.shape.map(() => 0), first.shape, first.shape.map((_, i) => i < 2 ? 1 : step))
+    .dataSync();
+};
+const l2 = (values: ArrayLike<number>) => Math.sqrt(Array.from(values).reduce((a, v) => a + v * v, 0));
+const sumAndNorm = (kind: string, buffers: Weights) =>
+  spec.buffers.filter((b) => b.kind === kind).flatMap(({ name }) => {
+    const values = Array.from(buffers[name].dataSync());
+    return [values.reduce((a, v) => a + v, 0), l2(values)];
+  });
+
+/** Gradients of a scalar with respect to every parameter, null where none arrives. */
+function gradients(loss: () => Tensor, weights: Weights): (Float32Array | null)[] {
+  const list = spec.parameters.map(({ name }) => weights[name]);
+  const { grads } = (tf.engine() as any).gradients(loss, list, null, true);
+  return grads.map((g: Tensor | null | undefined) => g ? toPyTorch(g) : null);
+}
+const checkNorms = (check: Check, name: string, found: (Float32Array | null)[], a: Arrays, key: string) => {
+  const expected = Array.from(a[key].data as any as number[]), zero = a.grad_is_zero.data;
+  const norms = found.map((g, i) => g === null ? -1 : zero[i] ? (l2(g) < 1e-6 ? expected[i] : l2(g)) : l2(g));
+  check(name, norms, expected, 5e-3, true);
+};
+
+const checks: Record<string, (a: Arrays, check: Check) => void> = {
+  vnet_forward(a, check) {
+    const x = load(a.input) as Tensor5D;
+    const { weights, buffers } = toWeights(spec, goldenState(spec, cases.vnet_forward.weightSet));
+    const run = (b: Weights, training: boolean) =>
+      vnet(new Pass(weights, b, { training, updateStatistics: training }), x);
+    const train = run(buffers, true);
+    check("train_logits", sub(train.logits, 1), a.train_logits.data as any, 1e-4);
+    check("train_features_sub4", sub(train.features, 4), a.train_features_sub4.data as any, 1e-4);
+    for (const kind of ["running_mean", "running_var"]) {
+      check(`${kind}_sum_l2`, sumAndNorm(kind, buffers), a[`${kind}_sum_l2`].data as any, 3e-4);
+      for (const key of Object.keys(a).filter((k) => k.startsWith(`${kind}__`))) {
+        check(key, buffers[`${key.split("__")[1]}.${kind}`].dataSync(), a[key].data as any, 3e-6);
+      }
+    }
+    check(
+      "eval_after_train_logits_sub4",
+      sub(run(buffers, false).logits, 4),
+      a.eval_after_train_logits_sub4.data as any,
+      3e-4,
+    );
+    const hashed = toWeights(spec, goldenState(spec, cases.vnet_forward.weightSet, true)).buffers;
+    const evaluated = run(hashed, false);
+    check("eval_hash_logits_sub2", sub(evaluated.logits, 2), a.eval_hash_logits_sub2.data as any, 3e-4);
+    check("eval_hash_features_sub4", sub(evaluated.features, 4), a.eval_hash_features_sub4.data as any, 3e-4);
+  },
+  vnet_grad(a, check) {
+    const x = load(a.input) as Tensor5D;
+    const label = tf.tensor(Int32Array.from(a.label.data as any), a.label.shape, "int32");
+    const target = tf.cast(tf.oneHot(label as any, 2), "float32"), foreground = tf.cast(tf.equal(label, 1), "float32");
+    const { weights, buffers } = toWeights(spec, goldenState(spec, cases.vnet_grad.weightSet));
+    const forward = () => vnet(new Pass(weights, { ...buffers }, { training: true }), x).logits;
+    const dice = () => {
+      const p = tf.softmax(forward());
+      return linearDice(tf.squeeze(tf.slice(p, [0, 0, 0, 0, 1], [-1, -1, -1, -1, 1]), [4]), foreground);
+    };
+    check("loss_dice", dice().dataSync(), a.loss_dice.data as any, 3e-6);
+    check("loss_ce", crossEntropy(forward(), target).dataSync(), a.loss_ce.data as any, 3e-6);
+    const g = gradients(dice, weights);
+    checkNorms(check, "grad_l2_dice", g, a, "grad_l2_dice");
+    checkNorms(
+      check,
+      "grad_l2_ce_dice",
+      gradients(() => tf.add(dice(), crossEntropy(forward(), target)), weights),
+      a,
+      "grad_l2_ce_dice",
+    );
+    for (const key of Object.keys(a).filter((k) => k.startsWith("grad_dice__"))) {
+      const expected = Array.from(a[key].data as any as number[]);
+      const index = spec.parameters.findIndex(({ name }) => name === key.split("__")[1]);
+      check(key, g[index] ?? [], expected, 5e-3 * Math.max(...expected.map(Math.abs)));
+    }
+  },
+  vat3d(a, check) {
+    const x = load(a.input) as Tensor5D, direction = load(a.d_init);
+    const { weights, buffers } = toWeights(spec, goldenState(spec, cases.vat3d.weightSet));
+    const probabilities = (x: Tensor, updateStatistics = false) =>
+      tf.softmax(vnet(new Pass(weights, buffers, { training: true, updateStatistics }), x as Tensor5D).logits);
+    const clean = probabilities(x, true);
+    check("pred_sub2", sub(clean, 2), a.pred_sub2.data as any, 1e-4);
+    check("d_unit", sub(unitPerSample(direction), 1), a.d_unit.data as any, 1e-7);
+    const inputs = {
+      x,
+      direction,
+      clean,
+      probabilities: (x: Tensor) => probabilities(x),
+      distance: linearDice,
+      perturbationRadius: 10,
+    };
+    const adversarial = adversarialDirection(inputs);
+    const found = sub(adversarial, 1), expected = a.d_adv.data as Float32Array;
+    check("d_adv", [l2(found.map((v, i) => v - expected[i])) / l2(expected)], [0], 5e-3);
+    check("lds", smoothnessLoss({ ...inputs, adversarial }).dataSync(), a.lds.data as any, 1e-5);
+    checkNorms(
+      check,
+      "lds_grad_l2",
+      gradients(() => smoothnessLoss({ ...inputs, adversarial }), weights),
+      a,
+      "lds_grad_l2",
+    );
+    for (const kind of ["running_mean", "running_var"]) {
+      check(`${kind}_sum_l2`, sumAndNorm(kind, buffers), a[`${kind}_sum_l2`].data as any, 3e-4);
+    }
+  },
+};
+
+let passed = 0, failed = 0;
+const files = [...Deno.readDirSync(folder)].map((f) => f.name).filter((name) => name.endsWith(".h5")).sort();
+for (const file of files) {
+  const name = file.slice(0, -3);
+  if (!checks[name]) {
+    console.log(`${name}: skipped, not implemented yet`);
+    continue;
+  }
+  const check: Check = (dataset, actual, expected, limit, relative = false) => {
+    let worst = actual.length === expected.length ? 0 : Infinity;
+    for (let i = 0; i < expected.length; i++) {
+      const difference = Math.abs(actual[i] - expected[i]) /
+        (relative && expected[i] !== 0 ? Math.abs(expected[i]) : 1);
+      if (!(difference <= worst)) worst = difference; // a NaN must not pass
+    }
+    const good = worst <= limit;
+    good ? passed++ : failed++;
+    console.log(
+      `${name} ${dataset}: error ${worst.toExponential(1)}, limit ${limit.toExponential(1)}: ${
+        good ? "passed" : "FAILED"
+      }`,
+    );
+  };
+  const arrays = await readArrays(`${folder}/${file}`);
+  tf.tidy(() => checks[name](arrays, check));
+}
+console.log(`${passed} passed, ${failed} failed`);
+Deno.exit(failed || passed === 0 ? 1 : 0);

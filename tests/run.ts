@@ -1,0 +1,23 @@
+/** Runs the tests and then the golden values, and closes with one line `N passed, N failed` over both. */
+async function run(args: string[]): Promise<string> {
+  const command = new Deno.Command("deno", { args, stdout: "piped", stderr: "inherit", env: { NO_COLOR: "1" } });
+  const child = command.spawn();
+  const [keep, show] = child.stdout.tee();
+  const shown = show.pipeTo(Deno.stdout.writable, { preventClose: true });
+  const text = await new Response(keep).text();
+  await Promise.all([shown, child.status]);
+  return text;
+}
+function count(text: string, word: string): number {
+  return Number(text.match(new RegExp(`(\\d+) ${word}(?![\\s\\S]*\\d+ ${word})`))?.[1] ?? NaN);
+}
+const rights = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys", "--allow-write"];
+const texts = [await run(["test", ...rights, "tests/"]), await run(["run", ...rights.slice(0, -1), "tasks/parity.ts"])];
+const total = (word: string) => texts.reduce((sum, text) => sum + count(text, word), 0);
+const passed = total("passed"), failed = total("failed");
+if (Number.isNaN(passed + failed)) {
+  console.log("A run ended without its closing line\n0 passed, 1 failed");
+  Deno.exit(1);
+}
+console.log(`${passed} passed, ${failed} failed`);
+Deno.exit(failed ? 1 : 0);
