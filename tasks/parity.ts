@@ -5,12 +5,13 @@
  */
 import type { Tensor, Tensor5D } from "@tensorflow/tfjs";
 import { readArrays } from "../pipeline/data/hdf5.ts";
-import { crossEntropy, linearDice } from "../pipeline/losses/dice.ts";
+import { crossEntropy, linearDice, squaredDice } from "../pipeline/losses/dice.ts";
 import { adversarialDirection, smoothnessLoss, unitPerSample } from "../pipeline/losses/smoothness.ts";
 import { headsSpec } from "../pipeline/networks/heads.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
 import { SpecBuilder, toPyTorch, toWeights, type Weights } from "../pipeline/networks/parameters.ts";
 import { vnet, vnetSpec } from "../pipeline/networks/vnet.ts";
+import { consistencyWeight, polyRate, rampUp, stepRate } from "../pipeline/runs/schedule.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { goldenState } from "../tests/golden_numbers.ts";
 
@@ -141,6 +142,61 @@ const checks: Record<string, (a: Arrays, check: Check) => void> = {
       check(`${kind}_sum_l2`, sumAndNorm(kind, buffers), a[`${kind}_sum_l2`].data as any, 3e-4);
     }
   },
+};
+
+checks.ramps = (a, check) => {
+  const map = (key: string, f: (v: number) => number) => Array.from(a[key].data as any as number[], f);
+  const la = { maximum: 1, length: 40 }, acdc = { maximum: 0.1, length: 200 };
+  check("la_weight", map("la_iteration", (i) => consistencyWeight(i, la)), a.la_weight.data as any, 1e-12);
+  check("acdc_weight", map("acdc_iteration", (i) => consistencyWeight(i, acdc)), a.acdc_weight.data as any, 1e-12);
+  check("la_lr", map("la_lr_step", (s) => stepRate(s, { base: 0.01, every: 2500 })), a.la_lr.data as any, 1e-12);
+  check(
+    "poly_lr",
+    map("poly_lr_step0", (j) => polyRate(j, { base: 0.01, total: 30000 })),
+    a.poly_lr.data as any,
+    1e-12,
+  );
+  for (const length of [0, 40]) {
+    const key = `sigmoid_rampup_${length}`;
+    check(key, map("rampup_current", (c) => rampUp(c, length)), a[key].data as any, 1e-12);
+  }
+};
+
+/** The losses that SS-Net uses; those of the compared methods are not implemented yet. */
+checks.losses = (a, check) => {
+  const logits = (key: string) => load(a[key]);
+  const oneHot = (key: string, classes: number) =>
+    tf.cast(
+      tf.oneHot(tf.tensor(Int32Array.from(a[key].data as any), a[key].shape, "int32") as any, classes),
+      "float32",
+    );
+  const foreground = (x: Tensor) =>
+    tf.slice(x, x.shape.map((_, i) => i === x.rank - 1 ? 1 : 0), [...x.shape.slice(0, -1), 1]);
+  const { logits_a: la, logits_b: lb, logits_a4: la4, logits_b4: lb4 } = {
+    logits_a: logits("logits_a"),
+    logits_b: logits("logits_b"),
+    logits_a4: logits("logits_a4"),
+    logits_b4: logits("logits_b4"),
+  };
+  const y3 = oneHot("label_3d", 2), y2 = oneHot("label_2d", 4), absent = oneHot("label_2d_absent", 4);
+  const cases: [string, (x: Tensor, y: Tensor) => any, Tensor, Tensor | null][] = [
+    ["binary_dice", (x) => linearDice(foreground(tf.softmax(x)), foreground(y3)), la, null],
+    ["binary_dice_empty_target", (x) => linearDice(foreground(tf.softmax(x)), tf.zerosLike(foreground(y3))), la, null],
+    ["binary_dice_soft", (x, y) => linearDice(tf.softmax(x), tf.softmax(y)), la, lb],
+    ["soft_dice_4", (x, y) => squaredDice(tf.softmax(x), tf.softmax(y)), la4, lb4],
+    ["dice_4", (x) => squaredDice(tf.softmax(x), y2), la4, null],
+    ["dice_4_absent_class", (x) => squaredDice(tf.softmax(x), absent), la4, null],
+    ["cross_entropy_3d", (x) => crossEntropy(x, y3), la, null],
+    ["cross_entropy_2d", (x) => crossEntropy(x, y2), la4, null],
+  ];
+  for (const [name, loss, x, y] of cases) {
+    const arguments_ = y ? [x, y] : [x];
+    check(name, loss(x, y!).dataSync(), a[name].data as any, 2e-6);
+    tf.grads(loss as any)(arguments_).forEach((g, i) => {
+      const key = `${name}__grad${i ? 2 : ""}`, expected = a[key].data as Float32Array;
+      check(key, sub(g, 1), expected, 1e-5 * Math.max(...expected.map(Math.abs)));
+    });
+  }
 };
 
 let passed = 0, failed = 0;

@@ -1,0 +1,44 @@
+/**
+ * Schedules of the published runs.
+ * @module
+ */
+
+/**
+ * Ramp-up factor `exp(-5 (1 - clip(step, 0, length) / length)²)`.
+ *
+ * Paper: Laine & Aila, arXiv 1610.02242.
+ *
+ * @param step Position in the ramp, same unit as `length`; clamped to `[0, length]`.
+ * @param length Length of the ramp; 0 switches the ramp off (factor 1).
+ * @returns Factor in `[exp(-5), 1]`.
+ * @throws {RangeError} If `length` is negative.
+ */
+export function rampUp(step: number, length: number): number {
+  if (length < 0) throw new RangeError(`Cannot ramp up over a negative length: current length is ${length}`);
+  if (length === 0) return 1;
+  const phase = 1 - Math.min(Math.max(step, 0), length) / length;
+  return Math.exp(-5 * phase * phase);
+}
+
+/** Iterations per step of the ramp. */
+const RAMP_INTERVAL = 150;
+
+/**
+ * Weight of the unsupervised terms: `maximum * rampUp(floor(iteration / 150), length)`.
+ *
+ * @param iteration LA counts from 1 (read after counting up), ACDC from 0.
+ * @param ramp LA: maximum 1, length 40. ACDC: maximum 0.1, length 200.
+ */
+export function consistencyWeight(iteration: number, ramp: { maximum: number; length: number }): number {
+  return ramp.maximum * rampUp(Math.floor(iteration / RAMP_INTERVAL), ramp.length);
+}
+
+/** Rate of optimiser step s = 1, 2, ...: `base * 0.1^floor((s - 1) / every)`. LA: base 0.01, every 2500. */
+export function stepRate(step: number, { base, every }: { base: number; every: number }): number {
+  return base * 0.1 ** Math.floor((step - 1) / every);
+}
+
+/** Rate of step j = 0, 1, ... of the compared methods: `base * (1 - max(j - 1, 0) / total)^0.9`, set one step late as there. */
+export function polyRate(step: number, { base, total }: { base: number; total: number }): number {
+  return base * (1 - Math.max(step - 1, 0) / total) ** 0.9;
+}
