@@ -7,6 +7,7 @@ import type { Tensor, Tensor5D } from "@tensorflow/tfjs";
 import { readArrays } from "../pipeline/data/hdf5.ts";
 import { crossEntropy, linearDice, squaredDice } from "../pipeline/losses/dice.ts";
 import { adversarialDirection, smoothnessLoss, unitPerSample } from "../pipeline/losses/smoothness.ts";
+import { BANK_ROWS, type FeatureBank, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
 import { headsSpec } from "../pipeline/networks/heads.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
 import { SpecBuilder, toPyTorch, toWeights, type Weights } from "../pipeline/networks/parameters.ts";
@@ -79,7 +80,7 @@ const checks: Record<string, (a: Arrays, check: Check) => void> = {
       a.eval_after_train_logits_sub4.data as any,
       3e-4,
     );
-    const hashed = toWeights(spec, goldenState(spec, cases.vnet_forward.weightSet, true)).buffers;
+    const hashed = toWeights(spec, goldenState(spec, cases.vnet_forward.weightSet, { hashedStatistics: true })).buffers;
     const evaluated = run(hashed, false);
     check("eval_hash_logits_sub2", sub(evaluated.logits, 2), a.eval_hash_logits_sub2.data as any, 3e-4);
     check("eval_hash_features_sub4", sub(evaluated.features, 4), a.eval_hash_features_sub4.data as any, 3e-4);
@@ -198,6 +199,78 @@ checks.losses = (a, check) => {
     });
   }
 };
+
+/** Heads alone, in the order of section "prototypes" of tests/golden/README.md. */
+function prototypes(a: Arrays, check: Check, { weightSet, classes }: { weightSet: number; classes: number }) {
+  const heads = headsSpec(new SpecBuilder(), { classes });
+  const [firstHead] = a.first_head_k.data;
+  const { weights, buffers } = toWeights(heads, goldenState(heads, weightSet, { firstParameter: firstHead }));
+  const pass = new Pass(weights, buffers, { training: true, updateStatistics: true });
+  const rows = (key: string) => tf.tensor(Float32Array.from(a[key].data as any), a[key].shape) as any;
+  const labels = (key: string) => tf.tensor(Int32Array.from(a[key].data as any), a[key].shape, "int32") as any;
+  const compareBank = (key: string, bank: FeatureBank) => {
+    check(`${key}_count`, bank.counts.map((c) => c.dataSync()[0]), a[`${key}_count`].data as any, 0);
+    check(key, tf.stack(bank.rows).dataSync() as any, a[key].data as any, 1e-4);
+  };
+  const empty: FeatureBank = {
+    rows: Array.from({ length: classes }, () => tf.zeros([BANK_ROWS, 32]) as any),
+    counts: Array.from({ length: classes }, () => tf.scalar(0)),
+  };
+  const correct = tf.cast(tf.tensor(Int32Array.from(a.correct_mask.data as any)), "float32") as any;
+  const bank = updateBank(pass, empty, {
+    features: rows("features_labeled"),
+    labels: labels("labels_labeled"),
+    correct,
+  });
+  compareBank("memory", bank);
+  const halves = ["labeled", "unlabeled"].map((half) => ({
+    half,
+    features: rows(`features_${half}`),
+    labels: labels(`labels_${half}`),
+  }));
+  const before = { ...buffers };
+  const loss = (i: number, p: Pass, features = halves[i].features) =>
+    separationLoss(p, bank, { features, labels: halves[i].labels, bankWeights: "ones" });
+  halves.forEach(({ half }, i) => check(`loss_${half}`, loss(i, pass).dataSync(), a[`loss_${half}`].data as any, 2e-6));
+  for (const key of Object.keys(a).filter((k) => /^running_(mean|var)__/.test(k) && !k.includes("memory2"))) {
+    const [kind, layer] = key.split("__");
+    if (layer.startsWith("contrastive_class_selector_1")) continue; // moves once more with the second batch, below
+    check(key, buffers[`${layer}.${kind}`].dataSync(), a[key].data as any, 3e-6);
+  }
+  const still = new Pass(weights, before, { training: true });
+  halves.forEach(({ half, features }, i) => {
+    const [g] = tf.grads(((x: any) => loss(i, still, x)) as any)([features]);
+    const expected = a[`grad_features_${half}`].data as Float32Array;
+    check(`grad_features_${half}`, g.dataSync() as any, expected, 2e-4 * Math.max(...expected.map(Math.abs)));
+  });
+  const { grads } = (tf.engine() as any).gradients(
+    () => tf.add(loss(0, still), loss(1, still)),
+    heads.parameters.map(({ name }) => weights[name]),
+    null,
+    true,
+  );
+  const zero = a.head_grad_is_zero.data, expected = a.head_grad_l2.data;
+  // A class that took no part has an exact zero here and no gradient (-1) there: the trainer tells them apart by its counts.
+  const norms = grads.map((g: Tensor | null, i: number) => {
+    const norm = g ? l2(g.dataSync()) : -1;
+    if (norm === 0 && expected[i] === -1) return -1;
+    return zero[i] && norm < 1e-6 ? expected[i] : norm;
+  });
+  check("head_grad_l2", norms, expected as any, 2e-4, true);
+  const all = tf.ones([a.labels_second.shape[0]]) as any;
+  const second = updateBank(pass, bank, {
+    features: rows("features_second"),
+    labels: labels("labels_second"),
+    correct: all,
+  });
+  compareBank("memory2", second);
+  for (const kind of ["running_mean", "running_var"]) {
+    const key = `${kind}__contrastive_class_selector_1.1`;
+    check(key, buffers[`contrastive_class_selector_1.1.${kind}`].dataSync(), a[key].data as any, 3e-6);
+  }
+}
+checks.prototypes_c2 = (a, check) => prototypes(a, check, cases.prototypes_c2);
+checks.prototypes_c4 = (a, check) => prototypes(a, check, cases.prototypes_c4);
 
 let passed = 0, failed = 0;
 const files = [...Deno.readDirSync(folder)].map((f) => f.name).filter((name) => name.endsWith(".h5")).sort();

@@ -18,12 +18,16 @@ export const U = (stream: number, i: number): number => u32(stream, i) / 2147483
 export const R = (stream: number, i: number): number => (u32(stream, i) >>> 8) / 16777216;
 
 /** Parameters of a weight set; transposed convolutions take `in` = shape[0] as their fan-in, as the tables do. */
-export function goldenState(spec: NetworkSpec, weightSet: number, hashedStatistics = false): StateDict {
+export function goldenState(
+  spec: NetworkSpec,
+  weightSet: number,
+  { hashedStatistics = false, firstParameter = 0 }: { hashedStatistics?: boolean; firstParameter?: number } = {},
+): StateDict {
   const state: StateDict = {};
   spec.parameters.forEach(({ name, shape, kind, fanIn }, k) => {
     const gain = Math.sqrt(6 / (kind === "convT" ? shape[0] : fanIn));
     state[name] = Float32Array.from({ length: sizeOf(shape) }, (_, i) => {
-      const u = U(1000 * weightSet + k, i);
+      const u = U(1000 * weightSet + firstParameter + k, i);
       if (kind === "bias") return 0.05 * u;
       if (kind === "bn_gamma") return 1 + 0.1 * u;
       if (kind === "bn_beta") return (u >= 0 ? 1.5 : -1.5) + 0.5 * u;

@@ -2,7 +2,7 @@
  * SS-Net's heads on feature rows: projection, prediction, and per class a selector for features and one for the bank.
  * @module
  */
-import type { Tensor2D } from "@tensorflow/tfjs";
+import type { Scalar, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import { leakyRelu, relu } from "../tensorflow/ops.ts";
 import type { Pass } from "./layers.ts";
 import type { SpecBuilder } from "./parameters.ts";
@@ -35,12 +35,20 @@ export function project(pass: Pass, features: Tensor2D): Tensor2D {
 export function predict(pass: Pass, projected: Tensor2D): Tensor2D {
   return head(pass, projected, "prediction_head", relu);
 }
-/** Logits of a class's selector, `[N, 32]` to `[N, 1]`. @param of Whose rows it judges: features, or the bank's. */
-export function select(
-  pass: Pass,
-  rows: Tensor2D,
-  { of, classIndex }: { of: "features" | "bank"; classIndex: number },
-): Tensor2D {
+/** Which rows a selector judges. */
+export interface Selection {
+  /** Whose selector: that of the features, or that of the bank. */
+  of: "features" | "bank";
+  classIndex: number;
+  /** 1 for the rows that count `[N]`: batch statistics are theirs alone. */
+  member: Tensor1D;
+  /** 1 when the selector really runs: its running statistics then move. */
+  active: Scalar;
+}
+
+/** Logits of a class's selector in training mode, `[N, 32]` to `[N]`; meaningful where `member` is 1. */
+export function select(pass: Pass, rows: Tensor2D, { of, classIndex, member, active }: Selection): Tensor1D {
   const name = `contrastive_class_selector_${of === "bank" ? "memory" : ""}${classIndex}`;
-  return head(pass, rows, name, (x) => leakyRelu(x, SELECTOR_SLOPE));
+  const normalized = pass.batchNormOver(pass.linear(rows, `${name}.0`), `${name}.1`, { member, active });
+  return pass.linear(leakyRelu(normalized, SELECTOR_SLOPE), `${name}.3`).as1D();
 }

@@ -3,7 +3,7 @@
  * unbiased running variance), channel dropout, linear layers.
  * @module
  */
-import type { Tensor, Tensor1D, Tensor2D, Tensor5D } from "@tensorflow/tfjs";
+import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor5D } from "@tensorflow/tfjs";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import * as ops from "../tensorflow/ops.ts";
 import type { Weights } from "./parameters.ts";
@@ -69,6 +69,28 @@ export class Pass {
     mean.dispose();
     variance.dispose();
     return y;
+  }
+
+  /**
+   * Batch norm in training mode over some rows only: those where `member` is 1; running statistics move if any is and `active`.
+   * @param x `[N, F]` @param member `[N]` @param active Scalar 0 or 1.
+   */
+  batchNormOver(x: Tensor2D, name: string, { member, active }: { member: Tensor1D; active: Scalar }): Tensor2D {
+    const { tf } = openTensorFlow();
+    const column = tf.expandDims(member, 1); // [N, 1]
+    const count = tf.maximum(tf.sum(member), 1);
+    const mean = tf.div(tf.sum(tf.mul(x, column), 0), count); // [F]
+    const centered = tf.sub(x, mean);
+    const variance = tf.div(tf.sum(tf.mul(tf.square(centered), column), 0), count);
+    if (this.options.updateStatistics) {
+      const unbiased = tf.div(tf.mul(variance, count), tf.maximum(tf.sub(count, 1), 1));
+      for (const [key, batch] of [[`${name}.running_mean`, mean], [`${name}.running_var`, unbiased]] as const) {
+        const step = tf.mul(tf.sub(batch, this.buffers[key]), tf.mul(active, 0.1));
+        this.buffers[key] = tf.keep(tf.add(this.buffers[key], step));
+      }
+    }
+    const scaled = tf.div(centered, tf.sqrt(tf.add(variance, 1e-5)));
+    return tf.add(tf.mul(scaled, this.weights[`${name}.weight`]), this.weights[`${name}.bias`]) as Tensor2D;
   }
 
   /** Dropout of whole channels, fresh at every call of one pass. @param x `[B, ..., C]` */

@@ -160,3 +160,10 @@ export function channelDropout<T extends Tensor>(x: T, probability: number, seed
   const keep = tf.cast(tf.greaterEqual(statelessUniform(shape, seed), probability), "float32");
   return tf.mul(x, tf.mul(keep, 1 / (1 - probability))) as T;
 }
+
+/** The same value, through which no gradient flows. */
+export function stopGradient<T extends Tensor>(x: T): T {
+  const { tf } = openTensorFlow();
+  const op = tf.customGrad((x: any) => ({ value: tf.clone(x), gradFunc: (dy: any) => tf.zerosLike(dy) }));
+  return op(x) as T;
+}
