@@ -8,13 +8,14 @@ import { readArrays } from "../pipeline/data/hdf5.ts";
 import { crossEntropy, linearDice, squaredDice } from "../pipeline/losses/dice.ts";
 import { adversarialDirection, smoothnessLoss, unitPerSample } from "../pipeline/losses/smoothness.ts";
 import { BANK_ROWS, type FeatureBank, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
+import { ssnetStep } from "../pipeline/methods/ssnet.ts";
 import { headsSpec } from "../pipeline/networks/heads.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
 import { SpecBuilder, toPyTorch, toWeights, type Weights } from "../pipeline/networks/parameters.ts";
 import { vnet, vnetSpec } from "../pipeline/networks/vnet.ts";
 import { consistencyWeight, polyRate, rampUp, stepRate } from "../pipeline/runs/schedule.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
-import { goldenState } from "../tests/golden_numbers.ts";
+import { goldenState, R } from "../tests/golden_numbers.ts";
 
 type Arrays = Awaited<ReturnType<typeof readArrays>>;
 type Check = (
@@ -271,6 +272,91 @@ function prototypes(a: Arrays, check: Check, { weightSet, classes }: { weightSet
 }
 checks.prototypes_c2 = (a, check) => prototypes(a, check, cases.prototypes_c2);
 checks.prototypes_c4 = (a, check) => prototypes(a, check, cases.prototypes_c4);
+
+/** Two whole training iterations with momentum SGD (rate 0.01, momentum 0.9, weight decay 1e-4). */
+checks.ssnet_step3d = (a, check) => {
+  const { weightSet, labeled, iterations, directionStreams } = cases.ssnet_step3d;
+  const x = load(a.input) as Tensor5D, classes = 2;
+  const label = tf.slice(tf.tensor(Int32Array.from(a.label.data as any), a.label.shape, "int32") as any, [0, 0, 0, 0], [
+    labeled,
+    -1,
+    -1,
+    -1,
+  ]);
+  let { weights, buffers } = toWeights(spec, goldenState(spec, weightSet));
+  let bank: FeatureBank = {
+    rows: Array.from({ length: classes }, () => tf.zeros([BANK_ROWS, 32]) as any),
+    counts: Array.from({ length: classes }, () => tf.scalar(0)),
+  };
+  const start = weights, momentum: (Tensor | null)[] = spec.parameters.map(() => null);
+  const zero = a.grad_is_zero.data, count = spec.parameters.length;
+  for (let step = 0; step < 2; step++) {
+    const noise = Float32Array.from({ length: x.size }, (_, i) => R(directionStreams[step], i) - 0.5);
+    const direction = channelsLast(tf.tensor(noise, a.input.shape));
+    const consistency = consistencyWeight(iterations[step], { maximum: 1, length: 40 });
+    const result = ssnetStep({
+      weights,
+      buffers,
+      bank,
+      x,
+      label: label as any,
+      direction,
+      consistencyWeight: tf.scalar(consistency),
+      bankWeights: "ones",
+    });
+    const { total, crossEntropy, dice, smoothness, separationLabeled, separationUnlabeled } = result;
+    const losses = [total, crossEntropy, dice, smoothness, separationLabeled, separationUnlabeled].map((t) =>
+      t.dataSync()[0]
+    );
+    check(
+      `losses step ${step + 1}`,
+      [...losses, consistency],
+      Array.from(a.losses.data as any).slice(7 * step, 7 * step + 7) as any,
+      1e-4,
+    );
+    const expected = Array.from(a.grad_l2.data as any).slice(count * step, count * (step + 1)) as number[];
+    const norms = result.gradients.map((g, i) => {
+      const norm = g ? l2(g.dataSync()) : -1;
+      return zero[i] && norm < 1e-6 && norm >= 0 ? expected[i] : norm;
+    });
+    check(`grad_l2 step ${step + 1}`, norms, expected, 2e-2, true);
+    const next: Weights = {};
+    spec.parameters.forEach(({ name }, i) => {
+      const g = result.gradients[i];
+      next[name] = weights[name];
+      if (!g) return;
+      const decayed = tf.add(g, tf.mul(weights[name], 1e-4)), old = momentum[i];
+      const velocity = momentum[i] = old ? tf.add(tf.mul(old, 0.9), decayed) : decayed;
+      next[name] = tf.sub(weights[name], tf.mul(velocity, 0.01));
+    });
+    [weights, buffers, bank] = [next, result.buffers, result.bank];
+    check(
+      `memory_count step ${step + 1}`,
+      bank.counts.map((c) => c.dataSync()[0]),
+      Array.from(a.memory_count.data as any).slice(classes * step, classes * (step + 1)) as any,
+      0,
+    );
+  }
+  const each = (f: (name: string, i: number) => number) => spec.parameters.map(({ name }, i) => f(name, i));
+  check("param_l2", each((name) => l2(weights[name].dataSync())), a.param_l2.data as any, 1e-6, true);
+  check(
+    "momentum_l2",
+    each((_, i) => momentum[i] ? l2(momentum[i]!.dataSync()) : -1),
+    a.momentum_l2.data as any,
+    2e-2,
+    true,
+  );
+  check(
+    "delta_l2",
+    each((name) => l2(tf.sub(weights[name], start[name]).dataSync())),
+    a.delta_l2.data as any,
+    1e-1,
+    true,
+  );
+  for (const kind of ["running_mean", "running_var"]) {
+    check(`${kind}_sum_l2`, sumAndNorm(kind, buffers), a[`${kind}_sum_l2`].data as any, 3e-4);
+  }
+};
 
 let passed = 0, failed = 0;
 const files = [...Deno.readDirSync(folder)].map((f) => f.name).filter((name) => name.endsWith(".h5")).sort();
