@@ -101,7 +101,7 @@ export function ssnetStep(inputs: StepInputs): StepResult {
     tf.customGrad((features) => {
       bank = updateBank(heads, inputs.bank, { features: features as Tensor2D, labels: flatLabel, correct });
       for (const tensor of [...bank.rows, ...bank.counts]) tf.keep(tensor);
-      return { value: tf.scalar(0), gradFunc: () => tf.zerosLike(features) };
+      return { value: tf.scalar(0), gradFunc: () => tf.zerosLike(features as Tensor) };
     })(labeledFeatures);
     kept.separationLabeled = separationLoss(heads, bank, { features: labeledFeatures, labels: flatLabel, bankWeights });
     const pseudo = tf.reshape(rowsOf(prediction, labeled, unlabeled), [-1]) as Tensor1D;
