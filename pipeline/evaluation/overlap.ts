@@ -1,0 +1,64 @@
+/**
+ * Overlap of two masks: the Dice coefficient and the Jaccard index.
+ * @module
+ */
+
+/** Two masks of one volume in the same voxel order; any non-zero value is object. */
+export interface MaskPair {
+  prediction: Uint8Array;
+  reference: Uint8Array;
+}
+
+function countOverlap({ prediction, reference }: MaskPair): { both: number; sum: number } {
+  if (prediction.length !== reference.length) {
+    throw new RangeError(`prediction has ${prediction.length} voxels, reference has ${reference.length}`);
+  }
+  let both = 0, sum = 0;
+  for (let i = 0; i < prediction.length; i++) {
+    const p = prediction[i] !== 0, r = reference[i] !== 0;
+    if (p && r) both++;
+    sum += Number(p) + Number(r);
+  }
+  return { both, sum };
+}
+
+/**
+ * Dice coefficient `2 |P ∩ R| / (|P| + |R|)`, between 0 and 1, no unit. The axis order does not matter.
+ *
+ * Source: tests/golden/README.md, section `metrics.h5` (values by medpy 0.5). For two empty masks the formula is 0 / 0 and the result is NaN; versions of
+ * that library return 0, 1 or NaN there.
+ *
+ * @throws {RangeError} when the masks differ in size
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { dice } from "@ssnet/pipeline";
+ *
+ * assert.equal(dice({ prediction: Uint8Array.of(1, 1, 0), reference: Uint8Array.of(0, 1, 1) }), 0.5);
+ * ```
+ */
+export function dice(masks: MaskPair): number {
+  const { both, sum } = countOverlap(masks);
+  return 2 * both / sum;
+}
+
+/**
+ * Jaccard index `|P ∩ R| / |P ∪ R|`, between 0 and 1, no unit. The axis order does not matter.
+ *
+ * Source: tests/golden/README.md, section `metrics.h5` (values by medpy 0.5). For two empty masks the result is NaN, as for {@linkcode dice}.
+ *
+ * @throws {RangeError} when the masks differ in size
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { jaccard } from "@ssnet/pipeline";
+ *
+ * assert.equal(jaccard({ prediction: Uint8Array.of(1, 1, 0), reference: Uint8Array.of(0, 1, 1) }), 1 / 3);
+ * ```
+ */
+export function jaccard(masks: MaskPair): number {
+  const { both, sum } = countOverlap(masks);
+  return both / (sum - both);
+}
