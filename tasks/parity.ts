@@ -3,17 +3,18 @@
  * `deno task parity [DIR]`: checks every golden file in DIR against this implementation; numbers that the HDF5 files
  * do not hold come from the folder's `cases.json`. Prints name, largest error, limit and verdict; ends with `N passed, N failed`.
  */
-import type { Tensor, Tensor5D } from "@tensorflow/tfjs";
+import type { Tensor, Tensor1D, Tensor5D } from "@tensorflow/tfjs";
 import { readArrays } from "../pipeline/data/hdf5.ts";
 import { crossEntropy, linearDice, squaredDice } from "../pipeline/losses/dice.ts";
 import { adversarialDirection, smoothnessLoss, unitPerSample } from "../pipeline/losses/smoothness.ts";
 import { BANK_ROWS, type FeatureBank, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
-import { ssnetStep } from "../pipeline/methods/ssnet.ts";
+import { ssnet, ssnetStep } from "../pipeline/methods/ssnet.ts";
 import { headsSpec } from "../pipeline/networks/heads.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
 import { SpecBuilder, toPyTorch, toWeights, type Weights } from "../pipeline/networks/parameters.ts";
 import { vnet, vnetSpec } from "../pipeline/networks/vnet.ts";
 import { consistencyWeight, polyRate, rampUp, stepRate } from "../pipeline/runs/schedule.ts";
+import { updateParameters } from "../pipeline/runs/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { goldenState, R } from "../tests/golden_numbers.ts";
 
@@ -231,7 +232,7 @@ function prototypes(a: Arrays, check: Check, { weightSet, classes }: { weightSet
   }));
   const before = { ...buffers };
   const loss = (i: number, p: Pass, features = halves[i].features) =>
-    separationLoss(p, bank, { features, labels: halves[i].labels, bankWeights: "ones" });
+    separationLoss(p, bank, { features, labels: halves[i].labels, bankWeights: "ones" }).loss;
   halves.forEach(({ half }, i) => check(`loss_${half}`, loss(i, pass).dataSync(), a[`loss_${half}`].data as any, 2e-6));
   for (const key of Object.keys(a).filter((k) => /^running_(mean|var)__/.test(k) && !k.includes("memory2"))) {
     const [kind, layer] = key.split("__");
@@ -284,11 +285,12 @@ checks.ssnet_step3d = (a, check) => {
     -1,
   ]);
   let { weights, buffers } = toWeights(spec, goldenState(spec, weightSet));
-  let bank: FeatureBank = {
-    rows: Array.from({ length: classes }, () => tf.zeros([BANK_ROWS, 32]) as any),
-    counts: Array.from({ length: classes }, () => tf.scalar(0)),
-  };
-  const start = weights, momentum: (Tensor | null)[] = spec.parameters.map(() => null);
+  let memory: Weights = Object.fromEntries(
+    Object.entries(ssnet({ classes, bankWeights: "ones" }).memory).map(([name, shape]) => [name, tf.zeros(shape)]),
+  );
+  const zeros = () => Object.fromEntries(spec.parameters.map(({ name }) => [name, tf.zerosLike(weights[name])]));
+  let momentum: Weights = zeros(), touched = tf.zeros([spec.parameters.length]) as Tensor1D;
+  const start = weights;
   const zero = a.grad_is_zero.data, count = spec.parameters.length;
   for (let step = 0; step < 2; step++) {
     const noise = Float32Array.from({ length: x.size }, (_, i) => R(directionStreams[step], i) - 0.5);
@@ -297,17 +299,17 @@ checks.ssnet_step3d = (a, check) => {
     const result = ssnetStep({
       weights,
       buffers,
-      bank,
+      memory,
       x,
       label: label as any,
+      seed: tf.tensor1d([0, 0], "int32"),
       direction,
       consistencyWeight: tf.scalar(consistency),
       bankWeights: "ones",
+      classes,
+      dropout: false,
     });
-    const { total, crossEntropy, dice, smoothness, separationLabeled, separationUnlabeled } = result;
-    const losses = [total, crossEntropy, dice, smoothness, separationLabeled, separationUnlabeled].map((t) =>
-      t.dataSync()[0]
-    );
+    const losses = Object.values(result.losses).map((t) => t.dataSync()[0]);
     check(
       `losses step ${step + 1}`,
       [...losses, consistency],
@@ -320,19 +322,16 @@ checks.ssnet_step3d = (a, check) => {
       return zero[i] && norm < 1e-6 && norm >= 0 ? expected[i] : norm;
     });
     check(`grad_l2 step ${step + 1}`, norms, expected, 2e-2, true);
-    const next: Weights = {};
-    spec.parameters.forEach(({ name }, i) => {
-      const g = result.gradients[i];
-      next[name] = weights[name];
-      if (!g) return;
-      const decayed = tf.add(g, tf.mul(weights[name], 1e-4)), old = momentum[i];
-      const velocity = momentum[i] = old ? tf.add(tf.mul(old, 0.9), decayed) : decayed;
-      next[name] = tf.sub(weights[name], tf.mul(velocity, 0.01));
-    });
-    [weights, buffers, bank] = [next, result.buffers, result.bank];
+    ({ weights, momentum, touched } = updateParameters({ weights, momentum, buffers, memory, touched }, {
+      gradients: result.gradients,
+      participation: result.participation,
+      rate: tf.scalar(0.01),
+    }));
+    ({ buffers, memory } = result);
+    const counts = Array.from({ length: classes }, (_, c) => memory[`bank.${c}.count`]?.dataSync()[0] ?? 0);
     check(
       `memory_count step ${step + 1}`,
-      bank.counts.map((c) => c.dataSync()[0]),
+      counts,
       Array.from(a.memory_count.data as any).slice(classes * step, classes * (step + 1)) as any,
       0,
     );
@@ -341,7 +340,7 @@ checks.ssnet_step3d = (a, check) => {
   check("param_l2", each((name) => l2(weights[name].dataSync())), a.param_l2.data as any, 1e-6, true);
   check(
     "momentum_l2",
-    each((_, i) => momentum[i] ? l2(momentum[i]!.dataSync()) : -1),
+    each((name, i) => touched.dataSync()[i] ? l2(momentum[name].dataSync()) : -1),
     a.momentum_l2.data as any,
     2e-2,
     true,

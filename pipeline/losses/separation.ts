@@ -69,6 +69,12 @@ export function updateBank(
   return next;
 }
 
+/** The loss of one half, and per class 1 where it took part: else its heads get no gradient at all. */
+export interface Separation {
+  loss: Scalar;
+  took: Scalar[];
+}
+
 /**
  * Separation loss of one half: the sum over classes with more than 1 voxel and more than 1 bank row of
  * `mean_ij((1 - ẑ_i·m̂_j) a_i b_j)`, divided by the number of all classes.
@@ -80,14 +86,16 @@ export function separationLoss(
   pass: Pass,
   bank: FeatureBank,
   { features, labels, bankWeights }: { features: Tensor2D; labels: Tensor1D; bankWeights: BankWeights },
-): Scalar {
+): Separation {
   const { tf } = openTensorFlow();
   const z = predict(pass, project(pass, features)); // [N, 32]
   const unit = unitRows(z), detached = stopGradient(z);
   let total: Tensor = tf.scalar(0);
+  const took: Scalar[] = [tf.scalar(0)];
   for (let c = 1; c < bank.rows.length; c++) {
     const member = memberOf(labels, c), count = bank.counts[c];
     const active = asNumber(tf.logicalAnd(tf.greater(tf.sum(member), 1), tf.greater(count, 1)));
+    took.push(active);
     const scores = tf.mul(
       tf.sigmoid(select(pass, detached, { of: "features", classIndex: c, member, active })),
       member,
@@ -104,5 +112,5 @@ export function separationLoss(
     const prototype = tf.div(tf.sum(tf.mul(prototypes, tf.expandDims(weights, 1)), 0), tf.maximum(count, 1)); // [32]
     total = tf.add(total, tf.mul(tf.sub(1, tf.sum(tf.mul(center, prototype))), active));
   }
-  return tf.div(total, bank.rows.length) as Scalar;
+  return { loss: tf.div(total, bank.rows.length) as Scalar, took };
 }

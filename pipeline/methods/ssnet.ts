@@ -4,63 +4,72 @@
  * Pure: tensors in, tensors out, so that `trace` turns it into one TensorFlow function.
  * @module
  */
-import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "@tensorflow/tfjs";
+import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor5D } from "@tensorflow/tfjs";
 import { crossEntropy, linearDice } from "../losses/dice.ts";
-import { type BankWeights, type FeatureBank, separationLoss, updateBank } from "../losses/separation.ts";
+import { BANK_ROWS, type BankWeights, type FeatureBank, separationLoss, updateBank } from "../losses/separation.ts";
 import { adversarialDirection, smoothnessLoss } from "../losses/smoothness.ts";
+import { headsSpec, PROJECTED } from "../networks/heads.ts";
 import { Pass } from "../networks/layers.ts";
-import type { Weights } from "../networks/parameters.ts";
-import { vnet } from "../networks/vnet.ts";
+import { SpecBuilder, type Weights } from "../networks/parameters.ts";
+import { vnet, vnetSpec } from "../networks/vnet.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import { statelessUniform } from "../tensorflow/ops.ts";
+import type { Method, MethodOptions, StepInputs, StepOutputs } from "./method.ts";
 
 const SEPARATION_WEIGHT = 0.1, PERTURBATION_RADIUS = 10;
 
-/** What a step reads. */
-export interface StepInputs {
-  weights: Weights;
-  buffers: Weights;
-  bank: FeatureBank;
-  /** Batch, labeled rows first `[B, X, Y, Z, 1]`. */
-  x: Tensor5D;
-  /** int32 labels of the labeled rows `[L, X, Y, Z]`. */
-  label: Tensor4D;
+/** SS-Net for `classes` classes. */
+export function ssnet({ classes, bankWeights }: MethodOptions): Method {
+  const spec = headsSpec(vnetSpec(new SpecBuilder(), { classes }), { classes });
+  const memory: Record<string, number[]> = {};
+  for (let c = 1; c < classes; c++) {
+    memory[`bank.${c}.rows`] = [BANK_ROWS, PROJECTED];
+    memory[`bank.${c}.count`] = [];
+  }
+  const step = (inputs: StepInputs) => {
+    const { tf } = openTensorFlow();
+    const seed = tf.add(inputs.seed, tf.tensor1d([1, 0], "int32")) as Tensor1D; // its own stream
+    const direction = tf.sub(statelessUniform(inputs.x.shape, seed), 0.5);
+    return ssnetStep({ ...inputs, direction, classes, bankWeights, dropout: true });
+  };
+  return { spec, usesUnlabeled: true, memory, step };
+}
+
+/** What SS-Net's step reads beyond every method's: its noise comes from outside, so that stored values can be checked. */
+export interface SSNetInputs extends StepInputs {
+  classes: number;
   /** Uniform noise minus 0.5 of x's shape. */
   direction: Tensor;
-  consistencyWeight: Scalar;
   bankWeights: BankWeights;
-  /** int32 `[2]`; dropout is off without it. */
-  dropoutSeed?: Tensor1D;
-}
-/** What a step gives; `gradients[i]` belongs to the i-th weight and is null where none arrives. */
-export interface StepResult {
-  total: Scalar;
-  crossEntropy: Scalar;
-  dice: Scalar;
-  smoothness: Scalar;
-  separationLabeled: Scalar;
-  separationUnlabeled: Scalar;
-  gradients: (Tensor | null)[];
-  buffers: Weights;
-  bank: FeatureBank;
+  dropout: boolean;
 }
 
 /** One step's losses, gradients, running statistics and bank. */
-export function ssnetStep(inputs: StepInputs): StepResult {
+export function ssnetStep(inputs: SSNetInputs): StepOutputs {
   const { tf } = openTensorFlow();
-  const { weights, x, label, direction, consistencyWeight, bankWeights, dropoutSeed } = inputs;
+  const { weights, memory, x, label, direction, consistencyWeight, bankWeights, classes } = inputs;
   const buffers = { ...inputs.buffers };
   let draws = 0;
   const pass = (updateStatistics: boolean) => {
-    const seed = dropoutSeed && tf.add(dropoutSeed, tf.tensor1d([0, 1000 * ++draws], "int32")) as Tensor1D;
-    return new Pass(weights, buffers, { training: true, updateStatistics, dropoutSeed: seed });
+    const seed = tf.add(inputs.seed, tf.tensor1d([0, 1000 * ++draws], "int32")) as Tensor1D;
+    return new Pass(weights, buffers, {
+      training: true,
+      updateStatistics,
+      dropoutSeed: inputs.dropout ? seed : undefined,
+    });
   };
-  const labeled = label.shape[0], classes = inputs.bank.rows.length;
+  const labeled = label.shape[0];
   const rowsOf = <T extends Tensor>(t: T, from: number, count: number) =>
     tf.slice(t, [from, ...t.shape.slice(1).map(() => 0)], [count, ...t.shape.slice(1)]);
   const foreground = tf.cast(tf.equal(label, 1), "float32");
   const flatLabel = tf.reshape(label, [-1]) as Tensor1D;
   const kept: Record<string, Tensor> = {};
-  let bank = inputs.bank;
+  const old: FeatureBank = {
+    rows: Array.from({ length: classes }, (_, c) => memory[`bank.${c}.rows`] as Tensor2D),
+    counts: Array.from({ length: classes }, (_, c) => memory[`bank.${c}.count`] as Scalar),
+  };
+  let bank = old;
+  const took: Scalar[][] = [];
   // Outside the differentiated function: neither the clean prediction nor the perturbation may carry a gradient.
   // The clean pass moves the running statistics after the main one, so its share (a tenth of the batch's) is kept apart.
   const share: Weights = Object.fromEntries(Object.keys(buffers).map((key) => [key, tf.zerosLike(buffers[key])]));
@@ -99,17 +108,18 @@ export function ssnetStep(inputs: StepInputs): StepResult {
     const heads = pass(true);
     // The body of a customGrad is not recorded: the bank is a constant of the gradient.
     tf.customGrad((features) => {
-      bank = updateBank(heads, inputs.bank, { features: features as Tensor2D, labels: flatLabel, correct });
-      for (const tensor of [...bank.rows, ...bank.counts]) tf.keep(tensor);
+      bank = updateBank(heads, old, { features: features as Tensor2D, labels: flatLabel, correct });
+      for (const tensor of [...bank.rows, ...bank.counts]) if (tensor) tf.keep(tensor);
       return { value: tf.scalar(0), gradFunc: () => tf.zerosLike(features as Tensor) };
     })(labeledFeatures);
-    kept.separationLabeled = separationLoss(heads, bank, { features: labeledFeatures, labels: flatLabel, bankWeights });
+    const separate = (features: Tensor2D, labels: Tensor1D) => {
+      const { loss, took: classesTook } = separationLoss(heads, bank, { features, labels, bankWeights });
+      took.push(classesTook.map((t) => tf.keep(t)));
+      return loss;
+    };
+    kept.separationLabeled = separate(labeledFeatures, flatLabel);
     const pseudo = tf.reshape(rowsOf(prediction, labeled, unlabeled), [-1]) as Tensor1D;
-    kept.separationUnlabeled = separationLoss(heads, bank, {
-      features: half(labeled, unlabeled),
-      labels: pseudo,
-      bankWeights,
-    });
+    kept.separationUnlabeled = separate(half(labeled, unlabeled), pseudo);
     kept.smoothness = smoothnessLoss({ ...smooth, adversarial });
     const separation = tf.mul(tf.add(kept.separationLabeled, kept.separationUnlabeled), SEPARATION_WEIGHT);
     const total = tf.add(kept.dice, tf.mul(consistencyWeight, tf.add(kept.smoothness, separation)));
@@ -122,15 +132,31 @@ export function ssnetStep(inputs: StepInputs): StepResult {
   for (const key of Object.keys(share)) {
     if (share[key] !== untouched[key]) buffers[key] = tf.add(tf.mul(buffers[key], 0.9), share[key]);
   }
+  const participation: Record<string, Scalar> = {};
+  let any: Tensor = tf.scalar(0);
+  for (let c = 1; c < classes; c++) {
+    const either = tf.maximum(took[0][c], took[1][c]) as Scalar;
+    participation[`contrastive_class_selector_${c}`] = participation[`contrastive_class_selector_memory${c}`] = either;
+    any = tf.maximum(any, either);
+  }
+  participation.projection_head = participation.prediction_head = any as Scalar;
+  const nextMemory: Weights = {};
+  for (let c = 1; c < classes; c++) {
+    nextMemory[`bank.${c}.rows`] = bank.rows[c];
+    nextMemory[`bank.${c}.count`] = bank.counts[c];
+  }
   return {
-    total: value,
-    crossEntropy: kept.crossEntropy as Scalar,
-    dice: kept.dice as Scalar,
-    smoothness: kept.smoothness as Scalar,
-    separationLabeled: kept.separationLabeled as Scalar,
-    separationUnlabeled: kept.separationUnlabeled as Scalar,
+    losses: {
+      total: value,
+      cross_entropy: kept.crossEntropy as Scalar,
+      dice: kept.dice as Scalar,
+      smoothness: kept.smoothness as Scalar,
+      separation_labeled: kept.separationLabeled as Scalar,
+      separation_unlabeled: kept.separationUnlabeled as Scalar,
+    },
     gradients: Array.from({ length: Object.keys(weights).length }, (_, i) => grads[i] ?? null),
+    participation,
     buffers,
-    bank,
+    memory: nextMemory,
   };
 }

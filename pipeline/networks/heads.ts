@@ -7,7 +7,9 @@ import { leakyRelu, relu } from "../tensorflow/ops.ts";
 import type { Pass } from "./layers.ts";
 import type { SpecBuilder } from "./parameters.ts";
 
-const FEATURES = 16, PROJECTED = 32, SELECTOR_SLOPE = 0.2;
+/** Width of the projected features. */
+export const PROJECTED = 32;
+const FEATURES = 16, SELECTOR_SLOPE = 0.2;
 
 /** Parameters of the heads, in the order of the authors' `state_dict`. */
 export function headsSpec(builder: SpecBuilder, { classes }: { classes: number }): SpecBuilder {
