@@ -58,10 +58,13 @@ export function updateBank(
     const { indices } = tf.topk(tf.neg(tf.where(tf.cast(member, "bool"), key, tf.fill(key.shape, 1e9))), slots);
     const kept = tf.minimum(count, BANK_ROWS) as Scalar;
     const filled = tf.cast(tf.less(tf.range(0, slots), kept), "float32");
-    const rows = tf.pad(tf.mul(tf.gather(projected, indices), tf.expandDims(filled, 1)) as Tensor2D, [
-      [0, BANK_ROWS - slots],
-      [0, 0],
-    ]);
+    const rows = tf.pad(
+      tf.mul(tf.gatherND(projected, tf.expandDims(indices, 1)), tf.expandDims(filled, 1)) as Tensor2D,
+      [
+        [0, BANK_ROWS - slots],
+        [0, 0],
+      ],
+    );
     const any = tf.greater(count, 0);
     next.rows[c] = tf.where(any, rows, bank.rows[c]) as Tensor2D;
     next.counts[c] = tf.where(any, kept, bank.counts[c]) as Scalar;

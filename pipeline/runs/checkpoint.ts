@@ -1,0 +1,85 @@
+/**
+ * Checkpoints: `*.safetensors` with the names and layouts of the authors' `state_dict`, and `state.safetensors` beside
+ * them with what resuming needs (weights, momentum, running statistics, the method's memory, iteration).
+ * @module
+ */
+import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
+import { type NetworkSpec, sizeOf, type StateDict, toPyTorch, toTensorFlow } from "../networks/parameters.ts";
+import { openTensorFlow } from "../tensorflow/device.ts";
+import { readSafetensors, type StoredTensor, writeSafetensors } from "./safetensors.ts";
+import type { TrainingState } from "./training_step.ts";
+
+/** A network's parameters and running statistics, as stored arrays; `num_batches_tracked` is what PyTorch expects beside them. */
+function stateDict(spec: NetworkSpec, { weights, buffers }: TrainingState, iteration: number) {
+  const tensors: Record<string, StoredTensor> = {};
+  for (const { name, shape } of spec.parameters) tensors[name] = { shape, data: toPyTorch(weights[name]) };
+  for (const { name, shape, kind } of spec.buffers) {
+    tensors[name] = { shape, data: toPyTorch(buffers[name]) };
+    if (kind === "running_var") {
+      const counter = name.replace("running_var", "num_batches_tracked");
+      tensors[counter] = { shape: [], data: new BigInt64Array([BigInt(iteration)]) };
+    }
+  }
+  return tensors;
+}
+
+/** Writes a checkpoint that Python's `load_state_dict` reads. */
+export function writeCheckpoint(path: string, spec: NetworkSpec, state: TrainingState, iteration: number) {
+  return writeSafetensors(path, stateDict(spec, state, iteration), { iteration: String(iteration) });
+}
+
+/** Reads a checkpoint of ours or one converted from PyTorch. @throws {Error} Naming all that is missing or of another shape. */
+export async function readCheckpoint(
+  path: string,
+  spec: NetworkSpec,
+): Promise<{ state: StateDict; iteration: number }> {
+  const { tensors, metadata } = await readSafetensors(path);
+  const problems = [...spec.parameters, ...spec.buffers].flatMap(({ name, shape }) => {
+    const found = tensors[name]?.shape;
+    return found && String(found) === String(shape) && tensors[name].data.length === sizeOf(shape)
+      ? []
+      : [`${name}: [${shape}] wanted, ${found ? `[${found}]` : "nothing"} found`];
+  });
+  if (problems.length) {
+    throw new Error(`Cannot load "${path}": it is a checkpoint of another network\n${problems.slice(0, 8).join("\n")}`);
+  }
+  const state = Object.fromEntries(Object.entries(tensors).map(([name, { data }]) => [name, data as Float32Array]));
+  return { state, iteration: Number(metadata.iteration ?? 0) };
+}
+
+/** Writes what resuming needs, after the iteration named. */
+export async function writeState(path: string, spec: NetworkSpec, state: TrainingState, iteration: number) {
+  const tensors = stateDict(spec, state, iteration);
+  for (const { name, shape } of spec.parameters) {
+    tensors[`momentum.${name}`] = { shape, data: toPyTorch(state.momentum[name]) };
+  }
+  for (const [name, tensor] of Object.entries(state.memory)) {
+    tensors[`memory.${name}`] = { shape: tensor.shape, data: tensor.dataSync() as Float32Array };
+  }
+  tensors.touched = { shape: state.touched.shape, data: state.touched.dataSync() as Float32Array };
+  await writeSafetensors(path, tensors, { iteration: String(iteration) });
+}
+
+/** Reads what `writeState` wrote. */
+export async function readState(
+  path: string,
+  spec: NetworkSpec,
+): Promise<{ state: TrainingState; iteration: number }> {
+  const { tensors, metadata } = await readSafetensors(path);
+  const { tf } = openTensorFlow();
+  const load = (list: { name: string; shape: number[] }[], prefix = ""): Record<string, Tensor> =>
+    Object.fromEntries(
+      list.map(({ name, shape }) => [name, toTensorFlow(tensors[prefix + name].data as Float32Array, shape)]),
+    );
+  const memory = Object.entries(tensors).filter(([name]) => name.startsWith("memory.")).map((
+    [name, { shape, data }],
+  ) => [name.slice("memory.".length), tf.tensor(data as Float32Array, shape)]);
+  const state = {
+    weights: load(spec.parameters),
+    momentum: load(spec.parameters, "momentum."),
+    buffers: load(spec.buffers),
+    memory: Object.fromEntries(memory),
+    touched: tf.tensor1d(tensors.touched.data as Float32Array) as Tensor1D,
+  };
+  return { state, iteration: Number(metadata.iteration) };
+}

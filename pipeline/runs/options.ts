@@ -1,0 +1,40 @@
+/**
+ * Command lines from one schema: types, defaults, `--help`, errors. Unknown options are refused with the nearest name.
+ * @module
+ */
+import { Command, CommanderError, Option } from "commander";
+import { z } from "zod";
+
+/** Exit codes of every task. */
+export const EXIT = { done: 0, usage: 2, data: 3, environment: 4, diverged: 5, interrupted: 75 } as const;
+
+/** Parses `args` by `schema` (a flat zod object with descriptions); prints help or the error and exits where it must. */
+export function parseOptions<S extends z.ZodObject>(
+  schema: S,
+  { name, description, args }: { name: string; description: string; args: string[] },
+): z.infer<S> {
+  const command = new Command(`deno task ${name}`).description(description).exitOverride();
+  const { properties, required } = z.toJSONSchema(schema, { io: "input" }) as unknown as {
+    properties: Record<string, { type: string; default?: unknown; description?: string; enum?: string[] }>;
+    required?: string[];
+  };
+  for (const [key, { type, default: value, description, enum: choices }] of Object.entries(properties)) {
+    const flag = "--" + key.replace(/[A-Z]/g, (c) => "-" + c.toLowerCase());
+    const option = new Option(type === "boolean" ? flag : `${flag} <${choices ? "choice" : type}>`, description);
+    if (choices) option.choices(choices);
+    if (value !== undefined && value !== false) option.default(value);
+    if (type === "number" || type === "integer") option.argParser(Number);
+    if (required?.includes(key)) option.makeOptionMandatory();
+    command.addOption(option);
+  }
+  try {
+    command.parse(args, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    Deno.exit(error.exitCode === 0 ? EXIT.done : EXIT.usage);
+  }
+  const result = schema.safeParse(command.opts());
+  if (result.success) return result.data;
+  console.error(`Cannot start ${name}:\n${z.prettifyError(result.error)}`);
+  Deno.exit(EXIT.usage);
+}
