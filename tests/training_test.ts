@@ -1,0 +1,173 @@
+/** The trainer's parts: streams, sampler, augmentation, checkpoints, and the traced step beside the eager one. */
+import assert from "node:assert/strict";
+import type { Tensor } from "@tensorflow/tfjs";
+import { cropPadding, drawPatch, extractPatch } from "../pipeline/data/augment.ts";
+import { DataError } from "../pipeline/data/cases.ts";
+import { batchCases } from "../pipeline/data/sampler.ts";
+import { checkSplit } from "../pipeline/data/splits.ts";
+import { ssnet } from "../pipeline/methods/ssnet.ts";
+import { supervised } from "../pipeline/methods/supervised.ts";
+import { initialize, toWeights } from "../pipeline/networks/parameters.ts";
+import { readCheckpoint, readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
+import { permutation, stream } from "../pipeline/runs/random.ts";
+import { flatRate } from "../pipeline/runs/schedule.ts";
+import { type Batch, type TrainingState, trainingStep, updateParameters } from "../pipeline/runs/training_step.ts";
+import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+
+const { tf } = openTensorFlow();
+
+Deno.test("a stream repeats itself, differs by name, seed and index, and is uniform", () => {
+  const draw = (seed: number, name: string, index: number) => {
+    const random = stream(seed, name, index);
+    return Array.from({ length: 20000 }, random);
+  };
+  const base = draw(1, "a", 0);
+  assert.deepEqual(draw(1, "a", 0), base);
+  for (const other of [draw(2, "a", 0), draw(1, "b", 0), draw(1, "a", 1)]) {
+    assert.notEqual(other[0], base[0]);
+    const mean = other.reduce((a, b) => a + b) / other.length;
+    assert.ok(Math.abs(mean - 0.5) < 0.01, `mean ${mean}`);
+    const correlation = other.reduce((sum, v, i) => sum + (v - 0.5) * (base[i] - 0.5), 0) * 12 / other.length;
+    assert.ok(Math.abs(correlation) < 0.03, `correlation ${correlation}`);
+  }
+  assert.deepEqual(permutation(50, stream(3, "p")).sort((a, b) => a - b), Array.from({ length: 50 }, (_, i) => i));
+});
+
+Deno.test("an epoch shows every labeled case once and an iteration does not depend on the ones before", () => {
+  const streams = { labeledCases: 8, unlabeledCases: 22, labeledPerBatch: 2, unlabeledPerBatch: 2 };
+  const epoch = [5, 6, 7, 8].map((iteration) => batchCases(1337, iteration, streams));
+  assert.deepEqual(epoch.flatMap((b) => b.labeled).sort(), [0, 1, 2, 3, 4, 5, 6, 7]);
+  assert.equal(new Set(epoch.flatMap((b) => b.unlabeled)).size, 8);
+  assert.deepEqual(batchCases(1337, 7, streams), epoch[2]);
+  assert.throws(() => batchCases(1, 1, { ...streams, labeledCases: 1 }), /2 labeled cases wanted, 1 found/);
+});
+
+Deno.test("turns are counter-clockwise in the first two axes, and a flip follows", () => {
+  const volume = [1, 2, 3, 4, 5, 6]; // [2, 3, 1]
+  const taken = (turns: number, flipAxis: 0 | 1, patch: [number, number, number]) => {
+    const target = new Float32Array(patch[0] * patch[1]);
+    // A patch as large as the volume is padded by 3: the start leads to its first voxel.
+    extractPatch(volume, [2, 3, 1], { patch, draw: { turns, flipAxis, start: [3, 3, 3] }, target });
+    return [...target];
+  };
+  assert.deepEqual(taken(0, 0, [2, 3, 1]), [4, 5, 6, 1, 2, 3]);
+  assert.deepEqual(taken(0, 1, [2, 3, 1]), [3, 2, 1, 6, 5, 4]);
+  // One turn of [[1, 2, 3], [4, 5, 6]] is [[3, 6], [2, 5], [1, 4]].
+  assert.deepEqual(taken(1, 1, [3, 2, 1]), [6, 3, 5, 2, 4, 1]);
+  assert.deepEqual(taken(2, 0, [2, 3, 1]), [3, 2, 1, 6, 5, 4]);
+  // Three turns are [[4, 1], [5, 2], [6, 3]].
+  assert.deepEqual(taken(3, 0, [3, 2, 1]), [6, 3, 5, 2, 4, 1]);
+});
+
+Deno.test("a volume smaller than the patch is padded on every axis", () => {
+  assert.deepEqual(cropPadding([20, 9, 30], [16, 16, 16]), [1, 6, 0]);
+  assert.deepEqual(cropPadding([20, 17, 30], [16, 16, 16]), [0, 0, 0]);
+  assert.deepEqual(cropPadding([16, 40, 40], [16, 16, 16]), [3, 0, 0]);
+  const random = stream(5, "draw");
+  for (let i = 0; i < 200; i++) {
+    const draw = drawPatch(random, [20, 9, 30], [16, 16, 16]);
+    const target = new Float32Array(4096);
+    extractPatch(new Float32Array(5400).fill(1), [20, 9, 30], { patch: [16, 16, 16], draw, target });
+    assert.ok(target.some((v) => v === 1));
+  }
+});
+
+Deno.test("a split that names a case twice is refused with its name", () => {
+  const split = { profile: "la", source: "x", labeled: ["a"], unlabeled: ["b"], validation: [], test: ["a"] };
+  assert.throws(() => checkSplit(split, "s.json"), (e) => e instanceof DataError && /twice: a/.test(e.message));
+});
+
+Deno.test("the short schedule's rate falls to a tenth in the last sixth", () => {
+  assert.deepEqual([1, 500, 501].map((s) => flatRate(s, { base: 0.01, total: 600 })), [0.01, 0.01, 0.001]);
+});
+
+const options = { classes: 2, bankWeights: "ones" } as const;
+const METHOD = ssnet(options);
+function start(): TrainingState {
+  const { weights, buffers } = toWeights(METHOD.spec, initialize(METHOD.spec, stream(1, "weights")));
+  const zeros = (shapes: [string, number[]][]) => Object.fromEntries(shapes.map(([n, s]) => [n, tf.zeros(s)]));
+  return {
+    weights,
+    momentum: zeros(METHOD.spec.parameters.map(({ name }) => [name, weights[name].shape])),
+    buffers,
+    memory: zeros(Object.entries(METHOD.memory)),
+    touched: tf.zeros([METHOD.spec.parameters.length]) as TrainingState["touched"],
+  };
+}
+function batch(iteration: number): Batch {
+  const random = stream(2, "batch", iteration), values = Float32Array.from({ length: 4 * 4096 }, () => random() - 0.5);
+  const label = Int32Array.from({ length: 2 * 4096 }, (_, i) => Number(values[i] > 0.1));
+  return {
+    x: tf.tensor(values, [4, 16, 16, 16, 1]) as Batch["x"],
+    label: tf.tensor(label, [2, 16, 16, 16], "int32") as Batch["label"],
+    seed: tf.tensor1d([9, iteration * 10000], "int32"),
+    consistencyWeight: tf.scalar(1),
+    rate: tf.scalar(0.01),
+  };
+}
+const apart = (a: Record<string, Tensor>, b: Record<string, Tensor>) =>
+  Math.max(...Object.keys(a).map((key) => tf.tidy(() => tf.max(tf.abs(tf.sub(a[key], b[key]))).dataSync()[0])));
+
+Deno.test("SS-Net's step with dropout, traced, equals the eager one, and leaks nothing", async () => {
+  const state = start(), eager = start(), inputs = batch(1);
+  const step = trainingStep(METHOD, "fp32");
+  const losses = await step(state, inputs);
+  const result = METHOD.step({ ...eager, ...inputs });
+  for (const [name, loss] of Object.entries(result.losses)) {
+    const difference = Math.abs(loss.dataSync()[0] - losses[name].dataSync()[0]);
+    assert.ok(difference < 1e-4, `${name} differs by ${difference}`);
+  }
+  const updated = updateParameters(eager, { ...result, rate: inputs.rate });
+  assert.ok(apart(updated.weights, state.weights) < 1e-4);
+  assert.ok(apart(result.buffers, state.buffers) < 3e-4);
+  Object.values(losses).forEach((loss) => loss.dispose());
+  const count = tf.memory().numTensors;
+  for (let i = 0; i < 3; i++) Object.values(await step(state, inputs)).forEach((loss) => loss.dispose());
+  assert.equal(tf.memory().numTensors, count);
+  // The background's selectors never learn: no gradient, so no weight decay either.
+  const untouched = "contrastive_class_selector_0.0.weight";
+  assert.equal(apart({ w: start().weights[untouched] }, { w: state.weights[untouched] }), 0);
+});
+
+Deno.test("a labeled-only warm-up leaves SS-Net's heads as they were", async () => {
+  const state = start(), before = start();
+  await trainingStep({ ...supervised(options), spec: METHOD.spec }, "fp32")(state, batch(1));
+  assert.equal(
+    apart({ w: before.weights["projection_head.0.weight"] }, { w: state.weights["projection_head.0.weight"] }),
+    0,
+  );
+  assert.ok(
+    apart({ w: before.weights["decoder.out_conv.weight"] }, { w: state.weights["decoder.out_conv.weight"] }) > 0,
+  );
+});
+
+Deno.test("a resumed run goes on with the same bits", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const step = trainingStep(METHOD, "fp32"), state = start();
+    await step(state, batch(1));
+    await writeState(`${folder}/state.safetensors`, METHOD.spec, state, 1);
+    const { state: resumed, iteration } = await readState(`${folder}/state.safetensors`, METHOD.spec);
+    assert.equal(iteration, 1);
+    await step(state, batch(2));
+    await step(resumed, batch(2));
+    for (const group of ["weights", "momentum", "buffers", "memory"] as const) {
+      assert.equal(apart(state[group], resumed[group]), 0, group);
+    }
+    await writeCheckpoint(`${folder}/last.safetensors`, METHOD.spec, state, 2);
+    const read = await readCheckpoint(`${folder}/last.safetensors`, METHOD.spec);
+    assert.equal(apart(toWeights(METHOD.spec, read.state).weights, state.weights), 0);
+    await assert.rejects(
+      readCheckpoint(`${folder}/last.safetensors`, {
+        parameters: [{ ...METHOD.spec.parameters[0], shape: [1] }],
+        buffers: [],
+      }),
+      /checkpoint of another network[\s\S]*\[1\] wanted/,
+    );
+    await Deno.truncate(`${folder}/last.safetensors`, 1000);
+    await assert.rejects(readCheckpoint(`${folder}/last.safetensors`, METHOD.spec), /Cannot read .* as safetensors/);
+    assert.deepEqual([...Deno.readDirSync(folder)].filter((f) => f.name.endsWith(".part")), []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
