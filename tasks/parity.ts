@@ -9,6 +9,9 @@ import { crossEntropy, linearDice, squaredDice } from "../pipeline/losses/dice.t
 import { adversarialDirection, smoothnessLoss, unitPerSample } from "../pipeline/losses/smoothness.ts";
 import { BANK_ROWS, type FeatureBank, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
 import { ssnet, ssnetStep } from "../pipeline/methods/ssnet.ts";
+import { caseMetrics } from "../pipeline/evaluation/case_metrics.ts";
+import { largestComponent } from "../pipeline/evaluation/components.ts";
+import { slidingWindow, windowNetwork } from "../pipeline/evaluation/sliding_window.ts";
 import { headsSpec } from "../pipeline/networks/heads.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
 import { SpecBuilder, toPyTorch, toWeights, type Weights } from "../pipeline/networks/parameters.ts";
@@ -357,6 +360,46 @@ checks.ssnet_step3d = (a, check) => {
   }
 };
 
+/** The LA test procedure: windows, mean of probabilities, mask, largest component, metrics. */
+checks.sliding_window = async (a, check) => {
+  const { weights, buffers } = toWeights(
+    spec,
+    goldenState(spec, cases.sliding_window.weightSet, { hashedStatistics: true }),
+  );
+  const network = windowNetwork({ weights, buffers }, { statistics: "running", precision: "fp32" });
+  const [px, py, pz, plane, last] = a.patch_stride.data;
+  for (const kind of ["pad", "vol"]) {
+    const { data, shape } = a[`${kind}_image`] as { data: any; shape: any };
+    const reference = a[`${kind}_label`].data as any;
+    const scores = await slidingWindow(Float32Array.from(data), shape, {
+      patch: [px, py, pz],
+      stride: [plane, plane, last],
+      network,
+    });
+    const every2 = [...scores].filter((_, i) => {
+      const z = i % shape[2], y = Math.floor(i / shape[2]) % shape[1], x = Math.floor(i / shape[2] / shape[1]);
+      return x % 2 === 0 && y % 2 === 0 && z % 2 === 0;
+    });
+    check(`${kind}_score_sub2`, every2, a[`${kind}_score_sub2`].data as any, 5e-5);
+    check(
+      `${kind}_score_mean`,
+      [scores.reduce((s, v) => s + v, 0) / scores.length],
+      a[`${kind}_score_mean`].data as any,
+      5e-5,
+    );
+    // A voxel within 1e-4 of 0.5 may fall on either side: there the stored mask is taken.
+    const undecided = a[`${kind}_undecided`].data, stored = a[`${kind}_mask`].data;
+    const mask = Uint8Array.from(scores, (v, i) => undecided[i] ? stored[i] : Number(v > 0.5));
+    check(`${kind}_mask`, mask as any, stored as any, 0);
+    const largest = largestComponent(mask, shape);
+    check(`${kind}_mask_largest_cc`, largest as any, a[`${kind}_mask_largest_cc`].data as any, 0);
+    for (const [name, found] of [["raw", mask], ["largest_cc", largest]] as const) {
+      const { dice, jaccard, hd95, asd } = caseMetrics(found, Uint8Array.from(reference), shape).published;
+      check(`${kind}_metrics_${name}`, [dice, jaccard, hd95, asd], a[`${kind}_metrics_${name}`].data as any, 1e-9);
+    }
+  }
+};
+
 let passed = 0, failed = 0;
 const files = [...Deno.readDirSync(folder)].map((f) => f.name).filter((name) => name.endsWith(".h5")).sort();
 for (const file of files) {
@@ -381,7 +424,7 @@ for (const file of files) {
     );
   };
   const arrays = await readArrays(`${folder}/${file}`);
-  tf.tidy(() => checks[name](arrays, check));
+  await checks[name](arrays, check);
 }
 console.log(`${passed} passed, ${failed} failed`);
 Deno.exit(failed || passed === 0 ? 1 : 0);

@@ -1,0 +1,93 @@
+/**
+ * Sliding-window inference of a volume: windows start at `min(stride j, size - patch)`, `j = 0 … ceil((size - patch) / stride)`;
+ * the foreground probabilities of all windows over a voxel are averaged. Smaller volumes are padded with zeros.
+ * @module
+ */
+import type { Tensor5D } from "@tensorflow/tfjs";
+import type { Shape3 } from "../data/augment.ts";
+import { Pass } from "../networks/layers.ts";
+import type { Weights } from "../networks/parameters.ts";
+import { vnet } from "../networks/vnet.ts";
+import { openTensorFlow } from "../tensorflow/device.ts";
+import { type Precision, trace } from "../tensorflow/trace.ts";
+
+/** Probability of class 1 of one window `[1, X, Y, Z, 1]`, as `[X, Y, Z]`. */
+export type WindowNetwork = (window: Tensor5D) => Promise<Float32Array>;
+
+/**
+ * The V-Net for windows, traced.
+ * @param statistics "running" as published, or "window": each window's own, which look at nothing but the test image.
+ */
+export function windowNetwork(
+  { weights, buffers }: { weights: Weights; buffers: Weights },
+  { statistics, precision }: { statistics: "running" | "window"; precision: Precision },
+): WindowNetwork {
+  const { tf } = openTensorFlow();
+  const run = trace(function windowNetwork(x: Tensor5D) {
+    const { logits } = vnet(new Pass(weights, { ...buffers }, { training: statistics === "window" }), x);
+    return [tf.slice(tf.softmax(logits), [0, 0, 0, 0, 1], [1, -1, -1, -1, 1])];
+  }, precision);
+  return async (window) => {
+    const [probability] = await run(window);
+    const values = probability.dataSync() as Float32Array;
+    probability.dispose();
+    return values;
+  };
+}
+
+/** First voxels of the windows along one axis. */
+export function windowStarts(size: number, patch: number, stride: number): number[] {
+  const count = Math.ceil((size - patch) / stride) + 1;
+  return Array.from({ length: count }, (_, j) => Math.min(stride * j, size - patch));
+}
+
+/** Mean foreground probability `[X, Y, Z]` of a volume, Z fastest. */
+export async function slidingWindow(
+  image: Float32Array,
+  shape: Shape3,
+  { patch, stride, network }: { patch: Shape3; stride: Shape3; network: WindowNetwork },
+): Promise<Float32Array> {
+  const { tf } = openTensorFlow();
+  const size = shape.map((n, i) => Math.max(n, patch[i]));
+  const front = shape.map((n, i) => Math.floor((size[i] - n) / 2));
+  const padded = new Float32Array(size[0] * size[1] * size[2]);
+  const sum = new Float64Array(padded.length), times = new Uint16Array(padded.length);
+  const rowOf = (x: number, y: number, z: number) => (x * size[1] + y) * size[2] + z;
+  for (let x = 0; x < shape[0]; x++) {
+    for (let y = 0; y < shape[1]; y++) {
+      const from = (x * shape[1] + y) * shape[2];
+      padded.set(image.subarray(from, from + shape[2]), rowOf(x + front[0], y + front[1], front[2]));
+    }
+  }
+  const [xs, ys, zs] = size.map((n, i) => windowStarts(n, patch[i], stride[i]));
+  const window = new Float32Array(patch[0] * patch[1] * patch[2]);
+  const rows = (x0: number, y0: number, z0: number, visit: (inWindow: number, inVolume: number) => void) => {
+    for (let x = 0; x < patch[0]; x++) {
+      for (let y = 0; y < patch[1]; y++) visit((x * patch[1] + y) * patch[2], rowOf(x0 + x, y0 + y, z0));
+    }
+  };
+  for (const x of xs) {
+    for (const y of ys) {
+      for (const z of zs) {
+        rows(x, y, z, (to, from) => window.set(padded.subarray(from, from + patch[2]), to));
+        const input = tf.tensor(window, [1, ...patch, 1]) as Tensor5D;
+        const probability = await network(input);
+        input.dispose();
+        rows(x, y, z, (from, to) => {
+          for (let k = 0; k < patch[2]; k++) {
+            sum[to + k] += probability[from + k];
+            times[to + k]++;
+          }
+        });
+      }
+    }
+  }
+  const mean = new Float32Array(image.length);
+  for (let x = 0; x < shape[0]; x++) {
+    for (let y = 0; y < shape[1]; y++) {
+      const from = rowOf(x + front[0], y + front[1], front[2]), to = (x * shape[1] + y) * shape[2];
+      for (let k = 0; k < shape[2]; k++) mean[to + k] = sum[from + k] / times[from + k];
+    }
+  }
+  return mean;
+}
