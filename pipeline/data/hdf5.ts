@@ -26,3 +26,44 @@ export async function readArrays(path: string): Promise<Record<string, HdfArray>
     file?.close();
   }
 }
+
+/** A dataset to write. */
+export interface HdfOutput {
+  data: Float32Array | Uint8Array;
+  shape: number[];
+}
+
+/**
+ * Writes datasets (gzip) and attributes of the root; under a temporary name, then renamed. Needs `--allow-read`,
+ * `--allow-write`, `--allow-env`.
+ */
+export async function writeArrays(
+  path: string,
+  arrays: Record<string, HdfOutput>,
+  attributes: Record<string, string | number[]> = {},
+): Promise<void> {
+  await ready;
+  const temporary = `${path}.${Deno.pid}.part`;
+  await Deno.writeFile(temporary, new Uint8Array()); // h5wasm does not say why it cannot write; this does
+  try {
+    const file = new File(temporary, "w");
+    try {
+      for (const [name, { data, shape }] of Object.entries(arrays)) {
+        file.create_dataset({ name, data, shape, chunks: shape, compression: 4 });
+      }
+      for (const [name, value] of Object.entries(attributes)) file.create_attribute(name, value);
+    } finally {
+      file.close();
+    }
+    const written = await readArrays(temporary); // a full disk is seen here
+    for (const [name, { shape }] of Object.entries(arrays)) {
+      if (String(written[name]?.shape) !== String(shape)) {
+        throw new Error(`Cannot write "${path}": "${name}" is incomplete`);
+      }
+    }
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {}); // the error above matters, not this one
+    throw error;
+  }
+}
