@@ -12,7 +12,8 @@ export interface HdfArray {
  * @throws {Error} Naming the file when it is no readable HDF5.
  */
 export async function readArrays(path: string): Promise<Record<string, HdfArray>> {
-  await ready;
+  // Failures become exceptions; else the library prints its own stack to the terminal and goes on.
+  (await ready).activate_throwing_error_handler();
   Deno.statSync(path);
   let file: File | undefined;
   try {

@@ -1,0 +1,145 @@
+/** Readers, writers and the preparation of LA; on real cases where ../shared/data (or SSNET_DATA) is there. */
+import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
+import { DataError, readCase } from "../pipeline/data/cases.ts";
+import { writeArrays } from "../pipeline/data/hdf5.ts";
+import { decodeNrrd } from "../pipeline/data/nrrd.ts";
+import { cropPlane, normalize, publishedCrop } from "../pipeline/data/preparation.ts";
+import { stream } from "../pipeline/runs/random.ts";
+
+/** A NRRD of 2 × 3 × 2 voxels holding 0 … 11 in the file's order (X fastest). */
+function nrrd({ type = "short", endian = "little", encoding = "raw" }): Uint8Array {
+  const data = new DataView(new ArrayBuffer(24));
+  for (let i = 0; i < 12; i++) data.setInt16(2 * i, i, endian === "little");
+  const body = new Uint8Array(data.buffer);
+  const header = `NRRD0004\n# made for a test\ntype: ${type}\ndimension: 3\nspace: left-posterior-superior\n` +
+    `sizes: 2 3 2\nspace directions: (0.5,0,0) (0,0.5,0) (0,0,2)\nspace origin: (1,2,3)\nendian: ${endian}\n` +
+    `encoding: ${encoding}\n\n`;
+  return new Uint8Array([...new TextEncoder().encode(header), ...(encoding === "gzip" ? gzipSync(body) : body)]);
+}
+
+Deno.test("NRRD is read raw and gzip, in both endiannesses, into Z fastest", () => {
+  for (const endian of ["little", "big"]) {
+    for (const encoding of ["raw", "gzip"]) {
+      const { shape, data, spacing, origin, space } = decodeNrrd(nrrd({ endian, encoding }), "t.nrrd");
+      assert.deepEqual(shape, [2, 3, 2]);
+      assert.deepEqual([...data], [0, 6, 2, 8, 4, 10, 1, 7, 3, 9, 5, 11]);
+      assert.deepEqual(spacing, [0.5, 0.5, 2]);
+      assert.deepEqual(origin, [1, 2, 3]);
+      assert.equal(space, "left-posterior-superior");
+    }
+  }
+});
+
+Deno.test("a NRRD of the wrong kind is refused with its name, what was found and what is wanted", () => {
+  const refused = (bytes: Uint8Array, message: RegExp) =>
+    assert.throws(() => decodeNrrd(bytes, "case/x.nrrd"), (e) => e instanceof DataError && message.test(e.message));
+  refused(new Uint8Array(10), /"case\/x.nrrd".*does not begin with/);
+  refused(nrrd({ type: "block" }), /the type "block" is not known/);
+  refused(nrrd({ encoding: "bzip2" }), /encoding is "bzip2"; raw or gzip wanted/);
+  refused(nrrd({}).subarray(0, -2), /24 bytes of data wanted, 22 found/);
+  refused(nrrd({ encoding: "gzip" }).subarray(0, -12), /do not unpack/);
+});
+
+Deno.test("a case survives writing and reading; bad files are named", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const image = Float32Array.from({ length: 24 }, (_, i) => i / 3), label = new Uint8Array(24).fill(1, 5, 9);
+    await writeArrays(`${folder}/a.h5`, {
+      image: { data: image, shape: [2, 3, 4] },
+      label: { data: label, shape: [2, 3, 4] },
+    });
+    assert.deepEqual(await readCase(`${folder}/a.h5`, "a"), { name: "a", shape: [2, 3, 4], image, label });
+    await writeArrays(`${folder}/u.h5`, { image: { data: image, shape: [2, 3, 4] } });
+    assert.equal((await readCase(`${folder}/u.h5`, "u")).label, null);
+    await writeArrays(`${folder}/s.h5`, {
+      image: { data: image, shape: [2, 3, 4] },
+      label: { data: label, shape: [4, 3, 2] },
+    });
+    await assert.rejects(
+      readCase(`${folder}/s.h5`, "s"),
+      /must have the shape of its image \[2,3,4\], found \[4,3,2\]/,
+    );
+    const whole = await Deno.readFile(`${folder}/a.h5`);
+    await Deno.writeFile(`${folder}/t.h5`, whole.subarray(0, whole.length / 2));
+    await Deno.writeTextFile(`${folder}/n.h5`, "no HDF5");
+    for (const bad of ["t", "n", "missing"]) {
+      await assert.rejects(
+        readCase(`${folder}/${bad}.h5`, bad),
+        (e: Error) => e instanceof DataError && e.message.includes(`${folder}/${bad}.h5`),
+      );
+    }
+    await assert.rejects(
+      writeArrays(`${folder}/none/a.h5`, { image: { data: image, shape: [2, 3, 4] } }),
+      Deno.errors.NotFound,
+    );
+    assert.deepEqual([...Deno.readDirSync(folder)].filter((f) => f.name.endsWith(".part")), []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("the published crop keeps the label, at least the patch, and 10 to 19 voxels a side", () => {
+  const shape = [60, 50, 2] as const, label = new Uint8Array(6000);
+  for (let x = 20; x < 40; x++) for (let y = 22; y < 25; y++) label[(x * 50 + y) * 2] = 1;
+  const { x, y } = publishedCrop(label, shape, { patch: [16, 16, 2], random: stream(1, "crop") });
+  assert.ok(x[0] >= 1 && x[0] <= 10 && x[1] >= 50 && x[1] <= 59, `${x}`);
+  assert.ok(y[1] - y[0] >= 16 && y[0] <= 12 && y[1] >= 35, `${y}`);
+  const cropped = cropPlane(label, shape, { x, y });
+  assert.equal(cropped.volume.reduce((a, b) => a + b, 0), 60);
+  assert.throws(() => publishedCrop(new Uint8Array(6000), shape, { patch: [16, 16, 2], random: () => 0 }), /empty/);
+  const normal = normalize(Float32Array.of(1, 2, 3, 4));
+  assert.ok(
+    Math.abs(normal.reduce((a, b) => a + b)) < 1e-6 && Math.abs(normal.reduce((a, b) => a + b * b, 0) - 4) < 1e-5,
+  );
+});
+
+const DATA = Deno.env.get("SSNET_DATA") ?? new URL("../../shared/data", import.meta.url).pathname;
+const here = await Deno.stat(`${DATA}/la-raw`).then(() => true, () => false);
+if (!here) console.log(`skipped: real LA cases, there is no folder "${DATA}/la-raw" (SSNET_DATA names another)`);
+
+Deno.test(
+  { name: "raw LA volumes hold the published labels, intensities related by an affine map", ignore: !here },
+  async () => {
+    for (const { name } of [...Deno.readDirSync(`${DATA}/la-raw`)].slice(0, 2)) {
+      const read = async (file: string) => decodeNrrd(await Deno.readFile(`${DATA}/la-raw/${name}/${file}`), file);
+      const mri = await read("lgemri.nrrd"), mask = await read("laendo.nrrd");
+      const published = await readCase(`${DATA}/la/2018LA_Seg_Training Set/${name}/mri_norm2.h5`, name);
+      // The label's first voxel along X and along Y aligns the two crops.
+      const corner = (values: ArrayLike<number>, [nx, ny, nz]: readonly number[]) => {
+        let x0 = nx, y0 = ny;
+        for (let i = 0; i < values.length; i++) {
+          if (!values[i]) continue;
+          x0 = Math.min(x0, Math.floor(i / (ny * nz)));
+          y0 = Math.min(y0, Math.floor(i / nz) % ny);
+        }
+        return [x0, y0];
+      };
+      const raw = corner(mask.data, mask.shape), ours = corner(published.label!, published.shape);
+      const [nx, ny, nz] = published.shape;
+      let n = 0, sumA = 0, sumB = 0, sumAA = 0, sumAB = 0, sumBB = 0, different = 0;
+      for (let x = 0; x < nx; x++) {
+        for (let y = 0; y < ny; y++) {
+          const X = x - ours[0] + raw[0], Y = y - ours[1] + raw[1];
+          if (X < 0 || Y < 0 || X >= mri.shape[0] || Y >= mri.shape[1]) continue;
+          for (let z = 0; z < nz; z++) {
+            const i = (x * ny + y) * nz + z, j = (X * mri.shape[1] + Y) * nz + z;
+            different += Number((mask.data[j] === 255) !== (published.label![i] === 1));
+            const a = mri.data[j], b = published.image[i];
+            [n, sumA, sumB, sumAA, sumAB, sumBB] = [
+              n + 1,
+              sumA + a,
+              sumB + b,
+              sumAA + a * a,
+              sumAB + a * b,
+              sumBB + b * b,
+            ];
+          }
+        }
+      }
+      assert.equal(different, 0);
+      const correlation = (n * sumAB - sumA * sumB) / Math.sqrt((n * sumAA - sumA ** 2) * (n * sumBB - sumB ** 2));
+      assert.ok(correlation > 1 - 1e-6, `${name}: correlation ${correlation}`);
+    }
+  },
+);
