@@ -50,6 +50,10 @@ async function evaluate() {
   openTensorFlow({ threads: options.threads, device: options.device });
   const spec = vnetSpec(new SpecBuilder(), { classes: LA.classes });
   const { state, iteration } = await readCheckpoint(`${options.run}/last.safetensors`, spec);
+  // The training's patch is the window; the published stride belongs to the published patch.
+  const { patch: side } = JSON.parse(await Deno.readTextFile(`${options.run}/config.json`)) as { patch: string };
+  const patch = side.split("x").map(Number) as [number, number, number];
+  const stride = side === LA.patch.join("x") ? LA.stride : patch.map((n) => n / 4) as [number, number, number];
   const network = windowNetwork(toWeights(spec, state), {
     statistics: options.batchNorm,
     precision: options.precision,
@@ -59,7 +63,7 @@ async function evaluate() {
     const { image, label, shape } = await readCase(`${options.cases}/${name}.h5`, name);
     if (!label) throw new DataError(`Cannot evaluate "${name}": it has no label`);
     const begun = performance.now();
-    const scores = await slidingWindow(image, shape, { patch: LA.patch, stride: LA.stride, network });
+    const scores = await slidingWindow(image, shape, { patch, stride, network });
     const mask = Uint8Array.from(scores, (score) => Number(score > 0.5));
     const voxels = mask.reduce((a, b) => a + b, 0);
     const metrics = caseMetrics(voxels ? largestComponent(mask, shape) : mask, label, shape);
@@ -76,6 +80,8 @@ async function evaluate() {
     iteration,
     batchNorm: options.batchNorm,
     precision: options.precision,
+    patch,
+    stride,
     unit: "voxels",
     published: summary(rows.map((row) => row.published)),
     honest: summary(rows.map((row) => row.honest)),
