@@ -12,10 +12,9 @@ import { slidingWindow, windowNetwork } from "../pipeline/evaluation/sliding_win
 import { SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
 import { vnetSpec } from "../pipeline/networks/vnet.ts";
 import { readCheckpoint } from "../pipeline/runs/checkpoint.ts";
-import { EXIT, parseOptions } from "../pipeline/runs/options.ts";
+import { parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { writeAtomically } from "../pipeline/runs/safetensors.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
-import { TensorFlowError } from "../pipeline/tensorflow/library.ts";
 
 const options = parseOptions(
   z.strictObject({
@@ -92,12 +91,4 @@ async function evaluate() {
   console.log(`Dice ${(result.honest.dice.mean ?? NaN).toFixed(4)} over ${rows.length} cases, ${path}`);
 }
 
-let code: number = EXIT.done;
-try {
-  await evaluate();
-} catch (error) {
-  if (!(error instanceof Error)) throw error;
-  console.error(error.message);
-  code = error instanceof TensorFlowError ? EXIT.environment : EXIT.data;
-}
-Deno.exit(code);
+await runTask(evaluate);

@@ -9,7 +9,7 @@ import { writeArrays } from "../pipeline/data/hdf5.ts";
 import { decodeNrrd } from "../pipeline/data/nrrd.ts";
 import { cropPlane, normalize, publishedCrop } from "../pipeline/data/preparation.ts";
 import { LA } from "../pipeline/data/profiles.ts";
-import { EXIT, parseOptions } from "../pipeline/runs/options.ts";
+import { parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { stream } from "../pipeline/runs/random.ts";
 import { writeAtomically } from "../pipeline/runs/safetensors.ts";
 
@@ -126,12 +126,4 @@ async function preprocess() {
   console.log(`${names.length} cases in ${options.cases}`);
 }
 
-let code: number = EXIT.done;
-try {
-  await preprocess();
-} catch (error) {
-  if (!(error instanceof Error)) throw error;
-  console.error(error.message);
-  code = error instanceof DataError || error instanceof Deno.errors.NotFound ? EXIT.data : EXIT.environment;
-}
-Deno.exit(code);
+await runTask(preprocess);

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { DataError } from "../pipeline/data/cases.ts";
 import { LA } from "../pipeline/data/profiles.ts";
 import { checkSplit, type Split } from "../pipeline/data/splits.ts";
-import { EXIT, parseOptions } from "../pipeline/runs/options.ts";
+import { parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { permutation, stream } from "../pipeline/runs/random.ts";
 import { writeAtomically } from "../pipeline/runs/safetensors.ts";
 
@@ -67,12 +67,4 @@ async function split() {
   );
 }
 
-let code: number = EXIT.done;
-try {
-  await split();
-} catch (error) {
-  if (!(error instanceof Error)) throw error;
-  console.error(error.message);
-  code = error instanceof DataError || error instanceof Deno.errors.NotFound ? EXIT.data : EXIT.environment;
-}
-Deno.exit(code);
+await runTask(split);

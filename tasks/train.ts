@@ -15,13 +15,12 @@ import { ssnet } from "../pipeline/methods/ssnet.ts";
 import { supervised } from "../pipeline/methods/supervised.ts";
 import { initialize, toWeights } from "../pipeline/networks/parameters.ts";
 import { readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
-import { EXIT, parseOptions } from "../pipeline/runs/options.ts";
+import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { stream, streamKey } from "../pipeline/runs/random.ts";
 import { consistencyWeight, flatRate, stepRate } from "../pipeline/runs/schedule.ts";
 import { writeAtomically } from "../pipeline/runs/safetensors.ts";
 import { type TrainingState, trainingStep } from "../pipeline/runs/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
-import { TensorFlowError } from "../pipeline/tensorflow/library.ts";
 
 const METHODS: Record<string, (options: MethodOptions) => Method> = { ssnet, supervised };
 /** Everything that a preset changes. `fast` fits half an hour on 2 cores. */
@@ -218,14 +217,4 @@ function assemble(
   return { image, label, rows: rows.length };
 }
 
-let code: number;
-try {
-  code = await train();
-} catch (error) {
-  if (!(error instanceof Error)) throw error;
-  console.error(error.message);
-  if (error instanceof DataError) code = EXIT.data;
-  else if (error instanceof TensorFlowError || "code" in error) code = EXIT.environment;
-  else throw error;
-}
-Deno.exit(code);
+await runTask(train);

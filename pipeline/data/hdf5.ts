@@ -22,7 +22,9 @@ export async function readArrays(path: string): Promise<Record<string, HdfArray>
     const entry = (key: string) => file!.get(key) as any;
     return Object.fromEntries(file.keys().map((key) => [key, { data: entry(key).value, shape: entry(key).shape }]));
   } catch (error) {
-    throw new Error(`Cannot read "${path}" as HDF5: ${(error as Error).message}`, { cause: error });
+    // The library gives its whole stack; the innermost reason stands in its last line.
+    const reason = (error as Error).message.trim().split("\n").at(-1)!.replace(/^\s*minor:\s*/, "");
+    throw new Error(`Cannot read "${path}" as HDF5: ${reason}`, { cause: error });
   } finally {
     file?.close();
   }

@@ -1,9 +1,12 @@
 /**
  * Command lines from one schema: types, defaults, `--help`, errors. Unknown options are refused with the nearest name.
+ * The exit codes of every task.
  * @module
  */
 import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
+import { DataError } from "../data/cases.ts";
+import { TensorFlowError } from "../tensorflow/library.ts";
 
 /** Exit codes of every task. */
 export const EXIT = { done: 0, usage: 2, data: 3, environment: 4, diverged: 5, interrupted: 75 } as const;
@@ -37,4 +40,22 @@ export function parseOptions<S extends z.ZodObject>(
   if (result.success) return result.data;
   console.error(`Cannot start ${name}:\n${z.prettifyError(result.error)}`);
   Deno.exit(EXIT.usage);
+}
+
+/** Runs a task's body and leaves the process with its exit code; known errors are told in one message, others with their stack. */
+export async function runTask(body: () => Promise<number | void>): Promise<never> {
+  let code: number;
+  try {
+    code = await body() ?? EXIT.done;
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    // Errors of the file system carry a code: a full disk, a read-only folder, a missing one.
+    const known = error instanceof DataError || error instanceof TensorFlowError ||
+      error instanceof Deno.errors.NotCapable || "code" in error;
+    console.error(known ? error.message : error);
+    if (error instanceof Deno.errors.NotCapable) code = EXIT.usage; // Deno's message names the flag to add
+    else if (error instanceof DataError || error instanceof Deno.errors.NotFound) code = EXIT.data;
+    else code = known ? EXIT.environment : 1;
+  }
+  Deno.exit(code);
 }
