@@ -58,11 +58,15 @@ export async function writeArrays(
     } finally {
       file.close();
     }
-    const written = await readArrays(temporary); // a full disk is seen here
-    for (const [name, { shape }] of Object.entries(arrays)) {
-      if (String(written[name]?.shape) !== String(shape)) {
-        throw new Error(`Cannot write "${path}": "${name}" is incomplete`);
-      }
+    // The library does not always say when it cannot write: a full disk is seen by reading back.
+    const written = await readArrays(temporary).catch(() => ({} as Record<string, HdfArray>));
+    const incomplete = Object.keys(arrays).filter((name) =>
+      String(written[name]?.shape) !== String(arrays[name].shape)
+    );
+    if (incomplete.length) {
+      throw new Deno.errors.WriteZero(
+        `Cannot write "${path}": ${incomplete} could not be read back; is the disk full?`,
+      );
     }
     await Deno.rename(temporary, path);
   } catch (error) {

@@ -51,7 +51,7 @@ export async function runTask(body: () => Promise<number | void>): Promise<never
     if (!(error instanceof Error)) throw error;
     // Errors of the file system carry a code: a full disk, a read-only folder, a missing one.
     const known = error instanceof DataError || error instanceof TensorFlowError ||
-      error instanceof Deno.errors.NotCapable || "code" in error;
+      error instanceof Deno.errors.NotCapable || error instanceof Deno.errors.WriteZero || "code" in error;
     console.error(known ? error.message : error);
     if (error instanceof Deno.errors.NotCapable) code = EXIT.usage; // Deno's message names the flag to add
     else if (error instanceof DataError || error instanceof Deno.errors.NotFound) code = EXIT.data;
