@@ -4,6 +4,7 @@
  * @module
  */
 import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
+import { DataError } from "../data/cases.ts";
 import { type NetworkSpec, sizeOf, type StateDict, toPyTorch, toTensorFlow } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { readSafetensors, type StoredTensor, writeSafetensors } from "./safetensors.ts";
@@ -28,7 +29,7 @@ export function writeCheckpoint(path: string, spec: NetworkSpec, state: Training
   return writeSafetensors(path, stateDict(spec, state, iteration), { iteration: String(iteration) });
 }
 
-/** Reads a checkpoint of ours or one converted from PyTorch. @throws {Error} Naming all that is missing or of another shape. */
+/** Reads a checkpoint of ours or one converted from PyTorch. @throws {DataError} Naming all that is missing or of another shape. */
 export async function readCheckpoint(
   path: string,
   spec: NetworkSpec,
@@ -41,7 +42,9 @@ export async function readCheckpoint(
       : [`${name}: [${shape}] wanted, ${found ? `[${found}]` : "nothing"} found`];
   });
   if (problems.length) {
-    throw new Error(`Cannot load "${path}": it is a checkpoint of another network\n${problems.slice(0, 8).join("\n")}`);
+    throw new DataError(
+      `Cannot load "${path}": it is a checkpoint of another network\n${problems.slice(0, 8).join("\n")}`,
+    );
   }
   const state = Object.fromEntries(Object.entries(tensors).map(([name, { data }]) => [name, data as Float32Array]));
   return { state, iteration: Number(metadata.iteration ?? 0) };

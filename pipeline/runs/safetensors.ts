@@ -2,6 +2,7 @@
  * safetensors files: 8 bytes of header length, a JSON header, then the values, little-endian; as `safetensors.torch` reads them.
  * @module
  */
+import { DataError } from "../data/cases.ts";
 
 /** One array of a file. */
 export interface StoredTensor {
@@ -45,13 +46,13 @@ export async function writeSafetensors(
   await writeAtomically(path, [length, head, ...Object.values(tensors).map(({ data }) => bytesOf(data))]);
 }
 
-/** Reads a file. @throws {Error} Naming the file, when it is truncated, no safetensors, or holds another data type. */
+/** Reads a file. @throws {DataError} Naming the file, when it is truncated, no safetensors, or holds another data type. */
 export async function readSafetensors(path: string): Promise<{
   tensors: Record<string, StoredTensor>;
   metadata: Record<string, string>;
 }> {
   const bytes = await Deno.readFile(path);
-  const refuse = (why: string) => new Error(`Cannot read "${path}" as safetensors: ${why}`);
+  const refuse = (why: string) => new DataError(`Cannot read "${path}" as safetensors: ${why}`);
   if (bytes.length < 8) throw refuse(`${bytes.length} bytes found`);
   const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
   if (8 + length > bytes.length) throw refuse(`its header claims ${length} bytes, the file has ${bytes.length}`);
