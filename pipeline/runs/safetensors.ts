@@ -3,25 +3,14 @@
  * @module
  */
 import { DataError } from "../data/cases.ts";
+import { writeAtomically } from "./files.ts";
+
+export { writeAtomically };
 
 /** One array of a file. */
 export interface StoredTensor {
   shape: number[];
   data: Float32Array | BigInt64Array;
-}
-
-/** Writes a file beside its final place, syncs it and renames it. Needs `--allow-read`, `--allow-write`. */
-export async function writeAtomically(path: string, parts: Uint8Array[]): Promise<void> {
-  const temporary = `${path}.${Deno.pid}.part`;
-  try {
-    using file = await Deno.open(temporary, { write: true, create: true, truncate: true });
-    for (const part of parts) for (let n = 0; n < part.length;) n += await file.write(part.subarray(n));
-    await file.sync();
-    await Deno.rename(temporary, path);
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => {}); // it may never have been made
-    throw error;
-  }
 }
 
 const bytesOf = (data: ArrayBufferView): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
