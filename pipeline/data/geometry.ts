@@ -1,0 +1,54 @@
+/**
+ * Where the voxels of a volume lie: NIfTI's world, RAS+ (x to the right, y to the front, z to the head), millimetres.
+ * @module
+ */
+
+/** Three numbers, one an axis. */
+export type Vector3 = [number, number, number];
+
+/** Place of a volume's voxels: voxel `(i, j, k)` has its centre at `origin + direction · (spacing ∘ (i, j, k))`. */
+export interface Geometry {
+  /** Millimetres between neighbours along X, Y, Z of the array. */
+  spacing: Vector3;
+  /** Centre of voxel (0, 0, 0), RAS+ millimetres. */
+  origin: Vector3;
+  /** 3 × 3, row-major; column j is the unit vector of the array's axis j in RAS+. */
+  direction: number[];
+}
+
+/** Differences that are still the same place: what programs lose by storing 32-bit numbers. */
+export const TOLERANCE = { millimeters: 1e-3, direction: 1e-4 };
+
+const AXES = [0, 1, 2] as const;
+
+/** Geometry of an affine: three rows `[m₀, m₁, m₂, offset]`, voxel indices to RAS+ millimetres. */
+export function fromAffine(rows: number[][]): Geometry {
+  const spacing = AXES.map((j) => Math.hypot(rows[0][j], rows[1][j], rows[2][j])) as Vector3;
+  return { // + 0 turns -0 into 0
+    spacing,
+    origin: AXES.map((i) => rows[i][3] + 0) as Vector3,
+    direction: AXES.flatMap((i) => AXES.map((j) => rows[i][j] / spacing[j] + 0)),
+  };
+}
+
+/** Affine of a geometry, three rows: the inverse of {@linkcode fromAffine}. */
+export function toAffine({ spacing, origin, direction }: Geometry): number[][] {
+  return AXES.map((i) => [...AXES.map((j) => direction[3 * i + j] * spacing[j]), origin[i]]);
+}
+
+/** Geometry of the part of a volume that begins at voxel `first`. */
+export function cropGeometry(geometry: Geometry, first: Vector3): Geometry {
+  const affine = toAffine(geometry);
+  const origin = affine.map(([a, b, c, offset]) => a * first[0] + b * first[1] + c * first[2] + offset) as Vector3;
+  return { ...geometry, origin };
+}
+
+/** What differs beyond {@linkcode TOLERANCE}, with both values; empty for the same place. */
+export function geometryDifferences(found: Geometry, wanted: Geometry): string[] {
+  const limits = { spacing: TOLERANCE.millimeters, origin: TOLERANCE.millimeters, direction: TOLERANCE.direction };
+  return (["spacing", "origin", "direction"] as const)
+    .filter((key) => found[key].some((value, i) => !(Math.abs(value - wanted[key][i]) <= limits[key])))
+    .map((key) => `${key} [${found[key].map(short)}] found, [${wanted[key].map(short)}] wanted`);
+}
+
+const short = (value: number) => Number(value.toFixed(5));

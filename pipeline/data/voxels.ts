@@ -1,0 +1,76 @@
+/**
+ * Voxels between the file and the array: NRRD and NIfTI hold the first axis fastest, the arrays here are `[X, Y, Z]`
+ * with Z fastest.
+ * @module
+ */
+import type { Geometry, Vector3 } from "./geometry.ts";
+
+/** A volume of a file and its place. */
+export interface Volume {
+  shape: Vector3;
+  /** Z fastest. */
+  data: Float32Array;
+  /** Null where the file does not say how large a voxel is. */
+  geometry: Geometry | null;
+}
+
+/** Number types of voxels in files. */
+export type VoxelType =
+  | "uint8"
+  | "int8"
+  | "uint16"
+  | "int16"
+  | "uint32"
+  | "int32"
+  | "uint64"
+  | "int64"
+  | "float32"
+  | "float64";
+
+type Reader = (view: DataView, offset: number, little: boolean) => number;
+const TYPES: Record<VoxelType, [bytes: number, read: Reader]> = {
+  uint8: [1, (v, o) => v.getUint8(o)],
+  int8: [1, (v, o) => v.getInt8(o)],
+  uint16: [2, (v, o, l) => v.getUint16(o, l)],
+  int16: [2, (v, o, l) => v.getInt16(o, l)],
+  uint32: [4, (v, o, l) => v.getUint32(o, l)],
+  int32: [4, (v, o, l) => v.getInt32(o, l)],
+  uint64: [8, (v, o, l) => Number(v.getBigUint64(o, l))],
+  int64: [8, (v, o, l) => Number(v.getBigInt64(o, l))],
+  float32: [4, (v, o, l) => v.getFloat32(o, l)],
+  float64: [8, (v, o, l) => v.getFloat64(o, l)],
+};
+
+/**
+ * Voxels of a file, X fastest there, as an array with Z fastest.
+ * @param bytes As many as the shape and the type want, or more.
+ * @throws {RangeError} When there are fewer.
+ */
+export function decodeVoxels(
+  bytes: Uint8Array,
+  { type, little, shape: [nx, ny, nz] }: { type: VoxelType; little: boolean; shape: readonly number[] },
+): Float32Array {
+  const [width, read] = TYPES[type], wanted = nx * ny * nz * width;
+  if (bytes.length < wanted) throw new RangeError(`${wanted} bytes of data wanted, ${bytes.length} found`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const values = new Float32Array(nx * ny * nz);
+  let from = 0;
+  for (let z = 0; z < nz; z++) {
+    for (let y = 0; y < ny; y++) {
+      for (let x = 0; x < nx; x++, from += width) values[(x * ny + y) * nz + z] = read(view, from, little);
+    }
+  }
+  return values;
+}
+
+/** A mask with Z fastest in the order of files, X fastest. */
+export function encodeMask(mask: Uint8Array, [nx, ny, nz]: readonly number[]): Uint8Array {
+  const values = new Uint8Array(mask.length);
+  let to = 0;
+  for (let z = 0; z < nz; z++) {
+    for (let y = 0; y < ny; y++) {
+      for (let x = 0; x < nx; x++) values[to++] = mask[(x * ny + y) * nz + z];
+    }
+  }
+  return values;
+}
