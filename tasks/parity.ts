@@ -8,6 +8,7 @@ import { readArrays } from "../pipeline/data/hdf5.ts";
 import { crossEntropy, linearDice, squaredDice } from "../pipeline/losses/dice.ts";
 import { adversarialDirection, smoothnessLoss, unitPerSample } from "../pipeline/losses/smoothness.ts";
 import { BANK_ROWS, type FeatureBank, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
+import { LA } from "../pipeline/data/profiles.ts";
 import { ssnet, ssnetStep } from "../pipeline/methods/ssnet.ts";
 import { caseMetrics } from "../pipeline/evaluation/case_metrics.ts";
 import { largestComponent } from "../pipeline/evaluation/components.ts";
@@ -221,7 +222,7 @@ function prototypes(a: Arrays, check: Check, { weightSet, classes }: { weightSet
     rows: Array.from({ length: classes }, () => tf.zeros([BANK_ROWS, 32]) as any),
     counts: Array.from({ length: classes }, () => tf.scalar(0)),
   };
-  const correct = tf.cast(tf.tensor(Int32Array.from(a.correct_mask.data as any)), "float32") as any;
+  const correct = tf.cast(tf.tensor(Int32Array.from(a.correct_mask.data as any)), "bool") as any;
   const bank = updateBank(pass, empty, {
     features: rows("features_labeled"),
     labels: labels("labels_labeled"),
@@ -262,7 +263,7 @@ function prototypes(a: Arrays, check: Check, { weightSet, classes }: { weightSet
     return zero[i] && norm < 1e-6 ? expected[i] : norm;
   });
   check("head_grad_l2", norms, expected as any, 2e-4, true);
-  const all = tf.ones([a.labels_second.shape[0]]) as any;
+  const all = tf.ones([a.labels_second.shape[0]], "bool") as any;
   const second = updateBank(pass, bank, {
     features: rows("features_second"),
     labels: labels("labels_second"),
@@ -289,7 +290,7 @@ checks.ssnet_step3d = (a, check) => {
   ]);
   let { weights, buffers } = toWeights(spec, goldenState(spec, weightSet));
   let memory: Weights = Object.fromEntries(
-    Object.entries(ssnet({ classes, bankWeights: "ones" }).memory).map(([name, shape]) => [name, tf.zeros(shape)]),
+    Object.entries(ssnet({ profile: LA, bankWeights: "ones" }).memory).map(([name, shape]) => [name, tf.zeros(shape)]),
   );
   const zeros = () => Object.fromEntries(spec.parameters.map(({ name }) => [name, tf.zerosLike(weights[name])]));
   let momentum: Weights = zeros(), touched = tf.zeros([spec.parameters.length]) as Tensor1D;
@@ -309,7 +310,7 @@ checks.ssnet_step3d = (a, check) => {
       direction,
       consistencyWeight: tf.scalar(consistency),
       bankWeights: "ones",
-      classes,
+      profile: LA,
       dropout: false,
     });
     const losses = Object.values(result.losses).map((t) => t.dataSync()[0]);

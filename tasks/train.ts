@@ -3,26 +3,23 @@
  * `state.safetensors`, `DONE`). The labeled half of every batch comes first.
  * @module
  */
-import type { Scalar, Tensor1D, Tensor4D, Tensor5D } from "@tensorflow/tfjs";
+import type { Scalar, Tensor4D, Tensor5D } from "@tensorflow/tfjs";
 import { z } from "zod";
 import { drawPatch, extractPatch } from "../pipeline/data/augment.ts";
 import { type Case, DataError, readCase } from "../pipeline/data/cases.ts";
 import { LA } from "../pipeline/data/profiles.ts";
 import { batchCases } from "../pipeline/data/sampler.ts";
 import { readSplit } from "../pipeline/data/splits.ts";
-import type { Method, MethodOptions } from "../pipeline/methods/method.ts";
-import { ssnet } from "../pipeline/methods/ssnet.ts";
-import { supervised } from "../pipeline/methods/supervised.ts";
-import { initialize, toWeights } from "../pipeline/networks/parameters.ts";
+import type { Method } from "../pipeline/methods/method.ts";
+import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
 import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { stream, streamKey } from "../pipeline/runs/random.ts";
 import { consistencyWeight, flatRate, stepRate } from "../pipeline/runs/schedule.ts";
 import { writeAtomically } from "../pipeline/runs/safetensors.ts";
-import { type TrainingState, trainingStep } from "../pipeline/runs/training_step.ts";
+import { startState, type TrainingState, trainingStep } from "../pipeline/runs/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
-const METHODS: Record<string, (options: MethodOptions) => Method> = { ssnet, supervised };
 /** Everything that a preset changes. `fast` fits half an hour on 2 cores. */
 const PRESETS = {
   paper: { iterations: LA.iterations, precision: "fp32", warmup: 0, rateSchedule: "step" },
@@ -32,7 +29,7 @@ const OPTIONS = z.strictObject({
   cases: z.string().default("data/cases/la").describe("folder of the cases"),
   split: z.string().default("data/cases/la/split.json").describe("split file"),
   run: z.string().default("data/runs/la-ssnet").describe("run folder to write"),
-  method: z.enum(["ssnet", "supervised"]).default("ssnet").describe("method to train"),
+  method: z.enum(METHOD_NAMES).default("ssnet").describe("method to train"),
   preset: z.enum(["paper", "fast"]).default("paper").describe(
     "paper: as published; fast: 480 iterations, bf16, the first 400 on the labeled half alone, rate / 10 in the last sixth",
   ),
@@ -79,9 +76,9 @@ async function train(): Promise<number> {
   const split = await readSplit(config.split);
   const cases = await readCases(config.cases, split.labeled, split.unlabeled);
   const { tf, binding } = openTensorFlow({ threads: config.threads, device: config.device });
-  const method = METHODS[config.method]({ classes: LA.classes, bankWeights: config.bankWeights });
+  const method = METHODS[config.method]({ profile: LA, bankWeights: config.bankWeights });
   // A warm-up is the labeled-only method on this method's network and state.
-  const labeledOnly: Method = { ...supervised({ classes: LA.classes, bankWeights: "ones" }), spec: method.spec };
+  const labeledOnly: Method = { ...METHODS.supervised({ profile: LA, bankWeights: "ones" }), spec: method.spec };
   let state: TrainingState, iteration = 0;
   if (config.resume) {
     ({ state, iteration } = await readState(`${folder}/state.safetensors`, method.spec));
@@ -97,10 +94,7 @@ async function train(): Promise<number> {
     await writeAtomically(`${folder}/config.json`, [
       new TextEncoder().encode(JSON.stringify(resolved, null, 2) + "\n"),
     ]);
-    const { weights, buffers } = toWeights(method.spec, initialize(method.spec, stream(config.seed, "weights")));
-    const momentum = Object.fromEntries(Object.entries(weights).map(([name, w]) => [name, tf.zerosLike(w)]));
-    const memory = Object.fromEntries(Object.entries(method.memory).map(([name, shape]) => [name, tf.zeros(shape)]));
-    state = { weights, momentum, buffers, memory, touched: tf.zeros([method.spec.parameters.length]) as Tensor1D };
+    state = startState(method, stream(config.seed, "weights"));
   }
   const save = async () => {
     await writeState(`${folder}/state.safetensors`, method.spec, state, iteration);
@@ -185,7 +179,7 @@ async function readCases(folder: string, labeled: string[], unlabeled: string[])
   };
   const all = { labeled: [] as Case[], unlabeled: [] as Case[] };
   for (const name of labeled) all.labeled.push((await read(name, true))!);
-  if (METHODS[config.method]({ classes: LA.classes, bankWeights: "ones" }).usesUnlabeled) {
+  if (METHODS[config.method]({ profile: LA, bankWeights: "ones" }).usesUnlabeled) {
     for (const name of unlabeled) all.unlabeled.push((await read(name, false))!);
   }
   if (problems.length) throw new DataError(problems.join("\n"));

@@ -41,7 +41,7 @@ const cases: [string, (...xs: any[]) => any, () => any[]][] = [
   ["leakyRelu()", (x) => ops.leakyRelu(x, 0.2), () => [tf.add(normal([20], 1), tf.mul(0.5, tf.sign(normal([20], 1))))]],
   [
     "batchNormTrain()",
-    (x, g, b) => ops.batchNormTrain(x, g, b).y,
+    (x, gamma, beta) => ops.batchNormTrain(x, { gamma, beta, bias: tf.zerosLike(beta) }).y,
     () => [normal([2, 3, 4, 2, 3], 1), normal([3], 2), normal([3], 3)],
   ],
   ["upConvolution()", ops.upConvolution, () => [normal([1, 2, 3, 2, 3], 1), normal([2, 2, 2, 4, 3], 2)]],

@@ -5,13 +5,14 @@ import { cropPadding, drawPatch, extractPatch } from "../pipeline/data/augment.t
 import { DataError } from "../pipeline/data/cases.ts";
 import { batchCases } from "../pipeline/data/sampler.ts";
 import { checkSplit } from "../pipeline/data/splits.ts";
+import { LA } from "../pipeline/data/profiles.ts";
 import { ssnet } from "../pipeline/methods/ssnet.ts";
 import { supervised } from "../pipeline/methods/supervised.ts";
-import { initialize, toWeights } from "../pipeline/networks/parameters.ts";
+import { toWeights } from "../pipeline/networks/parameters.ts";
 import { readCheckpoint, readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
 import { permutation, stream } from "../pipeline/runs/random.ts";
 import { flatRate } from "../pipeline/runs/schedule.ts";
-import { type Batch, type TrainingState, trainingStep, updateParameters } from "../pipeline/runs/training_step.ts";
+import { type Batch, startState, trainingStep, updateParameters } from "../pipeline/runs/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
 const { tf } = openTensorFlow();
@@ -81,19 +82,9 @@ Deno.test("the short schedule's rate falls to a tenth in the last sixth", () => 
   assert.deepEqual([1, 500, 501].map((s) => flatRate(s, { base: 0.01, total: 600 })), [0.01, 0.01, 0.001]);
 });
 
-const options = { classes: 2, bankWeights: "ones" } as const;
+const options = { profile: LA, bankWeights: "ones" } as const;
 const METHOD = ssnet(options);
-function start(): TrainingState {
-  const { weights, buffers } = toWeights(METHOD.spec, initialize(METHOD.spec, stream(1, "weights")));
-  const zeros = (shapes: [string, number[]][]) => Object.fromEntries(shapes.map(([n, s]) => [n, tf.zeros(s)]));
-  return {
-    weights,
-    momentum: zeros(METHOD.spec.parameters.map(({ name }) => [name, weights[name].shape])),
-    buffers,
-    memory: zeros(Object.entries(METHOD.memory)),
-    touched: tf.zeros([METHOD.spec.parameters.length]) as TrainingState["touched"],
-  };
-}
+const start = () => startState(METHOD, stream(1, "weights"));
 function batch(iteration: number): Batch {
   const random = stream(2, "batch", iteration), values = Float32Array.from({ length: 4 * 4096 }, () => random() - 0.5);
   const label = Int32Array.from({ length: 2 * 4096 }, (_, i) => Number(values[i] > 0.1));

@@ -1,10 +1,12 @@
 /** What differs between the datasets: patch, batch, classes and the published schedule. @module */
+import type { NetworkName } from "../networks/network.ts";
 import type { Shape3 } from "./augment.ts";
 
 /** A dataset and its published protocol. */
 export interface DatasetProfile {
-  name: string;
+  name: "la" | "acdc";
   classes: number;
+  network: NetworkName;
   patch: Shape3;
   labeledPerBatch: number;
   unlabeledPerBatch: number;
@@ -21,6 +23,7 @@ export interface DatasetProfile {
 export const LA: DatasetProfile = {
   name: "la",
   classes: 2,
+  network: "vnet",
   patch: [112, 112, 80],
   labeledPerBatch: 2,
   unlabeledPerBatch: 2,

@@ -18,6 +18,17 @@ export function linearDice(p: Tensor, q: Tensor, smooth = 1e-8): Scalar {
 }
 
 /**
+ * `linearDice` of the last class alone; of two classes that is the foreground.
+ * @param p Probabilities `[..., K]`. @param q One-hot target `[..., K]`.
+ */
+export function foregroundDice(p: Tensor, q: Tensor): Scalar {
+  const { tf } = openTensorFlow();
+  const last = (x: Tensor) =>
+    tf.slice(x, x.shape.map((n, i) => i === x.rank - 1 ? n - 1 : 0), [...x.shape.slice(0, -1), 1]);
+  return linearDice(last(p), last(q));
+}
+
+/**
  * Dice with squared denominator, mean over classes: `mean_c [1 - (2 Σ p q + s) / (Σ p² + Σ q² + s)]`.
  *
  * Reference: SS-Net, `softDiceLoss` and `DiceLoss` (ACDC; s = 1e-10); the compared methods take s = 1e-5.

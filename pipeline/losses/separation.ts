@@ -2,15 +2,16 @@
  * Inter-class separation with a bank of prototypes (SS-Net, section 2.3; after Alonso et al. 2021), in factorised form:
  * with weights a of mean 1, `mean_ij((1 - ẑ_i·m̂_j) a_i b_j) = 1 - (1/M Σ a_i ẑ_i)·(1/N Σ b_j m̂_j)`; no M×N matrix exists.
  *
- * All rows of a half run through the heads together, as batch statistics are over every voxel; a class picks its own
- * rows by a 0/1 mask. Shapes therefore never depend on values, and the step can be traced.
+ * Batch statistics of the heads are over every voxel of a half, but they follow from the moments of the rows in front of
+ * them; only the rows of a class go through the heads themselves.
  * @module
  */
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
-import { predict, project, select } from "../networks/heads.ts";
+import { prediction, PROJECTED, projectedMoments, projection, select } from "../networks/heads.ts";
 import type { Pass } from "../networks/layers.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { stopGradient } from "../tensorflow/ops.ts";
+import * as rows from "../tensorflow/rows.ts";
 
 /** Rows kept per class. */
 export const BANK_ROWS = 32;
@@ -23,21 +24,27 @@ export interface FeatureBank {
 /** "ones" as the authors' code has it (its normalisation cancels), "learned" as the paper writes it. */
 export type BankWeights = "ones" | "learned";
 
-/** L2-normalised rows. @param x `[N, F]` */
-function unitRows(x: Tensor2D): Tensor2D {
-  const { tf } = openTensorFlow();
-  return tf.div(x, tf.maximum(tf.sqrt(tf.sum(tf.square(x), 1, true)), 1e-12));
-}
 const asNumber = (condition: Tensor): Scalar => openTensorFlow().tf.cast(condition, "float32") as Scalar;
-const memberOf = (labels: Tensor1D, classIndex: number): Tensor1D =>
-  openTensorFlow().tf.cast(openTensorFlow().tf.equal(labels, classIndex), "float32");
+
+/** Rows of one class. */
+interface ClassRows {
+  /** int32 `[M]` */
+  at: Tensor1D;
+  /** M, as a tensor. */
+  count: Scalar;
+}
+
+function rowsWhere(condition: Tensor1D): ClassRows {
+  return { at: rows.positions(condition), count: openTensorFlow().tf.sum(asNumber(condition)) };
+}
 
 /**
  * The bank after this step: per class the projections (running statistics) of its correct voxels; of more than 32 those
  * with the lowest `sigmoid(selector)` in ascending order, else all in their order. A class without any keeps what it had.
  *
  * @param pass Training pass that moves running statistics: the selectors run in it.
- * @param correct 1 for labelled voxels predicted right and not background `[N]`.
+ * @param features `[N, 16]` @param labels int32 `[N]`
+ * @param correct bool `[N]`: labeled voxels predicted right and not background.
  */
 export function updateBank(
   pass: Pass,
@@ -45,29 +52,22 @@ export function updateBank(
   { features, labels, correct }: { features: Tensor2D; labels: Tensor1D; correct: Tensor1D },
 ): FeatureBank {
   const { tf } = openTensorFlow();
-  const projected = project(pass.with({ training: false }), features); // [N, 32]
-  const order = tf.cast(tf.range(0, features.shape[0], 1, "int32"), "float32");
-  const slots = Math.min(BANK_ROWS, features.shape[0]);
+  const { output: project } = projection(pass, null);
   const next: FeatureBank = { rows: [...bank.rows], counts: [...bank.counts] };
   for (let c = 1; c < bank.rows.length; c++) {
-    const member = tf.mul(memberOf(labels, c), correct) as Tensor1D;
-    const count = tf.sum(member) as Scalar;
-    const ranked = tf.greater(count, BANK_ROWS);
-    const logits = select(pass, projected, { of: "features", classIndex: c, member, active: asNumber(ranked) });
-    const key = tf.where(ranked, tf.sigmoid(logits), order);
-    const { indices } = tf.topk(tf.neg(tf.where(tf.cast(member, "bool"), key, tf.fill(key.shape, 1e9))), slots);
-    const kept = tf.minimum(count, BANK_ROWS) as Scalar;
-    const filled = tf.cast(tf.less(tf.range(0, slots), kept), "float32");
-    const rows = tf.pad(
-      tf.mul(tf.gatherND(projected, tf.expandDims(indices, 1)), tf.expandDims(filled, 1)) as Tensor2D,
-      [
-        [0, BANK_ROWS - slots],
-        [0, 0],
-      ],
-    );
+    const { at, count } = rowsWhere(tf.logicalAnd(tf.equal(labels, c), correct));
+    const projected = project(rows.gatherRows(features, at)); // [M, 32]
+    const ranked = asNumber(tf.greater(count, BANK_ROWS));
+    const batch = rows.moments(projected, count);
+    const scores = tf.squeeze(select(pass, projected, { of: "features", classIndex: c, batch, active: ranked }), [1]);
+    // Ranked by score, else by position; scores are below 1.
+    const key = tf.add(tf.mul(scores, ranked), tf.mul(tf.cast(at, "float32"), tf.sub(1, ranked))) as Tensor1D;
+    // So many empty rows behind them that there are always enough to choose from.
+    const padded = rows.append(projected, tf.zeros([BANK_ROWS, PROJECTED]));
+    const chosen = rows.smallest(rows.append(key, tf.fill([BANK_ROWS], Number.MAX_SAFE_INTEGER)), BANK_ROWS);
     const any = tf.greater(count, 0);
-    next.rows[c] = tf.where(any, rows, bank.rows[c]) as Tensor2D;
-    next.counts[c] = tf.where(any, kept, bank.counts[c]) as Scalar;
+    next.rows[c] = tf.where(any, rows.gatherRows(padded, chosen), bank.rows[c]) as Tensor2D;
+    next.counts[c] = tf.where(any, tf.minimum(count, BANK_ROWS), bank.counts[c]) as Scalar;
   }
   return next;
 }
@@ -83,7 +83,7 @@ export interface Separation {
  * `mean_ij((1 - ẑ_i·m̂_j) a_i b_j)`, divided by the number of all classes.
  *
  * `a = M/Σs · s`, `s = sigmoid(selector(z))`, z detached; b by `bankWeights`.
- * @param features `[N, 16]` @param labels Class of every row `[N]`.
+ * @param features `[N, 16]` @param labels Class of every row, int32 `[N]`.
  */
 export function separationLoss(
   pass: Pass,
@@ -91,28 +91,33 @@ export function separationLoss(
   { features, labels, bankWeights }: { features: Tensor2D; labels: Tensor1D; bankWeights: BankWeights },
 ): Separation {
   const { tf } = openTensorFlow();
-  const z = predict(pass, project(pass, features)); // [N, 32]
-  const unit = unitRows(z), detached = stopGradient(z);
+  const all = tf.scalar(features.shape[0]);
+  const projecting = projection(pass, rows.moments(features, all));
+  const hidden = rows.moments(projecting.hidden(features), all);
+  const predicting = prediction(pass, projectedMoments(pass, hidden));
   let total: Tensor = tf.scalar(0);
   const took: Scalar[] = [tf.scalar(0)];
   for (let c = 1; c < bank.rows.length; c++) {
-    const member = memberOf(labels, c), count = bank.counts[c];
-    const active = asNumber(tf.logicalAnd(tf.greater(tf.sum(member), 1), tf.greater(count, 1)));
+    const { at, count } = rowsWhere(tf.equal(labels, c));
+    const bankCount = bank.counts[c];
+    const active = asNumber(tf.logicalAnd(tf.greater(count, 1), tf.greater(bankCount, 1)));
     took.push(active);
-    const scores = tf.mul(
-      tf.sigmoid(select(pass, detached, { of: "features", classIndex: c, member, active })),
-      member,
-    );
+    const z = predicting.output(projecting.output(rows.gatherRows(features, at))); // [M, 32]
+    const detached = stopGradient(z);
+    const batch = rows.moments(detached, count);
+    const scores = select(pass, detached, { of: "features", classIndex: c, batch, active }); // [M, 1]
     // Σ a_i ẑ_i / M = Σ s_i ẑ_i / Σ s_i
-    const center = tf.div(tf.sum(tf.mul(unit, tf.expandDims(scores, 1)), 0), tf.maximum(tf.sum(scores), 1e-12)); // [32]
-    const prototypes = unitRows(bank.rows[c]); // [32, 32]
-    const filled = tf.cast(tf.less(tf.range(0, BANK_ROWS), count), "float32") as Tensor1D;
-    const b = tf.sigmoid(select(pass, prototypes, { of: "bank", classIndex: c, member: filled, active }));
+    const weight = tf.maximum(rows.sumRows(scores), 1e-12); // [1]
+    const center = tf.div(rows.weightedSum(scores, rows.unitRows(z)), weight); // [32]
+    const prototypes = rows.unitRows(bank.rows[c]); // [32, 32]
+    const bankBatch = rows.moments(prototypes, bankCount);
+    const b = select(pass, prototypes, { of: "bank", classIndex: c, batch: bankBatch, active }); // [32, 1]
+    const filled = tf.expandDims(tf.cast(tf.less(tf.range(0, BANK_ROWS), bankCount), "float32"), 1);
     // The division by itself is the authors' normalisation over an axis of length 1: the selector runs and never learns.
     const weights = bankWeights === "ones"
       ? tf.div(b, b)
-      : tf.div(tf.mul(b, count), tf.maximum(tf.sum(tf.mul(b, filled)), 1e-12));
-    const prototype = tf.div(tf.sum(tf.mul(prototypes, tf.expandDims(weights, 1)), 0), tf.maximum(count, 1)); // [32]
+      : tf.div(tf.mul(b, bankCount), tf.maximum(tf.sum(tf.mul(b, filled)), 1e-12));
+    const prototype = tf.div(rows.weightedSum(weights as Tensor2D, prototypes), tf.maximum(bankCount, 1)); // [32]
     total = tf.add(total, tf.mul(tf.sub(1, tf.sum(tf.mul(center, prototype))), active));
   }
   return { loss: tf.div(total, bank.rows.length) as Scalar, took };

@@ -3,9 +3,11 @@
  * TensorFlow function. The trainer owns the optimiser, the schedule, checkpoints and logging.
  * @module
  */
-import type { Scalar, Tensor, Tensor1D, Tensor4D, Tensor5D } from "@tensorflow/tfjs";
+import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
+import type { DatasetProfile } from "../data/profiles.ts";
 import type { BankWeights } from "../losses/separation.ts";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";
+import { openTensorFlow } from "../tensorflow/device.ts";
 
 /** What a training step reads. */
 export interface StepInputs {
@@ -14,10 +16,10 @@ export interface StepInputs {
   buffers: Weights;
   /** The method's own state, by name (SS-Net: the feature bank). */
   memory: Weights;
-  /** Batch, labeled rows first `[B, X, Y, Z, 1]`. */
-  x: Tensor5D;
-  /** int32 labels of the labeled rows `[L, X, Y, Z]`. */
-  label: Tensor4D;
+  /** Batch, labeled rows first `[B, X, Y, Z, 1]` or `[B, H, W, 1]`. */
+  x: Tensor;
+  /** int32 labels of the labeled rows `[L, X, Y, Z]` or `[L, H, W]`. */
+  label: Tensor;
   /** int32 `[2]`: all noise of the step depends on it alone; another one per iteration. */
   seed: Tensor1D;
   /** Weight of the unsupervised terms at this iteration. */
@@ -36,9 +38,9 @@ export interface StepOutputs {
   memory: Weights;
 }
 
-/** Settings that only some methods read. */
+/** What a method is made for; the settings are read by some methods only. */
 export interface MethodOptions {
-  classes: number;
+  profile: DatasetProfile;
   bankWeights: BankWeights;
 }
 
@@ -50,4 +52,12 @@ export interface Method {
   /** The method's own state before the first step: shapes by name, all zeros. */
   memory: Record<string, number[]>;
   step(inputs: StepInputs): StepOutputs;
+}
+
+/** Value of a loss and its gradients by every weight, null where none can arrive. */
+export function gradientsOf(loss: () => Tensor, weights: Weights): { value: Scalar; gradients: (Tensor | null)[] } {
+  // tf.variableGrads wants tf.Variable, which a trace cannot hold.
+  // deno-lint-ignore no-explicit-any
+  const { value, grads } = (openTensorFlow().tf.engine() as any).gradients(loss, Object.values(weights), null, true);
+  return { value, gradients: Object.values(weights).map((_, i) => grads[i] ?? null) };
 }

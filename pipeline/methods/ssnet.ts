@@ -1,26 +1,36 @@
 /**
- * SS-Net (Wu et al., MICCAI 2022): one training step's losses and gradients on LA.
- * `L = Dice + w (L_smooth + 0.1 (L_sep,labeled + L_sep,unlabeled))`; cross entropy is reported and not part of L.
+ * SS-Net (Wu et al., MICCAI 2022): the losses and gradients of one training step.
+ * `L = L_sup + w (L_smooth + 0.1 (L_sep,labeled + L_sep,unlabeled))`; cross entropy is reported and not part of L.
  * Pure: tensors in, tensors out, so that `trace` turns it into one TensorFlow function.
+ *
+ * L's two halves, around the clean and around the perturbed pass, are differentiated one after the other, so that only
+ * one pass's activations exist at a time.
  * @module
  */
-import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor5D } from "@tensorflow/tfjs";
-import { crossEntropy, linearDice } from "../losses/dice.ts";
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
+import type { DatasetProfile } from "../data/profiles.ts";
+import { crossEntropy, foregroundDice, linearDice, squaredDice } from "../losses/dice.ts";
 import { BANK_ROWS, type BankWeights, type FeatureBank, separationLoss, updateBank } from "../losses/separation.ts";
 import { adversarialDirection, smoothnessLoss } from "../losses/smoothness.ts";
 import { headsSpec, PROJECTED } from "../networks/heads.ts";
 import { Pass } from "../networks/layers.ts";
+import { NETWORKS } from "../networks/network.ts";
 import { SpecBuilder, type Weights } from "../networks/parameters.ts";
-import { vnet, vnetSpec } from "../networks/vnet.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
-import { statelessUniform } from "../tensorflow/ops.ts";
-import type { Method, MethodOptions, StepInputs, StepOutputs } from "./method.ts";
+import { after, statelessUniform, withoutGradient } from "../tensorflow/ops.ts";
+import { gradientsOf, type Method, type MethodOptions, type StepInputs, type StepOutputs } from "./method.ts";
 
-const SEPARATION_WEIGHT = 0.1, PERTURBATION_RADIUS = 10;
+const SEPARATION_WEIGHT = 0.1;
+/** What the published code does differently on the two datasets. */
+const PROTOCOL = {
+  la: { perturbationRadius: 10, distance: linearDice, supervised: foregroundDice },
+  acdc: { perturbationRadius: 6, distance: squaredDice, supervised: squaredDice },
+} as const;
 
-/** SS-Net for `classes` classes. */
-export function ssnet({ classes, bankWeights }: MethodOptions): Method {
-  const spec = headsSpec(vnetSpec(new SpecBuilder(), { classes }), { classes });
+/** SS-Net on a dataset. */
+export function ssnet({ profile, bankWeights }: MethodOptions): Method {
+  const { classes } = profile, heads = { classes };
+  const spec = headsSpec(NETWORKS[profile.network].spec(new SpecBuilder(), { classes }), heads);
   const memory: Record<string, number[]> = {};
   for (let c = 1; c < classes; c++) {
     memory[`bank.${c}.rows`] = [BANK_ROWS, PROJECTED];
@@ -30,14 +40,14 @@ export function ssnet({ classes, bankWeights }: MethodOptions): Method {
     const { tf } = openTensorFlow();
     const seed = tf.add(inputs.seed, tf.tensor1d([1, 0], "int32")) as Tensor1D; // its own stream
     const direction = tf.sub(statelessUniform(inputs.x.shape, seed), 0.5);
-    return ssnetStep({ ...inputs, direction, classes, bankWeights, dropout: true });
+    return ssnetStep({ ...inputs, direction, profile, bankWeights, dropout: true });
   };
   return { spec, usesUnlabeled: true, memory, step };
 }
 
 /** What SS-Net's step reads beyond every method's: its noise comes from outside, so that stored values can be checked. */
 export interface SSNetInputs extends StepInputs {
-  classes: number;
+  profile: DatasetProfile;
   /** Uniform noise minus 0.5 of x's shape. */
   direction: Tensor;
   bankWeights: BankWeights;
@@ -47,88 +57,84 @@ export interface SSNetInputs extends StepInputs {
 /** One step's losses, gradients, running statistics and bank. */
 export function ssnetStep(inputs: SSNetInputs): StepOutputs {
   const { tf } = openTensorFlow();
-  const { weights, memory, x, label, direction, consistencyWeight, bankWeights, classes } = inputs;
+  const { weights, memory, x, label, direction, consistencyWeight, bankWeights, profile } = inputs;
+  const { classes } = profile, { forward } = NETWORKS[profile.network], protocol = PROTOCOL[profile.name];
   const buffers = { ...inputs.buffers };
   let draws = 0;
-  const pass = (updateStatistics: boolean) => {
+  const pass = (over: Weights | null) => {
     const seed = tf.add(inputs.seed, tf.tensor1d([0, 1000 * ++draws], "int32")) as Tensor1D;
-    return new Pass(weights, buffers, {
+    return new Pass(weights, over ?? buffers, {
       training: true,
-      updateStatistics,
+      updateStatistics: over !== null,
       dropoutSeed: inputs.dropout ? seed : undefined,
     });
   };
-  const labeled = label.shape[0];
-  const rowsOf = <T extends Tensor>(t: T, from: number, count: number) =>
-    tf.slice(t, [from, ...t.shape.slice(1).map(() => 0)], [count, ...t.shape.slice(1)]);
-  const foreground = tf.cast(tf.equal(label, 1), "float32");
+  const labeled = label.shape[0], unlabeled = x.shape[0] - labeled;
+  const halves = (t: Tensor) => tf.split(t, [labeled, unlabeled]);
   const flatLabel = tf.reshape(label, [-1]) as Tensor1D;
-  const kept: Record<string, Tensor> = {};
+  const target = tf.cast(tf.oneHot(label, classes), "float32");
+  const indices = Array.from({ length: classes }, (_, c) => c);
   const old: FeatureBank = {
-    rows: Array.from({ length: classes }, (_, c) => memory[`bank.${c}.rows`] as Tensor2D),
-    counts: Array.from({ length: classes }, (_, c) => memory[`bank.${c}.count`] as Scalar),
+    rows: indices.map((c) => memory[`bank.${c}.rows`] as Tensor2D),
+    counts: indices.map((c) => memory[`bank.${c}.count`] as Scalar),
   };
   let bank = old;
   const took: Scalar[][] = [];
-  // Outside the differentiated function: neither the clean prediction nor the perturbation may carry a gradient.
+  const kept: Record<string, Tensor> = {};
+
   // The clean pass moves the running statistics after the main one, so its share (a tenth of the batch's) is kept apart.
   const share: Weights = Object.fromEntries(Object.keys(buffers).map((key) => [key, tf.zerosLike(buffers[key])]));
   const untouched = { ...share };
-  const cleanPass = new Pass(weights, share, { ...pass(true).options });
-  const clean = tf.softmax(vnet(cleanPass, x).logits);
-  const smooth = {
-    x,
-    direction,
-    clean,
-    distance: linearDice,
-    perturbationRadius: PERTURBATION_RADIUS,
-    probabilities: (v: Tensor) => tf.softmax(vnet(pass(false), v as Tensor5D).logits),
-  };
-  const adversarial = adversarialDirection(smooth);
-  const objective = () => {
-    const { logits, features } = vnet(pass(true), x);
+  const clean = tf.softmax(forward(pass(share), x).logits);
+
+  const main = gradientsOf(() => {
+    const { logits, features } = forward(pass(buffers), x);
     const probabilities = tf.softmax(logits);
-    const p1 = tf.squeeze(tf.slice(rowsOf(probabilities, 0, labeled), [0, 0, 0, 0, 1], [-1, -1, -1, -1, 1]), [4]);
-    kept.dice = linearDice(p1, foreground);
-    const target = tf.cast(tf.oneHot(label, classes), "float32");
-    kept.crossEntropy = crossEntropy(rowsOf(logits, 0, labeled), target);
-    let prediction!: Tensor; // from an unrecorded body: labels carry no gradient
-    tf.customGrad((probabilities) => {
-      prediction = tf.keep(tf.cast(tf.argMax(probabilities as Tensor, -1), "int32"));
-      return { value: tf.scalar(0), gradFunc: () => tf.zerosLike(probabilities as Tensor) };
-    })(probabilities);
-    const half = (from: number, count: number) =>
-      tf.reshape(rowsOf(features, from, count), [-1, features.shape[4]]) as Tensor2D;
-    const labeledFeatures = half(0, labeled), unlabeled = x.shape[0] - labeled;
-    const flatPrediction = tf.reshape(rowsOf(prediction, 0, labeled), [-1]);
-    const correct = tf.cast(
-      tf.logicalAnd(tf.equal(flatPrediction, flatLabel), tf.greater(flatLabel, 0)),
-      "float32",
-    ) as Tensor1D;
-    const heads = pass(true);
-    // The body of a customGrad is not recorded: the bank is a constant of the gradient.
-    tf.customGrad((features) => {
-      bank = updateBank(heads, old, { features: features as Tensor2D, labels: flatLabel, correct });
-      for (const tensor of [...bank.rows, ...bank.counts]) if (tensor) tf.keep(tensor);
-      return { value: tf.scalar(0), gradFunc: () => tf.zerosLike(features as Tensor) };
-    })(labeledFeatures);
+    kept.dice = protocol.supervised(halves(probabilities)[0], target);
+    kept.crossEntropy = withoutGradient(logits, (logits) => tf.keep(crossEntropy(halves(logits)[0], target)));
+    const [predictedLabel, pseudoLabel] = withoutGradient(
+      probabilities,
+      (probabilities) =>
+        halves(tf.cast(tf.argMax(probabilities, -1), "int32")).map((half) =>
+          tf.keep(tf.reshape(half, [-1]) as Tensor1D)
+        ),
+    );
+    const [labeledFeatures, unlabeledFeatures] = halves(features).map((half) =>
+      tf.reshape(half, [-1, features.shape.at(-1)!]) as Tensor2D
+    );
+    const heads = pass(buffers);
+    bank = withoutGradient(labeledFeatures, (features) => {
+      const correct = tf.logicalAnd(tf.equal(predictedLabel, flatLabel), tf.greater(flatLabel, 0)) as Tensor1D;
+      const next = updateBank(heads, old, { features, labels: flatLabel, correct });
+      for (const tensor of [...next.rows, ...next.counts]) if (tensor) tf.keep(tensor);
+      return next;
+    });
     const separate = (features: Tensor2D, labels: Tensor1D) => {
       const { loss, took: classesTook } = separationLoss(heads, bank, { features, labels, bankWeights });
       took.push(classesTook.map((t) => tf.keep(t)));
       return loss;
     };
     kept.separationLabeled = separate(labeledFeatures, flatLabel);
-    const pseudo = tf.reshape(rowsOf(prediction, labeled, unlabeled), [-1]) as Tensor1D;
-    kept.separationUnlabeled = separate(half(labeled, unlabeled), pseudo);
-    kept.smoothness = smoothnessLoss({ ...smooth, adversarial });
-    const separation = tf.mul(tf.add(kept.separationLabeled, kept.separationUnlabeled), SEPARATION_WEIGHT);
-    const total = tf.add(kept.dice, tf.mul(consistencyWeight, tf.add(kept.smoothness, separation)));
+    kept.separationUnlabeled = separate(unlabeledFeatures, pseudoLabel);
     for (const tensor of Object.values(kept)) tf.keep(tensor);
-    return total;
+    const separation = tf.mul(tf.add(kept.separationLabeled, kept.separationUnlabeled), SEPARATION_WEIGHT);
+    return tf.add(kept.dice, tf.mul(consistencyWeight, separation));
+  }, weights);
+
+  const smooth = {
+    x: after(x, main.gradients.filter((g) => g !== null)),
+    direction,
+    clean,
+    distance: protocol.distance,
+    perturbationRadius: protocol.perturbationRadius,
+    probabilities: (v: Tensor) => tf.softmax(forward(pass(null), v).logits),
   };
-  // deno-lint-ignore no-explicit-any
-  const engine = tf.engine() as any;
-  const { value, grads } = engine.gradients(objective, Object.values(weights), null, true);
+  const adversarial = adversarialDirection(smooth);
+  const perturbed = gradientsOf(() => {
+    kept.smoothness = tf.keep(smoothnessLoss({ ...smooth, adversarial }));
+    return tf.mul(consistencyWeight, kept.smoothness);
+  }, weights);
+
   for (const key of Object.keys(share)) {
     if (share[key] !== untouched[key]) buffers[key] = tf.add(tf.mul(buffers[key], 0.9), share[key]);
   }
@@ -147,14 +153,17 @@ export function ssnetStep(inputs: SSNetInputs): StepOutputs {
   }
   return {
     losses: {
-      total: value,
+      total: tf.add(main.value, perturbed.value) as Scalar,
       cross_entropy: kept.crossEntropy as Scalar,
       dice: kept.dice as Scalar,
       smoothness: kept.smoothness as Scalar,
       separation_labeled: kept.separationLabeled as Scalar,
       separation_unlabeled: kept.separationUnlabeled as Scalar,
     },
-    gradients: Array.from({ length: Object.keys(weights).length }, (_, i) => grads[i] ?? null),
+    gradients: main.gradients.map((g, i) => {
+      const h = perturbed.gradients[i];
+      return g && h ? tf.add(g, h) : g ?? h;
+    }),
     participation,
     buffers,
     memory: nextMemory,

@@ -3,7 +3,9 @@
  * @module
  */
 import type { Scalar, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
+import { openTensorFlow } from "../tensorflow/device.ts";
 import { leakyRelu, relu } from "../tensorflow/ops.ts";
+import { linear, type Moments } from "../tensorflow/rows.ts";
 import type { Pass } from "./layers.ts";
 import type { SpecBuilder } from "./parameters.ts";
 
@@ -24,33 +26,63 @@ export function headsSpec(builder: SpecBuilder, { classes }: { classes: number }
   return builder;
 }
 
-function head(pass: Pass, x: Tensor2D, name: string, activation: (x: Tensor2D) => Tensor2D): Tensor2D {
-  const hidden = activation(pass.batchNorm(pass.linear(x, `${name}.0`), `${name}.1`)); // [N, 32]
-  return pass.linear(hidden, `${name}.3`);
+/** A head whose batch norm is settled: a function of single rows. */
+export interface Head {
+  /** Behind the activation: `[N, F]` to `[N, 32]`. */
+  hidden(x: Tensor2D): Tensor2D;
+  /** `[N, F]` to `[N, outputs]`. */
+  output(x: Tensor2D): Tensor2D;
 }
 
-/** `[N, 16]` to `[N, 32]`. */
-export function project(pass: Pass, features: Tensor2D): Tensor2D {
-  return head(pass, features, "projection_head", relu);
+/** Which head, on which batch. */
+export interface HeadInputs {
+  name: string;
+  /** Moments of its input rows; null takes the running statistics. */
+  batch: Moments | null;
+  activation: (x: Tensor2D) => Tensor2D;
+  active?: Scalar;
 }
-/** `[N, 32]` to `[N, 32]`. */
-export function predict(pass: Pass, projected: Tensor2D): Tensor2D {
-  return head(pass, projected, "prediction_head", relu);
+
+function head(pass: Pass, { name, batch, activation, active }: HeadInputs): Head {
+  const { weight, bias } = pass.linearNorm({ layer: `${name}.0`, norm: `${name}.1` }, batch, active);
+  const hidden = (x: Tensor2D) => activation(linear(x, weight, bias));
+  return { hidden, output: (x) => pass.linear(hidden(x), `${name}.3`) };
 }
+
+/** The projection head, `[N, 16]` to `[N, 32]`. @param batch Moments of the features; null takes the running statistics. */
+export function projection(pass: Pass, batch: Moments | null): Head {
+  return head(pass, { name: "projection_head", batch, activation: relu });
+}
+
+/** Moments of the projected features, from those of the projection head's hidden rows: its last layer is linear. */
+export function projectedMoments(pass: Pass, { mean, covariance, count }: Moments): Moments {
+  const { tf } = openTensorFlow();
+  const weight = pass.weights["projection_head.3.weight"] as Tensor2D, bias = pass.weights["projection_head.3.bias"];
+  return {
+    mean: tf.add(tf.reshape(tf.matMul(tf.expandDims(mean, 0), weight), [-1]), bias) as Tensor1D,
+    covariance: tf.matMul(weight, tf.matMul(covariance, weight), true),
+    count,
+  };
+}
+
+/** The prediction head, `[N, 32]` to `[N, 32]`. @param batch Moments of the projected features. */
+export function prediction(pass: Pass, batch: Moments): Head {
+  return head(pass, { name: "prediction_head", batch, activation: relu });
+}
+
 /** Which rows a selector judges. */
 export interface Selection {
   /** Whose selector: that of the features, or that of the bank. */
   of: "features" | "bank";
   classIndex: number;
-  /** 1 for the rows that count `[N]`: batch statistics are theirs alone. */
-  member: Tensor1D;
+  batch: Moments;
   /** 1 when the selector really runs: its running statistics then move. */
   active: Scalar;
 }
 
-/** Logits of a class's selector in training mode, `[N, 32]` to `[N]`; meaningful where `member` is 1. */
-export function select(pass: Pass, rows: Tensor2D, { of, classIndex, member, active }: Selection): Tensor1D {
+/** Scores in (0, 1) of a class's selector in training mode, `[N, 32]` to `[N, 1]`. */
+export function select(pass: Pass, x: Tensor2D, { of, classIndex, batch, active }: Selection): Tensor2D {
   const name = `contrastive_class_selector_${of === "bank" ? "memory" : ""}${classIndex}`;
-  const normalized = pass.batchNormOver(pass.linear(rows, `${name}.0`), `${name}.1`, { member, active });
-  return pass.linear(leakyRelu(normalized, SELECTOR_SLOPE), `${name}.3`).as1D();
+  const activation = (x: Tensor2D) => leakyRelu(x, SELECTOR_SLOPE);
+  return openTensorFlow().tf.sigmoid(head(pass, { name, batch, activation, active }).output(x));
 }

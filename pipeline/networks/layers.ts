@@ -1,11 +1,12 @@
 /**
  * Layers as PyTorch has them, on named weights: convolutions with bias, batch norm (eps 1e-5, momentum 0.1,
- * unbiased running variance), channel dropout, linear layers.
+ * unbiased running variance), dropout of channels and of entries, linear layers.
  * @module
  */
-import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor5D } from "@tensorflow/tfjs";
+import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "@tensorflow/tfjs";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import * as ops from "../tensorflow/ops.ts";
+import * as rows from "../tensorflow/rows.ts";
 import type { Weights } from "./parameters.ts";
 
 /** How a network is run. */
@@ -28,76 +29,138 @@ export class Pass {
     return new Pass(this.weights, this.buffers, options);
   }
 
-  #bias<T extends Tensor>(x: T, name: string): T {
-    return ops.addBias(x, this.weights[`${name}.bias`] as Tensor1D);
+  #vector(name: string): Tensor1D {
+    return this.weights[name] as Tensor1D;
   }
 
-  /** 3-D convolution: kernel 3 or 1 keeps the size, kernel 2 has stride 2. @param x `[B, X, Y, Z, C]` */
-  conv3d(x: Tensor5D, name: string): Tensor5D {
-    const weight = this.weights[`${name}.weight`] as Tensor5D;
-    const halves = weight.shape[0] === 2;
-    return this.#bias(openTensorFlow().tf.conv3d(x, weight, halves ? 2 : 1, halves ? "valid" : "same"), name);
+  /** Kernels 3 and 1 keep the size, kernel 2 has stride 2; without bias. */
+  #convolve<T extends Tensor>(x: T, weight: Tensor): T {
+    const { tf } = openTensorFlow();
+    const halves = weight.shape[0] === 2, stride = halves ? 2 : 1, padding = halves ? "valid" : "same";
+    if (x.rank === 4) return tf.conv2d(x as unknown as Tensor4D, weight as Tensor4D, stride, padding) as Tensor as T;
+    return tf.conv3d(x as unknown as Tensor5D, weight as Tensor5D, stride, padding) as Tensor as T;
   }
 
-  /** Transposed convolution, kernel 2, stride 2. @param x `[B, X, Y, Z, C]` */
-  upConvolution(x: Tensor5D, name: string): Tensor5D {
-    return this.#bias(ops.upConvolution(x, this.weights[`${name}.weight`] as Tensor5D), name);
+  /** Convolution: kernels 3 and 1 keep the size, kernel 2 has stride 2. @param x `[B, X, Y, Z, C]` or `[B, H, W, C]` */
+  convolution<T extends Tensor>(x: T, name: string): T {
+    return ops.addBias(this.#convolve(x, this.weights[`${name}.weight`]), this.#vector(`${name}.bias`));
+  }
+
+  /** Convolution and the batch norm behind it. @param x `[B, X, Y, Z, C]` or `[B, H, W, C]` */
+  convolutionNorm<T extends Tensor>(x: T, { convolution, norm }: { convolution: string; norm: string }): T {
+    return this.#normalized(
+      x,
+      { layer: convolution, norm, outputAxis: [-1] },
+      (x, weight) => this.#convolve(x, weight),
+    );
+  }
+
+  /** Transposed convolution (kernel 2, stride 2) and the batch norm behind it. @param x `[B, X, Y, Z, C]` */
+  upConvolutionNorm(x: Tensor5D, { convolution, norm }: { convolution: string; norm: string }): Tensor5D {
+    const apply = (x: Tensor5D, weight: Tensor) => ops.upConvolution(x, weight as Tensor5D);
+    return this.#normalized(x, { layer: convolution, norm, outputAxis: [-1, 1] }, apply);
+  }
+
+  /** @param outputAxis Shape that lays a vector along the weight's axis of outputs. */
+  #normalized<T extends Tensor>(
+    x: T,
+    { layer, norm, outputAxis }: { layer: string; norm: string; outputAxis: number[] },
+    apply: (x: T, weight: Tensor) => T,
+  ): T {
+    const { tf } = openTensorFlow();
+    const weight = this.weights[`${layer}.weight`], bias = this.#vector(`${layer}.bias`);
+    if (this.options.training) {
+      const gamma = this.#vector(`${norm}.weight`), beta = this.#vector(`${norm}.bias`);
+      const { y, mean, variance } = ops.batchNormTrain(apply(x, weight), { gamma, beta, bias });
+      this.#move(norm, { mean, variance });
+      mean.dispose();
+      variance.dispose();
+      return y;
+    }
+    const { scale, shift } = this.#affine(norm, this.#running(norm), bias);
+    return ops.addBias(apply(x, tf.mul(weight, tf.reshape(scale, outputAxis))), shift);
+  }
+
+  /** Mean and biased variance that a batch norm has collected. */
+  #running(norm: string) {
+    return {
+      mean: this.buffers[`${norm}.running_mean`] as Tensor1D,
+      variance: this.buffers[`${norm}.running_var`] as Tensor1D,
+    };
+  }
+
+  /** A batch norm of given statistics behind a bias: `scale x + shift`, for an x without that bias. */
+  #affine(norm: string, { mean, variance }: { mean: Tensor1D; variance: Tensor1D }, bias: Tensor1D) {
+    const { tf } = openTensorFlow();
+    const scale = tf.div(this.#vector(`${norm}.weight`), tf.sqrt(tf.add(variance, ops.EPSILON))) as Tensor1D;
+    return { scale, shift: tf.add(tf.mul(tf.sub(bias, mean), scale), this.#vector(`${norm}.bias`)) as Tensor1D };
+  }
+
+  /** Running statistics take a tenth of the batch's. @param active 0 leaves them alone. */
+  #move(norm: string, batch: { mean: Tensor1D; variance: Tensor1D }, active?: Scalar) {
+    if (!this.options.updateStatistics) return;
+    const { tf } = openTensorFlow();
+    for (const [key, value] of [["running_mean", batch.mean], ["running_var", batch.variance]] as const) {
+      const old = this.buffers[`${norm}.${key}`];
+      // Kept: the pass may run inside a gradient, which tidies up behind itself.
+      this.buffers[`${norm}.${key}`] = tf.keep(
+        tf.tidy(() =>
+          active
+            ? tf.add(old, tf.mul(tf.sub(value, old), tf.mul(active, 0.1)))
+            : tf.add(tf.mul(old, 0.9), tf.mul(value, 0.1))
+        ),
+      );
+    }
+  }
+
+  /**
+   * A linear layer and the batch norm behind it, as one linear layer: in training the statistics of `x W + b` follow from
+   * the moments of x, so the layer needs no map in front of the norm.
+   *
+   * @param input Moments of the rows that the batch consists of; null in evaluation.
+   * @param active Scalar 0 or 1: whether the layer really runs, that is moves its running statistics.
+   * @returns Weight `[F, G]` and bias `[G]`.
+   */
+  linearNorm(
+    { layer, norm }: { layer: string; norm: string },
+    input: rows.Moments | null,
+    active?: Scalar,
+  ): { weight: Tensor2D; bias: Tensor1D } {
+    const { tf } = openTensorFlow();
+    const weight = this.weights[`${layer}.weight`] as Tensor2D, bias = this.#vector(`${layer}.bias`);
+    let statistics = this.#running(norm);
+    if (input) {
+      const mean = tf.add(tf.reshape(tf.matMul(tf.expandDims(input.mean, 0), weight), [-1]), bias) as Tensor1D;
+      // Rounding can push the variance of a constant column below 0.
+      const variance = tf.maximum(tf.sum(tf.mul(weight, tf.matMul(input.covariance, weight)), 0), 0) as Tensor1D;
+      statistics = { mean, variance };
+      const unbiased = tf.div(tf.mul(variance, input.count), tf.maximum(tf.sub(input.count, 1), 1)) as Tensor1D;
+      this.#move(norm, { mean, variance: unbiased }, active);
+    }
+    const { scale, shift } = this.#affine(norm, statistics, bias);
+    return { weight: tf.mul(weight, scale), bias: shift };
   }
 
   /** `x W + b`. @param x `[N, F]` */
   linear(x: Tensor2D, name: string): Tensor2D {
-    return this.#bias(openTensorFlow().tf.matMul(x, this.weights[`${name}.weight`] as Tensor2D), name);
+    return rows.linear(x, this.weights[`${name}.weight`] as Tensor2D, this.#vector(`${name}.bias`));
   }
 
-  /** Batch norm; running statistics take a tenth of the batch's. @param x `[..., C]` */
-  batchNorm<T extends Tensor>(x: T, name: string): T {
-    const { tf } = openTensorFlow();
-    const gamma = this.weights[`${name}.weight`] as Tensor1D, beta = this.weights[`${name}.bias`] as Tensor1D;
-    const meanName = `${name}.running_mean`, varianceName = `${name}.running_var`;
-    if (!this.options.training) {
-      return ops.batchNormApply(x, { gamma, beta, mean: this.buffers[meanName], variance: this.buffers[varianceName] });
-    }
-    const { y, mean, variance } = ops.batchNormTrain(x, gamma, beta);
-    if (this.options.updateStatistics) {
-      const move = (key: string, batch: Tensor) => {
-        // Kept: the pass may run inside a gradient, which tidies up behind itself.
-        this.buffers[key] = tf.keep(tf.tidy(() => tf.add(tf.mul(this.buffers[key], 0.9), tf.mul(batch, 0.1))));
-      };
-      move(meanName, mean);
-      move(varianceName, variance);
-    }
-    mean.dispose();
-    variance.dispose();
-    return y;
-  }
-
-  /**
-   * Batch norm in training mode over some rows only: those where `member` is 1; running statistics move if any is and `active`.
-   * @param x `[N, F]` @param member `[N]` @param active Scalar 0 or 1.
-   */
-  batchNormOver(x: Tensor2D, name: string, { member, active }: { member: Tensor1D; active: Scalar }): Tensor2D {
-    const { tf } = openTensorFlow();
-    const column = tf.expandDims(member, 1); // [N, 1]
-    const count = tf.maximum(tf.sum(member), 1);
-    const mean = tf.div(tf.sum(tf.mul(x, column), 0), count); // [F]
-    const centered = tf.sub(x, mean);
-    const variance = tf.div(tf.sum(tf.mul(tf.square(centered), column), 0), count);
-    if (this.options.updateStatistics) {
-      const unbiased = tf.div(tf.mul(variance, count), tf.maximum(tf.sub(count, 1), 1));
-      for (const [key, batch] of [[`${name}.running_mean`, mean], [`${name}.running_var`, unbiased]] as const) {
-        const step = tf.mul(tf.sub(batch, this.buffers[key]), tf.mul(active, 0.1));
-        this.buffers[key] = tf.keep(tf.add(this.buffers[key], step));
-      }
-    }
-    const scaled = tf.div(centered, tf.sqrt(tf.add(variance, 1e-5)));
-    return tf.add(tf.mul(scaled, this.weights[`${name}.weight`]), this.weights[`${name}.bias`]) as Tensor2D;
+  /** A seed of its own for every dropout of the pass; null where dropout is off. */
+  #drawSeed(): Tensor1D | null {
+    const { tf } = openTensorFlow(), seed = this.options.dropoutSeed;
+    return seed ? tf.add(seed, tf.tensor1d([0, ++this.#draws], "int32")) as Tensor1D : null;
   }
 
   /** Dropout of whole channels, fresh at every call of one pass. @param x `[B, ..., C]` */
   channelDropout<T extends Tensor>(x: T, probability: number): T {
-    const { tf } = openTensorFlow();
-    const seed = this.options.dropoutSeed;
-    if (!seed) return x;
-    return ops.channelDropout(x, probability, tf.add(seed, tf.tensor1d([0, ++this.#draws], "int32")));
+    const seed = this.#drawSeed();
+    return seed ? ops.channelDropout(x, probability, seed) : x;
+  }
+
+  /** Dropout of single entries, fresh at every call of one pass. */
+  dropout<T extends Tensor>(x: T, probability: number): T {
+    const seed = this.#drawSeed();
+    return seed ? ops.dropout(x, probability, seed) : x;
   }
 }

@@ -40,6 +40,12 @@ export function vnetSpec(builder: SpecBuilder, { classes }: { classes: number })
   return builder.layer("conv", "decoder.out_conv", [classes, FILTERS, 1, 1, 1]);
 }
 
+/** A convolution and its batch norm stand one behind the other in the authors' sequences. */
+const layers = (name: string, position = 0) => ({
+  convolution: `${name}.${position}`,
+  norm: `${name}.${position + 1}`,
+});
+
 /**
  * Forward pass.
  *
@@ -49,7 +55,7 @@ export function vnetSpec(builder: SpecBuilder, { classes }: { classes: number })
 export function vnet(pass: Pass, x: Tensor5D): { logits: Tensor5D; features: Tensor5D } {
   const block = (x: Tensor5D, name: string, count: number) => {
     for (let i = 0; i < count; i++) {
-      x = relu(pass.batchNorm(pass.conv3d(x, `${name}.conv.${3 * i}`), `${name}.conv.${3 * i + 1}`));
+      x = relu(pass.convolutionNorm(x, layers(`${name}.conv`, 3 * i)));
     }
     return x;
   };
@@ -58,17 +64,15 @@ export function vnet(pass: Pass, x: Tensor5D): { logits: Tensor5D; features: Ten
     x = block(x, `encoder.block_${name}`, count);
     if (name === "five") break;
     skips.push(x);
-    const down = `encoder.block_${name}_dw.conv`;
-    x = relu(pass.batchNorm(pass.conv3d(x, `${down}.0`), `${down}.1`)); // half the size, twice the channels
+    x = relu(pass.convolutionNorm(x, layers(`encoder.block_${name}_dw.conv`))); // half the size, twice the channels
   }
   x = pass.channelDropout(x, DROPOUT);
   let below = "five";
   for (const [name, count] of DECODER) {
-    const up = `decoder.block_${below}_up.conv`;
-    x = relu(pass.batchNorm(pass.upConvolution(x, `${up}.0`), `${up}.1`)); // twice the size, half the channels
+    x = relu(pass.upConvolutionNorm(x, layers(`decoder.block_${below}_up.conv`))); // twice the size, half the channels
     x = block(x.add(skips.pop()!), `decoder.block_${name}`, count);
     below = name;
   }
   const features = pass.channelDropout(x, DROPOUT);
-  return { logits: pass.conv3d(features, "decoder.out_conv"), features };
+  return { logits: pass.convolution(features, "decoder.out_conv"), features };
 }

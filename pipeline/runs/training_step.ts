@@ -3,9 +3,9 @@
  * `v = 0.9 v + g + 1e-4 p; p = p - rate v`, on every parameter that has had a gradient at least once.
  * @module
  */
-import type { Scalar, Tensor, Tensor1D, Tensor4D, Tensor5D } from "@tensorflow/tfjs";
+import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
 import type { Method } from "../methods/method.ts";
-import type { Weights } from "../networks/parameters.ts";
+import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { type Precision, trace } from "../tensorflow/trace.ts";
 
@@ -21,12 +21,27 @@ export interface TrainingState {
   touched: Tensor1D;
 }
 
+/** The state before the first step. @param random Uniform in [0, 1), for the weights. */
+export function startState(method: Method, random: () => number): TrainingState {
+  const { tf } = openTensorFlow(), { spec } = method;
+  const { weights, buffers } = toWeights(spec, initialize(spec, random));
+  const zeros = (shapes: [string, number[]][]) =>
+    Object.fromEntries(shapes.map(([name, shape]) => [name, tf.zeros(shape)]));
+  return {
+    weights,
+    buffers,
+    momentum: zeros(Object.entries(weights).map(([name, weight]) => [name, weight.shape])),
+    memory: zeros(Object.entries(method.memory)),
+    touched: tf.zeros([spec.parameters.length]) as Tensor1D,
+  };
+}
+
 /** What changes from iteration to iteration. */
 export interface Batch {
-  /** Labeled rows first `[B, X, Y, Z, 1]`. */
-  x: Tensor5D;
-  /** int32 `[L, X, Y, Z]`. */
-  label: Tensor4D;
+  /** Labeled rows first `[B, ..., 1]`. */
+  x: Tensor;
+  /** int32 `[L, ...]`. */
+  label: Tensor;
   /** int32 `[2]` */
   seed: Tensor1D;
   consistencyWeight: Scalar;

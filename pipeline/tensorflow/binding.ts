@@ -360,14 +360,8 @@ export class Binding {
       // A rank of -1 is "not known" (the reserve space of FusedBatchNormV3): such outputs only travel to their gradient.
       if (rank > 0) c.TF_GraphGetTensorShape(recording.graph, output, dims, rank, this.#status);
       this.#check(`read the shape of ${name}`, name);
+      // A size that depends on values (how many rows a class has) reads -1.
       const shape = [...dims].map(Number);
-      if (shape.some((n) => n < 0)) {
-        throw new TensorFlowError(
-          `Cannot trace ${name}: the shape of its output depends on values, found [${shape}]`,
-          0,
-          name,
-        );
-      }
       recording.outputs.set(this.#nextId, output);
       return { id: this.#nextId++, shape, dtype: c.TF_OperationOutputType(output) };
     });
@@ -403,6 +397,21 @@ export class Binding {
     for (const source of sources.slice(listed)) c.TF_AddInput(node, source);
     this.#setAttributes(node, attributes.filter((a) => !(LIST_INPUTS.has(name) && a.name === "N")), true);
     return this.#finish(node, name, outputs);
+  }
+
+  /** The same tensor, computed only when all of `before` are: orders parts of a step that do not need one another. */
+  after(id: number, before: number[]): TensorMetadata {
+    const c = this.#runtime.symbols;
+    if (!this.recording) {
+      return this.executeOp("Identity", [{ name: "T", type: ATTRIBUTE.type, value: this.typeOf(id) }], [id], 1)[0];
+    }
+    const source = this.#outputOf(id), node = this.#node("Identity");
+    c.TF_AddInput(node, source);
+    for (const output of before.map((id) => this.#outputOf(id))) {
+      // The first half of a TF_Output is its operation.
+      c.TF_AddControlInput(node, Deno.UnsafePointer.create(new DataView(output.buffer).getBigUint64(0, true)));
+    }
+    return this.#finish(node, "Identity", 1)[0];
   }
 
   /** Opens a recording; every operation until `finishRecording` or `abandonRecording` becomes a node. */

@@ -68,6 +68,7 @@ export const runtimeSymbols = {
   TF_NewOperation: { parameters: [P, B, B], result: P },
   TF_FinishOperation: { parameters: [P, P], result: P },
   TF_AddInput: { parameters: [P, O], result: V },
+  TF_AddControlInput: { parameters: [P, P], result: V },
   TF_AddInputList: { parameters: [P, B, I], result: V },
   TF_SetAttrInt: { parameters: [P, B, L], result: V },
   TF_SetAttrIntList: { parameters: [P, B, B, I], result: V },

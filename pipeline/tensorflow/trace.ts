@@ -8,19 +8,23 @@ import type { Tensor } from "@tensorflow/tfjs";
 import { TensorFlowError } from "./library.ts";
 import { openTensorFlow } from "./device.ts";
 
-/** Arithmetic of convolutions and matrix products: float32, or bfloat16 with the losses in float32. */
+/** Arithmetic of convolutions: float32, or bfloat16 with the losses in float32. */
 export type Precision = "fp32" | "bf16";
 
 /** ConfigProto.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = ON. */
 const BF16_CONFIG = new Uint8Array([0x52, 0x05, 0x52, 0x03, 0xf8, 0x01, 0x01]);
 /** Operations of the losses: Grappler must leave them in float32. */
-const FLOAT32_OPERATIONS = "Softmax,LogSoftmax,Sum,Mean,Mul,Square,Sub,RealDiv,Sqrt,Rsqrt,Exp,Log,Pow,Tanh,Sigmoid";
+const LOSSES = "Softmax,LogSoftmax,Sum,Mean,Mul,Square,Sub,RealDiv,Sqrt,Rsqrt,Exp,Log,Pow,Tanh,Sigmoid";
+/** So are the matrix products: batch statistics and separation loss are made of them, convolutions are not. */
+const PRODUCTS = "MatMul,BatchMatMul,BatchMatMulV2";
 
 function keepLossesInFloat32() {
-  const prefix = "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_";
-  for (const name of ["INFERLIST_REMOVE", "CLEARLIST_REMOVE", "DENYLIST_ADD"]) {
-    Deno.env.set(prefix + name, FLOAT32_OPERATIONS);
-  }
+  const set = (list: string, operations: string) =>
+    Deno.env.set(`TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_${list}`, operations);
+  set("INFERLIST_REMOVE", LOSSES);
+  set("CLEARLIST_REMOVE", LOSSES);
+  set("ALLOWLIST_REMOVE", PRODUCTS);
+  set("DENYLIST_ADD", `${LOSSES},${PRODUCTS}`);
 }
 
 /** A traced function; `dispose` is not needed, functions live as long as the process. */
@@ -31,7 +35,7 @@ export type Traced = (...inputs: Tensor[]) => Promise<Tensor[]>;
  * Tensors that `fn` reads without receiving them are captured by reference and must outlive the traced function.
  *
  * @param fn Tensors in, tensors out; runs once per shape, on symbols.
- * @param precision "bf16" lets TensorFlow round the inputs of convolutions and matrix products to bfloat16.
+ * @param precision "bf16" lets TensorFlow round the inputs of convolutions to bfloat16.
  * @throws {TensorFlowError} When traced code reads a value, or an output shape depends on values.
  */
 export function trace(fn: (...inputs: any[]) => Tensor[], precision: Precision = "fp32"): Traced {

@@ -1,0 +1,20 @@
+/** The segmentation networks by name. A network is one file; it gives its parameters and its forward pass. @module */
+import type { Tensor, Tensor5D } from "@tensorflow/tfjs";
+import type { Pass } from "./layers.ts";
+import type { SpecBuilder } from "./parameters.ts";
+import { vnet, vnetSpec } from "./vnet.ts";
+
+/** A segmentation network. */
+export interface Network {
+  /** Adds its parameters, in the order of the authors' `state_dict`. */
+  spec(builder: SpecBuilder, options: { classes: number }): SpecBuilder;
+  /** `[B, ..., 1]` to logits `[B, ..., K]` and the features in front of the head `[B, ..., 16]`. */
+  forward(pass: Pass, x: Tensor): { logits: Tensor; features: Tensor };
+}
+/** Name of a network. */
+export type NetworkName = "vnet";
+
+/** Every network. */
+export const NETWORKS: Record<NetworkName, Network> = {
+  vnet: { spec: vnetSpec, forward: (pass, x) => vnet(pass, x as Tensor5D) },
+};

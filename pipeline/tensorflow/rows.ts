@@ -1,0 +1,192 @@
+// deno-lint-ignore-file no-explicit-any
+/**
+ * Operations on feature rows `[N, F]`, also where N depends on values (the voxels of one class). While a step is traced
+ * such an N is not known and reads -1; so these operations and their gradients never use it as a number.
+ * @module
+ */
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
+import { ATTRIBUTE, type Attribute, DTYPE } from "./binding.ts";
+import { openTensorFlow } from "./device.ts";
+import { addBias, float, one } from "./ops.ts";
+
+const int32 = (name: string): Attribute => ({ name, type: ATTRIBUTE.type, value: DTYPE.int32 });
+
+/** `op(a) op(b)`, each transposed or not; no gradient of its own. */
+function product(a: Tensor, b: Tensor, { transposeA = false, transposeB = false } = {}): Tensor2D {
+  return one("MatMul", [
+    float("T"),
+    { name: "transpose_a", type: ATTRIBUTE.bool, value: transposeA },
+    { name: "transpose_b", type: ATTRIBUTE.bool, value: transposeB },
+  ], [a, b]) as Tensor2D;
+}
+
+/** `x W`. @param x `[N, F]` @param weight `[F, G]` */
+export function matMul(x: Tensor2D, weight: Tensor2D): Tensor2D {
+  const op = openTensorFlow().tf.customGrad((x: any, weight: any, save: any) => {
+    save([x, weight]);
+    return {
+      value: product(x, weight),
+      gradFunc: (dy: any, [x, weight]: Tensor[]) => [
+        product(dy, weight, { transposeB: true }),
+        product(x, dy, { transposeA: true }),
+      ],
+    };
+  });
+  return op(x, weight) as Tensor2D;
+}
+
+/** `x W + b`. @param x `[N, F]` @param weight `[F, G]` @param bias `[G]` */
+export function linear(x: Tensor2D, weight: Tensor2D, bias: Tensor1D): Tensor2D {
+  return addBias(matMul(x, weight), bias);
+}
+
+/** First and second moments of rows; both carry gradients. */
+export interface Moments {
+  /** `[F]` */
+  mean: Tensor1D;
+  /** `[F, F]`, biased (N in the denominator). */
+  covariance: Tensor2D;
+  /** N, as a tensor: it may depend on values. */
+  count: Scalar;
+}
+
+/**
+ * Mean and covariance of rows. With them the statistics of `x W + b` are `mean W + b` and `diag(Wᵀ covariance W)`, so that
+ * a batch norm behind a linear layer needs no map of its own.
+ *
+ * @param x `[N, F]`; rows beyond `count` must be zero.
+ * @param count Rows that count; 0 gives zeros.
+ */
+export function moments(x: Tensor2D, count: Scalar): Moments {
+  const { tf } = openTensorFlow();
+  const n = tf.maximum(count, 1) as Scalar;
+  // One output: [F + 1, F], the mean above the covariance. C = Σ x xᵀ / N - m mᵀ; dx = x (dC + dCᵀ) / N + dm' / N.
+  const op = tf.customGrad((x: any, n: any, save: any) => {
+    const mean = tf.div(columnSums(x), n);
+    const outer = tf.matMul(tf.expandDims(mean, 1), tf.expandDims(mean, 0));
+    const covariance = tf.sub(tf.div(product(x, x, { transposeA: true }), n), outer);
+    save([x, n, mean]);
+    return {
+      value: tf.concat([tf.expandDims(mean, 0), covariance], 0),
+      gradFunc: (dy: any, [x, n, mean]: any[]) => {
+        const dMean = tf.slice(dy, [0, 0], [1, -1]), dCovariance = tf.slice(dy, [1, 0], [-1, -1]);
+        const symmetric = tf.add(dCovariance, tf.transpose(dCovariance)); // [F, F]
+        const shift = tf.sub(dMean, tf.matMul(tf.expandDims(mean, 0), symmetric)); // [1, F]
+        const dx = addBias(product(x, tf.div(symmetric, n)), tf.reshape(tf.div(shift, n), [-1]));
+        return [dx, tf.zerosLike(n)];
+      },
+    };
+  });
+  const both = op(x, n) as Tensor2D;
+  const width = x.shape[1];
+  return {
+    mean: tf.reshape(tf.slice(both, [0, 0], [1, width]), [width]) as Tensor1D,
+    covariance: tf.slice(both, [1, 0], [width, width]) as Tensor2D,
+    count,
+  };
+}
+
+/** Sum of every column `[F]`, by the kernel made for the gradient of a bias; no gradient of its own. */
+function columnSums(x: Tensor2D): Tensor1D {
+  return one("BiasAddGrad", [float("T"), { name: "data_format", type: ATTRIBUTE.string, value: "NHWC" }], [
+    x,
+  ]) as Tensor1D;
+}
+
+/** Sum of every column `[F]`. @param x `[N, F]` */
+export function sumRows(x: Tensor2D): Tensor1D {
+  const { tf } = openTensorFlow();
+  const op = tf.customGrad((x: any, save: any) => {
+    save([x]);
+    return { value: columnSums(x), gradFunc: (dy: any, [x]: any[]) => addBias(tf.zerosLike(x), dy) };
+  });
+  return op(x) as Tensor1D;
+}
+
+/** `Σ_i weight_i x_i`, `[F]`. @param weights `[N, 1]` @param x `[N, F]` */
+export function weightedSum(weights: Tensor2D, x: Tensor2D): Tensor1D {
+  const { tf } = openTensorFlow();
+  const op = tf.customGrad((weights: any, x: any, save: any) => {
+    save([weights, x]);
+    return {
+      value: product(weights, x, { transposeA: true }),
+      gradFunc: (dy: any, [weights, x]: Tensor[]) => [product(x, dy, { transposeB: true }), product(weights, dy)],
+    };
+  });
+  return tf.reshape(op(weights, x), [-1]) as Tensor1D;
+}
+
+/** Rows divided by their L2 norm (at least 1e-12). @param x `[N, F]` */
+export function unitRows(x: Tensor2D): Tensor2D {
+  const { tf } = openTensorFlow();
+  const op = tf.customGrad((x: any, save: any) => {
+    const norm = tf.maximum(tf.sqrt(tf.sum(tf.square(x), 1, true)), 1e-12); // [N, 1]
+    const unit = tf.div(x, norm);
+    save([unit, norm]);
+    return {
+      value: unit,
+      gradFunc: (dy: any, [unit, norm]: any[]) =>
+        tf.div(tf.sub(dy, tf.mul(unit, tf.sum(tf.mul(unit, dy), 1, true))), norm),
+    };
+  });
+  return op(x) as Tensor2D;
+}
+
+/** Positions where a condition holds, ascending, int32. @param condition bool `[N]` */
+export function positions(condition: Tensor1D): Tensor1D {
+  const { backend, binding } = openTensorFlow();
+  const run = (op: string, attributes: Attribute[], inputs: number[]) => {
+    const [{ id, ...output }] = binding.executeOp(op, attributes, inputs, 1);
+    return { id, ...output };
+  };
+  // Where gives int64, which tfjs does not have: these steps stay below it.
+  const where = run("Where", [{ name: "T", type: ATTRIBUTE.type, value: DTYPE.bool }], [
+    backend.getInputTensorIds([condition])[0],
+  ]);
+  const narrow = run("Cast", [{ name: "SrcT", type: ATTRIBUTE.type, value: DTYPE.int64 }, int32("DstT")], [where.id]);
+  const flat = run("Squeeze", [int32("T"), { name: "squeeze_dims", type: ATTRIBUTE.int, value: [1] }], [narrow.id]);
+  for (const { id } of [where, narrow]) binding.deleteTensor(id);
+  return backend.createOutputTensor(flat);
+}
+
+/** The rows at some positions. @param x `[N, F]` with N known @param at int32 `[M]` */
+export function gatherRows(x: Tensor2D, at: Tensor1D): Tensor2D {
+  const { tf } = openTensorFlow();
+  const op = tf.customGrad((x: any, save: any) => {
+    save([at]);
+    return {
+      value: one("GatherV2", [float("Tparams"), int32("Tindices"), int32("Taxis")], [x, at, tf.scalar(0, "int32")]),
+      gradFunc: (dy: any, [at]: Tensor[]) =>
+        one("UnsortedSegmentSum", [float("T"), int32("Tindices"), int32("Tnumsegments")], [
+          dy,
+          at,
+          tf.scalar(x.shape[0], "int32"),
+        ]),
+    };
+  });
+  return op(x) as Tensor2D;
+}
+
+/** Positions of the `count` smallest values, ascending; of equal ones the first come first. No gradient. @param x `[N]` */
+export function smallest(x: Tensor1D, count: number): Tensor1D {
+  const { tf, backend } = openTensorFlow();
+  const [, at] = backend.executeMultipleOutputs(
+    "TopKV2",
+    [
+      float("T"),
+      { name: "sorted", type: ATTRIBUTE.bool, value: true },
+      int32("Tk"),
+      int32("index_type"),
+    ],
+    [tf.neg(x), tf.scalar(count, "int32")],
+    2,
+  );
+  return at;
+}
+
+/** Rows of `b` behind those of `a`; no gradient. */
+export function append<T extends Tensor>(a: T, b: T): T {
+  const { tf } = openTensorFlow();
+  const two: Attribute = { name: "N", type: ATTRIBUTE.int, value: 2 };
+  return one("ConcatV2", [two, float("T"), int32("Tidx")], [a, b, tf.scalar(0, "int32")]) as T;
+}
