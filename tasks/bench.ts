@@ -145,8 +145,6 @@ await runTask(async () => {
   };
   if (options.json) return console.log(JSON.stringify(result));
   console.log(
-    `${kind} ${options.dataset} ${options.method} ${options.precision}, ${options.threads} threads: minimum ${result.stepSeconds.minimum} s, median ${result.stepSeconds.median} s of ${seconds.length}, first ${result.firstSeconds} s, peak memory ${result.peakMemoryGb} GB (${result.cpu}; ${
-      result.instructions.join(" ")
-    })`,
+    `${kind} ${options.dataset} ${options.method} ${options.precision}, ${options.threads} threads: minimum ${result.stepSeconds.minimum} s, median ${result.stepSeconds.median} s of ${seconds.length}, first ${result.firstSeconds} s, peak memory ${result.peakMemoryGb} GB (${result.cpu})`,
   );
 });

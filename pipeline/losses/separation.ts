@@ -52,7 +52,7 @@ export function updateBank(
   { features, labels, correct }: { features: Tensor2D; labels: Tensor1D; correct: Tensor1D },
 ): FeatureBank {
   const { tf } = openTensorFlow();
-  const { output: project } = projection(pass, null);
+  const project = projection(pass, null);
   const next: FeatureBank = { rows: [...bank.rows], counts: [...bank.counts] };
   for (let c = 1; c < bank.rows.length; c++) {
     const { at, count } = rowsWhere(tf.logicalAnd(tf.equal(labels, c), correct));
@@ -92,9 +92,8 @@ export function separationLoss(
 ): Separation {
   const { tf } = openTensorFlow();
   const all = tf.scalar(features.shape[0]);
-  const projecting = projection(pass, rows.moments(features, all));
-  const hidden = rows.moments(projecting.hidden(features), all);
-  const predicting = prediction(pass, projectedMoments(pass, hidden));
+  const project = projection(pass, rows.moments(features, all));
+  const predict = prediction(pass, projectedMoments(pass, { features, project, count: all }));
   let total: Tensor = tf.scalar(0);
   const took: Scalar[] = [tf.scalar(0)];
   for (let c = 1; c < bank.rows.length; c++) {
@@ -102,7 +101,7 @@ export function separationLoss(
     const bankCount = bank.counts[c];
     const active = asNumber(tf.logicalAnd(tf.greater(count, 1), tf.greater(bankCount, 1)));
     took.push(active);
-    const z = predicting.output(projecting.output(rows.gatherRows(features, at))); // [M, 32]
+    const z = predict(project(rows.gatherRows(features, at))); // [M, 32]
     const detached = stopGradient(z);
     const batch = rows.moments(detached, count);
     const scores = select(pass, detached, { of: "features", classIndex: c, batch, active }); // [M, 1]

@@ -89,7 +89,7 @@ export function ssnetStep(inputs: SSNetInputs): StepOutputs {
 
   const main = gradientsOf(() => {
     const { logits, features } = forward(pass(buffers), x);
-    const probabilities = tf.softmax(logits);
+    const probabilities = tf.softmax(after(logits, [clean]));
     kept.dice = protocol.supervised(halves(probabilities)[0], target);
     kept.crossEntropy = withoutGradient(logits, (logits) => tf.keep(crossEntropy(halves(logits)[0], target)));
     const [predictedLabel, pseudoLabel] = withoutGradient(

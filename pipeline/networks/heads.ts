@@ -5,7 +5,7 @@
 import type { Scalar, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { leakyRelu, relu } from "../tensorflow/ops.ts";
-import { linear, type Moments } from "../tensorflow/rows.ts";
+import { hiddenMoments, linear, type Moments } from "../tensorflow/rows.ts";
 import type { Pass } from "./layers.ts";
 import type { SpecBuilder } from "./parameters.ts";
 
@@ -26,12 +26,11 @@ export function headsSpec(builder: SpecBuilder, { classes }: { classes: number }
   return builder;
 }
 
-/** A head whose batch norm is settled: a function of single rows. */
+/** A head whose batch norm is settled: a function of single rows, `[N, F]` to `[N, outputs]`. */
 export interface Head {
-  /** Behind the activation: `[N, F]` to `[N, 32]`. */
-  hidden(x: Tensor2D): Tensor2D;
-  /** `[N, F]` to `[N, outputs]`. */
-  output(x: Tensor2D): Tensor2D;
+  (x: Tensor2D): Tensor2D;
+  /** Its first layer with the batch norm. */
+  first: { weight: Tensor2D; bias: Tensor1D };
 }
 
 /** Which head, on which batch. */
@@ -44,9 +43,9 @@ export interface HeadInputs {
 }
 
 function head(pass: Pass, { name, batch, activation, active }: HeadInputs): Head {
-  const { weight, bias } = pass.linearNorm({ layer: `${name}.0`, norm: `${name}.1` }, batch, active);
-  const hidden = (x: Tensor2D) => activation(linear(x, weight, bias));
-  return { hidden, output: (x) => pass.linear(hidden(x), `${name}.3`) };
+  const first = pass.linearNorm({ layer: `${name}.0`, norm: `${name}.1` }, batch, active);
+  const run = (x: Tensor2D) => pass.linear(activation(linear(x, first.weight, first.bias)), `${name}.3`);
+  return Object.assign(run, { first });
 }
 
 /** The projection head, `[N, 16]` to `[N, 32]`. @param batch Moments of the features; null takes the running statistics. */
@@ -54,9 +53,13 @@ export function projection(pass: Pass, batch: Moments | null): Head {
   return head(pass, { name: "projection_head", batch, activation: relu });
 }
 
-/** Moments of the projected features, from those of the projection head's hidden rows: its last layer is linear. */
-export function projectedMoments(pass: Pass, { mean, covariance, count }: Moments): Moments {
+/** Moments of the projected features of a whole batch; the projection's last layer is linear. */
+export function projectedMoments(
+  pass: Pass,
+  { features, project, count }: { features: Tensor2D; project: Head; count: Scalar },
+): Moments {
   const { tf } = openTensorFlow();
+  const { mean, covariance } = hiddenMoments(features, { ...project.first, count });
   const weight = pass.weights["projection_head.3.weight"] as Tensor2D, bias = pass.weights["projection_head.3.bias"];
   return {
     mean: tf.add(tf.reshape(tf.matMul(tf.expandDims(mean, 0), weight), [-1]), bias) as Tensor1D,
@@ -84,5 +87,5 @@ export interface Selection {
 export function select(pass: Pass, x: Tensor2D, { of, classIndex, batch, active }: Selection): Tensor2D {
   const name = `contrastive_class_selector_${of === "bank" ? "memory" : ""}${classIndex}`;
   const activation = (x: Tensor2D) => leakyRelu(x, SELECTOR_SLOPE);
-  return openTensorFlow().tf.sigmoid(head(pass, { name, batch, activation, active }).output(x));
+  return openTensorFlow().tf.sigmoid(head(pass, { name, batch, activation, active })(x));
 }

@@ -168,13 +168,17 @@ export function channelDropout<T extends Tensor>(x: T, probability: number, seed
 
 /**
  * The same value, computed in a trace only when all of `before` are. TensorFlow may run independent parts of a step in any
- * order; this way the memory of one is free before the next begins. No gradient flows through it.
+ * order; this way the memory of one is free before the next begins.
  */
 export function after<T extends Tensor>(x: T, before: Tensor[]): T {
-  const { backend, binding } = openTensorFlow();
-  return backend.createOutputTensor(
-    binding.after(backend.getInputTensorIds([x])[0], backend.getInputTensorIds(before)),
-  );
+  const { tf, backend, binding } = openTensorFlow();
+  const op = tf.customGrad((x: any) => ({
+    value: backend.createOutputTensor(
+      binding.after(backend.getInputTensorIds([x])[0], backend.getInputTensorIds(before)),
+    ),
+    gradFunc: (dy: any) => dy,
+  }));
+  return op(x) as T;
 }
 
 /** What `fn` makes of x, outside of every gradient. The caller keeps what shall outlive the enclosing tidy. */

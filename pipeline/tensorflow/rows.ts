@@ -7,7 +7,7 @@
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import { ATTRIBUTE, type Attribute, DTYPE } from "./binding.ts";
 import { openTensorFlow } from "./device.ts";
-import { addBias, float, one } from "./ops.ts";
+import { addBias, after, float, one, relu } from "./ops.ts";
 
 const int32 = (name: string): Attribute => ({ name, type: ATTRIBUTE.type, value: DTYPE.int32 });
 
@@ -50,6 +50,33 @@ export interface Moments {
   count: Scalar;
 }
 
+/** `[F + 1, F]`: the mean above the covariance `Σ x xᵀ / n - m mᵀ`; no gradient of its own. */
+function packedMoments(x: Tensor2D, n: Scalar): { packed: Tensor2D; mean: Tensor1D } {
+  const { tf } = openTensorFlow();
+  const mean = tf.div(columnSums(x), n) as Tensor1D;
+  const outer = tf.matMul(tf.expandDims(mean, 1), tf.expandDims(mean, 0));
+  const covariance = tf.sub(tf.div(product(x, x, { transposeA: true }), n), outer);
+  return { packed: tf.concat([tf.expandDims(mean, 0), covariance], 0) as Tensor2D, mean };
+}
+
+/** Gradient of `packedMoments`: `dx = (x (dC + dCᵀ) + dm - m (dC + dCᵀ)) / n`. */
+function momentsGradient(dy: Tensor, { x, n, mean }: { x: Tensor2D; n: Scalar; mean: Tensor1D }): Tensor2D {
+  const { tf } = openTensorFlow();
+  const dMean = tf.slice(dy, [0, 0], [1, -1]), dCovariance = tf.slice(dy, [1, 0], [-1, -1]);
+  const symmetric = tf.div(tf.add(dCovariance, tf.transpose(dCovariance)), n); // [F, F]
+  const shift = tf.sub(tf.div(dMean, n), tf.matMul(tf.expandDims(mean, 0), symmetric)); // [1, F]
+  return addBias(product(x, symmetric), tf.reshape(shift, [-1]) as Tensor1D);
+}
+
+function unpack(packed: Tensor2D, count: Scalar): Moments {
+  const { tf } = openTensorFlow(), width = packed.shape[1];
+  return {
+    mean: tf.reshape(tf.slice(packed, [0, 0], [1, width]), [width]) as Tensor1D,
+    covariance: tf.slice(packed, [1, 0], [width, width]) as Tensor2D,
+    count,
+  };
+}
+
 /**
  * Mean and covariance of rows. With them the statistics of `x W + b` are `mean W + b` and `diag(Wᵀ covariance W)`, so that
  * a batch norm behind a linear layer needs no map of its own.
@@ -59,31 +86,44 @@ export interface Moments {
  */
 export function moments(x: Tensor2D, count: Scalar): Moments {
   const { tf } = openTensorFlow();
-  const n = tf.maximum(count, 1) as Scalar;
-  // One output: [F + 1, F], the mean above the covariance. C = Σ x xᵀ / N - m mᵀ; dx = x (dC + dCᵀ) / N + dm' / N.
   const op = tf.customGrad((x: any, n: any, save: any) => {
-    const mean = tf.div(columnSums(x), n);
-    const outer = tf.matMul(tf.expandDims(mean, 1), tf.expandDims(mean, 0));
-    const covariance = tf.sub(tf.div(product(x, x, { transposeA: true }), n), outer);
+    const { packed, mean } = packedMoments(x, n);
     save([x, n, mean]);
     return {
-      value: tf.concat([tf.expandDims(mean, 0), covariance], 0),
-      gradFunc: (dy: any, [x, n, mean]: any[]) => {
-        const dMean = tf.slice(dy, [0, 0], [1, -1]), dCovariance = tf.slice(dy, [1, 0], [-1, -1]);
-        const symmetric = tf.add(dCovariance, tf.transpose(dCovariance)); // [F, F]
-        const shift = tf.sub(dMean, tf.matMul(tf.expandDims(mean, 0), symmetric)); // [1, F]
-        const dx = addBias(product(x, tf.div(symmetric, n)), tf.reshape(tf.div(shift, n), [-1]));
-        return [dx, tf.zerosLike(n)];
+      value: packed,
+      gradFunc: (dy: any, [x, n, mean]: any[]) => [momentsGradient(dy, { x, n, mean }), tf.zerosLike(n)],
+    };
+  });
+  return unpack(op(x, tf.maximum(count, 1)) as Tensor2D, count);
+}
+
+/**
+ * Moments of the hidden rows `relu(x W + b)`. These are not kept for the gradient but computed again: they are the
+ * largest map of a head.
+ *
+ * @param x `[N, F]` @param weight `[F, G]` @param bias `[G]` @param count N
+ */
+export function hiddenMoments(
+  x: Tensor2D,
+  { weight, bias, count }: { weight: Tensor2D; bias: Tensor1D; count: Scalar },
+): Moments {
+  const { tf } = openTensorFlow();
+  const hidden = (x: Tensor2D, weight: Tensor2D, bias: Tensor1D) => relu(addBias(product(x, weight), bias));
+  const op = tf.customGrad((x: any, weight: any, bias: any, save: any) => {
+    const { packed, mean } = packedMoments(hidden(x, weight, bias), count);
+    save([x, weight, bias, mean]);
+    return {
+      value: packed,
+      gradFunc: (dy: any, [x, weight, bias, mean]: any[]) => {
+        // Behind the incoming gradient: else TensorFlow merges this with the forward pass and keeps its rows.
+        const again = hidden(after(x, [dy]), weight, bias);
+        const dHidden = momentsGradient(dy, { x: again, n: count, mean });
+        const d = one("ReluGrad", [float("T")], [dHidden, again]) as Tensor2D;
+        return [product(d, weight, { transposeB: true }), product(x, d, { transposeA: true }), columnSums(d)];
       },
     };
   });
-  const both = op(x, n) as Tensor2D;
-  const width = x.shape[1];
-  return {
-    mean: tf.reshape(tf.slice(both, [0, 0], [1, width]), [width]) as Tensor1D,
-    covariance: tf.slice(both, [1, 0], [width, width]) as Tensor2D,
-    count,
-  };
+  return unpack(op(x, weight, bias) as Tensor2D, count);
 }
 
 /** Sum of every column `[F]`, by the kernel made for the gradient of a bias; no gradient of its own. */

@@ -14,7 +14,7 @@ export type Precision = "fp32" | "bf16";
 /** ConfigProto.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = ON. */
 const BF16_CONFIG = new Uint8Array([0x52, 0x05, 0x52, 0x03, 0xf8, 0x01, 0x01]);
 /** Operations of the losses: Grappler must leave them in float32. */
-const LOSSES = "Softmax,LogSoftmax,Sum,Mean,Mul,Square,Sub,RealDiv,Sqrt,Rsqrt,Exp,Log,Pow,Tanh,Sigmoid";
+const LOSSES = "Softmax,LogSoftmax,Sum,Mean,Square,Sub,RealDiv,Sqrt,Rsqrt,Exp,Log,Pow,Tanh,Sigmoid";
 /** So are the matrix products: batch statistics and separation loss are made of them, convolutions are not. */
 const PRODUCTS = "MatMul,BatchMatMul,BatchMatMulV2";
 
