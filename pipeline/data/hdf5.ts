@@ -1,5 +1,5 @@
-/** HDF5 files of the field: every dataset at the root as a typed array with its shape. @module */
-import { File, ready } from "h5wasm/node";
+/** HDF5 files of the field: every dataset at the root as a typed array with its shape, and the root's attributes. @module */
+import { Dataset, File, ready } from "h5wasm/node";
 
 /** One dataset, C order. */
 export interface HdfArray {
@@ -7,20 +7,35 @@ export interface HdfArray {
   shape: number[];
 }
 
+/** Text, or numbers; a single number is a list of one. */
+export type HdfAttribute = string | number[];
+
 /**
- * All datasets at the root of a file. Needs `--allow-read` and `--allow-env`.
+ * All datasets and attributes at the root of a file. Needs `--allow-read` and `--allow-env`.
  * @throws {Error} Naming the file when it is no readable HDF5.
  */
-export async function readArrays(path: string): Promise<Record<string, HdfArray>> {
+export async function readHdf5(path: string): Promise<{
+  arrays: Record<string, HdfArray>;
+  attributes: Record<string, HdfAttribute>;
+}> {
   // Failures become exceptions; else the library prints its own stack to the terminal and goes on.
   (await ready).activate_throwing_error_handler();
   Deno.statSync(path);
   let file: File | undefined;
   try {
     file = new File(path, "r");
-    // deno-lint-ignore no-explicit-any
-    const entry = (key: string) => file!.get(key) as any;
-    return Object.fromEntries(file.keys().map((key) => [key, { data: entry(key).value, shape: entry(key).shape }]));
+    const arrays: Record<string, HdfArray> = {};
+    for (const key of file.keys()) {
+      const entry = file.get(key);
+      if (!(entry instanceof Dataset)) continue; // a group, as in files with more than a volume
+      const data = entry.value, shape = entry.shape;
+      if (ArrayBuffer.isView(data) && shape) arrays[key] = { data: withoutBigInt(data) as HdfArray["data"], shape };
+    }
+    const attributes = Object.entries(file.attrs).map(([name, { value }]): [string, HdfAttribute] => {
+      if (typeof value === "string") return [name, value];
+      return [name, Array.from(ArrayBuffer.isView(value) ? value as Float64Array : [value as number], Number)];
+    });
+    return { arrays, attributes: Object.fromEntries(attributes) };
   } catch (error) {
     // The library gives its whole stack; the innermost reason stands in its last line.
     const reason = (error as Error).message.trim().split("\n").at(-1)!.replace(/^\s*minor:\s*/, "");
@@ -28,6 +43,14 @@ export async function readArrays(path: string): Promise<Record<string, HdfArray>
   } finally {
     file?.close();
   }
+}
+
+const withoutBigInt = (data: ArrayBufferView): ArrayBufferView =>
+  data instanceof BigInt64Array || data instanceof BigUint64Array ? Float64Array.from(data, Number) : data;
+
+/** The datasets of {@linkcode readHdf5} alone. */
+export async function readArrays(path: string): Promise<Record<string, HdfArray>> {
+  return (await readHdf5(path)).arrays;
 }
 
 /** A dataset to write. */
@@ -43,7 +66,7 @@ export interface HdfOutput {
 export async function writeArrays(
   path: string,
   arrays: Record<string, HdfOutput>,
-  attributes: Record<string, string | number[]> = {},
+  attributes: Record<string, HdfAttribute> = {},
 ): Promise<void> {
   await ready;
   const temporary = `${path}.${Deno.pid}.part`;

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Shape3 } from "./augment.ts";
+import type { Vector3 } from "./geometry.ts";
 
 /** `(image - mean) / deviation` over all voxels (deviation with N in the denominator). */
 export function normalize(image: Float32Array): Float32Array {
@@ -41,8 +42,8 @@ export function cropPlane<T extends Float32Array | Uint8Array>(
   volume: T,
   [, ny, nz]: Shape3,
   { x, y }: { x: [number, number]; y: [number, number] },
-): { volume: T; shape: [number, number, number] } {
-  const shape: [number, number, number] = [x[1] - x[0], y[1] - y[0], nz];
+): { volume: T; shape: Vector3 } {
+  const shape: Vector3 = [x[1] - x[0], y[1] - y[0], nz];
   const cropped = new (volume.constructor as new (n: number) => T)(shape[0] * shape[1] * nz);
   for (let i = x[0]; i < x[1]; i++) {
     const from = (i * ny + y[0]) * nz;

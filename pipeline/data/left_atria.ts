@@ -1,0 +1,151 @@
+/**
+ * Raw left atria, a folder a case: `mri_norm2.h5` as the field's repositories publish it, taken as it is; or
+ * `lgemri.nrrd` as the challenge gives it, with `laendo.nrrd` (0 and 255) where there is a mask.
+ * @module
+ */
+import { type Case, DataError, type Fingerprint, intensityOf, readCase, sha256 } from "./cases.ts";
+import { cropGeometry, geometryDifferences } from "./geometry.ts";
+import { decodeNrrd } from "./nrrd.ts";
+import { cropPlane, normalize, publishedCrop } from "./preparation.ts";
+import { LA } from "./profiles.ts";
+import type { Volume } from "./voxels.ts";
+import { stream } from "../runs/random.ts";
+
+/** A case that is ready to be written. */
+export interface PreparedCase {
+  prepared: Case;
+  fingerprint: Fingerprint;
+}
+
+/** How NRRD volumes are prepared. */
+export interface LeftAtriumOptions {
+  /** "published": by the label's box, as the field does; "none": whole volumes. */
+  crop: "published" | "none";
+  /** Seed of the crop's random widening. */
+  seed: number;
+}
+
+/**
+ * Reads, checks and prepares one case. Needs `--allow-read`, `--allow-env`.
+ * @param raw Folder of all cases.
+ * @returns The case, or all that is wrong with it.
+ */
+export async function prepareLeftAtrium(
+  raw: string,
+  name: string,
+  options: LeftAtriumOptions,
+): Promise<PreparedCase | { problems: string[] }> {
+  const files = [...Deno.readDirSync(`${raw}/${name}`)].map((f) => f.name);
+  const hasFile = (file: string) => files.includes(file);
+  if (hasFile("mri_norm2.h5")) return await published(raw, name);
+  if (hasFile("lgemri.nrrd")) return await challenge(raw, name, { ...options, hasLabel: hasFile("laendo.nrrd") });
+  return { problems: [`mri_norm2.h5 or lgemri.nrrd wanted, found ${files.join(", ") || "nothing"}`] };
+}
+
+async function published(raw: string, name: string): Promise<PreparedCase | { problems: string[] }> {
+  const file = `${name}/mri_norm2.h5`;
+  try {
+    const prepared = await readCase(`${raw}/${file}`, name), { image, label } = prepared;
+    const problems = [...imageProblems(image, file), ...labelProblems(label, file)];
+    if (problems.length) return { problems };
+    const sources = [{ file, sha256: sha256(await Deno.readFile(`${raw}/${file}`)) }];
+    return { prepared, fingerprint: fingerprintOf(prepared, image, sources) };
+  } catch (error) {
+    return { problems: [messageOf(error)] };
+  }
+}
+
+async function challenge(
+  raw: string,
+  name: string,
+  { crop, seed, hasLabel }: LeftAtriumOptions & { hasLabel: boolean },
+): Promise<PreparedCase | { problems: string[] }> {
+  const problems: string[] = [], sources: Fingerprint["sources"] = [];
+  const read = async (file: string): Promise<Volume | null> => {
+    try {
+      const bytes = await Deno.readFile(`${raw}/${file}`);
+      sources.push({ file, sha256: sha256(bytes) });
+      return decodeNrrd(bytes, `${raw}/${file}`);
+    } catch (error) {
+      problems.push(messageOf(error));
+      return null;
+    }
+  };
+  const imageFile = `${name}/lgemri.nrrd`, labelFile = `${name}/laendo.nrrd`;
+  const volume = await read(imageFile), mask = hasLabel ? await read(labelFile) : null;
+  if (volume) problems.push(...imageProblems(volume.data, imageFile));
+  let label: Uint8Array | null = null;
+  if (mask) {
+    const values = [...new Set(mask.data)];
+    if (values.some((value) => value !== 0 && value !== 255)) {
+      problems.push(`${labelFile}: 0 and 255 wanted, found ${listed(values)}`);
+    } else {
+      label = new Uint8Array(mask.data).map((value) => Number(value === 255));
+      problems.push(...labelProblems(label, labelFile));
+    }
+  }
+  if (volume && mask) {
+    if (String(mask.shape) !== String(volume.shape)) {
+      problems.push(`${labelFile}: the shape of its image [${volume.shape}] wanted, found [${mask.shape}]`);
+    }
+    if (volume.geometry && mask.geometry) {
+      const differences = geometryDifferences(mask.geometry, volume.geometry);
+      problems.push(...differences.map((difference) => `${labelFile}: not where its image is: ${difference}`));
+    }
+  }
+  if (problems.length || !volume) return { problems };
+  const { shape, geometry } = volume, image = normalize(volume.data);
+  let prepared: Case = { name, shape, image, label, geometry, preparation: "normalized, whole volume" };
+  if (crop === "published" && label) {
+    const box = publishedCrop(label, shape, { patch: LA.patch, random: stream(seed, `crop ${name}`) });
+    const cropped = cropPlane(image, shape, box);
+    prepared = {
+      name,
+      shape: cropped.shape,
+      image: cropped.volume,
+      label: cropPlane(label, shape, box).volume,
+      geometry: geometry && cropGeometry(geometry, [box.x[0], box.y[0], 0]),
+      preparation: "normalized, cropped by the label",
+    };
+  }
+  return { prepared, fingerprint: fingerprintOf(prepared, volume.data, sources) };
+}
+
+function fingerprintOf(
+  { shape, label, geometry, preparation }: Case,
+  source: Float32Array,
+  sources: Fingerprint["sources"],
+): Fingerprint {
+  let labelVoxels: Fingerprint["labelVoxels"] = null;
+  if (label) labelVoxels = { "1": label.reduce((sum, value) => sum + value, 0) };
+  return {
+    shape,
+    spacing: geometry?.spacing ?? null,
+    intensity: intensityOf(source),
+    labelVoxels,
+    preparation,
+    sources,
+  };
+}
+
+function imageProblems(image: Float32Array, file: string): string[] {
+  const bad = image.reduce((count, value) => count + Number(!Number.isFinite(value)), 0);
+  return bad ? [`${file}: ${bad} of ${image.length} voxels are no finite number`] : [];
+}
+
+function labelProblems(label: Uint8Array | null, file: string): string[] {
+  const values = [...new Set(label)];
+  if (values.some((value) => value > 1)) return [`${file}: a label of 0 and 1 wanted, found ${listed(values)}`];
+  if (label && !values.includes(1)) return [`${file}: its label is empty; leave it out if there is none`];
+  return [];
+}
+
+function listed(values: number[]): string {
+  return values.toSorted((a, b) => a - b).slice(0, 8).join(", ") + (values.length > 8 ? ", …" : "");
+}
+
+/** Of a problem with the data, or with a file that cannot be read; other errors are thrown on. */
+function messageOf(error: unknown): string {
+  if (error instanceof DataError || error instanceof Deno.errors.NotFound) return error.message;
+  throw error;
+}
