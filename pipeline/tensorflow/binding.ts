@@ -4,8 +4,8 @@
  * Eagerly every operation runs at once; while a trace is open it becomes a node of a graph (`trace.ts`).
  * @module
  */
-import { findLibrary, type Library, TensorFlowError } from "./library.ts";
-import { asynchronousSymbols, frameworkSymbols, runtimeSymbols } from "./symbols.ts";
+import type { TFJSBinding } from "@tensorflow/tfjs-node-gpu/dist/tfjs_binding.d.ts";
+import { findLibrary, type Library, openLibrary, type Symbols, TensorFlowError } from "./library.ts";
 
 /** TensorFlow's data types (`tensorflow/c/tf_datatype.h`) as far as tfjs has them. */
 export const DTYPE = {
@@ -56,7 +56,24 @@ function cString(text: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 const readString = (pointer: Deno.PointerValue) => new Deno.UnsafePointerView(pointer!).getCString();
-const int64s = (values: number[]) => new BigInt64Array(values.map(BigInt));
+const int64s = (values: number[]) => new BigInt64Array(values.map((value) => BigInt(Math.trunc(value))));
+
+/** Protocol buffers' form of a whole number, 7 bits a byte, lowest first. */
+function varint(value: number): number[] {
+  return value < 128 ? [value] : [value % 128 + 128, ...varint(Math.floor(value / 128))];
+}
+
+/** Values as TensorFlow stores them; what tfjs has in the right form is not copied. */
+function numbers(dtype: number, values: any): ArrayBufferView {
+  // tfjs writes an int64 as two int32, a complex64 as two float32.
+  if (dtype === DTYPE.int64) return ArrayBuffer.isView(values) ? values : BigInt64Array.from(values, BigInt);
+  const wanted = dtype === DTYPE.int32
+    ? Int32Array
+    : dtype === DTYPE.bool || dtype === DTYPE.uint8
+    ? Uint8Array
+    : Float32Array;
+  return values instanceof wanted ? values : wanted.from(values);
+}
 
 /** Settings of the one TensorFlow context. */
 export interface BindingOptions {
@@ -67,9 +84,9 @@ export interface BindingOptions {
 }
 
 /** TensorFlow's C API as tfjs-node's kernels want it. Opened by `open`, closed by `[Symbol.dispose]`. */
-export class Binding {
-  readonly TensorMetadata = class {};
-  readonly TFEOpAttr = class {};
+export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSavedModel" | "runSavedModel"> {
+  readonly TensorMetadata = class {} as TFJSBinding["TensorMetadata"];
+  readonly TFEOpAttr = class {} as TFJSBinding["TFEOpAttr"];
   readonly TF_FLOAT = DTYPE.float;
   readonly TF_INT32 = DTYPE.int32;
   readonly TF_INT64 = DTYPE.int64;
@@ -91,9 +108,7 @@ export class Binding {
   operations = 0;
   recording: Recording | null = null;
 
-  readonly #framework;
-  readonly #runtime;
-  readonly #asynchronous;
+  readonly #c: Symbols;
   readonly #status: Deno.PointerValue;
   readonly #context: Deno.PointerValue;
   readonly #handles = new Map<number, Deno.PointerObject>();
@@ -102,128 +117,151 @@ export class Binding {
   #functions = 0;
 
   constructor(options: BindingOptions = {}) {
-    const { folder } = options.library ?? findLibrary();
-    try {
-      this.#framework = Deno.dlopen(`${folder}/libtensorflow_framework.so.2`, frameworkSymbols);
-      this.#runtime = Deno.dlopen(`${folder}/libtensorflow_cc.so.2`, runtimeSymbols);
-      this.#asynchronous = Deno.dlopen(`${folder}/libtensorflow_cc.so.2`, asynchronousSymbols);
-    } catch (error) {
-      if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) throw error;
-      throw new TensorFlowError(
-        `Cannot open TensorFlow in "${folder}": ${
-          (error as Error).message
-        }; remove that folder and run deno task setup`,
-      );
-    }
-    const framework = this.#framework.symbols, c = this.#runtime.symbols;
-    this.#status = framework.TF_NewStatus();
+    const c = this.#c = openLibrary(options.library ?? findLibrary());
+    this.#status = c.TF_NewStatus();
     this.TF_Version = readString(c.TF_Version());
     // ConfigProto: intra_op_parallelism_threads (field 2), inter_op_parallelism_threads (field 5).
-    const config = new Uint8Array([0x10, options.threads ?? navigator.hardwareConcurrency, 0x28, 1]);
+    const config = [0x10, ...varint(options.threads ?? navigator.hardwareConcurrency), 0x28, 1];
+    // device_count (field 1): { "GPU": 0 }, without which TensorFlow takes a GPU that is there.
+    if (options.device === "cpu") config.push(0x0a, 0x07, 0x0a, 0x03, ...encoder.encode("GPU"), 0x10, 0x00);
     const contextOptions = c.TFE_NewContextOptions();
-    c.TFE_ContextOptionsSetConfig(contextOptions, config, BigInt(config.length), this.#status);
-    this.#check("configure");
+    c.TFE_ContextOptionsSetConfig(contextOptions, new Uint8Array(config), BigInt(config.length), this.#status);
+    this.#check("configure TensorFlow");
     this.#context = c.TFE_NewContext(contextOptions, this.#status);
     this.#check("open a context");
     c.TFE_DeleteContextOptions(contextOptions);
-    const list = c.TFE_ContextListDevices(this.#context, this.#status);
-    this.#check("list devices");
-    let device = "";
-    for (let i = 0; i < c.TF_DeviceListCount(list); i++) {
-      const name = readString(c.TF_DeviceListName(list, i, this.#status));
-      const isGpu = readString(c.TF_DeviceListType(list, i, this.#status)) === "GPU";
-      if (isGpu && options.device !== "cpu" && !this.#gpu) [device, this.#gpu] = [name, true];
-      device ||= name;
-    }
-    c.TF_DeleteDeviceList(list);
-    this.device = device;
-    if (options.device === "gpu" && !this.#gpu) {
+    const devices = this.#devices(), gpu = devices.find(({ type }) => type === "GPU");
+    this.#gpu = gpu !== undefined;
+    this.device = (gpu ?? devices[0]).name;
+    if (options.device === "gpu" && !gpu) {
       this[Symbol.dispose]();
-      throw new TensorFlowError("Cannot use a GPU: TensorFlow lists none; found " + device);
+      throw new TensorFlowError(
+        `Cannot use a GPU: TensorFlow ${this.TF_Version} lists only ${devices.map(({ name }) => name).join(", ")}; ` +
+          "the library in the cache computes on the CPU, Python's tensorflow[and-cuda] on NVIDIA GPUs; " +
+          "TF_CPP_MIN_LOG_LEVEL=0 shows what TensorFlow found",
+      );
     }
   }
 
-  #check(action: string, op = "") {
-    const code = this.#framework.symbols.TF_GetCode(this.#status);
+  #devices(): { name: string; type: string }[] {
+    const c = this.#c, list = c.TFE_ContextListDevices(this.#context, this.#status);
+    this.#check("list devices");
+    try {
+      return Array.from({ length: c.TF_DeviceListCount(list) }, (_, i) => {
+        const name = c.TF_DeviceListName(list, i, this.#status);
+        this.#check("read a device's name");
+        const type = c.TF_DeviceListType(list, i, this.#status);
+        this.#check("read a device's type");
+        return { name: readString(name), type: readString(type) };
+      });
+    } finally {
+      c.TF_DeleteDeviceList(list);
+    }
+  }
+
+  #check(action: string, op = "", status = this.#status) {
+    const code = this.#c.TF_GetCode(status);
     if (code === 0) return;
-    const message = readString(this.#framework.symbols.TF_Message(this.#status));
+    const message = readString(this.#c.TF_Message(status));
+    this.#c.TF_SetStatus(status, 0, cString("")); // not every function clears what it finds
     throw new TensorFlowError(`Cannot ${action}: TensorFlow says: ${message}`, code, op);
   }
 
+  /** A `TF_Tensor` filled with `values`; given back by `#freeTensor`. */
   #makeTensor(shape: number[], dtype: number, values: any): Deno.PointerObject {
-    const f = this.#framework.symbols;
-    const size = shape.reduce((a, b) => a * b, 1);
+    const c = this.#c, size = shape.reduce((a, b) => a * b, 1);
     const bytes = size * (dtype === DTYPE.string ? TSTRING_BYTES : ITEM_BYTES[dtype]);
     if (!Number.isFinite(bytes)) throw new TensorFlowError(`Cannot create a tensor of the data type ${dtype}`);
-    const tensor = f.TF_AllocateTensor(dtype, int64s(shape), shape.length, BigInt(bytes));
-    if (!tensor) throw new TensorFlowError(`Cannot allocate a tensor of ${bytes} bytes, shape [${shape}]`);
-    if (bytes === 0) return tensor;
-    const data = f.TF_TensorData(tensor)!;
-    if (dtype === DTYPE.string) {
-      for (let i = 0; i < size; i++) {
-        const item = Deno.UnsafePointer.offset(data, i * TSTRING_BYTES);
-        const text = (typeof values[i] === "string" ? encoder.encode(values[i]) : values[i]) as Uint8Array<ArrayBuffer>;
-        this.#runtime.symbols.TF_StringInit(item);
-        this.#runtime.symbols.TF_StringCopy(item, text, BigInt(text.length));
-      }
-      return tensor;
-    }
-    const wanted = dtype === DTYPE.int32
-      ? Int32Array
-      : dtype === DTYPE.bool || dtype === DTYPE.uint8
-      ? Uint8Array
-      : Float32Array;
-    const list = ArrayBuffer.isView(values) && (values.constructor === wanted || dtype === DTYPE.int64)
-      ? values
-      : wanted.from(values);
-    if (list.byteLength < bytes) {
-      f.TF_DeleteTensor(tensor);
+    const list = dtype === DTYPE.string ? values : numbers(dtype, values);
+    const found = dtype === DTYPE.string ? list.length * TSTRING_BYTES : list.byteLength;
+    if (found < bytes) {
       throw new TensorFlowError(
-        `Cannot fill a tensor of shape [${shape}]: ${bytes} bytes wanted, ${list.byteLength} found`,
+        `Cannot fill a tensor of shape [${shape}]: ${bytes} bytes wanted, ${found} found`,
       );
     }
-    new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(data, bytes))
-      .set(new Uint8Array(list.buffer, list.byteOffset, bytes));
+    const tensor = c.TF_AllocateTensor(dtype, int64s(shape), shape.length, BigInt(bytes));
+    if (!tensor) throw new TensorFlowError(`Cannot allocate a tensor of ${bytes} bytes, shape [${shape}]`);
+    if (bytes === 0) return tensor;
+    const data = c.TF_TensorData(tensor)!;
+    if (dtype !== DTYPE.string) {
+      new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(data, bytes))
+        .set(new Uint8Array(list.buffer, list.byteOffset, bytes));
+      return tensor;
+    }
+    for (let i = 0; i < size; i++) {
+      const item = Deno.UnsafePointer.offset(data, i * TSTRING_BYTES);
+      const text = (typeof list[i] === "string" ? encoder.encode(list[i]) : list[i]) as Uint8Array<ArrayBuffer>;
+      c.TF_StringInit(item);
+      c.TF_StringCopy(item, text, BigInt(text.length));
+    }
     return tensor;
   }
 
-  #keep(handle: Deno.PointerObject): TensorMetadata {
-    const c = this.#runtime.symbols;
-    const rank = c.TFE_TensorHandleNumDims(handle, this.#status);
+  /** Frees a tensor of `#makeTensor`; TensorFlow does not free the strings in one. */
+  #freeTensor(tensor: Deno.PointerObject) {
+    const c = this.#c;
+    if (c.TF_TensorType(tensor) === DTYPE.string) {
+      const data = c.TF_TensorData(tensor), count = Number(c.TF_TensorElementCount(tensor));
+      for (let i = 0; i < count; i++) c.TF_StringDealloc(Deno.UnsafePointer.offset(data!, i * TSTRING_BYTES));
+    }
+    c.TF_DeleteTensor(tensor);
+  }
+
+  #shapeOf(handle: Deno.PointerObject): number[] {
+    const c = this.#c, rank = c.TFE_TensorHandleNumDims(handle, this.#status);
     this.#check("read a rank");
-    const shape = Array.from({ length: rank }, (_, d) => Number(c.TFE_TensorHandleDim(handle, d, this.#status)));
-    this.#check("read a shape");
-    this.#handles.set(this.#nextId, handle);
-    return { id: this.#nextId++, shape, dtype: c.TFE_TensorHandleDataType(handle) };
+    return Array.from({ length: rank }, (_, d) => {
+      const size = c.TFE_TensorHandleDim(handle, d, this.#status);
+      this.#check("read a shape");
+      return Number(size);
+    });
+  }
+
+  #keep(handle: Deno.PointerObject): TensorMetadata {
+    const id = this.#nextId++;
+    this.#handles.set(id, handle);
+    return { id, shape: this.#shapeOf(handle), dtype: this.#c.TFE_TensorHandleDataType(handle) };
   }
 
   createTensor(shape: number[], dtype: number, values: any): number {
-    const f = this.#framework.symbols, c = this.#runtime.symbols;
-    const tensor = this.#makeTensor(shape, dtype, values);
-    if (this.recording) {
-      const node = this.#node("Const");
-      c.TF_SetAttrTensor(node, cString("value"), tensor, this.#status);
-      c.TF_SetAttrType(node, cString("dtype"), dtype);
-      f.TF_DeleteTensor(tensor);
-      return this.#finish(node, "Const", 1)[0].id;
+    const c = this.#c, tensor = this.#makeTensor(shape, dtype, values);
+    try {
+      if (this.recording) {
+        const node = this.#node("Const");
+        c.TF_SetAttrTensor(node, cString("value"), tensor, this.#status);
+        this.#check("record a constant");
+        c.TF_SetAttrType(node, cString("dtype"), dtype);
+        return this.#finish(node, "Const", 1)[0].id;
+      }
+      const handle = c.TFE_NewTensorHandle(tensor, this.#status);
+      this.#check("create a tensor");
+      const { id } = this.#keep(handle!);
+      if (dtype !== DTYPE.string) return id;
+      // The handle shares the strings, which are about to be freed; a copy is TensorFlow's own, and it frees that one.
+      try {
+        return this.executeOp("DeepCopy", [{ name: "T", type: ATTRIBUTE.type, value: dtype }], [id], 1)[0].id;
+      } finally {
+        this.deleteTensor(id);
+      }
+    } finally {
+      this.#freeTensor(tensor);
     }
-    const handle = c.TFE_NewTensorHandle(tensor, this.#status);
-    f.TF_DeleteTensor(tensor);
-    this.#check("create a tensor");
-    this.#handles.set(this.#nextId, handle!);
-    return this.#nextId++;
   }
 
   /** The data type of an eager tensor. */
   typeOf(id: number): number {
-    return this.#runtime.symbols.TFE_TensorHandleDataType(this.#handles.get(id)!);
+    const handle = this.#handles.get(id);
+    if (!handle) {
+      throw new TensorFlowError("Cannot read the data type of a tensor: it is disposed or belongs to a trace");
+    }
+    return this.#c.TFE_TensorHandleDataType(handle);
   }
 
   deleteTensor(id: number): void {
     const handle = this.#handles.get(id);
     // Nodes of a recording live as long as its graph: nothing to do for them.
     if (!handle) return;
-    this.#runtime.symbols.TFE_DeleteTensorHandle(handle);
+    this.#c.TFE_DeleteTensorHandle(handle);
     this.#handles.delete(id);
   }
 
@@ -235,22 +273,21 @@ export class Binding {
           "values (dataSync, arraySync, JavaScript random numbers) must come in as arguments",
       );
     }
-    const f = this.#framework.symbols;
-    const tensor = this.#runtime.symbols.TFE_TensorHandleResolve(handle, this.#status);
+    const c = this.#c, tensor = c.TFE_TensorHandleResolve(handle, this.#status);
     this.#check("read a tensor");
-    const dtype = f.TF_TensorType(tensor), data = f.TF_TensorData(tensor);
+    const dtype = c.TF_TensorType(tensor), data = c.TF_TensorData(tensor);
     try {
       if (dtype === DTYPE.string) {
-        return Array.from({ length: Number(f.TF_TensorElementCount(tensor)) }, (_, i) => {
+        return Array.from({ length: Number(c.TF_TensorElementCount(tensor)) }, (_, i) => {
           const item = Deno.UnsafePointer.offset(data!, i * TSTRING_BYTES);
-          const size = Number(this.#runtime.symbols.TF_StringGetSize(item));
+          const size = Number(c.TF_StringGetSize(item));
           if (size === 0) return new Uint8Array();
           return new Uint8Array(
-            Deno.UnsafePointerView.getArrayBuffer(this.#runtime.symbols.TF_StringGetDataPointer(item)!, size).slice(0),
+            Deno.UnsafePointerView.getArrayBuffer(c.TF_StringGetDataPointer(item)!, size).slice(0),
           );
         });
       }
-      const bytes = Number(f.TF_TensorByteSize(tensor));
+      const bytes = Number(c.TF_TensorByteSize(tensor));
       const buffer = bytes ? Deno.UnsafePointerView.getArrayBuffer(data!, bytes).slice(0) : new ArrayBuffer(0);
       if (dtype === DTYPE.float || dtype === DTYPE.complex64) return new Float32Array(buffer);
       if (dtype === DTYPE.int32) return new Int32Array(buffer);
@@ -258,12 +295,12 @@ export class Binding {
       if (dtype === DTYPE.bool || dtype === DTYPE.uint8) return new Uint8Array(buffer);
       throw new TensorFlowError(`Cannot read a tensor of the data type ${dtype}`);
     } finally {
-      f.TF_DeleteTensor(tensor);
+      c.TF_DeleteTensor(tensor);
     }
   }
 
   #setAttributes(op: Deno.PointerValue, attributes: Attribute[], recorded: boolean) {
-    const c = this.#runtime.symbols;
+    const c = this.#c;
     for (const { name: key, type, value } of attributes) {
       const name = cString(key), list = Array.isArray(value);
       if (type === ATTRIBUTE.string && list) {
@@ -277,7 +314,7 @@ export class Binding {
       } else if (type === ATTRIBUTE.int && list) {
         (recorded ? c.TF_SetAttrIntList : c.TFE_OpSetAttrIntList)(op, name, int64s(value), value.length);
       } else if (type === ATTRIBUTE.int) {
-        (recorded ? c.TF_SetAttrInt : c.TFE_OpSetAttrInt)(op, name, BigInt(value));
+        (recorded ? c.TF_SetAttrInt : c.TFE_OpSetAttrInt)(op, name, BigInt(Math.trunc(value)));
       } else if (type === ATTRIBUTE.float && list) {
         (recorded ? c.TF_SetAttrFloatList : c.TFE_OpSetAttrFloatList)(op, name, Float32Array.from(value), value.length);
       } else if (type === ATTRIBUTE.float) {
@@ -290,6 +327,7 @@ export class Binding {
         c.TF_SetAttrShape(op, name, int64s(value), value.length);
       } else if (type === ATTRIBUTE.shape) {
         c.TFE_OpSetAttrShape(op, name, int64s(value), value.length, this.#status);
+        this.#check(`set the attribute "${key}"`);
       } else {
         throw new TensorFlowError(`Cannot set the attribute "${key}": its kind ${type} is unknown`);
       }
@@ -299,20 +337,24 @@ export class Binding {
   executeOp(name: string, attributes: Attribute[], inputs: number[], outputs: number): TensorMetadata[] {
     this.operations++;
     if (this.recording) return this.#record(name, attributes, inputs, outputs);
-    const c = this.#runtime.symbols;
+    const c = this.#c;
     const op = this.#prepare(name, attributes, inputs);
     try {
       const handles = new BigUint64Array(outputs), count = new Int32Array([outputs]);
       c.TFE_Execute(op, handles, count, this.#status);
       this.#check(`run ${name}`, name);
-      return [...handles].map((handle) => this.#keep(Deno.UnsafePointer.create(handle)!));
+      return this.#keepAll(handles, count);
     } finally {
       c.TFE_DeleteOp(op);
     }
   }
 
+  #keepAll(handles: BigUint64Array, count: Int32Array): TensorMetadata[] {
+    return [...handles.subarray(0, count[0])].map((handle) => this.#keep(Deno.UnsafePointer.create(handle)!));
+  }
+
   #prepare(name: string, attributes: Attribute[], inputs: number[]): Deno.PointerValue {
-    const c = this.#runtime.symbols;
+    const c = this.#c;
     const op = c.TFE_NewOp(this.#context, cString(name), this.#status);
     this.#check(`find the operation ${name}`, name);
     try {
@@ -340,7 +382,7 @@ export class Binding {
 
   #node(name: string): Deno.PointerValue {
     const recording = this.recording!;
-    return this.#runtime.symbols.TF_NewOperation(
+    return this.#c.TF_NewOperation(
       recording.graph,
       cString(name),
       encoder.encode(`${name.toLowerCase()}_${recording.nodes++}\0`),
@@ -348,7 +390,7 @@ export class Binding {
   }
 
   #finish(node: Deno.PointerValue, name: string, outputs: number): TensorMetadata[] {
-    const c = this.#runtime.symbols, recording = this.recording!;
+    const c = this.#c, recording = this.recording!;
     const operation = c.TF_FinishOperation(node, this.#status);
     this.#check(`trace ${name}`, name);
     return Array.from({ length: outputs }, (_, index) => {
@@ -373,10 +415,8 @@ export class Binding {
     if (known) return known;
     const handle = this.#handles.get(id);
     if (!handle) throw new TensorFlowError("Cannot trace: a tensor is disposed or belongs to another trace");
-    const c = this.#runtime.symbols;
-    const rank = c.TFE_TensorHandleNumDims(handle, this.#status);
-    const shape = Array.from({ length: rank }, (_, d) => Number(c.TFE_TensorHandleDim(handle, d, this.#status)));
-    const input = this.placeholder(shape, c.TFE_TensorHandleDataType(handle));
+    const c = this.#c;
+    const input = this.placeholder(this.#shapeOf(handle), c.TFE_TensorHandleDataType(handle));
     const output = recording.outputs.get(input.id)!;
     recording.outputs.set(id, output);
     recording.captured.push(id);
@@ -384,7 +424,7 @@ export class Binding {
   }
 
   #record(name: string, attributes: Attribute[], inputs: number[], outputs: number): TensorMetadata[] {
-    const c = this.#runtime.symbols;
+    const c = this.#c;
     const sources = inputs.map((id) => this.#outputOf(id));
     const node = this.#node(name);
     // ConcatV2 ends with its axis, which is no member of the list.
@@ -401,7 +441,7 @@ export class Binding {
 
   /** The same tensor, computed only when all of `before` are: orders parts of a step that do not need one another. */
   after(id: number, before: number[]): TensorMetadata {
-    const c = this.#runtime.symbols;
+    const c = this.#c;
     if (!this.recording) {
       return this.executeOp("Identity", [{ name: "T", type: ATTRIBUTE.type, value: this.typeOf(id) }], [id], 1)[0];
     }
@@ -417,13 +457,13 @@ export class Binding {
   /** Opens a recording; every operation until `finishRecording` or `abandonRecording` becomes a node. */
   startRecording(): void {
     if (this.recording) throw new TensorFlowError("Cannot trace inside a trace");
-    const graph = this.#runtime.symbols.TF_NewGraph()!;
+    const graph = this.#c.TF_NewGraph()!;
     this.recording = { graph, nodes: 0, inputs: [], outputs: new Map(), captured: [] };
   }
 
   /** Adds an argument of the function being recorded. */
   placeholder(shape: number[], dtype: number): TensorMetadata {
-    const c = this.#runtime.symbols, node = this.#node("Placeholder");
+    const c = this.#c, node = this.#node("Placeholder");
     c.TF_SetAttrType(node, cString("dtype"), dtype);
     c.TF_SetAttrShape(node, cString("shape"), int64s(shape), shape.length);
     const [input] = this.#finish(node, "Placeholder", 1);
@@ -433,7 +473,7 @@ export class Binding {
 
   /** Ends the recording and registers it as a function; returns its name and the tensors it captured. */
   finishRecording(outputs: number[]): { name: string; captured: number[]; nodes: number } {
-    const c = this.#runtime.symbols, { graph, inputs, captured, nodes } = this.recording!;
+    const c = this.#c, { graph, inputs, captured, nodes } = this.recording!;
     const join = (list: Output[]) => {
       const bytes = new Uint8Array(16 * list.length);
       list.forEach((item, i) => bytes.set(item, 16 * i));
@@ -458,15 +498,15 @@ export class Binding {
     );
     this.#check("turn the trace into a function");
     c.TFE_ContextAddFunction(this.#context, fn, this.#status);
+    c.TF_DeleteFunction(fn); // the context holds its own reference
     this.#check("register the traced function");
-    c.TF_DeleteFunction(fn);
     this.abandonRecording();
     return { name, captured, nodes };
   }
 
   /** Drops the recording, if one is open. */
   abandonRecording(): void {
-    if (this.recording) this.#runtime.symbols.TF_DeleteGraph(this.recording.graph);
+    if (this.recording) this.#c.TF_DeleteGraph(this.recording.graph);
     this.recording = null;
   }
 
@@ -478,7 +518,7 @@ export class Binding {
     config?: Uint8Array<ArrayBuffer>,
   ): Promise<TensorMetadata[]> {
     this.operations++;
-    const c = this.#runtime.symbols, f = this.#framework.symbols;
+    const c = this.#c;
     const op = this.#prepare("StatefulPartitionedCall", [], inputs.ids);
     const inputTypes = new Int32Array(inputs.types), resultTypes = new Int32Array(outputTypes);
     c.TFE_OpSetAttrTypeList(op, cString("Tin"), inputTypes, inputTypes.length);
@@ -487,20 +527,13 @@ export class Binding {
     c.TFE_OpSetAttrFunctionName(op, cString("f"), bytes, BigInt(bytes.length));
     if (config) c.TFE_OpSetAttrString(op, cString("config_proto"), config, BigInt(config.length));
     const handles = new BigUint64Array(outputTypes.length), count = new Int32Array([outputTypes.length]);
-    const status = f.TF_NewStatus(); // its own: other calls go on meanwhile
+    const status = c.TF_NewStatus(); // its own: other calls go on meanwhile
     try {
-      await this.#asynchronous.symbols.TFE_Execute(op, handles, count, status);
-      const code = f.TF_GetCode(status);
-      if (code) {
-        throw new TensorFlowError(
-          `Cannot run ${name}: TensorFlow says: ${readString(f.TF_Message(status))}`,
-          code,
-          name,
-        );
-      }
-      return [...handles].map((handle) => this.#keep(Deno.UnsafePointer.create(handle)!));
+      await this.#c.TFE_ExecuteElsewhere(op, handles, count, status);
+      this.#check(`run ${name}`, name, status);
+      return this.#keepAll(handles, count);
     } finally {
-      f.TF_DeleteStatus(status);
+      c.TF_DeleteStatus(status);
       c.TFE_DeleteOp(op);
     }
   }
@@ -510,9 +543,9 @@ export class Binding {
   getNumOfSavedModels = (): number => 0;
 
   [Symbol.dispose](): void {
-    for (const handle of this.#handles.values()) this.#runtime.symbols.TFE_DeleteTensorHandle(handle);
+    for (const handle of this.#handles.values()) this.#c.TFE_DeleteTensorHandle(handle);
     this.#handles.clear();
-    this.#runtime.symbols.TFE_DeleteContext(this.#context);
-    this.#framework.symbols.TF_DeleteStatus(this.#status);
+    this.#c.TFE_DeleteContext(this.#context);
+    this.#c.TF_DeleteStatus(this.#status);
   }
 }

@@ -1,19 +1,70 @@
 /**
- * Finds libtensorflow: the folder the user names, then an installed Python `tensorflow`, then the cache;
- * `fetchLibrary` (only `deno task setup` calls it) fills the cache from the pinned wheel with the user's own pip.
+ * Finds TensorFlow's library and opens it: the folder the user names, then an installed Python `tensorflow`, then the
+ * cache. `setUpLibrary` (only `deno task setup` calls it) asks Python, and fills the cache from the pinned wheel with
+ * the user's own pip.
  * @module
  */
-const VERSION = "2.21.0";
-const WHEEL = `tensorflow_cpu-${VERSION}-cp311-cp311-manylinux_2_27_x86_64.whl`;
-const SHA256 = "2b847d217b02ee7731ed91431daf3250daa0196c3c94614d23be27232e6e5b6c";
-/** The two files that together export the C API. */
-export const LIBRARY_FILES = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"] as const;
+import { removeFolder, writeAtomically } from "../runs/files.ts";
+import { frameworkSymbols, runtimeSymbols } from "./symbols.ts";
+
+/** The version that the wheels carry and the tests run with. */
+export const VERSION = "2.21.0";
+
+/** A wheel of Python's package index that carries the library. */
+export interface Wheel {
+  package: string;
+  file: string;
+  /** As pip wants it: `--platform`. */
+  platform: string;
+  sha256: string;
+  megabytes: number;
+  tested: boolean;
+}
+
+const WHEELS: Record<string, Wheel> = {
+  "x86_64-unknown-linux-gnu": {
+    package: "tensorflow-cpu",
+    file: `tensorflow_cpu-${VERSION}-cp311-cp311-manylinux_2_27_x86_64.whl`,
+    platform: "manylinux_2_27_x86_64",
+    sha256: "2b847d217b02ee7731ed91431daf3250daa0196c3c94614d23be27232e6e5b6c",
+    megabytes: 274,
+    tested: true,
+  },
+  "aarch64-unknown-linux-gnu": {
+    package: "tensorflow",
+    file: `tensorflow-${VERSION}-cp311-cp311-manylinux_2_27_aarch64.whl`,
+    platform: "manylinux_2_27_aarch64",
+    sha256: "4b24aca16d527a3cf1c37f720c04c484c3d20f4d0fdfa98632ac8b9f3be6eb5c",
+    megabytes: 282,
+    tested: false,
+  },
+  "aarch64-apple-darwin": {
+    package: "tensorflow",
+    file: `tensorflow-${VERSION}-cp311-cp311-macosx_12_0_arm64.whl`,
+    platform: "macosx_12_0_arm64",
+    sha256: "51f46f4806139d01fc7920cc72a4c75876f80649bf40ff083ab6212ceb43ca88",
+    megabytes: 223,
+    tested: false,
+  },
+};
+
+const SUFFIX = Deno.build.os === "darwin" ? ".2.dylib" : ".so.2";
+const FRAMEWORK = `libtensorflow_framework${SUFFIX}`;
+/** Python's packages name it `_cc`, the archives for C do not. */
+const RUNTIMES = [`libtensorflow_cc${SUFFIX}`, `libtensorflow${SUFFIX}`];
 
 /** Where the library stands and how it was found. */
 export interface Library {
   folder: string;
-  source: "named" | "cache";
+  source: "named" | "python" | "cache";
 }
+
+/** What to do about a library that is broken. */
+const REMEDY: Record<Library["source"], string> = {
+  named: "name another folder or unset SSNET_TENSORFLOW",
+  python: "repair it with python3 -m pip install --force-reinstall tensorflow, or uninstall it and run deno task setup",
+  cache: "remove that folder and run deno task setup",
+};
 
 /** TensorFlow could not be found, fetched, opened, or refused a call. */
 export class TensorFlowError extends Error {
@@ -24,89 +75,270 @@ export class TensorFlowError extends Error {
   }
 }
 
-/** The cache folder, `$HOME/.cache/ss-net/tensorflow-<version>`. */
+/** This project's cache folder, `$HOME/.cache/ss-net`. Needs `--allow-env=HOME`. */
 export function cacheFolder(): string {
   const home = Deno.env.get("HOME");
-  if (!home) throw new TensorFlowError("Cannot choose a cache folder: the variable HOME is not set");
-  return `${home}/.cache/ss-net/tensorflow-${VERSION}`;
+  if (!home) throw new TensorFlowError("Cannot choose a cache folder: the variable HOME is not set; set it");
+  return `${home}/.cache/ss-net`;
 }
 
-function missing(folder: string): string[] {
-  return LIBRARY_FILES.filter((file) => {
-    try {
-      return !Deno.statSync(`${folder}/${file}`).isFile;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return true;
-      throw error;
-    }
-  });
-}
+const fetchedFolder = () => `${cacheFolder()}/tensorflow-${VERSION}`;
+/** Holds the folder of Python's package: only `setup` may run Python, the other tasks read what it found. */
+const recordPath = () => `${cacheFolder()}/python-tensorflow`;
 
-/**
- * The library's folder.
- *
- * @param named A folder the user names (variable `SSNET_TENSORFLOW`); nothing else is tried then.
- * @throws {TensorFlowError} If no folder holds both files; the message says what to do.
- */
-export function findLibrary(named: string | undefined = Deno.env.get("SSNET_TENSORFLOW")): Library {
-  if (named) {
-    const absent = missing(named);
-    if (absent.length) {
-      throw new TensorFlowError(
-        `Cannot open TensorFlow in "${named}": ${
-          absent.join(" and ")
-        } missing; name another folder or unset SSNET_TENSORFLOW`,
-      );
-    }
-    return { folder: named, source: "named" };
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    throw error;
   }
-  const folder = cacheFolder();
-  if (missing(folder).length === 0) return { folder, source: "cache" };
-  throw new TensorFlowError(`Cannot find TensorFlow in "${folder}": run deno task setup`);
+}
+
+/** The files of the library that a folder lacks. */
+function missing(folder: string): string[] {
+  const absent = [FRAMEWORK].filter((file) => !isFile(`${folder}/${file}`));
+  if (!RUNTIMES.some((file) => isFile(`${folder}/${file}`))) absent.unshift(RUNTIMES[0]);
+  return absent;
+}
+
+function recordedFolder(): string | undefined {
+  try {
+    return Deno.readTextFileSync(recordPath());
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** The folder that the user names, or nothing. @throws {TensorFlowError} If it is named and lacks a file. */
+function namedLibrary(): Library | undefined {
+  const folder = Deno.env.get("SSNET_TENSORFLOW");
+  if (!folder) return;
+  const absent = missing(folder);
+  if (absent.length) {
+    throw new TensorFlowError(
+      `Cannot open TensorFlow in "${folder}": ${absent.join(" and ")} missing; ${REMEDY.named}`,
+    );
+  }
+  return { folder, source: "named" };
+}
+
+function cachedLibrary(): Library | undefined {
+  const folder = fetchedFolder();
+  return missing(folder).length ? undefined : { folder, source: "cache" };
 }
 
 /**
- * Fetches the pinned wheel with pip, checks its SHA-256, unpacks the two files under a temporary name, renames.
- * Two processes may do so at once: the later rename finds the folder there and discards its own copy.
+ * The library's folder, in this order: the one in the variable `SSNET_TENSORFLOW` (nothing else is tried then), the
+ * Python package that `setup` found, the cache. Needs `--allow-read`, `--allow-env=HOME,SSNET_TENSORFLOW`.
  *
- * Needs `--allow-run=python3`, `--allow-read`, `--allow-write` of the cache, `--allow-env=HOME`.
+ * @throws {TensorFlowError} If no folder holds the library; the message says what to do.
+ */
+export function findLibrary(): Library {
+  const named = namedLibrary();
+  if (named) return named;
+  const folder = recordedFolder();
+  if (folder && missing(folder).length === 0) return { folder, source: "python" };
+  const cached = cachedLibrary();
+  if (cached) return cached;
+  throw new TensorFlowError(`Cannot find TensorFlow in "${fetchedFolder()}": run deno task setup`);
+}
+
+/** The functions of an open library. */
+export type Symbols =
+  & Deno.DynamicLibrary<typeof frameworkSymbols>["symbols"]
+  & Deno.DynamicLibrary<typeof runtimeSymbols>["symbols"];
+
+/**
+ * Opens the library; this is also the check that it has every function the binding calls. It stays open as long as the
+ * process lives: TensorFlow's threads do not survive its being unloaded. TensorFlow's own log lines are switched off
+ * unless the variable `TF_CPP_MIN_LOG_LEVEL` is set. Needs `--allow-ffi`, `--allow-read`, `--allow-env`.
+ *
+ * @throws {TensorFlowError} If a file is broken, of another architecture, or of a version that lacks a function.
+ */
+export function openLibrary({ folder, source }: Library): Symbols {
+  const runtimeFile = RUNTIMES.find((file) => isFile(`${folder}/${file}`)) ?? RUNTIMES[0];
+  const files = [FRAMEWORK, runtimeFile].map((file) => `${folder}/${file}`);
+  try {
+    // The first file prints a notice before it looks at the variable.
+    const framework = silently(() => Deno.dlopen(files[0], frameworkSymbols).symbols);
+    const runtime = Deno.dlopen(files[1], runtimeSymbols).symbols;
+    // Deno closes what it opened when it ends; a second reference, never given back, keeps the code in memory.
+    const status = framework.TF_NewStatus();
+    for (const file of files) framework.TF_LoadSharedLibrary(new TextEncoder().encode(file + "\0"), status);
+    framework.TF_DeleteStatus(status);
+    return { ...framework, ...runtime };
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) throw error;
+    const foreign = files.flatMap((file) => foreignArchitecture(file) ?? []);
+    throw new TensorFlowError(
+      `Cannot open TensorFlow in "${folder}": ${foreign.join("; ") || (error as Error).message}; ${REMEDY[source]}`,
+    );
+  }
+}
+
+/** Says that a file is for another processor: the loader's own message is "No such file or directory". */
+function foreignArchitecture(path: string): string | undefined {
+  if (!isFile(path)) return;
+  const head = new Uint8Array(20);
+  using file = Deno.openSync(path);
+  file.readSync(head);
+  const ELF = [0x7f, 0x45, 0x4c, 0x46];
+  if (ELF.some((byte, i) => head[i] !== byte)) return;
+  const machines: Record<number, string> = { 3: "i386", 40: "arm", 62: "x86_64", 183: "aarch64" }; // e_machine
+  const found = head[18] | head[19] << 8, name = machines[found] ?? `machine ${found}`;
+  if (name !== Deno.build.arch) return `"${path}" is built for ${name}, this machine is ${Deno.build.arch}`;
+}
+
+/** Runs `open` with TensorFlow's log lines off, if the user has not said otherwise. */
+function silently<T>(open: () => T): T {
+  if (Deno.env.get("TF_CPP_MIN_LOG_LEVEL") !== undefined) return open();
+  Deno.env.set("TF_CPP_MIN_LOG_LEVEL", "3"); // what goes wrong comes back as a status
+  if (Deno.build.os !== "linux") return open();
+  const { dup, dup2, open: openFile, close } = Deno.dlopen("libc.so.6", {
+    dup: { parameters: ["i32"], result: "i32" },
+    dup2: { parameters: ["i32", "i32"], result: "i32" },
+    open: { parameters: ["buffer", "i32"], result: "i32" },
+    close: { parameters: ["i32"], result: "i32" },
+  }).symbols;
+  const STDERR = 2, WRITE_ONLY = 1;
+  const kept = dup(STDERR), nowhere = openFile(new TextEncoder().encode("/dev/null\0"), WRITE_ONLY);
+  if (kept < 0 || nowhere < 0) return open(); // no descriptor left: a notice is better than an error
+  try {
+    dup2(nowhere, STDERR);
+    return open();
+  } finally {
+    dup2(kept, STDERR);
+    close(kept);
+    close(nowhere);
+  }
+}
+
+// --- setup -------------------------------------------------------------------------------------------------------
+
+/** Where `setUpLibrary` tells of its progress. */
+export interface Progress {
+  /** A line that stays. */
+  say(line: string): void;
+  /** Megabytes on the disk so far, several times a minute. */
+  fetched(megabytes: number, total: number): void;
+}
+
+/**
+ * Looks for the library as `findLibrary` does, Python's package included, and fetches the wheel when there is none.
+ *
+ * Needs `--allow-run=python3`, `--allow-read`, `--allow-ffi`, `--allow-write` of the cache,
+ * `--allow-env=HOME,SSNET_TENSORFLOW,TF_CPP_MIN_LOG_LEVEL`.
  *
  * @throws {TensorFlowError} Without Python or network, on a wrong checksum, on an unsupported platform.
  */
-export async function fetchLibrary(say: (line: string) => void): Promise<Library> {
+export async function setUpLibrary(progress: Progress): Promise<Library> {
   if (Deno.build.os === "windows") {
-    throw new TensorFlowError("Cannot fetch TensorFlow for Windows: run this project inside WSL");
+    throw new TensorFlowError("Cannot set up TensorFlow on Windows: run this project inside WSL");
   }
-  if (Deno.build.target !== "x86_64-unknown-linux-gnu") {
-    throw new TensorFlowError(
-      `Cannot fetch TensorFlow for ${Deno.build.target}: only Linux x86-64 is tested; install Python's tensorflow ${VERSION} and set SSNET_TENSORFLOW to its folder`,
-    );
+  const named = namedLibrary();
+  if (named) {
+    openLibrary(named);
+    return named;
   }
-  const folder = cacheFolder();
-  const parent = folder.slice(0, folder.lastIndexOf("/"));
-  await Deno.mkdir(parent, { recursive: true });
-  const temporary = await Deno.makeTempDir({ dir: parent, prefix: "fetch-" });
+  await Deno.mkdir(cacheFolder(), { recursive: true });
+  return await pythonLibrary(progress) ?? cachedLibrary() ?? await fetchLibrary(progress);
+}
+
+/** The installed Python package `tensorflow`, if its library has every function; written down for the other tasks. */
+async function pythonLibrary({ say }: Progress): Promise<Library | undefined> {
+  const folder = await pythonFolder();
+  const library: Library | undefined = folder && missing(folder).length === 0
+    ? { folder, source: "python" }
+    : undefined;
+  if (library && recordedFolder() === folder) return library;
   try {
-    say(`fetching ${WHEEL} (274 MB) with pip`);
-    const download = await run([
+    if (library) {
+      openLibrary(library);
+      await writeAtomically(recordPath(), [new TextEncoder().encode(folder)]);
+      say(`TensorFlow of Python's package: ${folder}`);
+      return library;
+    }
+  } catch (error) {
+    if (!(error instanceof TensorFlowError)) throw error;
+    say(`Python's TensorFlow is not used: ${error.message}`);
+  }
+  await Deno.remove(recordPath()).catch(() => {}); // mostly there is none
+}
+
+async function pythonFolder(): Promise<string | undefined> {
+  try {
+    const { success, output } = await python(["-c", FIND]);
+    return success && output || undefined;
+  } catch (error) {
+    if (!(error instanceof TensorFlowError)) throw error; // no Python: no package
+  }
+}
+
+const FIND = `
+import importlib.util
+spec = importlib.util.find_spec("tensorflow")
+print(spec.submodule_search_locations[0] if spec and spec.submodule_search_locations else "")
+`;
+
+/** The wheel for a platform, `Deno.build.target`. @throws {TensorFlowError} If there is none. */
+export function wheelFor(target: string): Wheel {
+  const wheel = WHEELS[target];
+  if (wheel) return wheel;
+  throw new TensorFlowError(
+    `Cannot fetch TensorFlow for ${target}: there are wheels for ${Object.keys(WHEELS).join(", ")}; ` +
+      "set SSNET_TENSORFLOW to a folder with TensorFlow's C library",
+  );
+}
+
+const DAY = 24 * 3600 * 1000; // milliseconds
+
+/**
+ * Fetches the wheel with pip, checks its SHA-256, unpacks the two files under a temporary name, renames.
+ * Two processes may do so at once: the later one finds the folder there and discards its own copy.
+ */
+async function fetchLibrary({ say, fetched }: Progress): Promise<Library> {
+  const wheel = wheelFor(Deno.build.target), folder = fetchedFolder(), parent = cacheFolder();
+  for await (const { name } of Deno.readDir(parent)) {
+    const left = `${parent}/${name}`; // by a fetch that was killed
+    if (!name.startsWith("fetch-")) continue;
+    const { mtime } = await Deno.stat(left);
+    if (mtime && Date.now() - mtime.getTime() > DAY) await removeFolder(left);
+  }
+  const temporary = await Deno.makeTempDir({ dir: parent, prefix: "fetch-" });
+  const clock = setInterval(() => fetched(Math.round(bytesIn(temporary) / 1e6), wheel.megabytes), 1000);
+  try {
+    say(`fetching ${wheel.file} (${wheel.megabytes} MB) with pip`);
+    if (!wheel.tested) say(`note: this project is untested on ${Deno.build.target}`);
+    const download = await python([
       ...["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"],
-      ...["--only-binary=:all:", "--python-version", "3.11", "--platform", "manylinux_2_27_x86_64"],
-      ...["--dest", temporary, `tensorflow-cpu==${VERSION}`],
-    ]);
-    if (!download.success) throw new TensorFlowError(`Cannot fetch TensorFlow: pip said: ${download.error}`);
-    // Python checks and unpacks: it is there anyway, and streams an archive that is larger than a JavaScript buffer should be.
-    const unpack = await run(["-c", UNPACK, `${temporary}/${WHEEL}`, SHA256, temporary, ...LIBRARY_FILES]);
-    if (!unpack.success) throw new TensorFlowError(`Cannot unpack ${WHEEL}: ${unpack.error}`);
-    await Deno.remove(`${temporary}/${WHEEL}`);
-    try {
-      await Deno.rename(temporary, folder);
-    } catch (error) {
-      if (missing(folder).length) throw error;
+      ...["--only-binary=:all:", "--python-version", "3.11", "--platform", wheel.platform],
+      ...["--dest", temporary, `${wheel.package}==${VERSION}`],
+    ], { TMPDIR: temporary });
+    if (!download.success) {
+      throw new TensorFlowError(
+        `Cannot fetch TensorFlow: pip says: ${download.error}; check the network (HTTPS_PROXY names a proxy, ` +
+          "PIP_INDEX_URL a mirror), install Python's tensorflow, or set SSNET_TENSORFLOW to a folder with its library",
+      );
+    }
+    clearInterval(clock);
+    // Python checks and unpacks: it is there anyway, and streams an archive larger than a JavaScript buffer should be.
+    const path = `${temporary}/${wheel.file}`, files = [FRAMEWORK, RUNTIMES[0]];
+    const unpack = await python(["-c", UNPACK, path, wheel.sha256, temporary, ...files]);
+    if (!unpack.success) throw new TensorFlowError(`Cannot unpack ${wheel.file}: ${unpack.error}`);
+    await Deno.remove(path);
+    if (missing(folder).length) {
+      await removeFolder(folder); // one that lacks a file
+      // Where another process was quicker its folder stays.
+      await Deno.rename(temporary, folder).catch((error) => {
+        if (missing(folder).length) throw error;
+      });
     }
     say(`TensorFlow ${VERSION} is in ${folder}`);
     return { folder, source: "cache" };
   } finally {
-    await Deno.remove(temporary, { recursive: true }).catch(() => {}); // gone after the rename
+    clearInterval(clock);
+    await removeFolder(temporary);
   }
 }
 
@@ -125,14 +357,38 @@ with zipfile.ZipFile(wheel) as archive:
             shutil.copyfileobj(source, target, 1 << 20)
 `;
 
-async function run(args: string[]): Promise<{ success: boolean; error: string }> {
+/** Bytes of all files below a folder, in which another process is writing. */
+function bytesIn(folder: string): number {
   try {
-    const { success, stderr } = await new Deno.Command("python3", { args, stdout: "null", stderr: "piped" }).output();
-    return { success, error: new TextDecoder().decode(stderr).trim().split("\n").slice(-3).join(" ") };
+    return [...Deno.readDirSync(folder)].reduce((sum, { name, isDirectory }) => {
+      const path = `${folder}/${name}`;
+      return sum + (isDirectory ? bytesIn(path) : Deno.statSync(path).size);
+    }, 0);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0; // gone since it was listed
+    throw error;
+  }
+}
+
+async function python(
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<{ success: boolean; output: string; error: string }> {
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
+  try {
+    const command = new Deno.Command("python3", { args, env, stdin: "null", stdout: "piped", stderr: "piped" });
+    const child = command.spawn(), stop = () => child.kill("SIGTERM");
+    // Without this an interrupted fetch would leave its temporary folder behind.
+    const signals = ["SIGINT", "SIGTERM"] as const;
+    for (const signal of signals) Deno.addSignalListener(signal, stop);
+    const { success, stdout, stderr } = await child.output();
+    for (const signal of signals) Deno.removeSignalListener(signal, stop);
+    return { success, output: text(stdout), error: text(stderr).split("\n").slice(-3).join(" ") || "nothing" };
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new TensorFlowError(
-      "Cannot fetch TensorFlow: python3 is not installed; install it with pip, or set SSNET_TENSORFLOW to a folder with libtensorflow",
+      "Cannot fetch TensorFlow: python3 is not installed; install it with pip, " +
+        "or set SSNET_TENSORFLOW to a folder with TensorFlow's C library",
     );
   }
 }

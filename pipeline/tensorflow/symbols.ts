@@ -13,6 +13,7 @@ const O = { struct: [P, I] } as const;
 export const frameworkSymbols = {
   TF_NewStatus: { parameters: [], result: P },
   TF_GetCode: { parameters: [P], result: I },
+  TF_SetStatus: { parameters: [P, I, B], result: V },
   TF_Message: { parameters: [P], result: P },
   TF_DeleteStatus: { parameters: [P], result: V },
   TF_AllocateTensor: { parameters: [I, B, I, Z], result: P },
@@ -21,15 +22,17 @@ export const frameworkSymbols = {
   TF_TensorElementCount: { parameters: [P], result: L },
   TF_TensorType: { parameters: [P], result: I },
   TF_DeleteTensor: { parameters: [P], result: V },
+  TF_LoadSharedLibrary: { parameters: [B, P], result: P },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** Exported by `libtensorflow_cc.so.2`: eager context, operations, graphs, functions, strings. */
+/** Exported by `libtensorflow_cc.so.2`: eager context, operations, graphs, functions, strings (`libtensorflow.so.2` in the archives for C). */
 export const runtimeSymbols = {
   TF_Version: { parameters: [], result: P },
   TF_StringInit: { parameters: [P], result: V },
   TF_StringCopy: { parameters: [P, B, Z], result: V },
   TF_StringGetDataPointer: { parameters: [P], result: P },
   TF_StringGetSize: { parameters: [P], result: Z },
+  TF_StringDealloc: { parameters: [P], result: V },
   TFE_NewContextOptions: { parameters: [], result: P },
   TFE_DeleteContextOptions: { parameters: [P], result: V },
   TFE_ContextOptionsSetConfig: { parameters: [P, B, Z, P], result: V },
@@ -61,8 +64,9 @@ export const runtimeSymbols = {
   TFE_OpSetAttrShape: { parameters: [P, B, B, I, P], result: V },
   TFE_OpSetAttrFunctionName: { parameters: [P, B, B, Z], result: V },
   TFE_Execute: { parameters: [P, B, B, P], result: V },
+  /** The one call that may take seconds, in a form that leaves the event loop free. */
+  TFE_ExecuteElsewhere: { name: "TFE_Execute", parameters: [P, B, B, P], result: V, nonblocking: true },
   TFE_ContextAddFunction: { parameters: [P, P, P], result: V },
-  TFE_ContextRemoveFunction: { parameters: [P, B, P], result: V },
   TF_NewGraph: { parameters: [], result: P },
   TF_DeleteGraph: { parameters: [P], result: V },
   TF_NewOperation: { parameters: [P, B, B], result: P },
@@ -88,9 +92,4 @@ export const runtimeSymbols = {
     result: P,
   },
   TF_DeleteFunction: { parameters: [P], result: V },
-} as const satisfies Deno.ForeignLibraryInterface;
-
-/** The one call that may take seconds, in its form that leaves the event loop free. */
-export const asynchronousSymbols = {
-  TFE_Execute: { parameters: [P, B, B, P], result: V, nonblocking: true },
 } as const satisfies Deno.ForeignLibraryInterface;
