@@ -14,11 +14,11 @@ export interface CaseScores {
   asd: number;
 }
 
-/** The same case under two conventions; they differ only where the prediction is empty. */
+/** The same case under two conventions; they differ only where a mask is empty. */
 export interface CaseMetrics {
   /** What the authors' evaluation reports: an empty prediction scores 0 in all four, distances included. */
   published: CaseScores;
-  /** No convention: a distance of an empty mask is NaN, and so is the overlap of two empty masks. */
+  /** Two empty masks overlap fully, one empty mask not at all; a distance of an empty mask is NaN. */
   honest: CaseScores;
 }
 
@@ -26,9 +26,9 @@ export interface CaseMetrics {
  * Dice, Jaccard, 95th percentile of the Hausdorff distance and average surface distance (prediction to reference)
  * of one case. Formulas: {@linkcode dice}, {@linkcode jaccard}, {@linkcode surfaceMetrics}.
  *
- * An empty prediction scores 0, 0, 0, 0 in `published`, which makes a missed object look perfect by distance, and
- * NaN distances in `honest`. An empty reference with a non-empty prediction gives NaN distances in both; the
- * authors' evaluation raises an error there and reports nothing.
+ * An empty prediction scores 0, 0, 0, 0 in `published`, which makes a missed object look perfect by distance; in `honest`
+ * it has no distance (NaN), and overlap 1 with an empty reference, else 0. An empty reference with a non-empty prediction
+ * has overlap 0 and no distance in both; the authors' evaluation raises an error there and reports nothing.
  *
  * Source: tests/golden/README.md, section `metrics.h5`.
  *
@@ -60,16 +60,17 @@ export function caseMetrics(
     throw new RangeError(`prediction has ${prediction.length} voxels, shape [${shape}] has ${count}`);
   }
   const masks = { prediction, reference };
-  const overlap = { dice: dice(masks), jaccard: jaccard(masks) };
-  const isEmpty = (mask: Uint8Array) => mask.every((value) => value === 0);
+  const isEmpty = (mask: Uint8Array) => !mask.some((value) => value !== 0);
   if (isEmpty(prediction)) {
+    const overlap = isEmpty(reference) ? 1 : 0;
     return {
       published: { dice: 0, jaccard: 0, hd95: 0, asd: 0 },
-      honest: { ...overlap, hd95: NaN, asd: NaN },
+      honest: { dice: overlap, jaccard: overlap, hd95: NaN, asd: NaN },
     };
   }
   const { hd95, asd } = isEmpty(reference)
     ? { hd95: NaN, asd: NaN }
     : surfaceMetrics(prediction, reference, shape, spacing);
-  return { published: { ...overlap, hd95, asd }, honest: { ...overlap, hd95, asd } };
+  const scores = { dice: dice(masks), jaccard: jaccard(masks), hd95, asd };
+  return { published: scores, honest: { ...scores } };
 }

@@ -15,9 +15,9 @@ function countOverlap({ prediction, reference }: MaskPair): { both: number; sum:
   }
   let both = 0, sum = 0;
   for (let i = 0; i < prediction.length; i++) {
-    const p = prediction[i] !== 0, r = reference[i] !== 0;
-    if (p && r) both++;
-    sum += Number(p) + Number(r);
+    const p = prediction[i] !== 0 ? 1 : 0, r = reference[i] !== 0 ? 1 : 0;
+    both += p & r;
+    sum += p + r;
   }
   return { both, sum };
 }
@@ -25,8 +25,8 @@ function countOverlap({ prediction, reference }: MaskPair): { both: number; sum:
 /**
  * Dice coefficient `2 |P ∩ R| / (|P| + |R|)`, between 0 and 1, no unit. The axis order does not matter.
  *
- * Source: tests/golden/README.md, section `metrics.h5` (values by medpy 0.5). For two empty masks the formula is 0 / 0 and the result is NaN; versions of
- * that library return 0, 1 or NaN there.
+ * Source: tests/golden/README.md, section `metrics.h5` (values by medpy 0.5). For two empty masks the
+ * formula is 0 / 0 and the result is NaN; versions of that library return 0, 1 or NaN there.
  *
  * @throws {RangeError} when the masks differ in size
  *
@@ -46,7 +46,8 @@ export function dice(masks: MaskPair): number {
 /**
  * Jaccard index `|P ∩ R| / |P ∪ R|`, between 0 and 1, no unit. The axis order does not matter.
  *
- * Source: tests/golden/README.md, section `metrics.h5` (values by medpy 0.5). For two empty masks the result is NaN, as for {@linkcode dice}.
+ * Source: tests/golden/README.md, section `metrics.h5` (values by medpy 0.5). For two empty masks the
+ * result is NaN, as for {@linkcode dice}.
  *
  * @throws {RangeError} when the masks differ in size
  *

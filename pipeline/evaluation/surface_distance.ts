@@ -35,7 +35,8 @@ function stridesOf(shape: readonly number[]): number[] {
 
 /** Squared distances to the nearest non-zero voxel, one axis after the other. */
 function squaredDistances(mask: Uint8Array, shape: readonly number[], spacing: readonly number[]): Float64Array {
-  const squared = Float64Array.from(mask, (value) => value === 0 ? Infinity : 0);
+  const squared = new Float64Array(mask.length);
+  for (let i = 0; i < mask.length; i++) squared[i] = mask[i] === 0 ? Infinity : 0;
   const strides = stridesOf(shape);
   const longest = Math.max(...shape);
   const line = new Float64Array(longest), starts = new Float64Array(longest);
@@ -140,40 +141,52 @@ export function surface(mask: Uint8Array, shape: readonly number[]): Uint8Array 
   return result;
 }
 
-/** Two surfaces cut to the smallest box that holds both. */
+/**
+ * The surfaces of two masks in the smallest box that holds both. Nothing outside the box is object, so a surface is the
+ * same in the box and in the whole array.
+ */
 function cropSurfaces(
   a: Uint8Array,
   b: Uint8Array,
   shape: readonly number[],
 ): { a: Uint8Array; b: Uint8Array; shape: number[] } {
-  const onA = surface(a, shape), onB = surface(b, shape);
-  const strides = stridesOf(shape);
+  checkSize(a, shape);
+  checkSize(b, shape);
+  const strides = stridesOf(shape), axes = shape.length, row = shape[axes - 1];
   const low = shape.slice(), high = shape.map(() => -1);
   let hasA = false, hasB = false;
-  for (let i = 0; i < onA.length; i++) {
-    if (onA[i] === 0 && onB[i] === 0) continue;
-    hasA ||= onA[i] !== 0;
-    hasB ||= onB[i] !== 0;
-    for (let axis = 0; axis < shape.length; axis++) {
-      const at = Math.floor(i / strides[axis]) % shape[axis];
-      if (at < low[axis]) low[axis] = at;
-      if (at > high[axis]) high[axis] = at;
+  for (let first = 0; first < a.length; first += row) {
+    let from = -1, to = -1;
+    for (let k = 0; k < row; k++) {
+      const inA = a[first + k] !== 0, inB = b[first + k] !== 0;
+      if (!inA && !inB) continue;
+      hasA ||= inA;
+      hasB ||= inB;
+      if (from < 0) from = k;
+      to = k;
+    }
+    if (from < 0) continue;
+    low[axes - 1] = Math.min(low[axes - 1], from);
+    high[axes - 1] = Math.max(high[axes - 1], to);
+    for (let axis = 0; axis < axes - 1; axis++) {
+      const at = Math.floor(first / strides[axis]) % shape[axis];
+      low[axis] = Math.min(low[axis], at);
+      high[axis] = Math.max(high[axis], at);
     }
   }
   if (!hasA || !hasB) throw new RangeError("an empty mask has no surface to measure a distance to");
-  const box = shape.map((_, axis) => high[axis] - low[axis] + 1);
-  const boxStrides = stridesOf(box);
-  const count = box.reduce((product, n) => product * n, 1);
+  const box = shape.map((_, axis) => high[axis] - low[axis] + 1), boxRow = box[axes - 1];
+  const boxStrides = stridesOf(box), count = boxStrides[0] * box[0];
   const cropA = new Uint8Array(count), cropB = new Uint8Array(count);
-  for (let i = 0; i < count; i++) {
+  for (let first = 0; first < count; first += boxRow) {
     let from = 0;
-    for (let axis = 0; axis < box.length; axis++) {
-      from += (Math.floor(i / boxStrides[axis]) % box[axis] + low[axis]) * strides[axis];
+    for (let axis = 0; axis < axes; axis++) {
+      from += (Math.floor(first / boxStrides[axis]) % box[axis] + low[axis]) * strides[axis];
     }
-    cropA[i] = onA[from];
-    cropB[i] = onB[from];
+    cropA.set(a.subarray(from, from + boxRow), first);
+    cropB.set(b.subarray(from, from + boxRow), first);
   }
-  return { a: cropA, b: cropB, shape: box };
+  return { a: surface(cropA, box), b: surface(cropB, box), shape: box };
 }
 
 function sampleDistances(
@@ -183,7 +196,9 @@ function sampleDistances(
   spacing: readonly number[],
 ): Float64Array {
   const squared = squaredDistances(to, shape, spacing);
-  return squared.filter((_, i) => from[i] !== 0).map(Math.sqrt);
+  let count = 0;
+  for (let i = 0; i < from.length; i++) if (from[i] !== 0) squared[count++] = Math.sqrt(squared[i]);
+  return squared.slice(0, count);
 }
 
 /**
