@@ -1,26 +1,30 @@
 /**
- * `deno task eval:la`: a run folder and a split in, `metrics.json` out: Dice, Jaccard, 95HD and ASD in voxels of every
- * test case, largest component kept, both conventions for empty masks.
+ * `deno task eval:la`: a run folder with its cases in, `RUN/evaluation-BATCHNORM/` out: the predicted mask of every test
+ * case as NIfTI in the place of the case, and `metrics.json` with Dice, Jaccard, 95HD and ASD under both conventions for
+ * empty masks, in voxels and, where the spacing is known, in millimetres.
  */
 import { z } from "zod";
-import { DataError, readCase } from "../pipeline/data/cases.ts";
+import { type Case, DataError, readCase } from "../pipeline/data/cases.ts";
+import type { Vector3 } from "../pipeline/data/geometry.ts";
+import { writeNiftiMask } from "../pipeline/data/nifti.ts";
 import { LA } from "../pipeline/data/profiles.ts";
-import { readSplit } from "../pipeline/data/splits.ts";
-import { caseMetrics, type CaseScores } from "../pipeline/evaluation/case_metrics.ts";
-import { largestComponent } from "../pipeline/evaluation/components.ts";
-import { slidingWindow, windowNetwork } from "../pipeline/evaluation/sliding_window.ts";
+import { checkCases, countCases, parseSplit, readSplit, type Split } from "../pipeline/data/splits.ts";
+import { evaluateCase } from "../pipeline/evaluation/evaluate_case.ts";
+import { windowNetwork } from "../pipeline/evaluation/sliding_window.ts";
+import { type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
+import { NETWORKS } from "../pipeline/networks/network.ts";
 import { SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
-import { vnetSpec } from "../pipeline/networks/vnet.ts";
 import { readCheckpoint } from "../pipeline/runs/checkpoint.ts";
+import { replaceFolder, writeJson } from "../pipeline/runs/files.ts";
 import { parseOptions, runTask } from "../pipeline/runs/options.ts";
-import { writeAtomically } from "../pipeline/runs/safetensors.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
 const options = parseOptions(
   z.strictObject({
     run: z.string().default("data/runs/la-ssnet").describe("run folder"),
-    cases: z.string().default("data/cases/la").describe("folder of the cases"),
-    split: z.string().default("data/cases/la/split.json").describe("split file; its test cases are evaluated"),
+    cases: z.string().optional().describe("folder of the cases instead of the one that was trained on"),
+    split: z.string().optional().describe("split file whose test cases are evaluated, instead of the training's split"),
+    checkpoint: z.enum(["last", "best"]).default("last").describe("best: by the validation cases of the training"),
     batchNorm: z.enum(["running", "window"]).default("running").describe(
       "running: the training's statistics, as published; window: each window's own",
     ),
@@ -30,65 +34,130 @@ const options = parseOptions(
   }),
   { name: "eval:la", description: "Evaluate a run on the test cases", args: Deno.args },
 );
-
-const NAMES = ["dice", "jaccard", "hd95", "asd"] as const;
-/** Mean over the cases that have a value, and how many they are. */
-function summary(rows: CaseScores[]) {
-  return Object.fromEntries(NAMES.map((name) => {
-    const values = rows.map((row) => row[name]).filter((v) => !Number.isNaN(v));
-    return [name, {
-      mean: values.length ? values.reduce((a, b) => a + b) / values.length : null,
-      cases: values.length,
-    }];
-  }));
-}
+const CONFIG = z.looseObject({
+  dataset: z.literal(LA.name),
+  method: z.string(),
+  patch: z.string(),
+  cases: z.string(),
+  splitContent: z.unknown(),
+});
 
 async function evaluate() {
-  const split = await readSplit(options.split);
-  if (!split.test.length) throw new DataError(`Cannot evaluate: the split "${options.split}" has no test case`);
-  openTensorFlow({ threads: options.threads, device: options.device });
-  const spec = vnetSpec(new SpecBuilder(), { classes: LA.classes });
-  const { state, iteration } = await readCheckpoint(`${options.run}/last.safetensors`, spec);
+  const config = await readConfig(`${options.run}/config.json`);
+  const split = await readTestSplit(config), folder = options.cases ?? config.cases;
+  await checkCases(split, folder, options.split ?? `${options.run}/config.json`);
+  await checkTestCases(split.test, folder);
+  const { binding } = openTensorFlow({ threads: options.threads, device: options.device });
+  const spec = NETWORKS[LA.network].spec(new SpecBuilder(), { classes: LA.classes });
+  const { state, iteration } = await readCheckpoint(`${options.run}/${options.checkpoint}.safetensors`, spec);
   // The training's patch is the window; the published stride belongs to the published patch.
-  const { patch: side } = JSON.parse(await Deno.readTextFile(`${options.run}/config.json`)) as { patch: string };
-  const patch = side.split("x").map(Number) as [number, number, number];
-  const stride = side === LA.patch.join("x") ? LA.stride : patch.map((n) => n / 4) as [number, number, number];
-  const network = windowNetwork(toWeights(spec, state), {
-    statistics: options.batchNorm,
-    precision: options.precision,
+  const patch = config.patch.split("x").map(Number) as Vector3;
+  const stride = config.patch === LA.patch.join("x") ? LA.stride : patch.map((n) => n / 4) as Vector3;
+  const { batchNorm, precision } = options;
+  const network = windowNetwork(toWeights(spec, state), { statistics: batchNorm, precision });
+  const target = `${options.run}/evaluation-${batchNorm}${options.checkpoint === "best" ? "-best" : ""}`;
+  const rows: ResultRow[] = [], preparations = new Set<string>(), begun = performance.now();
+  await replaceFolder(target, async (temporary) => {
+    for (const name of split.test) {
+      const one = await readTestCase(folder, name);
+      preparations.add(one.preparation);
+      const { prediction, rows: own } = await evaluateCase(one, {
+        patch,
+        stride,
+        network,
+        keepLargest: LA.largestComponent,
+        classNames: LA.classNames,
+      });
+      await writeNiftiMask(`${temporary}/${name}.nii.gz`, prediction, one);
+      rows.push(...own);
+      own.forEach(printRow);
+    }
+    await writeJson(`${temporary}/metrics.json`, {
+      dataset: LA.name,
+      method: config.method,
+      checkpoint: options.checkpoint,
+      iteration,
+      batchNorm,
+      precision,
+      patch,
+      stride,
+      largestComponent: LA.largestComponent,
+      preparations: [...preparations],
+      nominalSpacing: false,
+      split: { source: split.source, ...countCases(split) },
+      cases: folder,
+      seconds: (performance.now() - begun) / 1000,
+      versions: { deno: Deno.version.deno, tensorflow: binding.TF_Version },
+      classes: LA.classNames,
+      rows,
+      summary: summarize(rows),
+    });
   });
-  const rows: ({ case: string; voxels: number; seconds: number } & ReturnType<typeof caseMetrics>)[] = [];
-  for (const name of split.test) {
-    const { image, label, shape } = await readCase(`${options.cases}/${name}.h5`, name);
-    if (!label) throw new DataError(`Cannot evaluate "${name}": it has no label`);
-    const begun = performance.now();
-    const scores = await slidingWindow(image, shape, { patch, stride, network });
-    const mask = Uint8Array.from(scores, (score) => Number(score > 0.5));
-    const voxels = mask.reduce((a, b) => a + b, 0);
-    const metrics = caseMetrics(voxels ? largestComponent(mask, shape) : mask, label, shape);
-    const seconds = (performance.now() - begun) / 1000;
-    rows.push({ case: name, voxels, seconds, ...metrics });
-    console.log(
-      `${name}  Dice ${metrics.honest.dice.toFixed(4)}  95HD ${metrics.honest.hd95.toFixed(2)} voxels  ${
-        seconds.toFixed(1)
-      } s`,
+  const { mean, deviation } = summarize(rows).honest.mean.dice;
+  const around = deviation === null ? "" : ` ± ${deviation.toFixed(4)}`;
+  console.log(`Dice ${mean!.toFixed(4)}${around} over ${split.test.length} cases, ${target}/metrics.json`);
+}
+
+async function readConfig(path: string): Promise<z.infer<typeof CONFIG>> {
+  let content: unknown;
+  try {
+    content = JSON.parse(await Deno.readTextFile(path));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    throw new DataError(`Cannot read the run's "${path}": ${(error as Error).message}`, { cause: error });
+  }
+  const result = CONFIG.safeParse(content);
+  if (!result.success) throw new DataError(`Cannot read the run's "${path}":\n${z.prettifyError(result.error)}`);
+  return result.data;
+}
+
+/** The split to evaluate. @throws {DataError} When it has no test case, or one that the run was trained on. */
+async function readTestSplit(config: z.infer<typeof CONFIG>): Promise<Split> {
+  const trained = parseSplit(config.splitContent, `${options.run}/config.json`);
+  const split = options.split === undefined ? trained : await readSplit(options.split), { source } = split;
+  if (!split.test.length) throw new DataError(`Cannot evaluate: the split (${source}) has no test case`);
+  const used = [...trained.labeled, ...trained.unlabeled, ...trained.validation];
+  const seen = split.test.filter((name) => used.includes(name));
+  if (seen.length) {
+    throw new DataError(
+      `Cannot test on cases of the training or validation of "${options.run}": ${
+        seen.join(", ")
+      } in "${options.split}"`,
     );
   }
-  const result = {
-    checkpoint: "last",
-    iteration,
-    batchNorm: options.batchNorm,
-    precision: options.precision,
-    patch,
-    stride,
-    unit: "voxels",
-    published: summary(rows.map((row) => row.published)),
-    honest: summary(rows.map((row) => row.honest)),
-    cases: rows,
-  };
-  const path = `${options.run}/metrics-${options.batchNorm}.json`;
-  await writeAtomically(path, [new TextEncoder().encode(JSON.stringify(result, null, 2) + "\n")]);
-  console.log(`Dice ${(result.honest.dice.mean ?? NaN).toFixed(4)} over ${rows.length} cases, ${path}`);
+  return split;
+}
+
+/** Reads all test cases once before anything is computed. @throws {DataError} Naming all that cannot be evaluated. */
+async function checkTestCases(names: string[], folder: string) {
+  const problems: string[] = [];
+  for (const name of names) {
+    try {
+      await readTestCase(folder, name);
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      problems.push(error.message);
+    }
+  }
+  if (problems.length) {
+    throw new DataError(`Cannot evaluate ${problems.length} of ${names.length} test cases:\n${problems.join("\n")}`);
+  }
+}
+
+async function readTestCase(folder: string, name: string): Promise<Case> {
+  const one = await readCase(`${folder}/${name}.h5`, name);
+  if (one.label) return one;
+  throw new DataError(`Cannot evaluate "${name}": it has no label; leave it out of the split's test list`);
+}
+
+function printRow({ case: name, class: className, honest, millimeters, seconds }: ResultRow) {
+  const told = (value: number | null, unit: string) => value === null ? "none" : `${value.toFixed(2)} ${unit}`;
+  const distance = (metric: "hd95" | "asd") =>
+    told(honest[metric], "voxels") + (millimeters ? ` (${told(millimeters[metric], "mm")})` : "");
+  console.log(
+    `${name}  ${className}  Dice ${honest.dice!.toFixed(4)}  Jaccard ${honest.jaccard!.toFixed(4)}  ` +
+      `95HD ${distance("hd95")}  ASD ${distance("asd")}  ${seconds.toFixed(1)} s`,
+  );
 }
 
 await runTask(evaluate);

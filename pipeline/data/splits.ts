@@ -59,9 +59,14 @@ export async function readSplit(path: string): Promise<Split> {
       `Cannot read the split "${path}": ${(error as Error).message}; write one with deno task split:la`,
     );
   }
+  return parseSplit(content, path);
+}
+
+/** A split of parsed JSON. @param source Its file, for errors. @throws {DataError} When it is not of the form above. */
+export function parseSplit(content: unknown, source: string): Split {
   const result = SPLIT.safeParse(content);
-  if (!result.success) throw new DataError(`Cannot read the split "${path}":\n${z.prettifyError(result.error)}`);
-  return checkSplit(result.data, path);
+  if (!result.success) throw new DataError(`Cannot read the split "${source}":\n${z.prettifyError(result.error)}`);
+  return checkSplit(result.data, source);
 }
 
 /**
