@@ -138,7 +138,7 @@ Deno.test("a resumed run goes on with the same bits", async () => {
     const step = trainingStep(METHOD, "fp32"), state = start();
     await step(state, batch(1));
     await writeState(`${folder}/state.safetensors`, METHOD.spec, state, 1);
-    const { state: resumed, iteration } = await readState(`${folder}/state.safetensors`, METHOD.spec);
+    const { state: resumed, iteration } = await readState(`${folder}/state.safetensors`, METHOD);
     assert.equal(iteration, 1);
     await step(state, batch(2));
     await step(resumed, batch(2));

@@ -1,35 +1,63 @@
-/** What differs between the datasets: patch, batch, classes and the published schedule. @module */
+/** What differs between the datasets: network, patch, batch, classes and the published schedule. @module */
 import type { NetworkName } from "../networks/network.ts";
+import type { Precision } from "../tensorflow/trace.ts";
 import type { Shape3 } from "./augment.ts";
+
+/** Everything that a preset of a training changes. */
+export interface Preset {
+  iterations: number;
+  precision: Precision;
+  /** First iterations on the labeled half alone. */
+  warmup: number;
+  /** "step": the published rate; "flat": constant, a tenth in the last sixth. */
+  rateSchedule: "step" | "flat";
+}
 
 /** A dataset and its published protocol. */
 export interface DatasetProfile {
   name: "la" | "acdc";
+  /** Background included. */
   classes: number;
+  /** Of the classes from 1 on, as results print them. */
+  classNames: readonly string[];
   network: NetworkName;
-  patch: Shape3;
+  /** Voxels of a network input along every axis. */
+  patch: readonly number[];
   labeledPerBatch: number;
   unlabeledPerBatch: number;
   /** Published length of a training; every length below belongs to it and shrinks with a shorter one. */
   iterations: number;
-  rate: number;
-  rateEvery: number;
-  consistency: { maximum: number; length: number };
-  /** Stride of the sliding window. */
-  stride: Shape3;
+  /** Learning rate, a tenth of it after every so many iterations. */
+  rate: { base: number; every: number };
+  /** Weight of the unsupervised terms: its maximum, the length of its ramp in steps, and the number of the first iteration. */
+  consistency: { maximum: number; length: number; countsFrom: 0 | 1 };
+  /** Whether only the largest component of a prediction is kept. */
+  largestComponent: boolean;
+  presets: { paper: Preset; fast: Preset };
 }
 
 /** Left atrium, 3-D. */
-export const LA: DatasetProfile = {
+export const LA = {
   name: "la",
   classes: 2,
+  classNames: ["left atrium"],
   network: "vnet",
-  patch: [112, 112, 80],
+  patch: [112, 112, 80] as Shape3,
+  /** Of the sliding window. */
+  stride: [18, 18, 4] as Shape3,
   labeledPerBatch: 2,
   unlabeledPerBatch: 2,
   iterations: 15000,
-  rate: 0.01,
-  rateEvery: 2500,
-  consistency: { maximum: 1, length: 40 },
-  stride: [18, 18, 4],
-};
+  rate: { base: 0.01, every: 2500 },
+  consistency: { maximum: 1, length: 40, countsFrom: 1 },
+  largestComponent: true,
+  presets: {
+    paper: { iterations: 15000, precision: "fp32", warmup: 0, rateSchedule: "step" },
+    fast: { iterations: 650, precision: "bf16", warmup: 500, rateSchedule: "flat" },
+  },
+} as const satisfies DatasetProfile & { stride: Shape3 };
+
+/** The datasets by name. */
+export const PROFILES = { la: LA } as const;
+/** Name of a dataset. */
+export type DatasetName = keyof typeof PROFILES;

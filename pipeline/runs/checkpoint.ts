@@ -5,6 +5,7 @@
  */
 import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { DataError } from "../data/cases.ts";
+import type { Method } from "../methods/method.ts";
 import { type NetworkSpec, sizeOf, type StateDict, toPyTorch, toTensorFlow } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { readSafetensors, type StoredTensor, writeSafetensors } from "./safetensors.ts";
@@ -29,23 +30,27 @@ export function writeCheckpoint(path: string, spec: NetworkSpec, state: Training
   return writeSafetensors(path, stateDict(spec, state, iteration), { iteration: String(iteration) });
 }
 
-/** Reads a checkpoint of ours or one converted from PyTorch. @throws {DataError} Naming all that is missing or of another shape. */
-export async function readCheckpoint(
-  path: string,
-  spec: NetworkSpec,
-): Promise<{ state: StateDict; iteration: number }> {
-  const { tensors, metadata } = await readSafetensors(path);
-  const problems = [...spec.parameters, ...spec.buffers].flatMap(({ name, shape }) => {
+/** Refuses a file that lacks arrays or holds them in other shapes, naming them. */
+function checkShapes(path: string, tensors: Record<string, StoredTensor>, wanted: { name: string; shape: number[] }[]) {
+  const problems = wanted.flatMap(({ name, shape }) => {
     const found = tensors[name]?.shape;
     return found && String(found) === String(shape) && tensors[name].data.length === sizeOf(shape)
       ? []
       : [`${name}: [${shape}] wanted, ${found ? `[${found}]` : "nothing"} found`];
   });
-  if (problems.length) {
-    throw new DataError(
-      `Cannot load "${path}": it is a checkpoint of another network\n${problems.slice(0, 8).join("\n")}`,
-    );
-  }
+  if (!problems.length) return;
+  const shown = problems.slice(0, 8), rest = problems.length - shown.length;
+  if (rest) shown.push(`and ${rest} more`);
+  throw new DataError(`Cannot load "${path}": it is a checkpoint of another network\n${shown.join("\n")}`);
+}
+
+/** Reads a checkpoint of ours or one converted from PyTorch. @throws {DataError} Naming what is missing or of another shape. */
+export async function readCheckpoint(
+  path: string,
+  spec: NetworkSpec,
+): Promise<{ state: StateDict; iteration: number }> {
+  const { tensors, metadata } = await readSafetensors(path);
+  checkShapes(path, tensors, [...spec.parameters, ...spec.buffers]);
   const state = Object.fromEntries(Object.entries(tensors).map(([name, { data }]) => [name, data as Float32Array]));
   return { state, iteration: Number(metadata.iteration ?? 0) };
 }
@@ -63,26 +68,32 @@ export async function writeState(path: string, spec: NetworkSpec, state: Trainin
   await writeSafetensors(path, tensors, { iteration: String(iteration) });
 }
 
-/** Reads what `writeState` wrote. */
+/** Reads what `writeState` wrote. @throws {DataError} When it belongs to another method or network. */
 export async function readState(
   path: string,
-  spec: NetworkSpec,
+  { spec, memory }: Pick<Method, "spec" | "memory">,
 ): Promise<{ state: TrainingState; iteration: number }> {
   const { tensors, metadata } = await readSafetensors(path);
   const { tf } = openTensorFlow();
+  const named = (list: { name: string; shape: number[] }[], prefix: string) =>
+    list.map(({ name, shape }) => ({ name: prefix + name, shape }));
+  const memories = Object.entries(memory).map(([name, shape]) => ({ name, shape }));
+  checkShapes(path, tensors, [
+    ...spec.parameters,
+    ...spec.buffers,
+    ...named(spec.parameters, "momentum."),
+    ...named(memories, "memory."),
+    { name: "touched", shape: [spec.parameters.length] },
+  ]);
+  const values = (name: string) => tensors[name].data as Float32Array;
   const load = (list: { name: string; shape: number[] }[], prefix = ""): Record<string, Tensor> =>
-    Object.fromEntries(
-      list.map(({ name, shape }) => [name, toTensorFlow(tensors[prefix + name].data as Float32Array, shape)]),
-    );
-  const memory = Object.entries(tensors).filter(([name]) => name.startsWith("memory.")).map((
-    [name, { shape, data }],
-  ) => [name.slice("memory.".length), tf.tensor(data as Float32Array, shape)]);
+    Object.fromEntries(list.map(({ name, shape }) => [name, toTensorFlow(values(prefix + name), shape)]));
   const state = {
     weights: load(spec.parameters),
     momentum: load(spec.parameters, "momentum."),
     buffers: load(spec.buffers),
-    memory: Object.fromEntries(memory),
-    touched: tf.tensor1d(tensors.touched.data as Float32Array) as Tensor1D,
+    memory: Object.fromEntries(memories.map(({ name, shape }) => [name, tf.tensor(values(`memory.${name}`), shape)])),
+    touched: tf.tensor1d(values("touched")) as Tensor1D,
   };
   return { state, iteration: Number(metadata.iteration) };
 }

@@ -1,7 +1,8 @@
 /**
- * Schedules of the published runs.
+ * Schedules of the published runs, and how a shorter training follows them.
  * @module
  */
+import type { DatasetProfile } from "../data/profiles.ts";
 
 /**
  * Ramp-up factor `exp(-5 (1 - clip(step, 0, length) / length)²)`.
@@ -46,4 +47,35 @@ export function polyRate(step: number, { base, total }: { base: number; total: n
 /** Rate of optimiser step s = 1, 2, ... of a short training: `base`, and a tenth of it in the last sixth. */
 export function flatRate(step: number, { base, total }: { base: number; total: number }): number {
   return step > Math.round(total * 5 / 6) ? base / 10 : base;
+}
+
+/** Length and course of a training. */
+export interface Schedule {
+  profile: Pick<DatasetProfile, "iterations" | "rate" | "consistency">;
+  iterations: number;
+  /** First iterations on the labeled half alone. */
+  warmup: number;
+  /** "step": the published rate; "flat": `flatRate`. */
+  rateSchedule: "step" | "flat";
+}
+
+/**
+ * Consistency weight and learning rate of an iteration. Lengths that the protocol gives in iterations shrink with a
+ * shorter training: else it would never see its unsupervised terms.
+ *
+ * @param iteration From 1.
+ */
+export function scheduleAt(
+  iteration: number,
+  { profile, iterations, warmup, rateSchedule }: Schedule,
+): { weight: number; rate: number } {
+  const { rate: { base, every }, consistency } = profile;
+  const position = (iteration - warmup - 1 + consistency.countsFrom) * profile.iterations / (iterations - warmup);
+  const published = Math.floor((iteration - 1) * profile.iterations / iterations) + 1;
+  return {
+    weight: iteration <= warmup ? 0 : consistencyWeight(position, consistency),
+    rate: rateSchedule === "step"
+      ? stepRate(published, { base, every })
+      : flatRate(iteration, { base, total: iterations }),
+  };
 }

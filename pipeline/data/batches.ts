@@ -1,0 +1,102 @@
+/**
+ * Training batches: labeled rows first, then unlabeled ones, augmented; a pure function of seed and iteration, so that a
+ * resumed run goes on with the batches it would have had.
+ * @module
+ */
+import { stream } from "../runs/random.ts";
+import { drawPatch, extractPatch, type Shape3 } from "./augment.ts";
+import { type Case, DataError, readCase } from "./cases.ts";
+import type { DatasetProfile } from "./profiles.ts";
+import { batchCases } from "./sampler.ts";
+import type { Split } from "./splits.ts";
+
+/** What a row of a batch is drawn from: a volume (LA). */
+export interface TrainingItem {
+  shape: readonly number[];
+  image: Float32Array;
+  label: Uint8Array | null;
+}
+
+/** All that a training draws from. */
+export interface TrainingItems {
+  labeled: TrainingItem[];
+  unlabeled: TrainingItem[];
+}
+
+/**
+ * Reads the training cases of a split. Needs `--allow-read`, `--allow-env`.
+ *
+ * @param withUnlabeled Whether the unlabeled cases are read at all.
+ * @throws {DataError} Naming every case that is missing or broken, or is to be labeled and has no label.
+ */
+export async function readTrainingItems(
+  folder: string,
+  split: Split,
+  { withUnlabeled }: { withUnlabeled: boolean },
+): Promise<TrainingItems> {
+  const problems: string[] = [];
+  const read = async (names: string[], wantsLabel: boolean): Promise<TrainingItem[]> => {
+    const items: TrainingItem[] = [];
+    for (const name of names) {
+      try {
+        const found: Case = await readCase(`${folder}/${name}.h5`, name);
+        if (wantsLabel && !found.label?.some((v) => v)) {
+          throw new DataError(`Cannot use "${name}" as a labeled case: its label is missing or empty`);
+        }
+        items.push(found);
+      } catch (error) {
+        if (!(error instanceof DataError)) throw error;
+        problems.push(error.message);
+      }
+    }
+    return items;
+  };
+  const items = {
+    labeled: await read(split.labeled, true),
+    unlabeled: withUnlabeled ? await read(split.unlabeled, false) : [],
+  };
+  if (problems.length) throw new DataError(problems.join("\n"));
+  return items;
+}
+
+/** One batch, rows behind one another. */
+export interface BatchArrays {
+  rows: number;
+  /** `rows` patches. */
+  image: Float32Array;
+  /** Labels of the labeled rows. */
+  label: Int32Array;
+}
+
+/** What a batch is made of. */
+export interface BatchOptions {
+  profile: DatasetProfile;
+  seed: number;
+  /** From 1. */
+  iteration: number;
+  patch: readonly number[];
+  /** Whether it has unlabeled rows. */
+  withUnlabeled: boolean;
+}
+
+/** The batch of an iteration. @throws {RangeError} When there are fewer cases than a batch wants. */
+export function assembleBatch(items: TrainingItems, options: BatchOptions): BatchArrays {
+  const { profile, seed, iteration, patch, withUnlabeled } = options;
+  const drawn = batchCases(seed, iteration, {
+    labeledCases: items.labeled.length,
+    unlabeledCases: withUnlabeled ? items.unlabeled.length : 0,
+    labeledPerBatch: profile.labeledPerBatch,
+    unlabeledPerBatch: withUnlabeled ? profile.unlabeledPerBatch : 0,
+  });
+  const rows = [...drawn.labeled.map((i) => items.labeled[i]), ...drawn.unlabeled.map((i) => items.unlabeled[i])];
+  const size = patch.reduce((a, n) => a * n, 1);
+  const image = new Float32Array(rows.length * size), label = new Int32Array(profile.labeledPerBatch * size);
+  const random = stream(seed, "augmentation", iteration);
+  rows.forEach((item, row) => {
+    const shape = item.shape as Shape3, draw = drawPatch(random, shape, patch as Shape3);
+    const cut = { patch: patch as Shape3, draw, offset: row * size };
+    extractPatch(item.image, shape, { ...cut, target: image });
+    if (row < profile.labeledPerBatch) extractPatch(item.label!, shape, { ...cut, target: label });
+  });
+  return { rows: rows.length, image, label };
+}

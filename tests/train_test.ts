@@ -1,0 +1,107 @@
+/** The task train:la as a user runs it, on small phantoms: interrupted, resumed, refused. */
+import assert from "node:assert/strict";
+import { phantom } from "../pipeline/data/phantom.ts";
+import { writeArrays } from "../pipeline/data/hdf5.ts";
+import { readLog } from "../pipeline/runs/log.ts";
+import { scheduleAt } from "../pipeline/runs/schedule.ts";
+import { LA } from "../pipeline/data/profiles.ts";
+
+const SHAPE = [40, 40, 40] as const;
+const rights = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys"];
+
+async function cases(folder: string) {
+  await Deno.mkdir(folder, { recursive: true });
+  const names = ["a", "b", "c", "d"];
+  for (const name of names) {
+    const { image, label } = phantom(3, name, SHAPE), shape = [...SHAPE];
+    await writeArrays(`${folder}/${name}.h5`, {
+      image: { data: image, shape },
+      label: { data: label, shape },
+    });
+  }
+  const split = {
+    profile: "la",
+    source: "seed 3",
+    labeled: names.slice(0, 2),
+    unlabeled: names.slice(2),
+    validation: [],
+    test: [],
+  };
+  await Deno.writeTextFile(`${folder}/split.json`, JSON.stringify(split));
+}
+
+function start(folder: string, run: string, more: string[]) {
+  return new Deno.Command("deno", {
+    args: [
+      ...["run", ...rights, `--allow-write=${folder}`, new URL("../tasks/train.ts", import.meta.url).pathname, "la"],
+      ...["--cases", `${folder}/cases`, "--split", `${folder}/cases/split.json`, "--run", `${folder}/${run}`],
+      ...["--patch", "32x32x32", "--preset", "fast", "--precision", "fp32", "--warmup", "2", ...more],
+    ],
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+const ended = async (child: Deno.ChildProcess) => {
+  const { code, stderr } = await child.output();
+  return { code, stderr: new TextDecoder().decode(stderr) };
+};
+
+Deno.test("train:la stops at a signal with code 75, and resumed it ends with the bits of an undisturbed run", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await cases(`${folder}/cases`);
+    const whole = await ended(start(folder, "whole", ["--iterations", "5"]));
+    assert.equal(whole.code, 0, whole.stderr);
+    const child = start(folder, "parts", ["--iterations", "5"]);
+    const log = `${folder}/parts/metrics.jsonl`;
+    while (!(await Deno.stat(log).then(({ size }) => size > 0, () => false))) {
+      await new Promise((r) => setTimeout(r, 20));
+    }
+    child.kill("SIGTERM");
+    const stopped = await ended(child);
+    assert.equal(stopped.code, 75, stopped.stderr);
+    assert.match(stopped.stderr, /Stopped after iteration \d; go on with --resume/);
+    // A crash may leave the log ahead of the checkpoint: such rows are written anew.
+    await Deno.writeTextFile(log, '{"iteration":4,"total":1}\n{"iteration":5,"to', { append: true });
+    const other = await ended(start(folder, "parts", ["--iterations", "6", "--resume"]));
+    assert.equal(other.code, 2);
+    assert.match(other.stderr, /iterations: started with 5, now 6/);
+    const resumed = await ended(start(folder, "parts", ["--iterations", "5", "--resume"]));
+    assert.equal(resumed.code, 0, resumed.stderr);
+    assert.deepEqual((await readLog(log)).map((row) => row.iteration), [1, 2, 3, 4, 5]);
+    const bytes = (run: string) => Deno.readFile(`${folder}/${run}/last.safetensors`);
+    assert.deepEqual(await bytes("parts"), await bytes("whole"));
+    assert.equal(await Deno.readTextFile(`${folder}/parts/DONE`), "5\n");
+    const again = await ended(start(folder, "whole", ["--iterations", "5"]));
+    assert.equal(again.code, 2);
+    assert.match(again.stderr, /it holds a run; go on with --resume/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("train:la names every labeled case without a label and every missing case, with code 3", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await cases(`${folder}/cases`);
+    const { image } = phantom(3, "a", SHAPE);
+    await writeArrays(`${folder}/cases/a.h5`, { image: { data: image, shape: [...SHAPE] } });
+    await Deno.remove(`${folder}/cases/d.h5`);
+    const { code, stderr } = await ended(start(folder, "run", ["--iterations", "3"]));
+    assert.equal(code, 3, stderr);
+    assert.match(stderr, /"a" as a labeled case: its label is missing or empty/);
+    assert.match(stderr, /d\.h5/);
+    assert.equal(await Deno.stat(`${folder}/run`).then(() => true, () => false), false);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a short training sees the whole ramp and every step of the rate", () => {
+  const short = { profile: LA, iterations: 150, warmup: 0, rateSchedule: "step" } as const;
+  assert.deepEqual(scheduleAt(1, { ...short, iterations: 15000 }), { weight: Math.exp(-5), rate: 0.01 });
+  assert.equal(scheduleAt(150, short).weight, 1);
+  assert.deepEqual([25, 26, 150].map((i) => scheduleAt(i, short).rate), [0.01, 0.001, 0.01 * 0.1 ** 5]);
+  const warm = { ...short, warmup: 50, rateSchedule: "flat" } as const;
+  assert.deepEqual([50, 150].map((i) => scheduleAt(i, warm)), [{ weight: 0, rate: 0.01 }, { weight: 1, rate: 0.001 }]);
+});
