@@ -1,8 +1,12 @@
 /**
- * Augmentation of LA patches: a random quarter turn in the plane, then always a flip of one of the first two axes,
- * then a random crop. No intensity is changed. Volumes are `[X, Y, Z]`, Z fastest.
+ * Augmentation; no intensity is changed, and a draw is a pure function of a random stream.
+ * LA patches: a random quarter turn in the plane, then always a flip of one of the first two axes, then a random crop.
+ * Volumes are `[X, Y, Z]`, Z fastest.
+ * ACDC slices: half are turned and flipped, a quarter are rotated by up to 20 degrees, a quarter are left alone; then
+ * all are zoomed to the size of the network's input. Slices are `[H, W]`, W fastest.
  * @module
  */
+import { type Pixels, rotation, type Shape2, type SourceMap, turnAndFlip, zoomLines } from "./resample.ts";
 
 /** A drawn augmentation. */
 export interface PatchDraw {
@@ -63,4 +67,41 @@ export function extractPatch(
       }
     }
   }
+}
+
+/** A drawn augmentation of a slice. */
+export type SliceDraw =
+  | { kind: "turn"; turns: number; flipAxis: 0 | 1 }
+  /** Whole degrees in [-20, 19]. */
+  | { kind: "rotate"; degrees: number }
+  | { kind: "none" };
+
+/** Draws what happens to a slice; the same numbers are taken from the stream whatever comes out. */
+export function drawSlice(random: () => number): SliceDraw {
+  const [first, second, third, fourth] = [random(), random(), random(), random()];
+  if (first < 0.5) return { kind: "turn", turns: Math.floor(third * 4), flipAxis: fourth < 0.5 ? 0 : 1 };
+  if (second < 0.5) return { kind: "rotate", degrees: Math.floor(third * 40) - 20 };
+  return { kind: "none" };
+}
+
+/** The slice of a draw, zoomed to `size` (order 0) and written to `target` at `offset`. Image and label take the same draw. */
+export function extractSlice(
+  slice: Pixels,
+  shape: Shape2,
+  { size, draw, target, offset = 0 }: { size: Shape2; draw: SliceDraw; target: Pixels; offset?: number },
+): void {
+  const { shape: turned, at } = sourceOf(shape, draw);
+  const rows = zoomLines(turned[0], size[0]), columns = zoomLines(turned[1], size[1]);
+  for (let i = 0, to = offset; i < size[0]; i++) {
+    for (let j = 0; j < size[1]; j++, to++) {
+      const from = rows[i] < 0 || columns[j] < 0 ? -1 : at(rows[i], columns[j]);
+      target[to] = from < 0 ? 0 : slice[from];
+    }
+  }
+}
+
+function sourceOf(shape: Shape2, draw: SliceDraw): SourceMap {
+  if (draw.kind === "turn") return turnAndFlip(shape, draw.turns, draw.flipAxis);
+  if (draw.kind === "rotate") return rotation(shape, draw.degrees);
+  return { shape, at: (i, j) => i * shape[1] + j };
 }

@@ -1,7 +1,8 @@
 /** The segmentation networks by name. A network is one file; it gives its parameters and its forward pass. @module */
-import type { Tensor, Tensor5D } from "@tensorflow/tfjs";
+import type { Tensor, Tensor4D, Tensor5D } from "@tensorflow/tfjs";
 import type { Pass } from "./layers.ts";
 import type { SpecBuilder } from "./parameters.ts";
+import { unet, unetSpec } from "./unet.ts";
 import { vnet, vnetSpec } from "./vnet.ts";
 
 /** A segmentation network. */
@@ -12,9 +13,10 @@ export interface Network {
   forward(pass: Pass, x: Tensor): { logits: Tensor; features: Tensor };
 }
 /** Name of a network. */
-export type NetworkName = "vnet";
+export type NetworkName = "vnet" | "unet";
 
 /** Every network. */
 export const NETWORKS: Record<NetworkName, Network> = {
   vnet: { spec: vnetSpec, forward: (pass, x) => vnet(pass, x as Tensor5D) },
+  unet: { spec: unetSpec, forward: (pass, x) => unet(pass, x as Tensor4D) },
 };

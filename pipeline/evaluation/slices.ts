@@ -1,0 +1,79 @@
+/**
+ * Inference of a volume slice by slice, as ACDC is tested: each slice zoomed to the network's size (order 0), the class
+ * of the largest logit, zoomed back (order 0), stacked. Volumes are `[Z, Y, X]`, the order of the field's ACDC files,
+ * X fastest; a slice is `[Y, X]`.
+ * @module
+ */
+import type { Tensor, Tensor4D } from "@tensorflow/tfjs";
+import { type Shape2, zoom } from "../data/resample.ts";
+import { Pass } from "../networks/layers.ts";
+import { type NetworkName, NETWORKS } from "../networks/network.ts";
+import type { Weights } from "../networks/parameters.ts";
+import { openTensorFlow } from "../tensorflow/device.ts";
+import { type Precision, trace } from "../tensorflow/trace.ts";
+
+/** Classes of slices `[B, H, W, 1]`, as `[B, H, W]`. */
+export type SliceNetwork = (slices: Tensor4D) => Promise<Int32Array>;
+
+/**
+ * A 2-D network for slices, traced for each number of slices.
+ * @param statistics "running" as published, or "window": those of the slices in the call, here of one volume, which look
+ * at nothing but the test image.
+ */
+export function sliceNetwork(
+  { weights, buffers }: { weights: Weights; buffers: Weights },
+  { network, statistics, precision }: {
+    network: NetworkName;
+    statistics: "running" | "window";
+    precision: Precision;
+  },
+): SliceNetwork {
+  const { tf } = openTensorFlow();
+  const weightNames = Object.keys(weights), bufferNames = Object.keys(buffers);
+  // Weights are arguments: the function is traced again for another number of slices.
+  const run = trace(function sliceNetwork(x: Tensor, ...values: Tensor[]) {
+    const named = (names: string[], from: number): Weights =>
+      Object.fromEntries(names.map((name, i) => [name, values[from + i]]));
+    const pass = new Pass(named(weightNames, 0), named(bufferNames, weightNames.length), {
+      training: statistics === "window",
+    });
+    return [tf.cast(tf.argMax(NETWORKS[network].forward(pass, x).logits, -1), "int32")];
+  }, precision);
+  return async (slices) => {
+    const [classes] = await run(slices, ...Object.values(weights), ...Object.values(buffers));
+    const values = classes.dataSync() as Int32Array;
+    classes.dispose();
+    return values;
+  };
+}
+
+/**
+ * Classes of a volume; all its slices are one batch.
+ * @param shape `[Z, Y, X]`
+ * @param size The network's input `[H, W]`; the published one is 256 x 256.
+ * @returns `[Z, Y, X]`. For some sizes the last row or column is background whatever the network says: zooming back
+ * loses it (`zoomLines`), as in the authors' evaluation.
+ * @throws {RangeError} When the image does not have the shape's size.
+ */
+export async function predictSlices(
+  image: Float32Array,
+  [nz, ny, nx]: readonly [number, number, number],
+  { size, network }: { size: Shape2; network: SliceNetwork },
+): Promise<Uint8Array> {
+  const { tf } = openTensorFlow();
+  const [h, w] = size, area = ny * nx;
+  if (image.length !== nz * area) {
+    throw new RangeError(
+      `Cannot predict: the image has ${image.length} voxels, its shape [${nz},${ny},${nx}] ${nz * area}`,
+    );
+  }
+  const input = new Float32Array(nz * h * w), prediction = new Uint8Array(image.length);
+  for (let z = 0; z < nz; z++) input.set(zoom(image.subarray(z * area, (z + 1) * area), [ny, nx], size), z * h * w);
+  const slices = tf.tensor4d(input, [nz, h, w, 1]);
+  const classes = Uint8Array.from(await network(slices));
+  slices.dispose();
+  for (let z = 0; z < nz; z++) {
+    prediction.set(zoom(classes.subarray(z * h * w, (z + 1) * h * w), size, [ny, nx]), z * area);
+  }
+  return prediction;
+}

@@ -1,0 +1,39 @@
+/** The checks by the name of their golden file. @module */
+import { type DatasetProfile, LA } from "../../pipeline/data/profiles.ts";
+import type { Golden } from "./golden.ts";
+import { losses } from "./losses.ts";
+import { metrics } from "./metrics.ts";
+import { forward, gradients } from "./networks.ts";
+import { resampling } from "./resample.ts";
+import { schedules } from "./schedules.ts";
+import { prototypes } from "./separation.ts";
+import { adversarial } from "./smoothness.ts";
+import { iterations } from "./training_step.ts";
+import { slices, windows } from "./volumes.ts";
+
+const ACDC: DatasetProfile = {
+  ...LA,
+  name: "acdc",
+  network: "unet",
+  consistency: { maximum: 0.1, length: 200, countsFrom: 0 },
+};
+
+/** Every golden file that this implementation can check. */
+export const CHECKS: Record<string, (golden: Golden) => void | Promise<void>> = {
+  vnet_forward: (golden) => forward(golden, "vnet"),
+  unet_forward: (golden) => forward(golden, "unet"),
+  vnet_grad: (golden) => gradients(golden, "vnet"),
+  unet_grad: (golden) => gradients(golden, "unet"),
+  vat3d: (golden) => adversarial(golden, "vnet"),
+  vat2d: (golden) => adversarial(golden, "unet"),
+  prototypes_c2: prototypes,
+  prototypes_c4: prototypes,
+  ssnet_step3d: (golden) => iterations(golden, LA),
+  ssnet_step2d: (golden) => iterations(golden, ACDC),
+  ramps: schedules,
+  losses,
+  metrics,
+  resample: resampling,
+  sliding_window: windows,
+  acdc_volume: slices,
+};

@@ -1,0 +1,33 @@
+/** `losses`: the losses that SS-Net uses, with their gradients; those of the compared methods are not written yet. @module */
+import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
+import { crossEntropy, foregroundDice, linearDice, squaredDice } from "../../pipeline/losses/dice.ts";
+import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
+import { type Golden, numbers, sub } from "./golden.ts";
+
+const { tf } = openTensorFlow();
+
+export function losses(golden: Golden): void {
+  const [a, b, a4, b4] = ["logits_a", "logits_b", "logits_a4", "logits_b4"].map((key) => golden.image(key));
+  const oneHot = (key: string, like: Tensor) =>
+    tf.cast(tf.oneHot(golden.labels(key) as Tensor1D, like.shape.at(-1)!), "float32");
+  const label3d = oneHot("label_3d", a), label2d = oneHot("label_2d", a4), absent = oneHot("label_2d_absent", a4);
+  const empty = tf.cast(tf.oneHot(tf.zerosLike(golden.labels("label_3d")) as Tensor1D, a.shape.at(-1)!), "float32");
+  const p = tf.softmax;
+  const cases: Record<string, { loss: (x: Tensor, y: Tensor) => Scalar; of: Tensor[] }> = {
+    binary_dice: { loss: (x) => foregroundDice(p(x), label3d), of: [a] },
+    binary_dice_empty_target: { loss: (x) => foregroundDice(p(x), empty), of: [a] },
+    binary_dice_soft: { loss: (x, y) => linearDice(p(x), p(y)), of: [a, b] },
+    soft_dice_4: { loss: (x, y) => squaredDice(p(x), p(y)), of: [a4, b4] },
+    dice_4: { loss: (x) => squaredDice(p(x), label2d), of: [a4] },
+    dice_4_absent_class: { loss: (x) => squaredDice(p(x), absent), of: [a4] },
+    cross_entropy_3d: { loss: (x) => crossEntropy(x, label3d), of: [a] },
+    cross_entropy_2d: { loss: (x) => crossEntropy(x, label2d), of: [a4] },
+  };
+  for (const [name, { loss, of }] of Object.entries(cases)) {
+    const [x, y] = of;
+    golden.check(name, numbers(loss(x, y)), { limit: 2e-6 });
+    tf.grads((...of) => loss(of[0], of[1]))(of).forEach((gradient, i) =>
+      golden.checkGradient(`${name}__grad${i ? 2 : ""}`, sub(gradient, 1), { limit: 1e-5 })
+    );
+  }
+}

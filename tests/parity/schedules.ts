@@ -1,0 +1,15 @@
+/** `ramps`: schedules of the published runs. @module */
+import { consistencyWeight, polyRate, rampUp, stepRate } from "../../pipeline/runs/schedule.ts";
+import type { Golden } from "./golden.ts";
+
+export function schedules(golden: Golden): void {
+  const checkEach = (name: string, argument: string, value: (at: number) => number) =>
+    golden.check(name, Array.from(golden.values(argument), value), { limit: 1e-12 });
+  checkEach("la_weight", "la_iteration", (i) => consistencyWeight(i, { maximum: 1, length: 40 }));
+  checkEach("acdc_weight", "acdc_iteration", (i) => consistencyWeight(i, { maximum: 0.1, length: 200 }));
+  checkEach("la_lr", "la_lr_step", (step) => stepRate(step, { base: 0.01, every: 2500 }));
+  checkEach("poly_lr", "poly_lr_step0", (step) => polyRate(step, { base: 0.01, total: 30000 }));
+  for (const key of golden.keys(/^sigmoid_rampup_\d+$/)) {
+    checkEach(key, "rampup_current", (at) => rampUp(at, Number(key.match(/\d+$/)![0])));
+  }
+}

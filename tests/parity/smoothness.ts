@@ -1,0 +1,52 @@
+/** `vat3d`, `vat2d`: the three passes of the smoothness term and its gradients. @module */
+import type { Scalar, Tensor } from "@tensorflow/tfjs";
+import { linearDice, squaredDice } from "../../pipeline/losses/dice.ts";
+import { adversarialDirection, PROBE_RADIUS, smoothnessLoss, unitPerSample } from "../../pipeline/losses/smoothness.ts";
+import { gradientsOf } from "../../pipeline/methods/method.ts";
+import { Pass } from "../../pipeline/networks/layers.ts";
+import { type NetworkName, NETWORKS } from "../../pipeline/networks/network.ts";
+import { toWeights } from "../../pipeline/networks/parameters.ts";
+import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
+import { goldenState, R } from "../golden_numbers.ts";
+import { channelsLast, type Golden, l2, norms, numbers, specOf, sub } from "./golden.ts";
+
+const { tf } = openTensorFlow();
+
+/** The published settings. */
+const PROTOCOL = {
+  vnet: { distance: linearDice as (p: Tensor, q: Tensor) => Scalar, perturbationRadius: 10 },
+  unet: { distance: squaredDice as (p: Tensor, q: Tensor) => Scalar, perturbationRadius: 6 },
+};
+
+export function adversarial(golden: Golden, network: NetworkName): void {
+  const spec = specOf(network, golden.shape("pred_sub2")[1]), x = golden.image("input");
+  const { weights, buffers } = toWeights(spec, goldenState(spec, golden.cases.weightSet));
+  const { distance, perturbationRadius } = PROTOCOL[network];
+  const probabilities = (x: Tensor, updateStatistics = false) =>
+    tf.softmax(NETWORKS[network].forward(new Pass(weights, buffers, { training: true, updateStatistics }), x).logits);
+  const clean = probabilities(x, true);
+  golden.check("pred_sub2", sub(clean, 2), { limit: 1e-4 });
+  const noise = noiseOf(golden.cases.directionStream, golden.shape("d_init")), direction = channelsLast(noise);
+  golden.check("d_init", numbers(noise), { limit: 1e-7 });
+  const unit = unitPerSample(direction);
+  golden.check("d_unit", sub(unit, 1), { limit: 1e-7 });
+  const probe = (d: Tensor) => distance(probabilities(tf.add(x, tf.mul(d, PROBE_RADIUS))), clean);
+  const { value, grad } = tf.valueAndGrad(probe)(unit);
+  golden.check("adv_distance", numbers(value), { limit: 1e-5 });
+  const perSample = tf.unstack(grad).map((g) => l2(numbers(g)));
+  golden.check("grad_d_l2", perSample, { limit: 5e-3, relative: true });
+  const inputs = { x, direction, clean, probabilities, distance, perturbationRadius };
+  const found = adversarialDirection(inputs);
+  golden.checkDirection("d_adv", sub(found, 1), { limit: 5e-3 });
+  golden.checkDirection("r_adv_sub2", sub(tf.mul(found, perturbationRadius), 2), { limit: 5e-3 });
+  const lds = gradientsOf(() => smoothnessLoss({ ...inputs, adversarial: found }), weights);
+  golden.check("lds", numbers(lds.value), { limit: 1e-5 });
+  golden.checkNorms("lds_grad_l2", norms(lds.gradients), { limit: 1e-2, zero: "grad_is_zero" });
+  golden.checkStatistics(spec, buffers);
+}
+
+/** `R - 0.5` of a stream, in the files' layout. */
+export function noiseOf(stream: number, shape: number[]): Tensor {
+  const size = shape.reduce((a, n) => a * n, 1);
+  return tf.tensor(Float32Array.from({ length: size }, (_, i) => R(stream, i) - 0.5), shape);
+}
