@@ -11,7 +11,10 @@ import { TensorFlowError } from "../tensorflow/library.ts";
 /** Exit codes of every task. */
 export const EXIT = { done: 0, usage: 2, data: 3, environment: 4, diverged: 5, interrupted: 75 } as const;
 
-/** Parses `args` by `schema` (a flat zod object with descriptions); prints help or the error and exits where it must. */
+/**
+ * Parses `args` by `schema` (a flat zod object with descriptions); prints help or the error and exits where it must. A
+ * list of strings in the schema, one at most, takes the arguments that belong to no option.
+ */
 export function parseOptions<S extends z.ZodObject>(
   schema: S,
   { name, description, args }: { name: string; description: string; args: string[] },
@@ -22,6 +25,10 @@ export function parseOptions<S extends z.ZodObject>(
     required?: string[];
   };
   for (const [key, { type, default: value, description, enum: choices }] of Object.entries(properties)) {
+    if (type === "array") {
+      command.argument(`<${key}...>`, description);
+      continue;
+    }
     const flag = "--" + key.replace(/[A-Z]/g, (c) => "-" + c.toLowerCase());
     const option = new Option(type === "boolean" ? flag : `${flag} <${choices ? "choice" : type}>`, description);
     if (choices) option.choices(choices);
@@ -36,7 +43,8 @@ export function parseOptions<S extends z.ZodObject>(
     if (!(error instanceof CommanderError)) throw error;
     Deno.exit(error.exitCode === 0 ? EXIT.done : EXIT.usage);
   }
-  const result = schema.safeParse(command.opts());
+  const list = Object.keys(properties).find((key) => properties[key].type === "array");
+  const result = schema.safeParse({ ...command.opts(), ...(list && { [list]: command.args }) });
   if (result.success) return result.data;
   console.error(`Cannot start ${name}:\n${z.prettifyError(result.error)}`);
   Deno.exit(EXIT.usage);

@@ -1,0 +1,65 @@
+/** Everything that a report shows, read and ordered once for both of its forms. @module */
+import { DataError } from "../data/cases.ts";
+import { type Overlay, readOverlay } from "./overlays.ts";
+import { type CaseDice, type Group, groupResults, readPublished, type Result, shownCases } from "./results.ts";
+import { type Metrics, readRuns, type Run } from "./runs.ts";
+
+/** A case of the figures; without an overlay where its files are not there. */
+export interface ShownCase extends CaseDice {
+  rank: "best" | "median" | "worst" | "only";
+  rows: Metrics["rows"];
+  overlay: Overlay | null;
+}
+
+/** The content of a report. */
+export interface Contents {
+  title: string;
+  /** What a reader must know before the numbers: what is missing, unfinished or mixed. */
+  notes: string[];
+  runs: Run[];
+  groups: Group[];
+  shown: Map<Result, ShownCase[]>;
+  /** Texts of the published rows' sources. */
+  sources: Record<string, string>;
+}
+
+/** How to read the tables, a sentence each. */
+export const READING = [
+  "Dice and Jaccard in %; 95HD, the 95th percentile of the distances between the two surfaces, and ASD, the mean distance from the predicted surface to the reference's, in voxels without regard to the spacing, and in mm where the spacing is known.",
+  "± is the sample deviation over the cases, for our rows over one training; the published tables give none.",
+  "Published convention: an empty prediction scores 0 in all four numbers, which flatters its distances. Honest convention: two empty masks score Dice 100 and have no distance, one empty mask scores Dice 0 and has no distance; distances are means over the cases that have one. Millimetres follow the honest convention.",
+  "Published rows were computed by others under the protocol beside them. Where a row of ours differs from it, the numbers are not comparable as they stand.",
+];
+
+/**
+ * Reads runs, their evaluations, the published tables and the slices to show. A case whose image or mask is gone is a
+ * note, not an error. Needs `--allow-read`, `--allow-env`.
+ * @throws {DataError} As {@linkcode readRuns}.
+ */
+export async function gatherContents(folders: string[]): Promise<Contents> {
+  const runs = await readRuns(folders), { sources, datasets } = await readPublished();
+  const groups = groupResults(runs, datasets), notes = runs.flatMap((run) => run.notes.map((n) => `${run.name}: ${n}`));
+  const names = [...new Set(runs.map(({ config }) => config.dataset))];
+  if (names.length > 1) notes.push(`these runs are of different datasets (${names.join(", ")}): a table for each`);
+  const shown = new Map<Result, ShownCase[]>();
+  for (const result of groups.flatMap(({ results }) => results)) {
+    const { metrics } = result.evaluation, cases: ShownCase[] = [];
+    for (const one of shownCases(metrics)) {
+      let overlay: Overlay | null = null;
+      try {
+        overlay = await readOverlay(result.evaluation, one.name);
+      } catch (error) {
+        if (!(error instanceof DataError)) throw error;
+        notes.push(`${result.label}: no slices of the ${one.rank} case ${one.name}: ${error.message}`);
+      }
+      cases.push({ ...one, overlay, rows: metrics.rows.filter((row) => row.case === one.name) });
+    }
+    shown.set(result, cases);
+  }
+  const counted = (n: number, word: string) => `${n} ${word}${n === 1 ? "" : "s"}`;
+  const evaluations = runs.reduce((n, run) => n + run.evaluations.length, 0);
+  const title = `${names.map((name) => datasets[name]?.title ?? name).join(", ")}: ${counted(runs.length, "run")}, ${
+    counted(evaluations, "evaluation")
+  }`;
+  return { title, notes, runs, groups, shown, sources };
+}

@@ -1,0 +1,337 @@
+/**
+ * The tables of a report, once for both of its forms: results beside the published ones, the protocol of every row,
+ * cases ordered by Dice. Rows of different datasets or numbers of labeled cases never share a table.
+ * @module
+ */
+import { z } from "zod";
+import type { Evaluation, Metrics, Run, Statistic } from "./runs.ts";
+
+const PROTOCOL = z.strictObject({
+  iterations: z.number(),
+  warmup: z.number(),
+  trainingPrecision: z.string(),
+  patch: z.array(z.number()),
+  split: z.string(),
+  unlabeled: z.record(z.string(), z.number()),
+  validation: z.number(),
+  test: z.number(),
+  preparation: z.string(),
+  checkpoint: z.string(),
+  batchNorm: z.string(),
+  precision: z.string(),
+  stride: z.array(z.number()).nullable(),
+  largestComponent: z.boolean(),
+});
+const PUBLISHED_ROW = z.strictObject({
+  method: z.string(),
+  class: z.string().optional(),
+  labeled: z.number(),
+  dice: z.number(),
+  jaccard: z.number(),
+  hd95: z.number(),
+  asd: z.number(),
+  source: z.string(),
+});
+const DATASET = z.strictObject({
+  title: z.string(),
+  unit: z.string().describe("what a split counts: cases or patients"),
+  protocol: PROTOCOL,
+  rows: z.array(PUBLISHED_ROW),
+});
+const PUBLISHED = z.object({ about: z.string(), sources: z.record(z.string(), z.string()) }).catchall(DATASET);
+
+/** A published result: Dice and Jaccard in %, distances in voxels, means over the test cases. */
+export type PublishedRow = z.infer<typeof PUBLISHED_ROW>;
+/** Published results of one dataset with their protocol. */
+export type PublishedDataset = z.infer<typeof DATASET>;
+/** The content of `data/published.json`. */
+export interface Published {
+  sources: Record<string, string>;
+  datasets: Record<string, PublishedDataset>;
+}
+
+/** Reads the published tables that come with the project. Needs `--allow-read`. */
+export async function readPublished(): Promise<Published> {
+  const text = await Deno.readTextFile(new URL("../../data/published.json", import.meta.url));
+  const { about: _, sources, ...datasets } = PUBLISHED.parse(JSON.parse(text));
+  return { sources, datasets: datasets as Record<string, PublishedDataset> };
+}
+
+/** One run under one evaluation: a row of the table. */
+export interface Result {
+  run: Run;
+  evaluation: Evaluation;
+  /** Run and evaluation, unique in a report. */
+  label: string;
+}
+
+/** What one table may hold: one dataset, one number of labeled cases. */
+export interface Group {
+  dataset: string;
+  title: string;
+  unit: string;
+  labeled: number;
+  results: Result[];
+  /** Published rows for this number, then the upper bound that the paper prints beside every number. */
+  published: PublishedRow[];
+  protocol: PublishedDataset["protocol"] | null;
+}
+
+/** The tables of a report, in the order of the runs. */
+export function groupResults(runs: Run[], datasets: Published["datasets"]): Group[] {
+  const groups = new Map<string, Group>();
+  for (const run of runs) {
+    for (const evaluation of run.evaluations) {
+      const { dataset, split: { labeled } } = evaluation.metrics, known = datasets[dataset];
+      const key = `${dataset} ${labeled}`;
+      if (!groups.has(key)) {
+        groups.set(key, {
+          dataset,
+          title: known?.title ?? dataset,
+          unit: known?.unit ?? "cases",
+          labeled,
+          results: [],
+          published: publishedRows(known?.rows ?? [], labeled),
+          protocol: known?.protocol ?? null,
+        });
+      }
+      groups.get(key)!.results.push({ run, evaluation, label: `${run.name}, ${evaluation.name}` });
+    }
+  }
+  return [...groups.values()];
+}
+
+/** Rows of a number of labeled cases; without such rows there is nothing to compare with, and no upper bound either. */
+function publishedRows(rows: PublishedRow[], labeled: number): PublishedRow[] {
+  const all = Math.max(...rows.map((row) => row.labeled)), own = rows.filter((row) => row.labeled === labeled);
+  return own.length && labeled !== all ? [...own, ...rows.filter((row) => row.labeled === all)] : own;
+}
+
+/** Names of the methods as papers print them. */
+const METHODS: Record<string, string> = {
+  ssnet: "SS-Net",
+  supervised: "labeled only",
+  ua_mt: "UA-MT",
+  sassnet: "SASSNet",
+  dtc: "DTC",
+  urpc: "URPC",
+  mc_net: "MC-Net",
+  bcp: "BCP",
+};
+/** The printed name of a method; its key where it is not one of the paper's. */
+export function methodName(key: string): string {
+  return METHODS[key] ?? key;
+}
+
+/** One setting of the protocol over all rows of a table. */
+export interface Setting {
+  name: string;
+  published: string | null;
+  /** One value a result; `differs` where the published value is known and another. */
+  values: { text: string; differs: boolean }[];
+}
+
+/** Every setting that a row of the table depends on, the published one beside it. */
+export function protocolSettings({ results, protocol, labeled, unit }: Group): Setting[] {
+  const side = (sizes: number[] | null) => sizes?.join(" × ") ?? "whole slices";
+  const yes = (value: boolean) => value ? "kept" : "not taken";
+  const number = (value: number) => value.toLocaleString("en-US");
+  const settings: [string, string | null, (result: Result) => string][] = [
+    ["Method", null, ({ run }) => methodName(run.config.method)],
+    ["Preset", null, ({ run }) => run.config.preset],
+    ["Iterations", protocol && number(protocol.iterations), ({ run }) => number(run.config.iterations)],
+    [
+      "Warm-up, labeled only",
+      protocol && number(protocol.warmup),
+      ({ run }) => number(run.config.method === "supervised" ? 0 : run.config.warmup),
+    ],
+    ["Training, minutes", null, ({ run }) => run.minutes === null ? "not logged" : run.minutes.toFixed(1)],
+    ["Training precision", protocol && protocol.trainingPrecision, ({ run }) => run.config.precision],
+    ["Patch", protocol && side(protocol.patch), ({ evaluation }) => side(evaluation.metrics.patch)],
+    ["Seed", null, ({ run }) => String(run.config.seed)],
+    ["Split", protocol && protocol.split, ({ evaluation }) => evaluation.metrics.split.source],
+    [
+      `Training ${unit}, labeled + unlabeled`,
+      protocol && `${labeled} + ${protocol.unlabeled[labeled] ?? "?"}`,
+      ({ evaluation: { metrics: { split } } }) => `${split.labeled} + ${split.unlabeled}`,
+    ],
+    [
+      `Validation ${unit}`,
+      protocol && String(protocol.validation),
+      ({ evaluation }) => String(evaluation.metrics.split.validation),
+    ],
+    [`Test ${unit}`, protocol && String(protocol.test), ({ evaluation }) => String(evaluation.metrics.split.test)],
+    [
+      "Preparation",
+      protocol && protocol.preparation,
+      ({ evaluation: { metrics: { preparations: [first, ...others] } } }) =>
+        first + (others.length ? `; ${others.length} other${others.length > 1 ? "s" : ""}` : ""),
+    ],
+    [
+      "Checkpoint",
+      protocol && protocol.checkpoint,
+      ({ evaluation: { metrics } }) => checkpointText(metrics),
+    ],
+    ["Checkpoint's iteration", null, ({ evaluation }) => number(evaluation.metrics.iteration)],
+    ["Batch norm statistics", protocol && protocol.batchNorm, ({ evaluation }) => evaluation.metrics.batchNorm],
+    ["Inference precision", protocol && protocol.precision, ({ evaluation }) => evaluation.metrics.precision],
+    ["Window stride", protocol && side(protocol.stride), ({ evaluation }) => side(evaluation.metrics.stride)],
+    [
+      "Largest component",
+      protocol && yes(protocol.largestComponent),
+      ({ evaluation }) => yes(evaluation.metrics.largestComponent),
+    ],
+    ["Spacing", null, ({ evaluation: { metrics } }) => spacing(metrics)],
+    [
+      "Versions",
+      null,
+      ({ evaluation }) => Object.entries(evaluation.metrics.versions).map((pair) => pair.join(" ")).join(", "),
+    ],
+    [
+      "Trained on",
+      null,
+      ({ run: { config } }) =>
+        config.computedOn === undefined
+          ? "not recorded"
+          : typeof config.computedOn === "string"
+          ? config.computedOn
+          : JSON.stringify(config.computedOn),
+    ],
+  ];
+  return settings.map(([name, value, of]) => ({
+    name,
+    published: value,
+    values: results.map((result) => {
+      const text = of(result);
+      return { text, differs: value !== null && text !== value };
+    }),
+  }));
+}
+
+/** The settings that matter most, in one line. */
+export function shortProtocol({ run: { config, minutes }, evaluation: { metrics } }: Result): string {
+  const warmup = config.method === "supervised" || !config.warmup ? "" : `, ${config.warmup} of them labeled only`;
+  return [
+    `preset ${config.preset}`,
+    `${config.iterations.toLocaleString("en-US")} iterations${warmup}`,
+    ...(minutes === null ? [] : [`${minutes.toFixed(1)} min`]),
+    `training ${config.precision}`,
+    `seed ${config.seed}`,
+    `checkpoint ${checkpointText(metrics)}`,
+    `batch norm ${metrics.batchNorm}`,
+    `inference ${metrics.precision}`,
+    metrics.largestComponent ? "largest component" : "all components",
+    `${metrics.split.test} test, ${metrics.split.source}`,
+  ].join(" · ");
+}
+
+/** The same of the published rows. */
+export function shortPublished({ unit, protocol }: { unit: string; protocol: PublishedDataset["protocol"] }): string {
+  return [
+    `${protocol.iterations.toLocaleString("en-US")} iterations`,
+    `training ${protocol.trainingPrecision}`,
+    `checkpoint ${protocol.checkpoint}`,
+    `batch norm ${protocol.batchNorm}`,
+    protocol.largestComponent ? "largest component" : "all components",
+    `${protocol.test} test ${unit}`,
+  ].join(" · ");
+}
+
+/** Training keeps a best checkpoint only where there is a validation list. */
+function checkpointText({ checkpoint }: Metrics): string {
+  return checkpoint === "best" ? "best of the validation list" : checkpoint;
+}
+
+function spacing({ summary, nominalSpacing }: Metrics): string {
+  if (!summary.millimeters) return "unknown, no mm";
+  return nominalSpacing ? "nominal, so are the mm" : "from the images";
+}
+
+/** The four numbers in the order of the tables. */
+export const NUMBERS = ["dice", "jaccard", "hd95", "asd"] as const;
+/** One of them. */
+export type NumberName = typeof NUMBERS[number];
+/** Their printed names with units; the spacing plays no part in the distances. */
+export const UNITS: Record<NumberName, string> = {
+  dice: "Dice %",
+  jaccard: "Jaccard %",
+  hd95: "95HD voxels",
+  asd: "ASD voxels",
+};
+/** What stands in the place of published rows where there are none. */
+export function nothingPublished({ unit, labeled }: Group): string {
+  return `There are no published results here for this dataset with ${labeled} labeled ${unit}.`;
+}
+
+/** A number as printed: overlaps in %, distances as they are, two decimals; "–" where there is none. */
+export function printed(name: NumberName, value: number | null | undefined): string {
+  if (value === null || value === undefined) return "–";
+  return (name === "dice" || name === "jaccard" ? 100 * value : value).toFixed(2);
+}
+
+/** A statistic as printed; the deviation is left out where it does not exist (one case). */
+export function printedStatistic(
+  name: NumberName,
+  statistic: Statistic | undefined,
+): { mean: string; deviation: string | null } {
+  const mean = printed(name, statistic?.mean);
+  return { mean, deviation: statistic?.deviation == null ? null : printed(name, statistic.deviation) };
+}
+
+/** One line of the results table: a row's mean over its classes, or one of its classes. */
+export interface ResultLine {
+  result: Result;
+  /** Null for the mean over the classes, or the only class. */
+  className: string | null;
+  published: Record<NumberName, Statistic>;
+  honest: Record<NumberName, Statistic>;
+  millimeters: Record<"hd95" | "asd", Statistic> | null;
+  /** Cases of this line. */
+  cases: number;
+}
+
+/** The lines of a result: its mean, and its classes where there are several. */
+export function resultLines(result: Result): ResultLine[] {
+  const { summary, classes, rows } = result.evaluation.metrics;
+  const names: [string, string | null][] = classes.length > 1
+    ? [["mean", null], ...classes.map((name): [string, string] => [name, name])]
+    : [[classes[0], null]];
+  return names.map(([key, className]) => {
+    return {
+      result,
+      className,
+      published: summary.published[key],
+      honest: summary.honest[key],
+      millimeters: summary.millimeters?.[key] ?? null,
+      cases: new Set(rows.map((row) => row.case)).size,
+    };
+  });
+}
+
+/** A case with its Dice, the mean over its classes that have one (honest convention). */
+export interface CaseDice {
+  name: string;
+  dice: number;
+}
+
+/** Cases from the lowest Dice to the highest, the same Dice by name; without those that have none. */
+export function casesByDice({ rows }: Metrics): CaseDice[] {
+  const byCase = new Map<string, number[]>();
+  for (const { case: name, honest: { dice } } of rows) {
+    if (dice !== null) byCase.set(name, [...byCase.get(name) ?? [], dice]);
+  }
+  return [...byCase].map(([name, values]) => ({ name, dice: values.reduce((a, b) => a + b) / values.length }))
+    .sort((a, b) => a.dice - b.dice || (a.name < b.name ? -1 : 1));
+}
+
+/**
+ * The best, the median and the worst case by Dice; of an even number the lower of the two in the middle. With one or
+ * two cases there is no median of its own.
+ */
+export function shownCases(metrics: Metrics): (CaseDice & { rank: "best" | "median" | "worst" | "only" })[] {
+  const order = casesByDice(metrics), last = order.length - 1;
+  if (last < 0) return [];
+  if (last === 0) return [{ ...order[0], rank: "only" }];
+  const middle = last > 1 ? [{ ...order[Math.floor(last / 2)], rank: "median" as const }] : [];
+  return [{ ...order[last], rank: "best" }, ...middle, { ...order[0], rank: "worst" }];
+}

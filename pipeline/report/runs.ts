@@ -1,0 +1,214 @@
+/**
+ * What a report reads: run folders as `train` leaves them and the `evaluation-*` folders that `evaluate` puts into
+ * them. Nothing is computed anew; every number of a report stands in one of these files.
+ * @module
+ */
+import { basename, normalize } from "node:path";
+import { z } from "zod";
+import { DataError } from "../data/cases.ts";
+
+const CONFIG = z.object({
+  dataset: z.string(),
+  method: z.string(),
+  preset: z.string(),
+  iterations: z.number(),
+  warmup: z.number(),
+  precision: z.string(),
+  seed: z.number(),
+  patch: z.union([z.string(), z.array(z.number())]),
+  threads: z.number().optional(),
+  computedOn: z.unknown().optional(),
+});
+
+const SCORES = z.object({
+  dice: z.number().nullable(),
+  jaccard: z.number().nullable(),
+  hd95: z.number().nullable(),
+  asd: z.number().nullable(),
+});
+const DISTANCES = SCORES.pick({ hd95: true, asd: true });
+const STATISTIC = z.object({ mean: z.number().nullable(), deviation: z.number().nullable(), cases: z.number() });
+const SUMMARY = z.object({ dice: STATISTIC, jaccard: STATISTIC, hd95: STATISTIC, asd: STATISTIC });
+
+const METRICS = z.object({
+  dataset: z.string(),
+  method: z.string(),
+  checkpoint: z.string(),
+  iteration: z.number(),
+  batchNorm: z.string(),
+  precision: z.string(),
+  patch: z.array(z.number()),
+  stride: z.array(z.number()).nullable(),
+  largestComponent: z.boolean(),
+  preparations: z.array(z.string()),
+  nominalSpacing: z.boolean(),
+  split: z.object({
+    source: z.string(),
+    labeled: z.number(),
+    unlabeled: z.number(),
+    validation: z.number(),
+    test: z.number(),
+  }),
+  cases: z.string(),
+  seconds: z.number(),
+  versions: z.record(z.string(), z.string()),
+  classes: z.array(z.string()).min(1),
+  rows: z.array(z.object({
+    case: z.string(),
+    class: z.string(),
+    voxels: z.number(),
+    referenceVoxels: z.number(),
+    seconds: z.number(),
+    published: SCORES,
+    honest: SCORES,
+    millimeters: DISTANCES.nullable(),
+  })).min(1),
+  summary: z.object({
+    published: z.record(z.string(), SUMMARY),
+    honest: z.record(z.string(), SUMMARY),
+    millimeters: z.record(z.string(), SUMMARY.pick({ hd95: true, asd: true })).nullable(),
+  }),
+});
+
+/** Resolved options of a training. */
+export type Config = z.infer<typeof CONFIG>;
+/** The content of `metrics.json`. */
+export type Metrics = z.infer<typeof METRICS>;
+/** Mean, sample deviation and number of the cases that have a value. */
+export type Statistic = z.infer<typeof STATISTIC>;
+
+/** One `evaluation-*` folder. */
+export interface Evaluation {
+  folder: string;
+  /** What follows `evaluation-` in the folder's name. */
+  name: string;
+  metrics: Metrics;
+}
+
+/** One run folder. */
+export interface Run {
+  folder: string;
+  /** The folder's own name, or its path where two runs have the same. */
+  name: string;
+  config: Config;
+  /** Values of `metrics.jsonl` by key, in the order of iterations; a key is absent where nothing was logged. */
+  curves: Record<string, { iteration: number; value: number }[]>;
+  /** Last logged iteration; 0 without a log. */
+  iteration: number;
+  /** Sum of `seconds` over the log, in minutes, repeated iterations included; null without a log. */
+  minutes: number | null;
+  evaluations: Evaluation[];
+  /** What a reader must know: no evaluation, an unfinished or diverged training. */
+  notes: string[];
+}
+
+async function readJson<S extends z.ZodType>(path: string, schema: S): Promise<z.infer<S>> {
+  let content: unknown;
+  try {
+    content = JSON.parse(await Deno.readTextFile(path));
+  } catch (error) {
+    throw new DataError(`Cannot read "${path}": ${(error as Error).message}`, { cause: error });
+  }
+  const result = schema.safeParse(content);
+  if (result.success) return result.data;
+  throw new DataError(`Cannot read "${path}":\n${z.prettifyError(result.error)}`);
+}
+
+/** The log; a line that a killed process left half-written at the end is dropped. */
+async function readLog(path: string): Promise<Record<string, number | null>[]> {
+  let text;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+  const lines = text.split("\n"), rows = [];
+  for (const [i, line] of lines.entries()) {
+    if (!line) continue;
+    try {
+      rows.push(z.looseObject({ iteration: z.number() }).parse(JSON.parse(line)) as Record<string, number | null>);
+    } catch (error) {
+      if (i === lines.length - 1) break;
+      throw new DataError(
+        `Cannot read "${path}": line ${i + 1} is no JSON object with an iteration: ${(error as Error).message}`,
+      );
+    }
+  }
+  return rows;
+}
+
+async function readRun(folder: string): Promise<Run> {
+  const config = await readJson(`${folder}/config.json`, CONFIG);
+  const rows = await readLog(`${folder}/metrics.jsonl`), notes: string[] = [];
+  // An interrupted run repeats the iterations after its last checkpoint; the later ones are those it went on with.
+  const last = new Map(rows.map((row) => [row.iteration!, row]));
+  const curves: Run["curves"] = {};
+  for (const [iteration, row] of [...last].sort(([a], [b]) => a - b)) {
+    for (const [key, value] of Object.entries(row)) {
+      if (key === "iteration" || key === "seconds") continue;
+      if (value !== null) (curves[key] ??= []).push({ iteration, value });
+      else if (key === "total") notes.push(`the loss is no number at iteration ${iteration}: the training diverged`);
+    }
+  }
+  const iteration = Math.max(0, ...last.keys());
+  if (rows.length > last.size) {
+    notes.push(
+      `${rows.length - last.size} iterations were computed twice after an interruption; the minutes count both`,
+    );
+  }
+  if (!rows.length) notes.push("no metrics.jsonl, or an empty one: no learning curves, no minutes");
+  else if (iteration < config.iterations) {
+    notes.push(`the training is not finished: ${iteration} of ${config.iterations} iterations`);
+  }
+  const evaluations: Evaluation[] = [];
+  const found = [...Deno.readDirSync(folder)].filter((f) =>
+    f.isDirectory && f.name.startsWith("evaluation-") && !f.name.endsWith(".part") // one that is being written
+  );
+  for (const name of found.map((f) => f.name).sort()) {
+    const path = `${folder}/${name}`, metrics = await readJson(`${path}/metrics.json`, METRICS);
+    const { classes, summary } = metrics, wanted = classes.length > 1 ? ["mean", ...classes] : classes;
+    const lacking = wanted.filter((key) => !summary.published[key] || !summary.honest[key]);
+    if (lacking.length) {
+      throw new DataError(
+        `Cannot report "${path}/metrics.json": its summary lacks "${lacking.join(", ")}", found ${
+          Object.keys(summary.honest)
+        }`,
+      );
+    }
+    for (const key of ["dataset", "method"] as const) {
+      if (metrics[key] === config[key]) continue;
+      throw new DataError(`Cannot report "${path}": its ${key} is "${metrics[key]}", that of its run "${config[key]}"`);
+    }
+    evaluations.push({ folder: path, name: name.slice("evaluation-".length), metrics });
+  }
+  if (!evaluations.length) {
+    notes.push("no evaluation-* folder, so no results: run the dataset's eval task on it first");
+  }
+  const minutes = rows.length ? rows.reduce((sum, row) => sum + (row.seconds ?? 0), 0) / 60 : null;
+  return { folder, name: basename(folder), config, curves, iteration, minutes, evaluations, notes };
+}
+
+/**
+ * Reads run folders with their evaluations. Needs `--allow-read`.
+ *
+ * @param folders One or more; a folder named twice is read once.
+ * @throws {DataError} Naming every folder or file that is missing, no JSON, or not of the form that `train` and
+ * `evaluate` write.
+ */
+export async function readRuns(folders: string[]): Promise<Run[]> {
+  const paths = [...new Set(folders.map((folder) => normalize(folder).replace(/(?<=.)\/$/, "")))];
+  const runs: Run[] = [], problems: string[] = [];
+  for (const path of paths) {
+    try {
+      runs.push(await readRun(path));
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      problems.push(error.message);
+    }
+  }
+  if (problems.length) throw new DataError(problems.join("\n"));
+  const names = runs.map(({ name }) => name);
+  for (const run of runs) if (names.indexOf(run.name) !== names.lastIndexOf(run.name)) run.name = run.folder;
+  return runs;
+}

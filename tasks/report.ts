@@ -1,0 +1,34 @@
+/**
+ * `deno task report RUN …`: run folders with their evaluations in; `report.md` and one `report.html` that needs no
+ * network out.
+ */
+import { z } from "zod";
+import { gatherContents } from "../pipeline/report/contents.ts";
+import { markdown } from "../pipeline/report/markdown.ts";
+import { page } from "../pipeline/report/page.tsx";
+import { writeAtomically } from "../pipeline/runs/files.ts";
+import { parseOptions, runTask } from "../pipeline/runs/options.ts";
+
+const options = parseOptions(
+  z.strictObject({
+    run: z.array(z.string()).min(1).describe("run folders, as train wrote and evaluate filled them"),
+    out: z.string().optional().describe("folder to write; the first run's without it"),
+  }),
+  {
+    name: "report",
+    description: "Results, learning curves and overlays of runs as Markdown and HTML",
+    args: Deno.args,
+  },
+);
+
+async function report() {
+  const contents = await gatherContents(options.run), folder = options.out ?? contents.runs[0].folder;
+  await Deno.mkdir(folder, { recursive: true });
+  for (const note of contents.notes) console.log(`note: ${note}`);
+  const write = (name: string, text: string) => writeAtomically(`${folder}/${name}`, [new TextEncoder().encode(text)]);
+  await write("report.md", markdown(contents));
+  await write("report.html", page(contents));
+  console.log(`report: ${folder}/report.html`);
+}
+
+await runTask(report);

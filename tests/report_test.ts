@@ -1,0 +1,344 @@
+/** The report of run folders made for it: the right numbers in the right places, and everything else said. */
+import assert from "node:assert/strict";
+import { smooth, ticks } from "../pipeline/report/charts.tsx";
+import { gatherContents } from "../pipeline/report/contents.ts";
+import { markdown } from "../pipeline/report/markdown.ts";
+import { makeOverlay, outline } from "../pipeline/report/overlays.ts";
+import { page } from "../pipeline/report/page.tsx";
+import { protocolSettings, readPublished, shownCases } from "../pipeline/report/results.ts";
+import { type Metrics, readRuns } from "../pipeline/report/runs.ts";
+import { writeEvaluation, writeRun } from "./report_fixture.ts";
+
+const CASES = [{ name: "a", shift: 1 }, { name: "b", shift: 4 }, { name: "c", shift: null }, { name: "d", shift: 2 }];
+
+async function inFolder(action: (folder: string) => Promise<void>) {
+  const folder = await Deno.makeTempDir();
+  try {
+    await action(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** A run with one evaluation; what is left out of `change` is as in the fixture. */
+async function writeWhole(folder: string, change: Partial<Parameters<typeof writeEvaluation>[1]> = {}) {
+  const dataset = (change.classes?.length ?? 1) > 1 ? "acdc" : "la";
+  await writeRun(folder, { dataset, method: change.method });
+  await writeEvaluation(folder, { cases: CASES, folder: `${folder}/cases`, ...change });
+}
+
+const readMetrics = async (run: string, name = "window"): Promise<Metrics> =>
+  JSON.parse(await Deno.readTextFile(`${run}/evaluation-${name}/metrics.json`));
+async function changeMetrics(run: string, change: (metrics: Metrics) => void) {
+  const metrics = await readMetrics(run);
+  change(metrics);
+  await Deno.writeTextFile(`${run}/evaluation-window/metrics.json`, JSON.stringify(metrics));
+}
+
+/** Cells of the first table of a Markdown text, by the words of its head. */
+function firstTable(text: string): Record<string, string>[] {
+  const lines = text.split("\n"), start = lines.findIndex((line) => line.startsWith("|"));
+  const cells = (line: string) => line.split(/(?<!\\)\|/).slice(1, -1).map((cell) => cell.trim());
+  const head = cells(lines[start]), rows = [];
+  for (let i = start + 2; lines[i].startsWith("|"); i++) {
+    const row = cells(lines[i]);
+    assert.equal(row.length, head.length, lines[i]);
+    rows.push(Object.fromEntries(head.map((name, k) => [name, row[k]])));
+  }
+  return rows;
+}
+
+Deno.test("the Markdown shows each number of the summary in its column, with its unit and deviation", async () => {
+  await inFolder(async (root) => {
+    const run = `${root}/la-8`;
+    await writeWhole(run, { millimeters: 0.625 });
+    const { summary: { published, honest, millimeters } } = await readMetrics(run);
+    const [row] = firstTable(markdown(await gatherContents([run]))), key = "left atrium";
+    const shown = ({ mean, deviation }: { mean: number | null; deviation: number | null }, factor = 1) =>
+      `${(factor * mean!).toFixed(2)} ± ${(factor * deviation!).toFixed(2)}`;
+    assert.equal(row.method, "SS-Net");
+    assert.equal(row.run, "la-8, window");
+    assert.equal(row.labeled, "8");
+    assert.equal(row["published: Dice %"], shown(published[key].dice, 100));
+    assert.equal(row["published: 95HD voxels"], shown(published[key].hd95));
+    assert.equal(row["honest: Jaccard %"], shown(honest[key].jaccard, 100));
+    assert.equal(row["honest: ASD voxels"], shown(honest[key].asd));
+    assert.equal(row["95HD mm"], shown(millimeters![key].hd95));
+    assert.equal(row["ASD mm"], shown(millimeters![key].asd));
+    assert.equal(row["cases with a distance"], "3 of 4");
+    // The empty prediction counts as distance 0 only where the convention says so.
+    assert.notEqual(row["published: 95HD voxels"], row["honest: 95HD voxels"]);
+    assert.match(
+      row.protocol,
+      /preset fast · 300 iterations, 100 of them labeled only · 10\.0 min · .*batch norm window/,
+    );
+  });
+});
+
+Deno.test("published rows are those of the dataset and the number of labeled cases, with the upper bound", async () => {
+  await inFolder(async (root) => {
+    const dice = async (labeled: number) => {
+      await writeWhole(`${root}/${labeled}`, { labeled });
+      const rows = firstTable(markdown(await gatherContents([`${root}/${labeled}`])));
+      return rows.slice(1).map((row) => `${row.method} ${row.labeled} ${row["published: Dice %"]} ${row["95HD mm"]}`);
+    };
+    const [four, eight] = [await dice(4), await dice(8)];
+    assert.equal(four.length, 9);
+    assert.ok(four.includes("SS-Net (2) 4 86.33 –"), four.join("\n"));
+    assert.ok(eight.includes("SS-Net (2) 8 88.55 –"), eight.join("\n"));
+    assert.ok(!eight.some((row) => / 4 /.test(row)));
+    assert.match(eight.at(-1)!, /^V-Net, all labeled \(4\) 80 91\.47/);
+    assert.deepEqual(await dice(5), []);
+    assert.match(markdown(await gatherContents([`${root}/5`])), /no published results here .* 5 labeled cases/);
+  });
+});
+
+Deno.test("every published mean over classes is the mean of its classes, and every row has a source", async () => {
+  const { sources, datasets } = await readPublished();
+  for (const { rows } of Object.values(datasets)) {
+    for (const row of rows) assert.ok(sources[row.source], row.method);
+    for (const row of rows.filter((row) => !row.class)) {
+      const classes = rows.filter((one) => one.class && one.method === row.method && one.labeled === row.labeled);
+      if (!classes.length) continue;
+      for (const name of ["dice", "jaccard", "hd95", "asd"] as const) {
+        const mean = classes.reduce((sum, one) => sum + one[name], 0) / classes.length;
+        assert.ok(Math.abs(mean - row[name]) < 0.011, `${row.method} ${row.labeled} ${name}: ${mean} and ${row[name]}`);
+      }
+    }
+  }
+});
+
+Deno.test("the protocol table marks what differs from the published protocol and nothing else", async () => {
+  await inFolder(async (root) => {
+    await writeWhole(`${root}/r`);
+    await writeEvaluation(`${root}/r`, { name: "running", cases: CASES, folder: `${root}/cases` });
+    const { groups: [group] } = await gatherContents([`${root}/r`]), settings = protocolSettings(group);
+    assert.deepEqual(group.results.map(({ label }) => label), ["r, running", "r, window"]);
+    const differs = (name: string) => settings.find((s) => s.name === name)!.values.map((value) => value.differs);
+    assert.deepEqual(differs("Batch norm statistics"), [false, true]);
+    assert.deepEqual(differs("Test cases"), [true, true]);
+    assert.deepEqual(differs("Iterations"), [true, true]);
+    assert.deepEqual(differs("Largest component"), [false, false]);
+    assert.deepEqual(differs("Preset"), [false, false]);
+    assert.match(markdown(await gatherContents([`${root}/r`])), /\| Test cases \| 20 \| \*\*≠ 4\*\* \| \*\*≠ 4\*\* \|/);
+  });
+});
+
+Deno.test("several classes give a mean line, a line a class, and Dice means over classes order the cases", async () => {
+  await inFolder(async (root) => {
+    const classes = ["right ventricle", "myocardium", "left ventricle"];
+    await writeWhole(`${root}/acdc`, { classes, labeled: 7, millimeters: 1.5 });
+    const contents = await gatherContents([`${root}/acdc`]), rows = firstTable(markdown(contents));
+    assert.deepEqual(rows.slice(0, 4).map((row) => row.method), [
+      "SS-Net",
+      ...classes.map((name) => `SS-Net, ${name}`),
+    ]);
+    const { summary } = await readMetrics(`${root}/acdc`);
+    assert.ok(rows[0]["honest: Dice %"].startsWith((100 * summary.honest.mean.dice.mean!).toFixed(2)));
+    assert.ok(rows[2]["honest: Dice %"].startsWith((100 * summary.honest.myocardium.dice.mean!).toFixed(2)));
+    for (const words of ["mm are from a nominal spacing", "another class"]) assert.ok(page(contents).includes(words));
+  });
+});
+
+Deno.test("best, median and worst are by Dice; an even number takes the lower middle, ties go by name", () => {
+  const of = (...dice: (number | null)[]) =>
+    shownCases({
+      rows: dice.map((d, i) => ({ case: `c${i}`, honest: { dice: d } })),
+    } as Metrics).map(({ rank, name }) => `${rank} ${name}`);
+  assert.deepEqual(of(0.5, 0.9, 0.7, 0.1, 0.8), ["best c1", "median c2", "worst c3"]);
+  assert.deepEqual(of(0.5, 0.9, 0.7, 0.1), ["best c1", "median c0", "worst c3"]);
+  assert.deepEqual(of(0.5, 0.5, 0.5), ["best c2", "median c1", "worst c0"]);
+  assert.deepEqual(of(0.5, 0.9), ["best c1", "worst c0"]);
+  assert.deepEqual(of(0.5, null), ["only c0"]);
+  assert.deepEqual(of(null), []);
+});
+
+Deno.test("an outline follows the edges of its pixels, around holes and over diagonals", () => {
+  const from = (...rows: string[]) =>
+    outline((x, y) => rows[y][x] === "#", { width: rows[0].length, height: rows.length });
+  assert.equal(from("....", ".##.", "...."), "M1 1h2v1h-2z");
+  assert.equal(from("..", ".."), "");
+  // The area inside a loop, signed by its direction: holes count against it.
+  const area = (path: string) => {
+    let x = 0, y = 0, start = 0, sum = 0;
+    for (const [, command, a, b] of path.matchAll(/([Mhvz])(-?\d+)?(?: (\d+))?/g)) {
+      if (command === "M") [x, y, start] = [Number(a), Number(b), Number(b)];
+      else if (command === "h") x += Number(a);
+      else {
+        const down = command === "v" ? Number(a) : start - y;
+        sum += x * down;
+        y += down;
+      }
+    }
+    return sum;
+  };
+  const ring = from("#####", "#...#", "#.#.#", "#...#", "#####");
+  assert.equal(area(ring), 17);
+  assert.equal(ring.match(/M/g)!.length, 3);
+  assert.equal(area(from("#.", ".#")), 2);
+  assert.equal(area(from("##.#", "#.##", ".###")), 9);
+});
+
+Deno.test("an overlay sorts voxels into right, extra, missed and confused, slice by slice", () => {
+  const shape: [number, number, number] = [4, 1, 2], at = (x: number, z: number) => 2 * x + z;
+  const label = new Uint8Array(8), prediction = new Uint8Array(8);
+  label[at(0, 1)] = label[at(1, 1)] = 1;
+  prediction[at(1, 1)] = prediction[at(2, 1)] = 1;
+  label[at(3, 1)] = 1;
+  prediction[at(3, 1)] = 2;
+  const image = Float32Array.from(label, (_, i) => i);
+  const case_ = { name: "c", shape, image, label, geometry: null, preparation: "as published" };
+  const { slices, shown, montage, width, height } = makeOverlay(case_, prediction);
+  assert.deepEqual(slices.map(({ z }) => z), [0, 1]);
+  assert.deepEqual(slices[0].paths, ["", "", "", ""]);
+  assert.deepEqual(slices[1].paths, ["M1 0h1v1h-1z", "M2 0h1v1h-1z", "M0 0h1v1h-1z", "M3 0h1v1h-1z"]);
+  assert.deepEqual([width, height, montage.columns, montage.rows], [4, 1, 2, 1]);
+  assert.deepEqual(shown.map(({ index }) => index), [1, 1, 1, 1]);
+  assert.throws(() => makeOverlay({ ...case_, label: new Uint8Array(8) }, new Uint8Array(8)), /both empty/);
+});
+
+Deno.test("the page escapes names from files, reaches no network and closes its script early nowhere", async () => {
+  await inFolder(async (root) => {
+    const run = `${root}/r`;
+    await writeWhole(run);
+    const evil = `</script><img src=x onerror="alert(1)">|*x*`;
+    await changeMetrics(run, (metrics) => {
+      for (const row of metrics.rows) if (row.case === "a") row.case = evil;
+      metrics.split.source = evil;
+    });
+    const contents = await gatherContents([run]), html = page(contents), text = markdown(contents);
+    assert.ok(!html.includes("<img"));
+    assert.ok(html.includes("&lt;img src=x onerror=&quot;alert(1)&quot;>|*x*"));
+    const [address] =
+      html.replaceAll(/base64,[\w+/=]+/g, "").match(/.{20}(https?:|\/\/[a-z]|@import|url\((?!#)).{20}/i) ?? [];
+    assert.equal(address, undefined);
+    assert.ok(html.includes(`Content-Security-Policy" content="default-src 'none'; img-src data:;`));
+    assert.equal(html.match(/<script/g)!.length, html.match(/<\/script>/g)!.length);
+    assert.ok(text.includes(String.raw`\<img src=x onerror="alert(1)"\>\|\*x\*`), "escaped in the Markdown too");
+  });
+});
+
+Deno.test("a case whose image or mask is gone is a note in both forms; the others are still shown", async () => {
+  await inFolder(async (root) => {
+    const run = `${root}/r`;
+    await writeWhole(run);
+    const figures = async () => page(await gatherContents([run])).match(/data:image\/png/g)?.length ?? 0;
+    assert.equal(await figures(), 3);
+    await Deno.remove(`${run}/cases/a.h5`);
+    await Deno.writeTextFile(`${run}/evaluation-window/c.nii.gz`, "no NIfTI");
+    await Deno.remove(`${run}/evaluation-window/d.nii.gz`); // neither best, median nor worst
+    assert.equal(await figures(), 1);
+    const contents = await gatherContents([run]);
+    for (const text of [page(contents), contents.notes.join("\n")]) {
+      assert.ok(/no slices of the best case a: .*cases\/a\.h5/.test(text));
+      assert.ok(/no slices of the worst case c: Cannot read .*c\.nii\.gz.* as NIfTI/.test(text));
+    }
+    assert.match(markdown(contents), /- r, window: no slices of the best case a/);
+  });
+});
+
+Deno.test("runs of several datasets and label counts get a table each, and the page says so", async () => {
+  await inFolder(async (root) => {
+    await writeWhole(`${root}/la-4`, { labeled: 4 });
+    await writeWhole(`${root}/la-8`, { labeled: 8 });
+    await writeWhole(`${root}/acdc`, { labeled: 7, classes: ["right ventricle", "myocardium", "left ventricle"] });
+    const contents = await gatherContents(["la-4", "la-8", "acdc"].map((name) => `${root}/${name}`));
+    assert.deepEqual(contents.groups.map(({ dataset, labeled, results }) => [dataset, labeled, results.length]), [
+      ["la", 4, 1],
+      ["la", 8, 1],
+      ["acdc", 7, 1],
+    ]);
+    assert.match(contents.notes.join(), /different datasets \(la, acdc\)/);
+    const html = page(contents);
+    for (const dataset of ["la", "acdc"]) assert.ok(html.includes(`Learning curves: ${dataset}<`));
+    const ids = [...html.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
+    assert.equal(new Set(ids).size, ids.length, "ids are unique in the page");
+  });
+});
+
+Deno.test("a run without evaluation, unfinished, resumed, diverged or half-logged is reported with a note", async () => {
+  await inFolder(async (root) => {
+    const run = `${root}/r`;
+    await writeRun(run, { iterations: 20 });
+    const log = (...rows: string[]) => Deno.writeTextFile(`${run}/metrics.jsonl`, rows.join("\n"));
+    const row = (iteration: number, total: number | null) => JSON.stringify({ iteration, total, seconds: 30 });
+    await log(row(1, 0.9), row(2, 0.8), row(3, 0.7), row(2, 0.75), row(3, null), `{"iteration": 4, "tot`);
+    const [{ minutes, curves, notes }] = await readRuns([`${run}/`]);
+    assert.equal(minutes, 2.5);
+    assert.deepEqual(curves.total, [{ iteration: 1, value: 0.9 }, { iteration: 2, value: 0.75 }]);
+    for (
+      const wanted of [
+        /diverged/,
+        /2 iterations were computed twice/,
+        /not finished: 3 of 20/,
+        /no evaluation-\* folder/,
+      ]
+    ) assert.match(notes.join("\n"), wanted);
+    assert.ok(page(await gatherContents([run])).includes("Learning curves"));
+    await Deno.remove(`${run}/metrics.jsonl`);
+    assert.match((await readRuns([run]))[0].notes.join("\n"), /no metrics\.jsonl/);
+  });
+});
+
+Deno.test("all unreadable folders and files are named at once, as bad data", async () => {
+  await inFolder(async (root) => {
+    for (const name of ["json", "form", "dataset", "log", "summary"]) await writeWhole(`${root}/${name}`);
+    await Deno.writeTextFile(`${root}/json/evaluation-window/metrics.json`, `{"dataset": "la"`);
+    await changeMetrics(`${root}/form`, (metrics) => metrics.rows = []);
+    await changeMetrics(`${root}/dataset`, (metrics) => metrics.dataset = "acdc");
+    await Deno.writeTextFile(`${root}/log/metrics.jsonl`, `{"iteration": 1}\nnot JSON\n{"iteration": 3}\n`);
+    await assert.rejects(
+      readRuns(["missing", "json", "form", "dataset", "log"].map((n) => `${root}/${n}`)),
+      (e: Error) => {
+        assert.equal(e.name, "DataError");
+        assert.match(e.message, /missing\/config\.json"/);
+        assert.match(e.message, /json\/evaluation-window\/metrics\.json"/);
+        assert.match(e.message, /form\/evaluation-window\/metrics\.json"[^]*rows/);
+        assert.match(e.message, /its dataset is "acdc", that of its run "la"/);
+        assert.match(e.message, /log\/metrics\.jsonl": line 2/);
+        return true;
+      },
+    );
+    await changeMetrics(`${root}/summary`, (metrics) => delete metrics.summary.honest["left atrium"]);
+    await assert.rejects(readRuns([`${root}/summary`]), /its summary lacks "left atrium"/);
+  });
+});
+
+Deno.test("ticks are round numbers over the range; smoothing keeps constants, lines and the length", () => {
+  assert.deepEqual(ticks(0, 1, 4), [0, 0.25, 0.5, 0.75, 1]);
+  assert.deepEqual(ticks(60, 100, 8), [60, 65, 70, 75, 80, 85, 90, 95, 100]);
+  assert.deepEqual(ticks(0, 15000, 4), [0, 5000, 10000, 15000]);
+  assert.deepEqual(smooth([2, 2, 2, 2], 3), [2, 2, 2, 2]);
+  assert.deepEqual(smooth([0, 1, 2, 3, 4], 3), [0, 1, 2, 3, 4]);
+  assert.deepEqual(smooth([0, 3, 0], 3), [0, 1, 0]);
+});
+
+Deno.test("the task takes run folders as arguments, writes both files and ends with the page's path", async () => {
+  await inFolder(async (root) => {
+    await writeWhole(`${root}/r`);
+    const task = async (...args: string[]) => {
+      const { code, stdout, stderr } = await new Deno.Command("deno", {
+        args: [
+          "run",
+          "--no-prompt",
+          "--allow-read",
+          "--allow-env",
+          `--allow-write=${root}`,
+          "tasks/report.ts",
+          ...args,
+        ],
+        cwd: new URL("..", import.meta.url).pathname,
+      }).output();
+      const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+      return { code, stdout: text(stdout), stderr: text(stderr) };
+    };
+    const done = await task(`${root}/r`, "--out", `${root}/page`);
+    assert.equal(done.code, 0, done.stderr);
+    assert.equal(done.stdout.trim().split("\n").at(-1), `report: ${root}/page/report.html`);
+    assert.deepEqual([...Deno.readDirSync(`${root}/page`)].map((f) => f.name).sort(), ["report.html", "report.md"]);
+    assert.equal((await task()).code, 2);
+    const missing = await task(`${root}/none`);
+    assert.equal(missing.code, 3);
+    assert.match(missing.stderr, /Cannot read ".*none\/config\.json"/);
+  });
+});
