@@ -49,7 +49,7 @@ async function evaluate() {
   await checkTestCases(split.test, folder);
   const { binding } = openTensorFlow({ threads: options.threads, device: options.device });
   const spec = NETWORKS[LA.network].spec(new SpecBuilder(), { classes: LA.classes });
-  const { state, iteration } = await readCheckpoint(`${options.run}/${options.checkpoint}.safetensors`, spec);
+  const { state, iteration } = await readCheckpoint(checkpointPath(), spec);
   // The training's patch is the window; the published stride belongs to the published patch.
   const patch = config.patch.split("x").map(Number) as Vector3;
   const stride = config.patch === LA.patch.join("x") ? LA.stride : patch.map((n) => n / 4) as Vector3;
@@ -109,6 +109,18 @@ async function readConfig(path: string): Promise<z.infer<typeof CONFIG>> {
   const result = CONFIG.safeParse(content);
   if (!result.success) throw new DataError(`Cannot read the run's "${path}":\n${z.prettifyError(result.error)}`);
   return result.data;
+}
+
+function checkpointPath(): string {
+  const path = `${options.run}/${options.checkpoint}.safetensors`;
+  try {
+    Deno.statSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    const why = options.checkpoint === "best" ? "it comes with validation cases in the split" : "train first";
+    throw new DataError(`Cannot evaluate "${options.run}": it has no ${options.checkpoint}.safetensors; ${why}`);
+  }
+  return path;
 }
 
 /** The split to evaluate. @throws {DataError} When it has no test case, or one that the run was trained on. */

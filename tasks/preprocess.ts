@@ -23,6 +23,7 @@ const options = parseOptions(
 );
 
 async function preprocess() {
+  if (!exists(options.raw)) throw new DataError(`Cannot find cases: there is no folder "${options.raw}"`);
   const names = [...Deno.readDirSync(options.raw)].filter((f) => f.isDirectory).map((f) => f.name).sort();
   if (!names.length) throw new DataError(`Cannot find cases in "${options.raw}": it has no folders`);
   // Written here and moved when all cases are good: one pass, one case in memory, nothing half-written.

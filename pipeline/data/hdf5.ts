@@ -37,12 +37,18 @@ export async function readHdf5(path: string): Promise<{
     });
     return { arrays, attributes: Object.fromEntries(attributes) };
   } catch (error) {
-    // The library gives its whole stack; the innermost reason stands in its last line.
-    const reason = (error as Error).message.trim().split("\n").at(-1)!.replace(/^\s*minor:\s*/, "");
-    throw new Error(`Cannot read "${path}" as HDF5: ${reason}`, { cause: error });
+    throw new Error(`Cannot read "${path}" as HDF5: ${reasonOf(error) ?? "it is truncated, damaged or no HDF5"}`, {
+      cause: error,
+    });
   } finally {
     file?.close();
   }
+}
+
+/** The innermost reason, in the last line of the library's stack; null where the library may not write that to a temporary file. */
+function reasonOf(error: unknown): string | null {
+  if (error instanceof Deno.errors.NotCapable) return null;
+  return (error as Error).message.trim().split("\n").at(-1)!.replace(/^\s*minor:\s*/, "");
 }
 
 const withoutBigInt = (data: ArrayBufferView): ArrayBufferView =>
@@ -70,27 +76,31 @@ export async function writeArrays(
 ): Promise<void> {
   await ready;
   const temporary = `${path}.${Deno.pid}.part`;
-  await Deno.writeFile(temporary, new Uint8Array()); // h5wasm does not say why it cannot write; this does
+  const refuse = (why: string, cause?: unknown) =>
+    new Deno.errors.WriteZero(`Cannot write "${path}": ${why}; is the disk full?`, { cause });
+  await Deno.writeFile(temporary, new Uint8Array()); // h5wasm does not say that a folder is missing or closed; this does
   try {
-    const file = new File(temporary, "w");
     try {
-      for (const [name, { data, shape }] of Object.entries(arrays)) {
-        file.create_dataset({ name, data, shape, chunks: shape, compression: 4 });
+      const file = new File(temporary, "w");
+      try {
+        for (const [name, { data, shape }] of Object.entries(arrays)) {
+          file.create_dataset({ name, data, shape, chunks: shape, compression: 4 });
+        }
+        for (const [name, value] of Object.entries(attributes)) {
+          file.create_attribute(name, typeof value === "string" ? value : Float64Array.from(value));
+        }
+      } finally {
+        file.close();
       }
-      for (const [name, value] of Object.entries(attributes)) file.create_attribute(name, value);
-    } finally {
-      file.close();
+    } catch (error) {
+      throw refuse(reasonOf(error) ?? "the library failed", error);
     }
     // The library does not always say when it cannot write: a full disk is seen by reading back.
     const written = await readArrays(temporary).catch(() => ({} as Record<string, HdfArray>));
     const incomplete = Object.keys(arrays).filter((name) =>
       String(written[name]?.shape) !== String(arrays[name].shape)
     );
-    if (incomplete.length) {
-      throw new Deno.errors.WriteZero(
-        `Cannot write "${path}": ${incomplete} could not be read back; is the disk full?`,
-      );
-    }
+    if (incomplete.length) throw refuse(`${incomplete} could not be read back`);
     await Deno.rename(temporary, path);
   } catch (error) {
     await Deno.remove(temporary).catch(() => {}); // the error above matters, not this one

@@ -138,7 +138,8 @@ export function drawnLists(
     return drawn;
   };
   const test = take(testCases, "test"), validation = take(validationCases, "validation");
-  return { test, validation, labeled: take(labeledCases, "labeled"), unlabeled: rest };
+  const labeled = take(labeledCases, "labeled");
+  return { labeled, unlabeled: rest, validation, test };
 }
 
 function drawLabeled(
