@@ -4,32 +4,35 @@
  * names what is skipped; ends with `N passed, N failed`.
  */
 import { readArrays } from "../pipeline/data/hdf5.ts";
+import { runTask } from "../pipeline/runs/options.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { CHECKS } from "../tests/parity/checks.ts";
 import { Golden } from "../tests/parity/golden.ts";
 
-const { tf } = openTensorFlow();
-const folder = Deno.args[0] ?? new URL("../tests/golden", import.meta.url).pathname;
-const cases = JSON.parse(Deno.readTextFileSync(`${folder}/cases.json`));
-const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => name.endsWith(".h5")).sort();
-let passed = 0, failed = 0;
-for (const name of names.map((file) => file.slice(0, -3))) {
-  if (!CHECKS[name]) {
-    console.log(`${name}: skipped, belongs to methods that are not written yet`);
-    continue;
+await runTask(async () => {
+  const { tf } = openTensorFlow();
+  const folder = Deno.args[0] ?? new URL("../tests/golden", import.meta.url).pathname;
+  const cases = JSON.parse(Deno.readTextFileSync(`${folder}/cases.json`));
+  const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => name.endsWith(".h5")).sort();
+  let passed = 0, failed = 0;
+  for (const name of names.map((file) => file.slice(0, -3))) {
+    if (!CHECKS[name]) {
+      console.log(`${name}: skipped, belongs to methods that are not written yet`);
+      continue;
+    }
+    const golden = new Golden(name, await readArrays(`${folder}/${name}.h5`), cases[name]);
+    tf.engine().startScope();
+    try {
+      await CHECKS[name](golden);
+    } catch (error) {
+      console.log(`${name}: FAILED, ${(error as Error).message}`);
+      golden.failed++;
+    }
+    tf.engine().endScope();
+    golden.close();
+    passed += golden.passed;
+    failed += golden.failed;
   }
-  const golden = new Golden(name, await readArrays(`${folder}/${name}.h5`), cases[name]);
-  tf.engine().startScope();
-  try {
-    await CHECKS[name](golden);
-  } catch (error) {
-    console.log(`${name}: FAILED, ${(error as Error).message}`);
-    golden.failed++;
-  }
-  tf.engine().endScope();
-  golden.close();
-  passed += golden.passed;
-  failed += golden.failed;
-}
-console.log(`${passed} passed, ${failed} failed`);
-Deno.exit(failed || passed === 0 ? 1 : 0);
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed || passed === 0 ? 1 : 0;
+});

@@ -1,5 +1,6 @@
 // deno-lint-ignore-file no-explicit-any
 import { ok, rejects } from "node:assert/strict";
+import { permutation, stream } from "../pipeline/runs/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 import * as ops from "../pipeline/tensorflow/ops.ts";
@@ -45,6 +46,14 @@ const cases: [string, (...xs: any[]) => any, () => any[]][] = [
     () => [normal([2, 3, 4, 2, 3], 1), normal([3], 2), normal([3], 3)],
   ],
   ["upConvolution()", ops.upConvolution, () => [normal([1, 2, 3, 2, 3], 1), normal([2, 2, 2, 4, 3], 2)]],
+  // every entry at least 0.1 from the next, so that no step changes the order
+  [
+    "maxPool2()",
+    ops.maxPool2,
+    () => [tf.mul(tf.reshape(tf.tensor1d(permutation(96, stream(1, "pool"))), [2, 4, 6, 2]), 0.1)],
+  ],
+  ["upBilinear()", ops.upBilinear, () => [normal([2, 3, 4, 2], 1)]],
+  ["dropout()", (x) => ops.dropout(x, 0.3, seed()), () => [normal([2, 5, 3, 3], 1)]],
   ["channelDropout()", (x) => ops.channelDropout(x, 0.5, seed()), () => [normal([2, 2, 2, 2, 6], 1)]],
 ];
 for (const [name, f, xs] of cases) {
