@@ -1,17 +1,18 @@
-/** `deno task setup`: makes sure that TensorFlow's library is there; the only task that runs programs or fetches. */
-import { parseOptions, runTask } from "../pipeline/runs/options.ts";
-import { setUpLibrary } from "../pipeline/tensorflow/library.ts";
-import { z } from "zod";
+/**
+ * `deno task setup`: makes sure that TensorFlow's library is there; the only task that runs programs or fetches.
+ * It runs before most others and stays apart from their option and file code, which would double its time.
+ */
+import { setUpLibrary, TensorFlowError } from "../pipeline/tensorflow/library.ts";
 
-parseOptions(z.strictObject({}), {
-  name: "setup",
-  description: "Find TensorFlow's library, or fetch it into the cache with pip",
-  args: Deno.args,
-});
+if (Deno.args.length) {
+  const help = Deno.args.includes("--help");
+  console.error("Usage: deno task setup\n\nFind TensorFlow's library, or fetch it into the cache with pip; no options");
+  Deno.exit(help ? 0 : 2);
+}
 
 const terminal = Deno.stderr.isTerminal();
-let shown = -Infinity;
-await runTask(async () => {
+let shown = performance.now();
+try {
   await setUpLibrary({
     say: (line) => console.error(line),
     fetched(megabytes, total) {
@@ -21,4 +22,10 @@ await runTask(async () => {
       Deno.stderr.writeSync(new TextEncoder().encode(terminal ? `\r${line}\r` : line + "\n"));
     },
   });
-});
+} catch (error) {
+  // Errors of the file system carry a code: a full disk, a read-only folder.
+  if (!(error instanceof TensorFlowError) && !(error instanceof Error && "code" in error)) throw error;
+  console.error(error.message);
+  Deno.exit(4);
+}
+Deno.exit(0);

@@ -167,7 +167,7 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     throw new TensorFlowError(`Cannot ${action}: TensorFlow says: ${message}`, code, op);
   }
 
-  /** A `TF_Tensor` filled with `values`; given back by `#freeTensor`. */
+  /** A `TF_Tensor` filled with `values`. */
   #makeTensor(shape: number[], dtype: number, values: any): Deno.PointerObject {
     const c = this.#c, size = shape.reduce((a, b) => a * b, 1);
     const bytes = size * (dtype === DTYPE.string ? TSTRING_BYTES : ITEM_BYTES[dtype]);
@@ -195,16 +195,6 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
       c.TF_StringCopy(item, text, BigInt(text.length));
     }
     return tensor;
-  }
-
-  /** Frees a tensor of `#makeTensor`; TensorFlow does not free the strings in one. */
-  #freeTensor(tensor: Deno.PointerObject) {
-    const c = this.#c;
-    if (c.TF_TensorType(tensor) === DTYPE.string) {
-      const data = c.TF_TensorData(tensor), count = Number(c.TF_TensorElementCount(tensor));
-      for (let i = 0; i < count; i++) c.TF_StringDealloc(Deno.UnsafePointer.offset(data!, i * TSTRING_BYTES));
-    }
-    c.TF_DeleteTensor(tensor);
   }
 
   #shapeOf(handle: Deno.PointerObject): number[] {
@@ -237,14 +227,14 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
       this.#check("create a tensor");
       const { id } = this.#keep(handle!);
       if (dtype !== DTYPE.string) return id;
-      // The handle shares the strings, which are about to be freed; a copy is TensorFlow's own, and it frees that one.
+      // A TF_Tensor frees its strings only if nobody shares them, a handle never: it gets a copy of TensorFlow's own.
       try {
         return this.executeOp("DeepCopy", [{ name: "T", type: ATTRIBUTE.type, value: dtype }], [id], 1)[0].id;
       } finally {
         this.deleteTensor(id);
       }
     } finally {
-      this.#freeTensor(tensor);
+      c.TF_DeleteTensor(tensor);
     }
   }
 

@@ -7,6 +7,7 @@
 import { createRequire } from "node:module";
 import type * as tfjs from "@tensorflow/tfjs";
 import { Binding, type BindingOptions } from "./binding.ts";
+import { TensorFlowError } from "./library.ts";
 
 /** tfjs with its TensorFlow backend, and the binding under it. */
 export interface TensorFlow {
@@ -24,7 +25,14 @@ let opened: TensorFlow | undefined;
  * @throws {TensorFlowError} If the library is missing, broken, or `device: "gpu"` finds none.
  */
 export function openTensorFlow(options: BindingOptions = {}): TensorFlow {
-  if (opened) return opened;
+  if (opened) {
+    if (options.device && (options.device === "gpu") !== opened.binding.isUsingGpuDevice()) {
+      throw new TensorFlowError(
+        `Cannot change to the ${options.device}: TensorFlow is open on ${opened.binding.device}`,
+      );
+    }
+    return opened;
+  }
   const binding = new Binding(options);
   const require = createRequire(import.meta.url);
   const util = require("node:util");

@@ -152,49 +152,63 @@ export type Symbols =
 /**
  * Opens the library; this is also the check that it has every function the binding calls. It stays open as long as the
  * process lives: TensorFlow's threads do not survive its being unloaded. TensorFlow's own log lines are switched off
- * unless the variable `TF_CPP_MIN_LOG_LEVEL` is set. Needs `--allow-ffi`, `--allow-read`, `--allow-env`.
+ * unless the variable `TF_CPP_MIN_LOG_LEVEL` says otherwise. Needs `--allow-ffi`, `--allow-read`, `--allow-env`.
  *
  * @throws {TensorFlowError} If a file is broken, of another architecture, or of a version that lacks a function.
  */
 export function openLibrary({ folder, source }: Library): Symbols {
   const runtimeFile = RUNTIMES.find((file) => isFile(`${folder}/${file}`)) ?? RUNTIMES[0];
   const files = [FRAMEWORK, runtimeFile].map((file) => `${folder}/${file}`);
+  const refuse = (reason: string) =>
+    new TensorFlowError(`Cannot open TensorFlow in "${folder}": ${reason}; ${REMEDY[source]}`);
+  const faults = files.flatMap((file) => elfFault(file) ?? []);
+  if (faults.length) throw refuse(faults.join("; "));
   try {
     // The first file prints a notice before it looks at the variable.
     const framework = silently(() => Deno.dlopen(files[0], frameworkSymbols).symbols);
+    keepLoaded(framework, files[0]);
     const runtime = Deno.dlopen(files[1], runtimeSymbols).symbols;
-    // Deno closes what it opened when it ends; a second reference, never given back, keeps the code in memory.
-    const status = framework.TF_NewStatus();
-    for (const file of files) framework.TF_LoadSharedLibrary(new TextEncoder().encode(file + "\0"), status);
-    framework.TF_DeleteStatus(status);
+    keepLoaded(framework, files[1]);
     return { ...framework, ...runtime };
   } catch (error) {
     if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) throw error;
-    const foreign = files.flatMap((file) => foreignArchitecture(file) ?? []);
-    throw new TensorFlowError(
-      `Cannot open TensorFlow in "${folder}": ${foreign.join("; ") || (error as Error).message}; ${REMEDY[source]}`,
-    );
+    throw refuse((error as Error).message);
   }
 }
 
-/** Says that a file is for another processor: the loader's own message is "No such file or directory". */
-function foreignArchitecture(path: string): string | undefined {
-  if (!isFile(path)) return;
-  const head = new Uint8Array(20);
-  using file = Deno.openSync(path);
-  file.readSync(head);
-  const ELF = [0x7f, 0x45, 0x4c, 0x46];
-  if (ELF.some((byte, i) => head[i] !== byte)) return;
-  const machines: Record<number, string> = { 3: "i386", 40: "arm", 62: "x86_64", 183: "aarch64" }; // e_machine
-  const found = head[18] | head[19] << 8, name = machines[found] ?? `machine ${found}`;
-  if (name !== Deno.build.arch) return `"${path}" is built for ${name}, this machine is ${Deno.build.arch}`;
+/** Deno closes what it opened when it ends; a second reference, never given back, keeps the code in memory. */
+function keepLoaded(c: Deno.DynamicLibrary<typeof frameworkSymbols>["symbols"], file: string) {
+  const status = c.TF_NewStatus();
+  c.TF_LoadSharedLibrary(new TextEncoder().encode(file + "\0"), status);
+  const code = c.TF_GetCode(status), message = new Deno.UnsafePointerView(c.TF_Message(status)!).getCString();
+  c.TF_DeleteStatus(status);
+  if (code) throw new Error(message);
 }
 
-/** Runs `open` with TensorFlow's log lines off, if the user has not said otherwise. */
+/**
+ * What is wrong with a file of Linux's format, which the loader does not tell: for a foreign architecture it says "No
+ * such file or directory", and reading past the end of a file that is cut off ends the process.
+ */
+function elfFault(path: string): string | undefined {
+  if (Deno.build.os !== "linux") return;
+  using file = Deno.openSync(path);
+  const head = new DataView(new ArrayBuffer(64)), size = file.statSync().size;
+  if (file.readSync(new Uint8Array(head.buffer)) !== 64 || head.getUint32(0) !== 0x7f454c46) {
+    return `"${path}" is no library: ${size} bytes that do not begin as one`;
+  }
+  const MACHINES: Record<number, string> = { 3: "i386", 40: "arm", 62: "x86_64", 183: "aarch64" };
+  const machine = head.getUint16(18, true), name = MACHINES[machine] ?? `machine ${machine}`;
+  if (name !== Deno.build.arch) return `"${path}" is built for ${name}, this machine is ${Deno.build.arch}`;
+  // The table of sections comes last: its place, the size of an entry, their number.
+  const wanted = Number(head.getBigUint64(40, true)) + head.getUint16(58, true) * head.getUint16(60, true);
+  if (size < wanted) return `"${path}" is cut off: ${size} bytes found, ${wanted} wanted`;
+}
+
+/** Runs `open` without the notice that TensorFlow prints then, unless the user asks for notices (level 0). */
 function silently<T>(open: () => T): T {
-  if (Deno.env.get("TF_CPP_MIN_LOG_LEVEL") !== undefined) return open();
-  Deno.env.set("TF_CPP_MIN_LOG_LEVEL", "3"); // what goes wrong comes back as a status
-  if (Deno.build.os !== "linux") return open();
+  const LEVEL = "TF_CPP_MIN_LOG_LEVEL";
+  if (Deno.env.get(LEVEL) === undefined) Deno.env.set(LEVEL, "3"); // what goes wrong comes back as a status
+  if (Deno.build.os !== "linux" || Number(Deno.env.get(LEVEL)) === 0) return open();
   const { dup, dup2, open: openFile, close } = Deno.dlopen("libc.so.6", {
     dup: { parameters: ["i32"], result: "i32" },
     dup2: { parameters: ["i32", "i32"], result: "i32" },
@@ -322,6 +336,7 @@ async function fetchLibrary({ say, fetched }: Progress): Promise<Library> {
       );
     }
     clearInterval(clock);
+    say("unpacking");
     // Python checks and unpacks: it is there anyway, and streams an archive larger than a JavaScript buffer should be.
     const path = `${temporary}/${wheel.file}`, files = [FRAMEWORK, RUNTIMES[0]];
     const unpack = await python(["-c", UNPACK, path, wheel.sha256, temporary, ...files]);
@@ -387,7 +402,7 @@ async function python(
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new TensorFlowError(
-      "Cannot fetch TensorFlow: python3 is not installed; install it with pip, " +
+      "Cannot fetch TensorFlow: python3 is not installed; install it, with pip, " +
         "or set SSNET_TENSORFLOW to a folder with TensorFlow's C library",
     );
   }

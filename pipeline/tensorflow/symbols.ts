@@ -32,7 +32,6 @@ export const runtimeSymbols = {
   TF_StringCopy: { parameters: [P, B, Z], result: V },
   TF_StringGetDataPointer: { parameters: [P], result: P },
   TF_StringGetSize: { parameters: [P], result: Z },
-  TF_StringDealloc: { parameters: [P], result: V },
   TFE_NewContextOptions: { parameters: [], result: P },
   TFE_DeleteContextOptions: { parameters: [P], result: V },
   TFE_ContextOptionsSetConfig: { parameters: [P, B, Z, P], result: V },

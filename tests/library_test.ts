@@ -1,0 +1,209 @@
+import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
+import { findLibrary, openLibrary, TensorFlowError, VERSION, wheelFor } from "../pipeline/tensorflow/library.ts";
+
+const real = findLibrary().folder;
+const FRAMEWORK = "libtensorflow_framework.so.2", RUNTIME = "libtensorflow_cc.so.2";
+const setupScript = new URL("../tasks/setup.ts", import.meta.url).pathname;
+const linux = { ignore: Deno.build.os !== "linux" }; // names and headers of files
+
+/** Stands in for Python: prints the folder in FAKE_PACKAGE, "downloads" and "unpacks" files of a few bytes. */
+const FAKE_PYTHON = `#!/bin/sh
+case "$*" in
+*find_spec*) echo "$FAKE_PACKAGE";;
+*"pip download"*)
+  test -z "$FAKE_PIP_ERROR" || { echo "$FAKE_PIP_ERROR" >&2; exit 1; }
+  while [ "$1" != --dest ]; do shift; done
+  sleep 0.5; echo wheel > "$2/${wheelFor("x86_64-unknown-linux-gnu").file}";;
+*) test -z "$REAL_PATH" || { PATH="$REAL_PATH" exec python3 "$@"; }
+  echo 1 > "$5/${FRAMEWORK}"; echo 2 > "$5/${RUNTIME}";;
+esac
+`;
+
+/** A home without a cache, removed in the end; `HOME` and `SSNET_TENSORFLOW` are put back. */
+async function inEmptyHome(test: (home: string) => Promise<void> | void) {
+  const home = await Deno.makeTempDir();
+  const before = ["HOME", "SSNET_TENSORFLOW"].map((name) => [name, Deno.env.get(name)] as const);
+  Deno.env.set("HOME", home);
+  Deno.env.delete("SSNET_TENSORFLOW");
+  try {
+    await test(home);
+  } finally {
+    for (const [name, value] of before) value === undefined ? Deno.env.delete(name) : Deno.env.set(name, value);
+    await Deno.remove(home, { recursive: true });
+  }
+}
+
+async function folderWith(folder: string, files: Record<string, string | Uint8Array>): Promise<string> {
+  await Deno.mkdir(folder, { recursive: true });
+  for (const [name, content] of Object.entries(files)) {
+    if (typeof content === "string") await Deno.symlink(content, `${folder}/${name}`);
+    else await Deno.writeFile(`${folder}/${name}`, content);
+  }
+  return folder;
+}
+const stub = new Uint8Array([1]);
+const stubs = { [FRAMEWORK]: stub, [RUNTIME]: stub };
+const cacheOf = (home: string) => `${home}/.cache/ss-net/tensorflow-${VERSION}`;
+const namesIn = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+
+/** Runs `tasks/setup.ts` in a home of its own with the stand-in for Python first on the path. */
+async function setup(home: string, env: Record<string, string> = {}): Promise<{ code: number; error: string }> {
+  const bin = `${home}/bin`;
+  await Deno.mkdir(bin, { recursive: true });
+  await Deno.writeTextFile(`${bin}/python3`, FAKE_PYTHON, { mode: 0o755 });
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--no-config", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-run=python3"],
+      ...[`--allow-write=${home}/.cache/ss-net`, setupScript],
+    ],
+    env: { PATH: `${bin}:${Deno.env.get("PATH")}`, HOME: home, NO_COLOR: "1", ...env },
+  });
+  const { code, stderr } = await child.output();
+  return { code, error: new TextDecoder().decode(stderr) };
+}
+
+Deno.test(
+  "the named folder comes before Python's package, that before the cache",
+  linux,
+  () =>
+    inEmptyHome(async (home) => {
+      throws(findLibrary, /Cannot find TensorFlow in ".*": run deno task setup/);
+      await folderWith(cacheOf(home), stubs);
+      deepStrictEqual(findLibrary(), { folder: cacheOf(home), source: "cache" });
+      const folder = await folderWith(`${home}/site-packages/tensorflow`, stubs);
+      await Deno.writeTextFile(`${home}/.cache/ss-net/python-tensorflow`, folder);
+      deepStrictEqual(findLibrary(), { folder, source: "python" });
+      const named = await folderWith(`${home}/named`, stubs);
+      Deno.env.set("SSNET_TENSORFLOW", named);
+      deepStrictEqual(findLibrary(), { folder: named, source: "named" });
+      Deno.env.delete("SSNET_TENSORFLOW");
+      await Deno.remove(folder, { recursive: true });
+      strictEqual(findLibrary().source, "cache");
+    }),
+);
+
+Deno.test(
+  "a named folder without the library is an error, whatever the cache holds",
+  linux,
+  () =>
+    inEmptyHome(async (home) => {
+      await folderWith(cacheOf(home), stubs);
+      Deno.env.set("SSNET_TENSORFLOW", `${home}/nowhere`);
+      throws(
+        findLibrary,
+        /libtensorflow_cc.so.2 and libtensorflow_framework.so.2 missing; name another folder or unset/,
+      );
+    }),
+);
+
+Deno.test(
+  "a library that is broken, cut off, foreign or lacks a function says so and what to do",
+  linux,
+  () =>
+    inEmptyHome(async (home) => {
+      const head = new Uint8Array(1 << 20);
+      using file = await Deno.open(`${real}/${FRAMEWORK}`);
+      await file.read(head);
+      const foreign = head.slice(0, 64);
+      foreign.set([Deno.build.arch === "aarch64" ? 62 : 183, 0], 18); // e_machine
+      const cases: [string, Record<string, string | Uint8Array>, RegExp][] = [
+        ["text", { [FRAMEWORK]: stub, [RUNTIME]: stub }, /is no library: 1 bytes/],
+        [
+          "cut",
+          { [FRAMEWORK]: head, [RUNTIME]: `${real}/${RUNTIME}` },
+          /is cut off: 1048576 bytes found, \d+ wanted/,
+        ],
+        ["foreign", { [FRAMEWORK]: foreign, [RUNTIME]: foreign }, /is built for (aarch64|x86_64), this machine is/],
+        ["other", { [FRAMEWORK]: `${real}/${FRAMEWORK}`, [RUNTIME]: `${real}/${FRAMEWORK}` }, /undefined symbol: TF/],
+      ];
+      for (const [name, files, message] of cases) {
+        const folder = await folderWith(`${home}/${name}`, files);
+        throws(() => openLibrary({ folder, source: "cache" }), (error: Error) => {
+          ok(error instanceof TensorFlowError);
+          match(error.message, message);
+          match(error.message, /remove that folder and run deno task setup$/);
+          return true;
+        });
+      }
+    }),
+);
+
+Deno.test(
+  "a folder of TensorFlow's archives for C, with libtensorflow.so.2, serves as well",
+  linux,
+  () =>
+    inEmptyHome(async (home) => {
+      const files = { [FRAMEWORK]: `${real}/${FRAMEWORK}`, "libtensorflow.so.2": `${real}/${RUNTIME}` };
+      Deno.env.set("SSNET_TENSORFLOW", await folderWith(`${home}/c`, files));
+      ok(openLibrary(findLibrary()).TF_Version());
+    }),
+);
+
+Deno.test("there are wheels for three platforms, and others are told what to do", () => {
+  for (const target of ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch64-apple-darwin"]) {
+    match(wheelFor(target).sha256, /^[0-9a-f]{64}$/);
+  }
+  throws(() => wheelFor("x86_64-apple-darwin"), /there are wheels for .*; set SSNET_TENSORFLOW/);
+});
+
+Deno.test(
+  "setup takes Python's package when it has every function, and forgets it when it is gone",
+  linux,
+  () =>
+    inEmptyHome(async (home) => {
+      await folderWith(cacheOf(home), stubs);
+      const whole = { [FRAMEWORK]: `${real}/${FRAMEWORK}`, [RUNTIME]: `${real}/${RUNTIME}` };
+      const folder = await folderWith(`${home}/site-packages/tensorflow`, whole);
+      strictEqual((await setup(home, { FAKE_PACKAGE: folder })).code, 0);
+      deepStrictEqual(findLibrary(), { folder, source: "python" });
+      strictEqual((await setup(home)).code, 0);
+      strictEqual(findLibrary().source, "cache");
+    }),
+);
+
+Deno.test("setup passes over a Python package that lacks a function", linux, () =>
+  inEmptyHome(async (home) => {
+    await folderWith(cacheOf(home), stubs);
+    const lacking = { [FRAMEWORK]: `${real}/${FRAMEWORK}`, [RUNTIME]: `${real}/${FRAMEWORK}` };
+    const folder = await folderWith(`${home}/site-packages/tensorflow`, lacking);
+    const { code, error } = await setup(home, { FAKE_PACKAGE: folder });
+    strictEqual(code, 0);
+    match(error, /Python's TensorFlow is not used: .*undefined symbol/);
+    strictEqual(findLibrary().source, "cache");
+  }));
+
+Deno.test(
+  "two setups at once fill the cache, a folder that lacks a file included, and leave nothing else",
+  linux,
+  () =>
+    inEmptyHome(async (home) => {
+      await folderWith(cacheOf(home), { [FRAMEWORK]: stub });
+      await setup(home, { FAKE_PIP_ERROR: "not now" }); // writes the stand-in before the two start
+      const both = await Promise.all([setup(home), setup(home)]);
+      deepStrictEqual(both.map(({ code }) => code), [0, 0], both.map(({ error }) => error).join());
+      deepStrictEqual(namesIn(`${home}/.cache/ss-net`), [`tensorflow-${VERSION}`]);
+      deepStrictEqual(namesIn(cacheOf(home)), [RUNTIME, FRAMEWORK].sort());
+    }),
+);
+
+Deno.test(
+  "setup ends with 4 and one clear line on every fault, and leaves nothing behind",
+  linux,
+  () =>
+    inEmptyHome(async (home) => {
+      const faults: [Record<string, string>, RegExp][] = [
+        [{ FAKE_PIP_ERROR: "No matching distribution" }, /pip says: No matching distribution; check the network/],
+        [{ REAL_PATH: Deno.env.get("PATH")! }, /Cannot unpack .*: SHA-256 is [0-9a-f]{64}, wanted [0-9a-f]{64}/],
+        [{ PATH: "/nonexistent" }, /python3 is not installed/],
+        [{ HOME: "" }, /the variable HOME is not set/],
+        [{ SSNET_TENSORFLOW: "/nonexistent" }, /Cannot open TensorFlow in "\/nonexistent"/],
+      ];
+      for (const [env, message] of faults) {
+        const { code, error } = await setup(home, env);
+        match(error, message);
+        strictEqual(code, 4);
+        ok(!error.includes("    at "), error); // no stack
+      }
+      deepStrictEqual(namesIn(`${home}/.cache/ss-net`), []);
+    }),
+);
