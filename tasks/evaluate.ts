@@ -1,7 +1,7 @@
 /**
  * `deno task eval:la`: a run folder with its cases in, `RUN/evaluation-BATCHNORM/` out: the predicted mask of every test
  * case as NIfTI in the place of the case, and `metrics.json` with Dice, Jaccard, 95HD and ASD under both conventions for
- * empty masks, in voxels and, where the spacing is known, in millimetres.
+ * empty masks, in voxels and, where the spacing is known, in millimeters.
  */
 import { z } from "zod";
 import { type Case, DataError, readCase } from "../pipeline/data/cases.ts";

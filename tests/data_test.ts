@@ -1,32 +1,43 @@
 /** Readers, writers and the preparation of LA; on real cases where ../shared/data (or SSNET_DATA) is there. */
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
-import { DataError, readCase } from "../pipeline/data/cases.ts";
-import { writeArrays } from "../pipeline/data/hdf5.ts";
-import { decodeNrrd } from "../pipeline/data/nrrd.ts";
+import { type Case, DataError, readCase, writeCase } from "../pipeline/data/cases.ts";
+import type { Geometry } from "../pipeline/data/geometry.ts";
+import { readHdf5, writeArrays } from "../pipeline/data/hdf5.ts";
+import { decodeNrrd, readNrrd } from "../pipeline/data/nrrd.ts";
 import { cropPlane, normalize, publishedCrop } from "../pipeline/data/preparation.ts";
 import { stream } from "../pipeline/runs/random.ts";
 
+const DIRECTIONS = "space directions: (0.5,0,0) (0,0.5,0) (0,0,2)\nspace origin: (1,2,3)";
+const LPS_PLACE = `space: left-posterior-superior\n${DIRECTIONS}`;
+/** Direction of axes that run to the left and to the back, in RAS+. */
+const LPS = [-1, 0, 0, 0, -1, 0, 0, 0, 1];
+
 /** A NRRD of 2 × 3 × 2 voxels holding 0 … 11 in the file's order (X fastest). */
-function nrrd({ type = "short", endian = "little", encoding = "raw" }): Uint8Array {
+function nrrd(
+  { type = "short", endian = "little", encoding = "raw", place = LPS_PLACE, more = "" }: {
+    type?: string;
+    endian?: string;
+    encoding?: string;
+    place?: string;
+    more?: string;
+  },
+): Uint8Array {
   const data = new DataView(new ArrayBuffer(24));
   for (let i = 0; i < 12; i++) data.setInt16(2 * i, i, endian === "little");
   const body = new Uint8Array(data.buffer);
-  const header = `NRRD0004\n# made for a test\ntype: ${type}\ndimension: 3\nspace: left-posterior-superior\n` +
-    `sizes: 2 3 2\nspace directions: (0.5,0,0) (0,0.5,0) (0,0,2)\nspace origin: (1,2,3)\nendian: ${endian}\n` +
-    `encoding: ${encoding}\n\n`;
+  const header = `NRRD0004\n# made for a test\ntype: ${type}\ndimension: 3\nsizes: 2 3 2\n${place}\n` +
+    `endian: ${endian}\nencoding: ${encoding}\n${more}\n`;
   return new Uint8Array([...new TextEncoder().encode(header), ...(encoding === "gzip" ? gzipSync(body) : body)]);
 }
 
 Deno.test("NRRD is read raw and gzip, in both endiannesses, into Z fastest", () => {
   for (const endian of ["little", "big"]) {
     for (const encoding of ["raw", "gzip"]) {
-      const { shape, data, spacing, origin, space } = decodeNrrd(nrrd({ endian, encoding }), "t.nrrd");
+      const { shape, data, geometry } = decodeNrrd(nrrd({ endian, encoding }), "t.nrrd");
       assert.deepEqual(shape, [2, 3, 2]);
       assert.deepEqual([...data], [0, 6, 2, 8, 4, 10, 1, 7, 3, 9, 5, 11]);
-      assert.deepEqual(spacing, [0.5, 0.5, 2]);
-      assert.deepEqual(origin, [1, 2, 3]);
-      assert.equal(space, "left-posterior-superior");
+      assert.deepEqual(geometry, { spacing: [0.5, 0.5, 2], origin: [-1, -2, 3], direction: LPS });
     }
   }
 });
@@ -39,6 +50,39 @@ Deno.test("a NRRD of the wrong kind is refused with its name, what was found and
   refused(nrrd({ encoding: "bzip2" }), /encoding is "bzip2"; raw or gzip wanted/);
   refused(nrrd({}).subarray(0, -2), /24 bytes of data wanted, 22 found/);
   refused(nrrd({ encoding: "gzip" }).subarray(0, -12), /do not unpack/);
+  refused(nrrd({ place: `space: scanner-xyz\n${DIRECTIONS}` }), /its space is "scanner-xyz"; LPS, RAS or LAS wanted/);
+  refused(nrrd({ place: LPS_PLACE.replace("(0,0,2)", "none") }), /3 space directions and an origin wanted/);
+  refused(nrrd({ place: LPS_PLACE.replace("(0,0,2)", "(0,0,0)") }), /a space direction is zero/);
+  refused(nrrd({ more: "byte skip: 4\n" }), /it skips a part of its data/);
+  refused(nrrd({ more: "data file: x.raw\n" }), /its data stand in "x.raw", which is not beside it/);
+});
+
+Deno.test("every space of a NRRD becomes RAS+; without directions only the spacing is known, or nothing", () => {
+  const place = (text: string) => decodeNrrd(nrrd({ place: text }), "t.nrrd").geometry;
+  const spacing = [0.5, 0.5, 2];
+  for (const space of ["right-anterior-superior", "RAS"]) {
+    const direction = [1, 0, 0, 0, 1, 0, 0, 0, 1];
+    assert.deepEqual(place(`space: ${space}\n${DIRECTIONS}`), { spacing, origin: [1, 2, 3], direction });
+  }
+  const las = { spacing, origin: [-1, 2, 3], direction: [-1, 0, 0, 0, 1, 0, 0, 0, 1] };
+  assert.deepEqual(place(`space: LAS\n${DIRECTIONS}`), las);
+  assert.deepEqual(place(`space: LPS\n${DIRECTIONS}`), { spacing, origin: [-1, -2, 3], direction: LPS });
+  const unplaced = { spacing: [1, 2, 3], origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] };
+  assert.deepEqual(place("spacings: 1 2 3"), unplaced);
+  assert.equal(place("spacings: nan nan nan"), null);
+  assert.equal(place("content: nothing"), null);
+});
+
+Deno.test("a NRRD header reads the data that stand in a file beside it", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const whole = nrrd({}), end = new TextDecoder("latin1").decode(whole).indexOf("\n\n") + 2;
+    await Deno.writeFile(`${folder}/x.raw`, whole.subarray(end));
+    await Deno.writeFile(`${folder}/x.nhdr`, nrrd({ more: "data file: x.raw\n" }).subarray(0, -24));
+    assert.deepEqual(await readNrrd(`${folder}/x.nhdr`), decodeNrrd(whole, "whole"));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("a case survives writing and reading; bad files are named", async () => {
@@ -49,7 +93,19 @@ Deno.test("a case survives writing and reading; bad files are named", async () =
       image: { data: image, shape: [2, 3, 4] },
       label: { data: label, shape: [2, 3, 4] },
     });
-    assert.deepEqual(await readCase(`${folder}/a.h5`, "a"), { name: "a", shape: [2, 3, 4], image, label });
+    const bare = { name: "a", shape: [2, 3, 4], image, label, geometry: null, preparation: "as published" };
+    assert.deepEqual(await readCase(`${folder}/a.h5`, "a"), bare);
+    const geometry = { spacing: [0.625, 0.625, 1], origin: [-1, 2.5, 3], direction: LPS } as Geometry;
+    const whole: Case = { ...bare, shape: [2, 3, 4], geometry, preparation: "made for a test" };
+    await writeCase(`${folder}/g.h5`, whole, { file: "g/lgemri.nrrd", sha256: "0a" });
+    assert.deepEqual(await readCase(`${folder}/g.h5`, "a"), whole);
+    const { attributes } = await readHdf5(`${folder}/g.h5`);
+    assert.deepEqual(attributes, {
+      ...geometry,
+      source: "g/lgemri.nrrd",
+      source_sha256: "0a",
+      preparation: "made for a test",
+    });
     await writeArrays(`${folder}/u.h5`, { image: { data: image, shape: [2, 3, 4] } });
     assert.equal((await readCase(`${folder}/u.h5`, "u")).label, null);
     await writeArrays(`${folder}/s.h5`, {
@@ -60,8 +116,8 @@ Deno.test("a case survives writing and reading; bad files are named", async () =
       readCase(`${folder}/s.h5`, "s"),
       /must have the shape of its image \[2,3,4\], found \[4,3,2\]/,
     );
-    const whole = await Deno.readFile(`${folder}/a.h5`);
-    await Deno.writeFile(`${folder}/t.h5`, whole.subarray(0, whole.length / 2));
+    const bytes = await Deno.readFile(`${folder}/a.h5`);
+    await Deno.writeFile(`${folder}/t.h5`, bytes.subarray(0, bytes.length / 2));
     await Deno.writeTextFile(`${folder}/n.h5`, "no HDF5");
     for (const bad of ["t", "n", "missing"]) {
       await assert.rejects(

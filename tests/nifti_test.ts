@@ -46,7 +46,7 @@ Deno.test("NIfTI of nibabel and SimpleITK: voxels Z fastest, affine in RAS+, obl
   assertAffine(toAffine(geometry!), LEFT_HANDED);
 });
 
-Deno.test("of two forms the sform counts, without any the voxel sizes; metres become millimetres", () => {
+Deno.test("of two forms the sform counts, without any the voxel sizes; meters become millimeters", () => {
   assertAffine(toAffine(decode("uint8, two forms").geometry!), OBLIQUE);
   const sizes = [[2, 0, 0, 0], [0, 3, 0, 0], [0, 0, 4, 0]];
   assertAffine(toAffine(decode("no form").geometry!), sizes);

@@ -1,7 +1,7 @@
 /**
  * Cases on disk: one HDF5 file a case with `image` (float32) and, where there is one, `label` (uint8), axes X, Y, Z, Z
  * fastest, as the field's repositories write and read them. Attributes say where it comes from and where its voxels lie:
- * `spacing` [3], `origin` [3], `direction` [9] (RAS+ millimetres, as in a `Geometry`; absent where the source does not
+ * `spacing` [3], `origin` [3], `direction` [9] (RAS+ millimeters, as in a `Geometry`; absent where the source does not
  * say), `source`, `source_sha256`, `preparation`. A `manifest.json` beside the cases holds their fingerprints.
  * @module
  */
@@ -86,7 +86,7 @@ export function sha256(bytes: Uint8Array): string {
 
 const FINGERPRINT = z.strictObject({
   shape: z.array(z.int().positive()).length(3).describe("voxels along X, Y, Z"),
-  spacing: z.array(z.number().positive()).length(3).nullable().describe("millimetres; null: not known"),
+  spacing: z.array(z.number().positive()).length(3).nullable().describe("millimeters; null: not known"),
   intensity: z.strictObject({
     mean: z.number(),
     deviation: z.number(),

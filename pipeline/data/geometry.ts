@@ -1,16 +1,16 @@
 /**
- * Where the voxels of a volume lie: NIfTI's world, RAS+ (x to the right, y to the front, z to the head), millimetres.
+ * Where the voxels of a volume lie: NIfTI's world, RAS+ (x to the right, y to the front, z to the head), millimeters.
  * @module
  */
 
 /** Three numbers, one an axis. */
 export type Vector3 = [number, number, number];
 
-/** Place of a volume's voxels: voxel `(i, j, k)` has its centre at `origin + direction · (spacing ∘ (i, j, k))`. */
+/** Place of a volume's voxels: voxel `(i, j, k)` has its center at `origin + direction · (spacing ∘ (i, j, k))`. */
 export interface Geometry {
-  /** Millimetres between neighbours along X, Y, Z of the array. */
+  /** Millimeters between neighbours along X, Y, Z of the array. */
   spacing: Vector3;
-  /** Centre of voxel (0, 0, 0), RAS+ millimetres. */
+  /** Centre of voxel (0, 0, 0), RAS+ millimeters. */
   origin: Vector3;
   /** 3 × 3, row-major; column j is the unit vector of the array's axis j in RAS+. */
   direction: number[];
@@ -21,7 +21,7 @@ export const TOLERANCE = { millimeters: 1e-3, direction: 1e-4 };
 
 const AXES = [0, 1, 2] as const;
 
-/** Geometry of an affine: three rows `[m₀, m₁, m₂, offset]`, voxel indices to RAS+ millimetres. */
+/** Geometry of an affine: three rows `[m₀, m₁, m₂, offset]`, voxel indices to RAS+ millimeters. */
 export function fromAffine(rows: number[][]): Geometry {
   const spacing = AXES.map((j) => Math.hypot(rows[0][j], rows[1][j], rows[2][j])) as Vector3;
   return { // + 0 turns -0 into 0

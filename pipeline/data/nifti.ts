@@ -2,7 +2,7 @@
  * NIfTI-1 volumes in one file, `.nii` or `.nii.gz` (https://nifti.nimh.nih.gov/nifti-1): 3-D, either endianness, every
  * integer and real type, values scaled by `scl_slope` and `scl_inter`. The file's first axis is fastest; arrays here have
  * the axes X, Y, Z of the file with Z fastest. Nothing is turned or resampled: the orientation is carried along as a
- * geometry in RAS+ millimetres.
+ * geometry in RAS+ millimeters.
  * @module
  */
 import { NIFTI1 } from "nifti-reader-js";
@@ -35,8 +35,8 @@ export async function readNifti(path: string): Promise<Volume> {
 
 /**
  * Decodes a file's bytes, unpacking gzip. The place comes from the sform where its code is above 0, else from the qform,
- * else from the voxel sizes alone (the standard's method 1); metres and micrometres become millimetres, and unknown units
- * count as millimetres.
+ * else from the voxel sizes alone (the standard's method 1); meters and micrometers become millimeters, and unknown units
+ * count as millimeters.
  * @param source Its name, for errors.
  * @throws {DataError} Naming what was found and what is wanted: no NIfTI-1 in one file, not 3-D, another type, truncated.
  */

@@ -21,7 +21,7 @@ export async function segmentVolume(
 }
 
 /**
- * Results of a prediction, a row a class: voxels under both conventions for empty masks, millimetres where the spacing is
+ * Results of a prediction, a row a class: voxels under both conventions for empty masks, millimeters where the spacing is
  * known. Formulas: {@linkcode caseMetrics}.
  * @param prediction Class numbers, in the order of the case's label.
  * @param one Its label must be there.

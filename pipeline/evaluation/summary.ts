@@ -7,7 +7,7 @@ import type { CaseScores } from "./case_metrics.ts";
 
 /** Overlaps between 0 and 1, distances in voxels; null: does not exist. */
 export type Scores = Record<keyof CaseScores, number | null>;
-/** Distances in millimetres; null: does not exist. */
+/** Distances in millimeters; null: does not exist. */
 export type Distances = Record<"hd95" | "asd", number | null>;
 
 /** One case and class. */
@@ -46,7 +46,7 @@ export function spread(values: (number | null)[]): Spread {
   return { mean, deviation: cases > 1 ? Math.sqrt(squares / (cases - 1)) : null, cases };
 }
 
-/** Means and deviations of all rows, under both conventions, and in millimetres over the cases whose spacing is known. */
+/** Means and deviations of all rows, under both conventions, and in millimeters over the cases whose spacing is known. */
 export function summarize(rows: ResultRow[]): {
   published: Summary<keyof Scores>;
   honest: Summary<keyof Scores>;
