@@ -1,21 +1,15 @@
 /** Run folders for the tests of the report: phantoms, masks that miss them by a known measure, and a log. */
+import type { Geometry } from "../pipeline/data/geometry.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
 import { writeNiftiMask } from "../pipeline/data/nifti.ts";
 import { phantom } from "../pipeline/data/phantom.ts";
-import { type CaseMetrics, caseMetrics } from "../pipeline/evaluation/case_metrics.ts";
+import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
+import { type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
 import { writeJson } from "../pipeline/runs/files.ts";
 import { stream } from "../pipeline/runs/random.ts";
 import { consistencyWeight, stepRate } from "../pipeline/runs/schedule.ts";
 
 type Shape3 = [number, number, number];
-const NAMES = ["dice", "jaccard", "hd95", "asd"] as const;
-
-function statistic(values: (number | null)[]) {
-  const known = values.filter((v) => v !== null && !Number.isNaN(v)) as number[], n = known.length;
-  const mean = n ? known.reduce((a, b) => a + b) / n : null;
-  const deviation = n > 1 ? Math.sqrt(known.reduce((sum, v) => sum + (v - mean!) ** 2, 0) / (n - 1)) : null;
-  return { mean, deviation, cases: n };
-}
 
 /** Writes `config.json` and `metrics.jsonl` of a training of `iterations`; SS-Net's after `warmup` of them. */
 export async function writeRun(folder: string, { method = "ssnet", dataset = "la", iterations = 300, warmup = 100 }) {
@@ -43,15 +37,6 @@ export async function writeRun(folder: string, { method = "ssnet", dataset = "la
     };
   });
   await Deno.writeTextFile(`${folder}/metrics.jsonl`, rows.map((row) => JSON.stringify(row) + "\n").join(""));
-}
-
-interface Row extends CaseMetrics {
-  case: string;
-  class: string;
-  voxels: number;
-  referenceVoxels: number;
-  seconds: number;
-  millimeters: { hd95: number; asd: number } | null;
 }
 
 /** One case of an evaluation: how far its mask lies off, in voxels along X; null for an empty mask. */
@@ -86,7 +71,10 @@ export async function writeEvaluation(
     classes?: string[];
   },
 ) {
-  const out = `${run}/evaluation-${name}`, [nx, ny, nz] = shape, rows: Row[] = [];
+  const out = `${run}/evaluation-${name}`, [nx, ny, nz] = shape, rows: ResultRow[] = [];
+  const geometry: Geometry | null = millimeters === null ? null : {
+    ...{ spacing: [millimeters, millimeters, millimeters], origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] },
+  };
   await Deno.mkdir(out, { recursive: true });
   await Deno.mkdir(folder, { recursive: true });
   for (const { name, shift } of cases) {
@@ -101,43 +89,16 @@ export async function writeEvaluation(
       }
     }
     await writeArrays(`${folder}/${name}.h5`, { image: { data: image, shape }, label: { data: label, shape } });
-    await writeNiftiMask(`${out}/${name}.nii.gz`, mask, { shape, geometry: null });
-    for (const [k, className] of classes.entries()) {
-      const [prediction, reference] = [mask, label].map((m) => m.map((v) => Number(v === k + 1)));
-      const scores = caseMetrics(prediction, reference, shape);
-      const { hd95, asd } = scores.honest;
-      rows.push({
-        ...{ case: name, class: className, seconds: 1.5 },
-        voxels: prediction.reduce((a, b) => a + b, 0),
-        referenceVoxels: reference.reduce((a, b) => a + b, 0),
-        ...scores,
-        millimeters: millimeters === null ? null : { hd95: hd95 * millimeters, asd: asd * millimeters },
-      });
-    }
+    await writeNiftiMask(`${out}/${name}.nii.gz`, mask, { shape, geometry });
+    const one = { name, shape, image, label, geometry, preparation: "as published" };
+    rows.push(...scoreCase(mask, one, { classNames: classes, seconds: 1.5 }));
   }
-  const summarize = (of: (row: Row) => Record<string, number> | null) => {
-    const groups: [string, Row[][]][] = classes.map((c) => [c, rows.filter((r) => r.class === c).map((r) => [r])]);
-    groups.push(["mean", cases.map(({ name }) => rows.filter((r) => r.case === name))]);
-    return Object.fromEntries(groups.map(([key, members]) => [
-      key,
-      Object.fromEntries(
-        NAMES.map((number) => [
-          number,
-          statistic(members.map((group) => statistic(group.map((row) => of(row)?.[number] ?? null)).mean)),
-        ]),
-      ),
-    ]));
-  };
   await writeJson(`${out}/metrics.json`, {
     ...{ dataset: classes.length > 1 ? "acdc" : "la", method, checkpoint: "last", iteration: 300 },
     ...{ batchNorm: name, precision: "bf16", patch: [48, 48, 32], stride: [12, 12, 8], largestComponent: true },
     ...{ preparations: ["as published"], nominalSpacing: classes.length > 1 },
     split: { source: "published lists", labeled, unlabeled: 22, validation: 0, test: cases.length },
     ...{ cases: folder, seconds: 10, versions: { deno: "2.9.6", tensorflow: "2.21.0" }, classes, rows },
-    summary: {
-      published: summarize((row) => ({ ...row.published })),
-      honest: summarize((row) => ({ ...row.honest })),
-      millimeters: millimeters === null ? null : summarize((row) => row.millimeters),
-    },
+    summary: summarize(rows),
   });
 }

@@ -237,6 +237,16 @@ Deno.test("a case whose image or mask is gone is a note in both forms; the other
   });
 });
 
+Deno.test("a spacing that only some cases have is said beside the mm", async () => {
+  await inFolder(async (root) => {
+    await writeWhole(`${root}/r`, { millimeters: 0.625 });
+    await changeMetrics(`${root}/r`, (metrics) => metrics.rows[0].millimeters = null);
+    assert.deepEqual((await gatherContents([`${root}/r`])).notes, [
+      "r, window: the mm leave out 1 case whose spacing is not known",
+    ]);
+  });
+});
+
 Deno.test("runs of several datasets and label counts get a table each, and the page says so", async () => {
   await inFolder(async (root) => {
     await writeWhole(`${root}/la-4`, { labeled: 4 });

@@ -16,7 +16,7 @@ export function seriesStyle(place: number): { color: string; dash: string } {
   };
 }
 
-const WIDTH = 400, HEIGHT = 220, LEFT = 52, RIGHT = 10, TOP = 28, BOTTOM = 34;
+const WIDTH = 400, HEIGHT = 220, LEFT = 52, RIGHT = 22, TOP = 28, BOTTOM = 34;
 const INNER = { width: WIDTH - LEFT - RIGHT, height: HEIGHT - TOP - BOTTOM };
 
 /** Round numbers over a range, about `count` of them. */
@@ -33,6 +33,9 @@ const short = (value: number) =>
     : Math.abs(value) >= 1e4 || Math.abs(value) < 1e-3
     ? value.toExponential(0).replace("+", "")
     : String(Number(value.toPrecision(6)));
+
+/** A coordinate, to a tenth of a unit: finer is not seen. */
+const rounded = (value: number) => Math.round(10 * value) / 10;
 
 /** A curve of a run. */
 export interface Curve {
@@ -58,11 +61,13 @@ const smoothingWindow = (points: number) => Math.max(1, Math.round(points / 40))
 
 /** One quantity over the iterations up to the last of any run, raw (faint) and smoothed (bold), of several runs. */
 export function LineChart(
-  { title, curves, last, smoothed, id }: {
+  { title, curves, last, smoothed, decades, id }: {
     title: string;
     curves: Curve[];
     last: number;
     smoothed: boolean;
+    /** A logarithmic scale, where the values span a decade. */
+    decades: boolean;
     /** Of its clip path, unique in the page. */
     id: string;
   },
@@ -77,16 +82,15 @@ export function LineChart(
   const means = drawn.flatMap(({ mean }) => mean);
   const least = means.reduce((a, b) => Math.min(a, b), all[Math.floor(0.005 * (all.length - 1))]);
   const most = means.reduce((a, b) => Math.max(a, b), all[Math.ceil(0.995 * (all.length - 1))]);
-  const logarithmic = !smoothed && least > 0 && most / least >= 10;
+  const logarithmic = decades && least > 0 && most / least >= 10;
   let [low, high] = logarithmic ? [Math.log10(least), Math.log10(most)] : [Math.min(least, 0), most];
   if (high - low < 1e-12) [low, high] = logarithmic ? [low - 1, high + 1] : [low, low + (Math.abs(low) || 1)];
-  const marks = logarithmic
-    ? Array.from({ length: Math.floor(high + 1e-9) - Math.ceil(low - 1e-9) + 1 }, (_, i) => Math.ceil(low - 1e-9) + i)
-    : ticks(low, high, 4);
+  const marks = logarithmic ? ticks(low, high, 5).filter(Number.isInteger) : ticks(low, high, 4);
   high += 0.04 * (high - low);
   if (logarithmic) low -= 0.04 * (high - low);
-  const x = (iteration: number) => LEFT + INNER.width * iteration / last;
-  const y = (value: number) => TOP + INNER.height * (high - (logarithmic ? Math.log10(value) : value)) / (high - low);
+  const x = (iteration: number) => rounded(LEFT + INNER.width * iteration / last);
+  const y = (value: number) =>
+    rounded(TOP + INNER.height * (high - (logarithmic ? Math.log10(value) : value)) / (high - low));
   return (
     <svg class="chart" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`${title} over the iterations`}>
       <clipPath id={id}>
@@ -151,7 +155,7 @@ export function LineChart(
   );
 }
 
-const at = ([x, y]: number[]) => `${x.toFixed(1)} ${y.toFixed(1)}`;
+const at = (point: number[]) => point.join(" ");
 
 /** A path through all points, or, where they are denser than half a unit, through the extremes of each column. */
 function thin(points: number[][]): string {
@@ -203,6 +207,7 @@ export function LearningCurves({ runs }: { runs: { run: Run; place: number }[] }
           id={`plot-${runs[0].place}-${key}`}
           last={Math.max(1, ...runs.map(({ run }) => run.iteration))}
           smoothed={!SCHEDULES.includes(key)}
+          decades={key === "rate"}
           curves={runs.filter(({ run }) => run.curves[key]).map(({ run, place }) => ({
             place,
             name: run.name,
@@ -223,7 +228,7 @@ export function DiceByCase({ rows, published }: {
   const width = 840, left = 20, right = 20, line = 46, top = 30, bottom = top + line * rows.length;
   const least = Math.min(...rows.flatMap(({ cases }) => cases.map(({ dice }) => 100 * dice)), published?.dice ?? 100);
   const low = Math.max(0, Math.floor((least - 2) / 10) * 10);
-  const x = (dice: number) => left + (width - left - right) * (dice - low) / (100 - low);
+  const x = (dice: number) => rounded(left + (width - left - right) * (dice - low) / (100 - low));
   return (
     <svg class="chart wide" viewBox={`0 0 ${width} ${bottom + 34}`} role="img" aria-label="Dice of every case">
       {ticks(low, 100, 8).map((mark) => (
@@ -253,7 +258,7 @@ export function DiceByCase({ rows, published }: {
               </circle>
             ))}
             {mean !== null && (
-              <path class="mean" d={`M${x(100 * mean).toFixed(1)} ${y - 10}v20`}>
+              <path class="mean" d={`M${x(100 * mean)} ${y - 10}v20`}>
                 <title>mean: {(100 * mean).toFixed(2)} %</title>
               </path>
             )}

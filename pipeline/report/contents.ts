@@ -31,6 +31,10 @@ export const READING = [
   "Published rows were computed by others under the protocol beside them. Where a row of ours differs from it, the numbers are not comparable as they stand.",
 ];
 
+function counted(n: number, word: string): string {
+  return `${n} ${word}${n === 1 ? "" : "s"}`;
+}
+
 /**
  * Reads runs, their evaluations, the published tables and the slices to show. A case whose image or mask is gone is a
  * note, not an error. Needs `--allow-read`, `--allow-env`.
@@ -44,6 +48,10 @@ export async function gatherContents(folders: string[]): Promise<Contents> {
   const shown = new Map<Result, ShownCase[]>();
   for (const result of groups.flatMap(({ results }) => results)) {
     const { metrics } = result.evaluation, cases: ShownCase[] = [];
+    const unknown = new Set(metrics.rows.filter((row) => !row.millimeters).map((row) => row.case)).size;
+    if (metrics.summary.millimeters && unknown) {
+      notes.push(`${result.label}: the mm leave out ${counted(unknown, "case")} whose spacing is not known`);
+    }
     for (const one of shownCases(metrics)) {
       let overlay: Overlay | null = null;
       try {
@@ -56,7 +64,6 @@ export async function gatherContents(folders: string[]): Promise<Contents> {
     }
     shown.set(result, cases);
   }
-  const counted = (n: number, word: string) => `${n} ${word}${n === 1 ? "" : "s"}`;
   const evaluations = runs.reduce((n, run) => n + run.evaluations.length, 0);
   const title = `${names.map((name) => datasets[name]?.title ?? name).join(", ")}: ${counted(runs.length, "run")}, ${
     counted(evaluations, "evaluation")
