@@ -398,7 +398,8 @@ async function python(
     for (const signal of signals) Deno.addSignalListener(signal, stop);
     const { success, stdout, stderr } = await child.output();
     for (const signal of signals) Deno.removeSignalListener(signal, stop);
-    return { success, output: text(stdout), error: text(stderr).split("\n").slice(-3).join(" ") || "nothing" };
+    const lines = text(stderr).split("\n"), errors = lines.filter((line) => line.startsWith("ERROR: ")); // pip's
+    return { success, output: text(stdout), error: (errors.length ? errors : lines.slice(-3)).join(" ") || "nothing" };
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new TensorFlowError(
