@@ -327,7 +327,7 @@ Deno.test("the task takes run folders as arguments, writes both files and ends w
   await inFolder(async (root) => {
     await writeWhole(`${root}/r`);
     const task = async (...args: string[]) => {
-      const { code, stdout, stderr } = await new Deno.Command("deno", {
+      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
         args: [
           "run",
           "--no-prompt",
