@@ -37,15 +37,14 @@ export function relu<T extends Tensor>(x: T): T {
   return op(x) as T;
 }
 
-/** `x` where positive, else `slope * x`. */
+/** `x` where positive, else `slope * x`. @param slope Above 0. */
 export function leakyRelu<T extends Tensor>(x: T, slope: number): T {
   const attributes = [float("T"), { name: "alpha", type: ATTRIBUTE.float, value: slope }];
   const op = openTensorFlow().tf.customGrad((x: any, save: any) => {
-    save([x]);
-    return {
-      value: one("LeakyRelu", attributes, [x]),
-      gradFunc: (dy: any, [x]: Tensor[]) => one("LeakyReluGrad", attributes, [dy, x]),
-    };
+    const y = one("LeakyRelu", attributes, [x]);
+    // y has the sign of x and is needed by the layer behind it anyway: x is free at once.
+    save([y]);
+    return { value: y, gradFunc: (dy: any, [y]: Tensor[]) => one("LeakyReluGrad", attributes, [dy, y]) };
   });
   return op(x) as T;
 }
