@@ -96,7 +96,7 @@ async function train(): Promise<number> {
     return EXIT.usage;
   }
   const method = METHODS[config.method]({ profile, bankWeights: config.bankWeights });
-  const items = await readTrainingItems(config.cases, split, { withUnlabeled: method.usesUnlabeled });
+  const items = await readTrainingItems(config.cases, split, { profile, withUnlabeled: method.usesUnlabeled });
   let state: TrainingState, iteration = 0;
   if (resume) {
     ({ state, iteration } = await readState(`${folder}/state.safetensors`, method));

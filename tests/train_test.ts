@@ -31,7 +31,7 @@ async function cases(folder: string) {
 }
 
 function start(folder: string, run: string, more: string[]) {
-  return new Deno.Command("deno", {
+  return new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", ...rights, `--allow-write=${folder}`, new URL("../tasks/train.ts", import.meta.url).pathname, "la"],
       ...["--cases", `${folder}/cases`, "--split", `${folder}/cases/split.json`, "--run", `${folder}/${run}`],

@@ -4,13 +4,14 @@
  * @module
  */
 import { stream } from "../runs/random.ts";
-import { drawPatch, extractPatch, type Shape3 } from "./augment.ts";
+import { drawPatch, drawSlice, extractPatch, extractSlice, type Shape3 } from "./augment.ts";
 import { type Case, DataError, readCase } from "./cases.ts";
+import type { Shape2 } from "./resample.ts";
 import type { DatasetProfile } from "./profiles.ts";
 import { batchCases } from "./sampler.ts";
 import type { Split } from "./splits.ts";
 
-/** What a row of a batch is drawn from: a volume (LA). */
+/** What a row of a batch is drawn from: a volume (LA) or a slice of one (ACDC). */
 export interface TrainingItem {
   shape: readonly number[];
   image: Float32Array;
@@ -32,7 +33,7 @@ export interface TrainingItems {
 export async function readTrainingItems(
   folder: string,
   split: Split,
-  { withUnlabeled }: { withUnlabeled: boolean },
+  { profile, withUnlabeled }: { profile: DatasetProfile; withUnlabeled: boolean },
 ): Promise<TrainingItems> {
   const problems: string[] = [];
   const read = async (names: string[], wantsLabel: boolean): Promise<TrainingItem[]> => {
@@ -43,7 +44,7 @@ export async function readTrainingItems(
         if (wantsLabel && !found.label?.some((v) => v)) {
           throw new DataError(`Cannot use "${name}" as a labeled case: its label is missing or empty`);
         }
-        items.push(found);
+        items.push(...profile.patch.length === 2 ? slicesOf(found) : [found]);
       } catch (error) {
         if (!(error instanceof DataError)) throw error;
         problems.push(error.message);
@@ -57,6 +58,15 @@ export async function readTrainingItems(
   };
   if (problems.length) throw new DataError(problems.join("\n"));
   return items;
+}
+
+/** The planes of a volume along its first axis. */
+function slicesOf({ shape: [count, h, w], image, label }: Case): TrainingItem[] {
+  return Array.from({ length: count }, (_, i) => ({
+    shape: [h, w],
+    image: image.subarray(i * h * w, (i + 1) * h * w),
+    label: label && label.subarray(i * h * w, (i + 1) * h * w),
+  }));
 }
 
 /** One batch, rows behind one another. */
@@ -93,10 +103,16 @@ export function assembleBatch(items: TrainingItems, options: BatchOptions): Batc
   const image = new Float32Array(rows.length * size), label = new Int32Array(profile.labeledPerBatch * size);
   const random = stream(seed, "augmentation", iteration);
   rows.forEach((item, row) => {
-    const shape = item.shape as Shape3, draw = drawPatch(random, shape, patch as Shape3);
-    const cut = { patch: patch as Shape3, draw, offset: row * size };
-    extractPatch(item.image, shape, { ...cut, target: image });
-    if (row < profile.labeledPerBatch) extractPatch(item.label!, shape, { ...cut, target: label });
+    const targets = row < profile.labeledPerBatch ? [image, label] : [image], offset = row * size;
+    if (patch.length === 2) {
+      const draw = drawSlice(random), shape = item.shape as Shape2;
+      const cut = { size: patch as Shape2, draw, offset };
+      targets.forEach((target, i) => extractSlice(i ? item.label! : item.image, shape, { ...cut, target }));
+    } else {
+      const shape = item.shape as Shape3, draw = drawPatch(random, shape, patch as Shape3);
+      const cut = { patch: patch as Shape3, draw, offset };
+      targets.forEach((target, i) => extractPatch(i ? item.label! : item.image, shape, { ...cut, target }));
+    }
   });
   return { rows: rows.length, image, label };
 }

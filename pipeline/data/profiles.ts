@@ -27,7 +27,7 @@ export interface DatasetProfile {
   unlabeledPerBatch: number;
   /** Published length of a training; every length below belongs to it and shrinks with a shorter one. */
   iterations: number;
-  /** Learning rate, a tenth of it after every so many iterations. */
+  /** Learning rate, a tenth of it after every so many iterations (Infinity: constant). */
   rate: { base: number; every: number };
   /** Weight of the unsupervised terms: its maximum, the length of its ramp in steps, and the number of the first iteration. */
   consistency: { maximum: number; length: number; countsFrom: 0 | 1 };
@@ -57,7 +57,26 @@ export const LA = {
   },
 } as const satisfies DatasetProfile & { stride: Shape3 };
 
+/** Cardiac cine MRI, 2-D: trained on slices, validated and tested on volumes `[Z, Y, X]`. */
+export const ACDC = {
+  name: "acdc",
+  classNames: ["right ventricle", "myocardium", "left ventricle"],
+  classes: 4,
+  network: "unet",
+  patch: [256, 256],
+  labeledPerBatch: 12,
+  unlabeledPerBatch: 12,
+  iterations: 30000,
+  rate: { base: 0.01, every: Infinity },
+  consistency: { maximum: 0.1, length: 200, countsFrom: 0 },
+  largestComponent: false,
+  presets: {
+    paper: { iterations: 30000, precision: "fp32", warmup: 0, rateSchedule: "step" },
+    fast: { iterations: 900, precision: "bf16", warmup: 600, rateSchedule: "flat" },
+  },
+} as const satisfies DatasetProfile;
+
 /** The datasets by name. */
-export const PROFILES = { la: LA } as const;
+export const PROFILES = { la: LA, acdc: ACDC } as const;
 /** Name of a dataset. */
 export type DatasetName = keyof typeof PROFILES;
