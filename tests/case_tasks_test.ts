@@ -1,0 +1,147 @@
+/** The tasks preprocess:la, split:la and eval:la as a user runs them, on small phantoms and an untrained network. */
+import assert from "node:assert/strict";
+import { readCase, readManifest } from "../pipeline/data/cases.ts";
+import { writeArrays } from "../pipeline/data/hdf5.ts";
+import { readNifti } from "../pipeline/data/nifti.ts";
+import { phantom } from "../pipeline/data/phantom.ts";
+import { LA } from "../pipeline/data/profiles.ts";
+import { METHODS } from "../pipeline/methods/methods.ts";
+import { writeCheckpoint } from "../pipeline/runs/checkpoint.ts";
+import { writeJson } from "../pipeline/runs/files.ts";
+import { stream } from "../pipeline/runs/random.ts";
+import { startState } from "../pipeline/runs/training_step.ts";
+
+const SHAPE = [20, 36, 34] as const; // along X smaller than the patch
+const PATCH = "32x32x32";
+
+/** A folder to work in; gone at the end. */
+async function withFolder(body: (folder: string) => Promise<void>) {
+  const folder = await Deno.makeTempDir();
+  try {
+    await body(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function rawCase(raw: string, name: string, { label: hasLabel = true } = {}) {
+  const { image, label } = phantom(5, name, SHAPE), shape = [...SHAPE];
+  await Deno.mkdir(`${raw}/${name}`, { recursive: true });
+  await writeArrays(`${raw}/${name}/mri_norm2.h5`, {
+    image: { data: image, shape },
+    ...(hasLabel && { label: { data: label, shape } }),
+  });
+}
+
+/** Runs a task that may write to the folder. */
+async function task(folder: string, name: string, args: string[]) {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys", `--allow-write=${folder}`],
+      ...[new URL(`../tasks/${name}.ts`, import.meta.url).pathname, ...args],
+    ],
+    env: { NO_COLOR: "1" },
+  }).output();
+  const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  return { code, out, error };
+}
+const filesOf = (folder: string) => [...Deno.readDirSync(folder)].map((f) => f.name).sort();
+
+Deno.test("preprocess:la lists all bad cases in one table, with code 3, and leaves the folder as it was", () =>
+  withFolder(async (folder) => {
+    const raw = `${folder}/raw`, cases = `${folder}/cases`;
+    await rawCase(raw, "a");
+    await rawCase(raw, "b", { label: false });
+    const run = () => task(folder, "preprocess", ["--raw", raw, "--cases", cases]);
+    assert.equal((await run()).code, 0);
+    assert.deepEqual(filesOf(cases), ["a.h5", "b.h5", "manifest.json"]);
+    const before = await readManifest(cases);
+    assert.deepEqual(Object.keys(before.cases), ["a", "b"]);
+    await Deno.mkdir(`${raw}/empty`);
+    await Deno.mkdir(`${raw}/text`);
+    await Deno.writeTextFile(`${raw}/text/mri_norm2.h5`, "no HDF5");
+    await rawCase(raw, "z");
+    const { code, error } = await run();
+    assert.equal(code, 3);
+    assert.match(error, /Cannot prepare 2 of 5 cases .*nothing was written/);
+    assert.match(error, /empty +mri_norm2.h5 or lgemri.nrrd wanted, found nothing\n +text +Cannot read .*as HDF5/);
+    assert.deepEqual(filesOf(cases), ["a.h5", "b.h5", "manifest.json"]);
+    assert.equal((await readManifest(cases)).sha256, before.sha256);
+    const elsewhere = await task(folder, "preprocess", ["--raw", raw, "--cases", `${folder}/new`]);
+    assert.equal(elsewhere.code, 3);
+    assert.deepEqual(filesOf(folder), ["cases", "raw"]);
+    const outside = await task(`${folder}/cases`, "preprocess", ["--raw", raw, "--cases", `${folder}/new`]);
+    assert.equal(outside.code, 2, "no right to write there is a usage error");
+    assert.match(outside.error, /--allow-write/);
+  }));
+
+Deno.test("split:la binds its split to the cases, and says what it lacks, with code 3", () =>
+  withFolder(async (folder) => {
+    const raw = `${folder}/raw`, cases = `${folder}/cases`;
+    for (const name of ["a", "b", "c", "d"]) await rawCase(raw, name, { label: name !== "a" });
+    const preprocess = () => task(folder, "preprocess", ["--raw", raw, "--cases", cases]);
+    await preprocess();
+    const args = ["--cases", cases, "--labeled", "1", "--test-cases", "1", "--validation-cases", "1"];
+    assert.equal((await task(folder, "split", args)).code, 0);
+    const split = JSON.parse(await Deno.readTextFile(`${cases}/split.json`));
+    assert.deepEqual(split.unlabeled, ["a"]);
+    assert.deepEqual(split.counts, { labeled: 1, unlabeled: 1, validation: 1, test: 1 });
+    assert.equal(split.manifest, (await readManifest(cases)).sha256);
+    assert.equal(split.seed, 1337);
+    const tooMany = await task(folder, "split", ["--cases", cases, "--labeled", "3", "--test-cases", "1"]);
+    assert.deepEqual([tooMany.code, /Cannot draw 3 labeled cases/.test(tooMany.error)], [3, true]);
+    const published = await task(folder, "split", ["--cases", cases, "--labeled", "2"]);
+    assert.deepEqual([published.code, /not here are \w+, \w+$/m.test(published.error)], [3, true]);
+    const none = await task(folder, "split", ["--cases", raw]);
+    assert.deepEqual([none.code, /write it with deno task preprocess:la/.test(none.error)], [3, true]);
+  }));
+
+Deno.test("eval:la writes masks and metrics together, or nothing, and names all cases it cannot evaluate", () =>
+  withFolder(async (folder) => {
+    const raw = `${folder}/raw`, cases = `${folder}/cases`, run = `${folder}/run`;
+    const names = ["a", "b", "c", "d", "e"];
+    for (const name of names) await rawCase(raw, name, { label: name < "d" });
+    await task(folder, "preprocess", ["--raw", raw, "--cases", cases]);
+    const split = { profile: "la", source: "by hand", labeled: ["a"], unlabeled: [], validation: [], test: ["b", "c"] };
+    await Deno.mkdir(run);
+    const config = { dataset: "la", method: "supervised", patch: PATCH, cases, splitContent: split };
+    await writeJson(`${run}/config.json`, config);
+    const evaluate = (...more: string[]) => task(folder, "evaluate", ["--run", run, "--batch-norm", "window", ...more]);
+    const untrained = await evaluate();
+    assert.deepEqual([untrained.code, /it has no last.safetensors; train first/.test(untrained.error)], [3, true]);
+    const method = METHODS.supervised({ profile: LA, bankWeights: "ones" });
+    await writeCheckpoint(`${run}/last.safetensors`, method.spec, startState(method, stream(1, "weights")), 12);
+
+    const good = await evaluate();
+    assert.equal(good.code, 0, good.error);
+    assert.match(
+      good.out,
+      /^b {2}left atrium {2}Dice [\d.]+ .*\nc {2}.*\nDice [\d.]+ ± [\d.]+ over 2 cases, .*metrics.json$/m,
+    );
+    assert.deepEqual(filesOf(`${run}/evaluation-window`), ["b.nii.gz", "c.nii.gz", "metrics.json"]);
+    const metrics = JSON.parse(await Deno.readTextFile(`${run}/evaluation-window/metrics.json`));
+    assert.deepEqual([metrics.iteration, metrics.patch, metrics.stride], [12, [32, 32, 32], [8, 8, 8]]);
+    assert.deepEqual(metrics.split, { source: "by hand", labeled: 1, unlabeled: 0, validation: 0, test: 2 });
+    assert.deepEqual(metrics.preparations, ["as published"]);
+    const mask = await readNifti(`${run}/evaluation-window/b.nii.gz`), { label } = await readCase(`${cases}/b.h5`, "b");
+    const { voxels, referenceVoxels, honest } = metrics.rows[0];
+    assert.deepEqual(mask.shape, [...SHAPE]);
+    assert.equal(mask.data.reduce((sum, value) => sum + value, 0), voxels);
+    const both = mask.data.reduce((sum, value, i) => sum + value * label![i], 0);
+    assert.ok(Math.abs(2 * both / (voxels + referenceVoxels) - honest.dice) < 1e-12);
+
+    const refused = async (change: object, message: RegExp) => {
+      await writeJson(`${folder}/other.json`, { ...split, ...change });
+      const { code, error } = await evaluate("--split", `${folder}/other.json`);
+      assert.deepEqual([code, message.test(error)], [3, true], error);
+    };
+    await refused({ test: ["c", "d", "e"] }, /2 of 3 test cases:\n.*"d": it has no label.*\n.*"e": it has no label/);
+    await refused({ test: ["a"], labeled: ["b"] }, /Cannot test on cases of the training .*: a in/);
+    await refused({ test: ["b", "ghost"], unlabeled: ["phantom"] }, /has no phantom, ghost/);
+    await refused({ test: [] }, /has no test case/);
+    assert.deepEqual(filesOf(run), ["config.json", "evaluation-window", "last.safetensors"]);
+    // A rerun with fewer cases leaves no mask of the others.
+    await writeJson(`${folder}/other.json`, { ...split, test: ["c"] });
+    assert.equal((await evaluate("--split", `${folder}/other.json`)).code, 0);
+    assert.deepEqual(filesOf(`${run}/evaluation-window`), ["c.nii.gz", "metrics.json"]);
+  }));
