@@ -85,6 +85,7 @@ async function timeInference(): Promise<number[]> {
   const { tf } = openTensorFlow();
   const method = METHODS.supervised({ profile: LA, bankWeights: "ones" });
   const network = windowNetwork(startState(method, stream(1, "weights")), {
+    network: LA.network,
     statistics: "running",
     precision: options.precision,
   });

@@ -1,16 +1,14 @@
 /**
- * `deno task eval:la`: a run folder with its cases in, `RUN/evaluation-BATCHNORM/` out: the predicted mask of every test
+ * `deno task eval:la`, `eval:acdc`: a run folder with its cases in, `RUN/evaluation-BATCHNORM/` out: the predicted mask of every test
  * case as NIfTI in the place of the case, and `metrics.json` with Dice, Jaccard, 95HD and ASD under both conventions for
  * empty masks, in voxels and, where the spacing is known, in millimeters.
  */
 import { z } from "zod";
 import { type Case, DataError, readCase } from "../pipeline/data/cases.ts";
-import type { Vector3 } from "../pipeline/data/geometry.ts";
 import { writeNiftiMask } from "../pipeline/data/nifti.ts";
-import { LA } from "../pipeline/data/profiles.ts";
+import { PROFILES } from "../pipeline/data/profiles.ts";
 import { checkCases, countCases, parseSplit, readSplit, type Split } from "../pipeline/data/splits.ts";
-import { evaluateCase } from "../pipeline/evaluation/evaluate_case.ts";
-import { windowNetwork } from "../pipeline/evaluation/sliding_window.ts";
+import { evaluateCase, segmenter, strideOf } from "../pipeline/evaluation/evaluate_case.ts";
 import { type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
 import { NETWORKS } from "../pipeline/networks/network.ts";
 import { SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
@@ -19,9 +17,10 @@ import { replaceFolder, writeJson } from "../pipeline/runs/files.ts";
 import { parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
+const [dataset, ...args] = Deno.args, profile = PROFILES[dataset as keyof typeof PROFILES];
 const options = parseOptions(
   z.strictObject({
-    run: z.string().default("data/runs/la-ssnet").describe("run folder"),
+    run: z.string().default(`data/runs/${dataset}-ssnet`).describe("run folder"),
     cases: z.string().optional().describe("folder of the cases instead of the one that was trained on"),
     split: z.string().optional().describe("split file whose test cases are evaluated, instead of the training's split"),
     checkpoint: z.enum(["last", "best"]).default("last").describe("best: by the validation cases of the training"),
@@ -32,10 +31,10 @@ const options = parseOptions(
     threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
     device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute"),
   }),
-  { name: "eval:la", description: "Evaluate a run on the test cases", args: Deno.args },
+  { name: `eval:${dataset}`, description: "Evaluate a run on the test cases", args },
 );
 const CONFIG = z.looseObject({
-  dataset: z.literal(LA.name),
+  dataset: z.literal(profile.name),
   method: z.string(),
   patch: z.string(),
   cases: z.string(),
@@ -48,47 +47,40 @@ async function evaluate() {
   await checkCases(split, folder, options.split ?? `${options.run}/config.json`);
   await checkTestCases(split.test, folder);
   const { binding } = openTensorFlow({ threads: options.threads, device: options.device });
-  const spec = NETWORKS[LA.network].spec(new SpecBuilder(), { classes: LA.classes });
+  const { classNames, classes } = profile;
+  const spec = NETWORKS[profile.network].spec(new SpecBuilder(), { classes });
   const { state, iteration } = await readCheckpoint(checkpointPath(), spec);
-  // The training's patch is the window; the published stride belongs to the published patch.
-  const patch = config.patch.split("x").map(Number) as Vector3;
-  const stride = config.patch === LA.patch.join("x") ? LA.stride : patch.map((n) => n / 4) as Vector3;
+  const patch = config.patch.split("x").map(Number); // the training's patch is the network's input
   const { batchNorm, precision } = options;
-  const network = windowNetwork(toWeights(spec, state), { statistics: batchNorm, precision });
+  const segment = segmenter(profile, toWeights(spec, state), { patch, statistics: batchNorm, precision });
   const target = `${options.run}/evaluation-${batchNorm}${options.checkpoint === "best" ? "-best" : ""}`;
   const rows: ResultRow[] = [], preparations = new Set<string>(), begun = performance.now();
   await replaceFolder(target, async (temporary) => {
     for (const name of split.test) {
       const one = await readTestCase(folder, name);
       preparations.add(one.preparation);
-      const { prediction, rows: own } = await evaluateCase(one, {
-        patch,
-        stride,
-        network,
-        keepLargest: LA.largestComponent,
-        classNames: LA.classNames,
-      });
+      const { prediction, rows: own } = await evaluateCase(one, { segment, classNames });
       await writeNiftiMask(`${temporary}/${name}.nii.gz`, prediction, one);
       rows.push(...own);
       own.forEach(printRow);
     }
     await writeJson(`${temporary}/metrics.json`, {
-      dataset: LA.name,
+      dataset,
       method: config.method,
       checkpoint: options.checkpoint,
       iteration,
       batchNorm,
       precision,
       patch,
-      stride,
-      largestComponent: LA.largestComponent,
+      stride: profile.stride && strideOf(profile, patch),
+      largestComponent: profile.largestComponent,
       preparations: [...preparations],
       nominalSpacing: false,
       split: { source: split.source, ...countCases(split) },
       cases: folder,
       seconds: (performance.now() - begun) / 1000,
       versions: { deno: Deno.version.deno, tensorflow: binding.TF_Version },
-      classes: LA.classNames,
+      classes: classNames,
       rows,
       summary: summarize(rows),
     });

@@ -1,13 +1,15 @@
 /**
- * `deno task train:la`: cases and a split in, a run folder out (`config.json`, `metrics.jsonl`, `last.safetensors`,
+ * `deno task train:la`, `train:acdc`: cases and a split in, a run folder out (`config.json`, `metrics.jsonl`, `last.safetensors`,
  * `best.safetensors` where the split has validation cases, `state.safetensors`, `DONE`).
  * @module
  */
 import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { z } from "zod";
 import { assembleBatch, readTrainingItems } from "../pipeline/data/batches.ts";
+import { type Case, DataError, readCase } from "../pipeline/data/cases.ts";
 import { PROFILES } from "../pipeline/data/profiles.ts";
-import { readSplit } from "../pipeline/data/splits.ts";
+import { checkCases, readSplit } from "../pipeline/data/splits.ts";
+import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
 import type { Method } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
@@ -18,6 +20,7 @@ import { startProgress } from "../pipeline/runs/progress.ts";
 import { stream, streamKey } from "../pipeline/runs/random.ts";
 import { scheduleAt } from "../pipeline/runs/schedule.ts";
 import { startState, type TrainingState, trainingStep } from "../pipeline/runs/training_step.ts";
+import { openValidation } from "../pipeline/runs/validation.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
 const [dataset, ...args] = Deno.args, profile = PROFILES[dataset as keyof typeof PROFILES];
@@ -44,6 +47,9 @@ const options = parseOptions(
     seed: z.int().nonnegative().default(1337).describe("seed of everything random"),
     threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
     device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute"),
+    validateEvery: z.int().positive().default(200).describe(
+      "iterations between two validations, where the split has any",
+    ),
     saveEvery: z.int().positive().default(200).describe("iterations between two checkpoints"),
     resume: z.boolean().default(false).describe("go on with the run in --run; give the options it was started with"),
   }),
@@ -83,6 +89,7 @@ async function obstacle(folder: string, resolved: object): Promise<string | null
 async function train(): Promise<number> {
   const folder = config.run, patch = config.patch.split("x").map(Number);
   const split = await readSplit(config.split);
+  await checkCases(split, config.cases, config.split);
   const { tf, binding } = openTensorFlow({ threads: config.threads, device: config.device });
   const resolved = {
     ...config,
@@ -97,6 +104,7 @@ async function train(): Promise<number> {
   }
   const method = METHODS[config.method]({ profile, bankWeights: config.bankWeights });
   const items = await readTrainingItems(config.cases, split, { profile, withUnlabeled: method.usesUnlabeled });
+  const validationCases = await readValidationCases(config.cases, split.validation);
   let state: TrainingState, iteration = 0;
   if (resume) {
     ({ state, iteration } = await readState(`${folder}/state.safetensors`, method));
@@ -121,6 +129,17 @@ async function train(): Promise<number> {
     assembleBatch(items, { profile, seed: config.seed, iteration, patch, withUnlabeled: !isWarm(iteration) });
   using log = await openLog(`${folder}/metrics.jsonl`, iteration);
   const progress = startProgress(iteration, config.iterations);
+  const segment = segmenter(profile, state, { patch, statistics: "running", precision: config.precision });
+  using validation = validationCases.length
+    ? await openValidation({
+      path: `${folder}/validation.jsonl`,
+      iteration,
+      cases: validationCases,
+      segment,
+      classNames: profile.classNames,
+      keepBest: () => writeCheckpoint(`${folder}/best.safetensors`, method.spec, state, iteration),
+    })
+    : null;
   let next = iteration < config.iterations ? batchOf(iteration + 1) : null;
   while (next && !interrupted) {
     const begun = performance.now(), batch = next;
@@ -146,6 +165,7 @@ async function train(): Promise<number> {
       return EXIT.diverged;
     }
     progress.show(iteration, `loss ${values.total.toFixed(4)}`);
+    if (iteration % config.validateEvery === 0 || iteration === config.iterations) await validation?.run(iteration);
     if (iteration % config.saveEvery === 0) await save();
   }
   await save();
@@ -156,6 +176,15 @@ async function train(): Promise<number> {
   await writeAtomically(`${folder}/DONE`, [new TextEncoder().encode(`${iteration}\n`)]);
   console.log(`run: ${folder}`);
   return EXIT.done;
+}
+
+/** @throws {DataError} Naming all that have no label. */
+async function readValidationCases(folder: string, names: string[]): Promise<Case[]> {
+  const cases = [];
+  for (const name of names) cases.push(await readCase(`${folder}/${name}.h5`, name));
+  const bare = cases.filter(({ label }) => !label).map(({ name }) => name);
+  if (bare.length) throw new DataError(`Cannot validate on cases without a label: ${bare.join(", ")}`);
+  return cases;
 }
 
 await runTask(train);

@@ -38,7 +38,7 @@ async function task(folder: string, name: string, args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys", `--allow-write=${folder}`],
-      ...[new URL(`../tasks/${name}.ts`, import.meta.url).pathname, ...args],
+      ...[new URL(`../tasks/${name}.ts`, import.meta.url).pathname, "la", ...args],
     ],
     env: { NO_COLOR: "1" },
   }).output();

@@ -9,33 +9,37 @@ import { LA } from "../pipeline/data/profiles.ts";
 const SHAPE = [40, 40, 40] as const;
 const rights = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys"];
 
+const task = (name: string) => new URL(`../tasks/${name}.ts`, import.meta.url).pathname;
+
+/** Five phantoms, prepared and split by the tasks themselves. */
 async function cases(folder: string) {
-  await Deno.mkdir(folder, { recursive: true });
-  const names = ["a", "b", "c", "d"];
-  for (const name of names) {
+  for (const name of ["a", "b", "c", "d", "e"]) {
     const { image, label } = phantom(3, name, SHAPE), shape = [...SHAPE];
-    await writeArrays(`${folder}/${name}.h5`, {
+    await Deno.mkdir(`${folder}/raw/${name}`, { recursive: true });
+    await writeArrays(`${folder}/raw/${name}/mri_norm2.h5`, {
       image: { data: image, shape },
       label: { data: label, shape },
     });
   }
-  const split = {
-    profile: "la",
-    source: "seed 3",
-    labeled: names.slice(0, 2),
-    unlabeled: names.slice(2),
-    validation: [],
-    test: [],
-  };
-  await Deno.writeTextFile(`${folder}/split.json`, JSON.stringify(split));
+  const drawn = ["--labeled", "2", "--test-cases", "1", "--validation-cases", "1"];
+  for (const [name, ...args] of [["preprocess", "--raw", `${folder}/raw`], ["split", ...drawn]]) {
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", ...rights, `--allow-write=${folder}`, task(name), "la"],
+        ...["--cases", `${folder}/cases`, ...args],
+      ],
+    }).output();
+    assert.equal(code, 0, new TextDecoder().decode(stderr));
+  }
 }
 
 function start(folder: string, run: string, more: string[]) {
   return new Deno.Command(Deno.execPath(), {
     args: [
-      ...["run", ...rights, `--allow-write=${folder}`, new URL("../tasks/train.ts", import.meta.url).pathname, "la"],
+      ...["run", ...rights, `--allow-write=${folder}`, task("train"), "la"],
       ...["--cases", `${folder}/cases`, "--split", `${folder}/cases/split.json`, "--run", `${folder}/${run}`],
-      ...["--patch", "32x32x32", "--preset", "fast", "--precision", "fp32", "--warmup", "2", ...more],
+      ...["--patch", "32x32x32", "--preset", "fast", "--precision", "fp32", "--warmup", "2"],
+      ...["--validate-every", "2", ...more],
     ],
     stdout: "piped",
     stderr: "piped",
@@ -49,7 +53,7 @@ const ended = async (child: Deno.ChildProcess) => {
 Deno.test("train:la stops at a signal with code 75, and resumed it ends with the bits of an undisturbed run", async () => {
   const folder = await Deno.makeTempDir();
   try {
-    await cases(`${folder}/cases`);
+    await cases(folder);
     const whole = await ended(start(folder, "whole", ["--iterations", "5"]));
     assert.equal(whole.code, 0, whole.stderr);
     const child = start(folder, "parts", ["--iterations", "5"]);
@@ -71,6 +75,10 @@ Deno.test("train:la stops at a signal with code 75, and resumed it ends with the
     assert.deepEqual((await readLog(log)).map((row) => row.iteration), [1, 2, 3, 4, 5]);
     const bytes = (run: string) => Deno.readFile(`${folder}/${run}/last.safetensors`);
     assert.deepEqual(await bytes("parts"), await bytes("whole"));
+    const validated = await readLog(`${folder}/parts/validation.jsonl`);
+    assert.deepEqual(validated.map((row) => row.iteration), [2, 4, 5]);
+    assert.deepEqual(validated, await readLog(`${folder}/whole/validation.jsonl`));
+    assert.equal(validated[2].best, Math.max(...validated.map(({ dice }) => dice)));
     assert.equal(await Deno.readTextFile(`${folder}/parts/DONE`), "5\n");
     const again = await ended(start(folder, "whole", ["--iterations", "5"]));
     assert.equal(again.code, 2);
@@ -83,14 +91,15 @@ Deno.test("train:la stops at a signal with code 75, and resumed it ends with the
 Deno.test("train:la names every labeled case without a label and every missing case, with code 3", async () => {
   const folder = await Deno.makeTempDir();
   try {
-    await cases(`${folder}/cases`);
-    const { image } = phantom(3, "a", SHAPE);
-    await writeArrays(`${folder}/cases/a.h5`, { image: { data: image, shape: [...SHAPE] } });
-    await Deno.remove(`${folder}/cases/d.h5`);
+    await cases(folder);
+    const split = JSON.parse(await Deno.readTextFile(`${folder}/cases/split.json`));
+    const [bare] = split.labeled, [gone] = split.unlabeled, { image } = phantom(3, bare, SHAPE);
+    await writeArrays(`${folder}/cases/${bare}.h5`, { image: { data: image, shape: [...SHAPE] } });
+    await Deno.remove(`${folder}/cases/${gone}.h5`);
     const { code, stderr } = await ended(start(folder, "run", ["--iterations", "3"]));
     assert.equal(code, 3, stderr);
-    assert.match(stderr, /"a" as a labeled case: its label is missing or empty/);
-    assert.match(stderr, /d\.h5/);
+    assert.match(stderr, new RegExp(`"${bare}" as a labeled case: its label is missing or empty`));
+    assert.match(stderr, new RegExp(`${gone}\\.h5`));
     assert.equal(await Deno.stat(`${folder}/run`).then(() => true, () => false), false);
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -31,6 +31,8 @@ export interface DatasetProfile {
   rate: { base: number; every: number };
   /** Weight of the unsupervised terms: its maximum, the length of its ramp in steps, and the number of the first iteration. */
   consistency: { maximum: number; length: number; countsFrom: 0 | 1 };
+  /** Published stride of the sliding window; null where there is none. */
+  stride: readonly number[] | null;
   /** Whether only the largest component of a prediction is kept. */
   largestComponent: boolean;
   presets: { paper: Preset; fast: Preset };
@@ -43,8 +45,7 @@ export const LA = {
   classNames: ["left atrium"],
   network: "vnet",
   patch: [112, 112, 80] as Shape3,
-  /** Of the sliding window. */
-  stride: [18, 18, 4] as Shape3,
+  stride: [18, 18, 4],
   labeledPerBatch: 2,
   unlabeledPerBatch: 2,
   iterations: 15000,
@@ -55,7 +56,7 @@ export const LA = {
     paper: { iterations: 15000, precision: "fp32", warmup: 0, rateSchedule: "step" },
     fast: { iterations: 650, precision: "bf16", warmup: 500, rateSchedule: "flat" },
   },
-} as const satisfies DatasetProfile & { stride: Shape3 };
+} as const satisfies DatasetProfile;
 
 /** Cardiac cine MRI, 2-D: trained on slices, validated and tested on volumes `[Z, Y, X]`. */
 export const ACDC = {
@@ -64,6 +65,7 @@ export const ACDC = {
   classes: 4,
   network: "unet",
   patch: [256, 256],
+  stride: null,
   labeledPerBatch: 12,
   unlabeledPerBatch: 12,
   iterations: 30000,

@@ -1,23 +1,51 @@
 /** One case through the network and against its reference; training calls it for validation, `evaluate` for the test. @module */
 import type { Shape3 } from "../data/augment.ts";
 import type { Case } from "../data/cases.ts";
+import type { DatasetProfile } from "../data/profiles.ts";
+import type { Shape2 } from "../data/resample.ts";
 import { caseMetrics, type CaseScores } from "./case_metrics.ts";
 import { largestComponent } from "./components.ts";
-import { slidingWindow, type WindowNetwork } from "./sliding_window.ts";
+import type { InferenceOptions, NetworkParameters } from "./inference.ts";
+import { predictSlices, sliceNetwork } from "./slices.ts";
+import { slidingWindow, windowNetwork } from "./sliding_window.ts";
 import type { ResultRow, Scores } from "./summary.ts";
 
+/** Class numbers of a case, in the order of its image. */
+export type Segment = (one: Pick<Case, "image" | "shape">) => Promise<Uint8Array>;
+
+/** How a dataset's cases are segmented. */
+export interface SegmentOptions extends Omit<InferenceOptions, "network"> {
+  /** Of the training; it is the network's input. */
+  patch: readonly number[];
+}
+
+/** Stride of the sliding window: the published one belongs to the published patch; other patches overlap by three quarters. */
+export function strideOf({ patch: published, stride }: DatasetProfile, patch: readonly number[]): readonly number[] {
+  return stride && String(patch) === String(published) ? stride : patch.map((n) => n / 4);
+}
+
 /**
- * Segments a volume with one foreground class by the sliding window: probability above 0.5, then its largest component.
- * @returns Mask `[X, Y, Z]`, Z fastest; all 0 where nothing is above 0.5.
+ * A dataset's published way from an image to a mask. Volumes of two classes: sliding window, probability above 0.5, the
+ * largest component where the profile says so. Slices: the largest logit, slice by slice.
  */
-export async function segmentVolume(
-  { image, shape }: Pick<Case, "image" | "shape">,
-  options: { patch: Shape3; stride: Shape3; network: WindowNetwork; keepLargest: boolean },
-): Promise<Uint8Array> {
-  const probability = await slidingWindow(image, shape, options);
-  const mask = new Uint8Array(probability.length);
-  for (let i = 0; i < mask.length; i++) mask[i] = probability[i] > 0.5 ? 1 : 0;
-  return options.keepLargest && mask.includes(1) ? largestComponent(mask, shape) : mask;
+export function segmenter(
+  profile: DatasetProfile,
+  parameters: NetworkParameters,
+  { patch, ...options }: SegmentOptions,
+): Segment {
+  const how = { network: profile.network, ...options };
+  if (patch.length === 2) {
+    const network = sliceNetwork(parameters, how);
+    return ({ image, shape }) => predictSlices(image, shape, { size: patch as Shape2, network });
+  }
+  const network = windowNetwork(parameters, how), stride = strideOf(profile, patch);
+  return async ({ image, shape }) => {
+    const windows = { patch: patch as Shape3, stride: stride as Shape3, network };
+    const probability = await slidingWindow(image, shape, windows);
+    const mask = new Uint8Array(probability.length);
+    for (let i = 0; i < mask.length; i++) mask[i] = probability[i] > 0.5 ? 1 : 0;
+    return profile.largestComponent && mask.includes(1) ? largestComponent(mask, shape) : mask;
+  };
 }
 
 /**
@@ -59,19 +87,13 @@ function scores({ dice, jaccard, hd95, asd }: CaseScores): Scores {
   return { dice: known(dice), jaccard: known(jaccard), hd95: known(hd95), asd: known(asd) };
 }
 
-/** Segments a case ({@linkcode segmentVolume}) and scores it ({@linkcode scoreCase}). */
+/** Segments a case and scores it ({@linkcode scoreCase}). */
 export async function evaluateCase(
   one: Case,
-  { classNames, ...options }: {
-    patch: Shape3;
-    stride: Shape3;
-    network: WindowNetwork;
-    keepLargest: boolean;
-    classNames: readonly string[];
-  },
+  { segment, classNames }: { segment: Segment; classNames: readonly string[] },
 ): Promise<{ prediction: Uint8Array; rows: ResultRow[] }> {
   const begun = performance.now();
-  const prediction = await segmentVolume(one, options);
+  const prediction = await segment(one);
   const rows = scoreCase(prediction, one, { classNames, seconds: 0 });
   const seconds = (performance.now() - begun) / 1000;
   return { prediction, rows: rows.map((row) => ({ ...row, seconds })) };

@@ -4,47 +4,18 @@
  * X fastest; a slice is `[Y, X]`.
  * @module
  */
-import type { Tensor, Tensor4D } from "@tensorflow/tfjs";
+import type { Tensor4D } from "@tensorflow/tfjs";
 import { type Shape2, zoom } from "../data/resample.ts";
-import { Pass } from "../networks/layers.ts";
-import { type NetworkName, NETWORKS } from "../networks/network.ts";
-import type { Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
-import { type Precision, trace } from "../tensorflow/trace.ts";
+import { inference, type InferenceOptions, type NetworkParameters } from "./inference.ts";
 
 /** Classes of slices `[B, H, W, 1]`, as `[B, H, W]`. */
 export type SliceNetwork = (slices: Tensor4D) => Promise<Int32Array>;
 
-/**
- * A 2-D network for slices, traced for each number of slices.
- * @param statistics "running" as published, or "window": those of the slices in the call, here of one volume, which look
- * at nothing but the test image.
- */
-export function sliceNetwork(
-  { weights, buffers }: { weights: Weights; buffers: Weights },
-  { network, statistics, precision }: {
-    network: NetworkName;
-    statistics: "running" | "window";
-    precision: Precision;
-  },
-): SliceNetwork {
+/** A 2-D network for slices: the class of the largest logit. "window" statistics are those of one volume's slices. */
+export function sliceNetwork(parameters: NetworkParameters, options: InferenceOptions): SliceNetwork {
   const { tf } = openTensorFlow();
-  const weightNames = Object.keys(weights), bufferNames = Object.keys(buffers);
-  // Weights are arguments: the function is traced again for another number of slices.
-  const run = trace(function sliceNetwork(x: Tensor, ...values: Tensor[]) {
-    const named = (names: string[], from: number): Weights =>
-      Object.fromEntries(names.map((name, i) => [name, values[from + i]]));
-    const pass = new Pass(named(weightNames, 0), named(bufferNames, weightNames.length), {
-      training: statistics === "window",
-    });
-    return [tf.cast(tf.argMax(NETWORKS[network].forward(pass, x).logits, -1), "int32")];
-  }, precision);
-  return async (slices) => {
-    const [classes] = await run(slices, ...Object.values(weights), ...Object.values(buffers));
-    const values = classes.dataSync() as Int32Array;
-    classes.dispose();
-    return values;
-  };
+  return inference<Int32Array>(parameters, options, (logits) => tf.cast(tf.argMax(logits, -1), "int32"));
 }
 
 /**

@@ -5,34 +5,20 @@
  */
 import type { Tensor5D } from "@tensorflow/tfjs";
 import type { Shape3 } from "../data/augment.ts";
-import { Pass } from "../networks/layers.ts";
-import type { Weights } from "../networks/parameters.ts";
-import { vnet } from "../networks/vnet.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
-import { type Precision, trace } from "../tensorflow/trace.ts";
+import { inference, type InferenceOptions, type NetworkParameters } from "./inference.ts";
 
 /** Probability of class 1 of one window `[1, X, Y, Z, 1]`, as `[X, Y, Z]`. */
 export type WindowNetwork = (window: Tensor5D) => Promise<Float32Array>;
 
-/**
- * The V-Net for windows, traced.
- * @param statistics "running" as published, or "window": each window's own, which look at nothing but the test image.
- */
-export function windowNetwork(
-  { weights, buffers }: { weights: Weights; buffers: Weights },
-  { statistics, precision }: { statistics: "running" | "window"; precision: Precision },
-): WindowNetwork {
+/** A network of two classes for windows. */
+export function windowNetwork(parameters: NetworkParameters, options: InferenceOptions): WindowNetwork {
   const { tf } = openTensorFlow();
-  const run = trace(function windowNetwork(x: Tensor5D) {
-    const { logits } = vnet(new Pass(weights, { ...buffers }, { training: statistics === "window" }), x);
-    return [tf.slice(tf.softmax(logits), [0, 0, 0, 0, 1], [1, -1, -1, -1, 1])];
-  }, precision);
-  return async (window) => {
-    const [probability] = await run(window);
-    const values = probability.dataSync() as Float32Array;
-    probability.dispose();
-    return values;
-  };
+  return inference<Float32Array>(
+    parameters,
+    options,
+    (logits) => tf.slice(tf.softmax(logits), [0, 0, 0, 0, 1], [1, -1, -1, -1, 1]),
+  );
 }
 
 /** First voxels of the windows along one axis. */

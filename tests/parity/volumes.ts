@@ -20,7 +20,7 @@ const listed = ({ dice, jaccard, hd95, asd }: CaseMetrics["published"]) => [dice
 
 /** Left atria: windows, mean probability, mask, largest component, metrics. */
 export async function windows(golden: Golden): Promise<void> {
-  const network = windowNetwork(hashed(golden, "vnet", 2), PUBLISHED);
+  const network = windowNetwork(hashed(golden, "vnet", 2), { network: "vnet", ...PUBLISHED });
   const [px, py, pz, plane, last] = golden.values("patch_stride");
   for (const kind of golden.keys(/_image$/).map((key) => key.replace("_image", ""))) {
     const { data, shape } = golden.array(`${kind}_image`);
