@@ -5,8 +5,6 @@
 import { DataError } from "../data/cases.ts";
 import { writeAtomically } from "./files.ts";
 
-export { writeAtomically };
-
 /** One array of a file. */
 export interface StoredTensor {
   shape: number[];
