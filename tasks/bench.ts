@@ -3,16 +3,17 @@
  * `--json` as one JSON line. Peak memory is the process's own (its largest resident set), so every figure comes from a process of its own.
  *
  * step               one whole training step of a method: losses, gradients, update
- * forward-backward   one patch (LA) or the batch of slices (ACDC) through the network and back, labeled loss
+ * forward-backward   one patch (LA) or slice (ACDC) through the network and back, labeled loss and update
  * inference          one window (LA) or a volume of 10 slices of 216 x 256 (ACDC), resampling included
  * metrics            Dice, Jaccard, 95HD and ASD of one LA-sized mask pair
  */
 import { cpus } from "node:os";
 import process from "node:process";
-import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
+import type { Tensor, Tensor1D, Tensor5D } from "@tensorflow/tfjs";
 import { z } from "zod";
-import { LA } from "../pipeline/data/profiles.ts";
+import { type DatasetName, PROFILES } from "../pipeline/data/profiles.ts";
 import { caseMetrics } from "../pipeline/evaluation/case_metrics.ts";
+import { predictSlices, sliceNetwork } from "../pipeline/evaluation/slices.ts";
 import { windowNetwork } from "../pipeline/evaluation/sliding_window.ts";
 import type { Method } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
@@ -25,7 +26,7 @@ const KINDS = ["step", "forward-backward", "inference", "metrics"] as const;
 const [kind, ...rest] = Deno.args;
 const options = parseOptions(
   z.strictObject({
-    dataset: z.enum(["la"]).default("la").describe("whose shapes"),
+    dataset: z.enum(Object.keys(PROFILES) as [DatasetName, ...DatasetName[]]).default("la").describe("whose shapes"),
     method: z.enum(METHOD_NAMES).default("ssnet").describe("whose step"),
     precision: z.enum(["fp32", "bf16"]).default("fp32").describe("arithmetic of convolutions"),
     iterations: z.int().positive().default(3).describe("repetitions after a first one that is not counted"),
@@ -40,35 +41,41 @@ const options = parseOptions(
   },
 );
 
-/** Loss and gradient of the labeled half, no update: what the authors' code is timed on for `forward-backward`. */
+const profile = PROFILES[options.dataset];
+
+/** The method's whole step, or the labeled-only one on a single patch: what the authors' code is timed on. */
 function timedMethod(): { method: Method; labeled: number; unlabeled: number } {
-  const profile = LA;
-  if (kind === "step") {
-    const method = METHODS[options.method]({ profile, bankWeights: "ones" });
-    return {
-      method,
-      labeled: profile.labeledPerBatch,
-      unlabeled: method.usesUnlabeled ? profile.unlabeledPerBatch : 0,
-    };
+  if (kind !== "step") {
+    return { method: METHODS.supervised({ profile, bankWeights: "ones" }), labeled: 1, unlabeled: 0 };
   }
-  return { method: METHODS.supervised({ profile, bankWeights: "ones" }), labeled: 1, unlabeled: 0 };
+  const method = METHODS[options.method]({ profile, bankWeights: "ones" });
+  return { method, labeled: profile.labeledPerBatch, unlabeled: method.usesUnlabeled ? profile.unlabeledPerBatch : 0 };
+}
+
+/** A block of every class, where the authors' code is timed with one; raster order, last axis fastest. */
+function blocks(): Int32Array {
+  const { patch } = profile, label = new Int32Array(patch.reduce((a, n) => a * n, 1));
+  const fill = (from: number[], to: number[], value: number) => {
+    const visit = (axis: number, offset: number) => {
+      if (axis === patch.length) label[offset] = value;
+      else for (let i = from[axis]; i < to[axis]; i++) visit(axis + 1, offset * patch[axis] + i);
+    };
+    visit(0, 0);
+  };
+  if (profile.name === "la") fill([30, 30, 20], [80, 80, 60], 1);
+  else [60, 100, 140].forEach((row, k) => fill([row, 60], [row + 40, 100], k + 1));
+  return label;
 }
 
 async function timeStep(): Promise<number[]> {
   const { tf } = openTensorFlow();
-  const { method, labeled, unlabeled } = timedMethod(), { patch } = LA;
+  const { method, labeled, unlabeled } = timedMethod(), { patch } = profile;
   const state: TrainingState = startState(method, stream(1, "weights"));
-  const step = trainingStep(method, options.precision);
-  const voxels = patch.reduce((a, n) => a * n, 1), random = stream(1, "bench");
-  // A block of foreground, as the authors' code is timed with.
-  const [nx, ny, nz] = patch;
-  const one = Int32Array.from({ length: voxels }, (_, i) => {
-    const z = i % nz, y = Math.floor(i / nz) % ny, x = Math.floor(i / (nz * ny));
-    return Number(x >= 30 && x < 80 && y >= 30 && y < 80 && z >= 20 && z < 60 && nx > 80);
-  });
-  const label = tf.tile(tf.tensor(one, [1, ...patch], "int32"), [labeled, 1, 1, 1]);
-  const image = Float32Array.from({ length: (labeled + unlabeled) * voxels }, () => 3.46 * (random() - 0.5));
-  const x = tf.tensor(image, [labeled + unlabeled, ...patch, 1]);
+  const step = trainingStep(method, options.precision), random = stream(1, "bench");
+  const one = blocks(), rows = labeled + unlabeled;
+  const label = tf.tile(tf.tensor(one, [1, ...patch], "int32"), [labeled, ...patch.map(() => 1)]);
+  const image = Float32Array.from({ length: rows * one.length }, () => 3.46 * (random() - 0.5)); // deviation 1
+  const x = tf.tensor(image, [rows, ...patch, 1]);
   return await repeat(async (i) => {
     const losses = await step(state, {
       x,
@@ -83,14 +90,15 @@ async function timeStep(): Promise<number[]> {
 
 async function timeInference(): Promise<number[]> {
   const { tf } = openTensorFlow();
-  const method = METHODS.supervised({ profile: LA, bankWeights: "ones" });
-  const network = windowNetwork(startState(method, stream(1, "weights")), {
-    network: LA.network,
-    statistics: "running",
-    precision: options.precision,
-  });
-  const x = tf.randomNormal([1, ...LA.patch, 1], 0, 1, "float32", 1);
-  return await repeat(() => network(x as never));
+  const state = startState(METHODS.supervised({ profile, bankWeights: "ones" }), stream(1, "weights"));
+  const how = { network: profile.network, statistics: "running", precision: options.precision } as const;
+  if (profile.name === "la") {
+    const network = windowNetwork(state, how), x = tf.randomNormal([1, ...profile.patch, 1], 0, 1, "float32", 1);
+    return await repeat(() => network(x as Tensor5D));
+  }
+  const network = sliceNetwork(state, how), random = stream(1, "bench");
+  const image = Float32Array.from({ length: 10 * 216 * 256 }, random);
+  return await repeat(() => predictSlices(image, [10, 216, 256], { size: [256, 256], network }));
 }
 
 /** Two balls, as the authors' metrics are timed with. */
