@@ -1,20 +1,34 @@
 /**
- * SS-Net on Deno: the public interface. TensorFlow opens at the first call of `openTensorFlow`, never at import.
+ * SS-Net on Deno: the public interface. Nothing is opened at import: TensorFlow at the first call of
+ * {@linkcode openTensorFlow}, files when a function is given their path. Left out is what only the tasks need: options,
+ * logs, reports, setting up the library.
+ *
+ * Axes everywhere: volumes `[B, X, Y, Z, C]`, slices `[B, H, W, C]`, feature rows `[N, F]`, the last axis fastest.
  * @module
  */
 export * from "./pipeline/data/augment.ts";
+export * from "./pipeline/data/batches.ts";
 export * from "./pipeline/data/cases.ts";
+export * from "./pipeline/data/geometry.ts";
 export * from "./pipeline/data/hdf5.ts";
+export * from "./pipeline/data/left_atria.ts";
+export * from "./pipeline/data/nifti.ts";
 export * from "./pipeline/data/nrrd.ts";
 export * from "./pipeline/data/phantom.ts";
 export * from "./pipeline/data/preparation.ts";
 export * from "./pipeline/data/profiles.ts";
+export * from "./pipeline/data/resample.ts";
 export * from "./pipeline/data/sampler.ts";
 export * from "./pipeline/data/splits.ts";
+export * from "./pipeline/data/voxels.ts";
 export * from "./pipeline/evaluation/case_metrics.ts";
 export * from "./pipeline/evaluation/components.ts";
+export * from "./pipeline/evaluation/evaluate_case.ts";
+export * from "./pipeline/evaluation/inference.ts";
 export * from "./pipeline/evaluation/overlap.ts";
+export * from "./pipeline/evaluation/slices.ts";
 export * from "./pipeline/evaluation/sliding_window.ts";
+export * from "./pipeline/evaluation/summary.ts";
 export * from "./pipeline/evaluation/surface_distance.ts";
 export * from "./pipeline/losses/dice.ts";
 export * from "./pipeline/losses/separation.ts";
@@ -27,12 +41,18 @@ export * from "./pipeline/networks/heads.ts";
 export * from "./pipeline/networks/layers.ts";
 export * from "./pipeline/networks/network.ts";
 export * from "./pipeline/networks/parameters.ts";
+export * from "./pipeline/networks/unet.ts";
 export * from "./pipeline/networks/vnet.ts";
 export * from "./pipeline/runs/checkpoint.ts";
 export * from "./pipeline/runs/random.ts";
 export * from "./pipeline/runs/safetensors.ts";
 export * from "./pipeline/runs/schedule.ts";
 export * from "./pipeline/runs/training_step.ts";
+export * from "./pipeline/tensorflow/binding.ts";
 export * from "./pipeline/tensorflow/device.ts";
-export * from "./pipeline/tensorflow/library.ts";
+export { cacheFolder, findLibrary, type Library, TensorFlowError, VERSION } from "./pipeline/tensorflow/library.ts";
+export * from "./pipeline/tensorflow/ops.ts";
+export * as rows from "./pipeline/tensorflow/rows.ts";
+export type { Moments } from "./pipeline/tensorflow/rows.ts";
+export * from "./pipeline/tensorflow/tensors.ts";
 export * from "./pipeline/tensorflow/trace.ts";

@@ -1,9 +1,9 @@
 /** A network in evaluation, traced: the one way from images to its outputs. @module */
-import type { Tensor } from "@tensorflow/tfjs";
 import { Pass } from "../networks/layers.ts";
 import { type NetworkName, NETWORKS } from "../networks/network.ts";
 import type { Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import type { Tensor } from "../tensorflow/tensors.ts";
 import { type Precision, trace } from "../tensorflow/trace.ts";
 
 /** Whose parameters are used; read anew at every call, so that a training's state can be given and goes on. */

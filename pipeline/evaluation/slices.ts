@@ -4,9 +4,9 @@
  * X fastest; a slice is `[Y, X]`.
  * @module
  */
-import type { Tensor4D } from "@tensorflow/tfjs";
 import { type Shape2, zoom } from "../data/resample.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import type { Tensor4D } from "../tensorflow/tensors.ts";
 import { inference, type InferenceOptions, type NetworkParameters } from "./inference.ts";
 
 /** Classes of slices `[B, H, W, 1]`, as `[B, H, W]`. */

@@ -3,9 +3,9 @@
  * the foreground probabilities of all windows over a voxel are averaged. Smaller volumes are padded with zeros.
  * @module
  */
-import type { Tensor5D } from "@tensorflow/tfjs";
 import type { Shape3 } from "../data/augment.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import type { Tensor5D } from "../tensorflow/tensors.ts";
 import { inference, type InferenceOptions, type NetworkParameters } from "./inference.ts";
 
 /** Probability of class 1 of one window `[1, X, Y, Z, 1]`, as `[X, Y, Z]`. */

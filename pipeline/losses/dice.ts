@@ -2,8 +2,8 @@
  * Soft Dice losses and cross entropy on probabilities, channels last.
  * @module
  */
-import type { Scalar, Tensor } from "@tensorflow/tfjs";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 
 /**
  * Dice with linear denominator, all entries pooled: `1 - (2 Σ p q + s) / (Σ p + Σ q + s)`.

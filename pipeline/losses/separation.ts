@@ -6,12 +6,12 @@
  * them; only the rows of a class go through the heads themselves.
  * @module
  */
-import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import { prediction, PROJECTED, projectedMoments, projection, select } from "../networks/heads.ts";
 import type { Pass } from "../networks/layers.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { stopGradient } from "../tensorflow/ops.ts";
 import * as rows from "../tensorflow/rows.ts";
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 
 /** Rows kept per class. */
 export const BANK_ROWS = 32;

@@ -2,8 +2,8 @@
  * Pixel-level smoothness: virtual adversarial training (Miyato et al. 2018) with a Dice distance (SS-Net, section 2.2).
  * @module
  */
-import type { Scalar, Tensor } from "@tensorflow/tfjs";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 
 /** Length of the probe in the power iteration; the reference's `xi`. */
 export const PROBE_RADIUS = 10;

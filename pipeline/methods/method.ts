@@ -3,11 +3,11 @@
  * TensorFlow function. The trainer owns the optimiser, the schedule, checkpoints and logging.
  * @module
  */
-import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
 import type { DatasetProfile } from "../data/profiles.ts";
 import type { BankWeights } from "../losses/separation.ts";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 
 /** What a training step reads. */
 export interface StepInputs {

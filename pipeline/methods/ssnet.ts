@@ -7,7 +7,6 @@
  * one pass's activations exist at a time.
  * @module
  */
-import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import type { DatasetProfile } from "../data/profiles.ts";
 import { crossEntropy, foregroundDice, linearDice, squaredDice } from "../losses/dice.ts";
 import { BANK_ROWS, type BankWeights, type FeatureBank, separationLoss, updateBank } from "../losses/separation.ts";
@@ -18,6 +17,7 @@ import { NETWORKS } from "../networks/network.ts";
 import { SpecBuilder, type Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { after, statelessUniform, withoutGradient } from "../tensorflow/ops.ts";
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 import { gradientsOf, type Method, type MethodOptions, type StepInputs, type StepOutputs } from "./method.ts";
 
 const SEPARATION_WEIGHT = 0.1;

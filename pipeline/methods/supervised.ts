@@ -2,12 +2,12 @@
  * Training on the labeled half alone, the lower bound of every comparison: `L = (cross entropy + Dice) / 2`.
  * @module
  */
-import type { Scalar } from "@tensorflow/tfjs";
 import { crossEntropy, foregroundDice, squaredDice } from "../losses/dice.ts";
 import { Pass } from "../networks/layers.ts";
 import { NETWORKS } from "../networks/network.ts";
 import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import type { Scalar } from "../tensorflow/tensors.ts";
 import { gradientsOf, type Method, type MethodOptions } from "./method.ts";
 
 const DICE = { la: foregroundDice, acdc: squaredDice } as const;

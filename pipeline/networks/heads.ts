@@ -2,10 +2,10 @@
  * SS-Net's heads on feature rows: projection, prediction, and per class a selector for features and one for the bank.
  * @module
  */
-import type { Scalar, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { leakyRelu, relu } from "../tensorflow/ops.ts";
 import { hiddenMoments, linear, type Moments } from "../tensorflow/rows.ts";
+import type { Scalar, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
 import type { SpecBuilder } from "./parameters.ts";
 

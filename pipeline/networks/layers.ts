@@ -3,10 +3,10 @@
  * unbiased running variance), dropout of channels and of entries, linear layers.
  * @module
  */
-import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "@tensorflow/tfjs";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import * as ops from "../tensorflow/ops.ts";
 import * as rows from "../tensorflow/rows.ts";
+import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
 import type { Weights } from "./parameters.ts";
 
 /** How a network is run. */

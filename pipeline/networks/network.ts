@@ -1,5 +1,5 @@
 /** The segmentation networks by name. A network is one file; it gives its parameters and its forward pass. @module */
-import type { Tensor, Tensor4D, Tensor5D } from "@tensorflow/tfjs";
+import type { Tensor, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
 import type { SpecBuilder } from "./parameters.ts";
 import { unet, unetSpec } from "./unet.ts";

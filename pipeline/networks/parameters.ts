@@ -3,8 +3,8 @@
  * and the way between PyTorch's layouts and TensorFlow's.
  * @module
  */
-import type { Tensor } from "@tensorflow/tfjs";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import type { Tensor } from "../tensorflow/tensors.ts";
 
 /** One parameter; `shape` in PyTorch's layout: convolutions `[out, in, k...]`, transposed ones `[in, out, k...]`, linear `[out, in]`. */
 export interface ParameterSpec {

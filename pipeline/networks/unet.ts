@@ -4,9 +4,9 @@
  * Sizes must be multiples of 16.
  * @module
  */
-import type { Tensor4D } from "@tensorflow/tfjs";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { leakyRelu, maxPool2, upBilinear } from "../tensorflow/ops.ts";
+import type { Tensor4D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
 import type { SpecBuilder } from "./parameters.ts";
 

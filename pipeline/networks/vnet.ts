@@ -3,8 +3,8 @@
  * `Dropout3d(0.5)` after the fifth and the ninth block, 1x1x1 head. Sizes must be multiples of 16.
  * @module
  */
-import type { Tensor5D } from "@tensorflow/tfjs";
 import { relu } from "../tensorflow/ops.ts";
+import type { Tensor5D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
 import { SpecBuilder } from "./parameters.ts";
 

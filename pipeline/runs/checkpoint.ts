@@ -3,11 +3,11 @@
  * them with what resuming needs (weights, momentum, running statistics, the method's memory, iteration).
  * @module
  */
-import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { DataError } from "../data/cases.ts";
 import type { Method } from "../methods/method.ts";
 import { type NetworkSpec, sizeOf, type StateDict, toPyTorch, toTensorFlow } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import type { Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { readSafetensors, type StoredTensor, writeSafetensors } from "./safetensors.ts";
 import type { TrainingState } from "./training_step.ts";
 

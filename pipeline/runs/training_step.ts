@@ -3,10 +3,10 @@
  * `v = 0.9 v + g + 1e-4 p; p = p - rate v`, on every parameter that has had a gradient at least once.
  * @module
  */
-import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
 import type { Method } from "../methods/method.ts";
 import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { type Precision, trace } from "../tensorflow/trace.ts";
 
 const MOMENTUM = 0.9, WEIGHT_DECAY = 1e-4;

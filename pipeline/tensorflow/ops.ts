@@ -4,9 +4,9 @@
  * Volumes are `[B, X, Y, Z, C]`, slices `[B, H, W, C]`, rows `[N, F]`; everything is float32.
  * @module
  */
-import type { Tensor, Tensor1D, Tensor4D, Tensor5D } from "@tensorflow/tfjs";
 import { ATTRIBUTE, type Attribute, DTYPE } from "./binding.ts";
 import { openTensorFlow } from "./device.ts";
+import type { Tensor, Tensor1D, Tensor4D, Tensor5D } from "./tensors.ts";
 
 /** A data-type attribute "float32". */
 export const float = (name: string): Attribute => ({ name, type: ATTRIBUTE.type, value: DTYPE.float });

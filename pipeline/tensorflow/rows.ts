@@ -4,10 +4,10 @@
  * such an N is not known and reads -1; so these operations and their gradients never use it as a number.
  * @module
  */
-import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import { ATTRIBUTE, type Attribute, DTYPE } from "./binding.ts";
 import { openTensorFlow } from "./device.ts";
 import { addBias, after, float, one, relu } from "./ops.ts";
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from "./tensors.ts";
 
 const int32 = (name: string): Attribute => ({ name, type: ATTRIBUTE.type, value: DTYPE.int32 });
 

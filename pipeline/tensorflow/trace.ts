@@ -4,9 +4,9 @@
  * What is random or changes from call to call must be an argument, or come from a stateless operation with a seed argument.
  * @module
  */
-import type { Tensor } from "@tensorflow/tfjs";
 import { TensorFlowError } from "./library.ts";
 import { openTensorFlow } from "./device.ts";
+import type { Tensor } from "./tensors.ts";
 
 /** Arithmetic of convolutions: float32, or bfloat16 with the losses in float32. */
 export type Precision = "fp32" | "bf16";
