@@ -38,7 +38,7 @@ async function task(folder: string, name: string, args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys", `--allow-write=${folder}`],
-      ...[new URL(`../tasks/${name}.ts`, import.meta.url).pathname, "la", ...args],
+      ...[new URL(`../tasks/${name}.ts`, import.meta.url).pathname, ...args],
     ],
     env: { NO_COLOR: "1" },
   }).output();
@@ -106,7 +106,8 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
     await Deno.mkdir(run);
     const config = { dataset: "la", method: "supervised", patch: PATCH, cases, splitContent: split };
     await writeJson(`${run}/config.json`, config);
-    const evaluate = (...more: string[]) => task(folder, "evaluate", ["--run", run, "--batch-norm", "window", ...more]);
+    const evaluate = (...more: string[]) =>
+      task(folder, "evaluate", ["la", "--run", run, "--batch-norm", "window", ...more]);
     const untrained = await evaluate();
     assert.deepEqual([untrained.code, /it has no last.safetensors; train first/.test(untrained.error)], [3, true]);
     const method = METHODS.supervised({ profile: LA, bankWeights: "ones" });
