@@ -1,31 +1,67 @@
 /**
- * Cases on disk: one HDF5 file a case with `image` (float32) and, where there is one, `label` (uint8), axes X, Y, Z, Z
- * fastest, as the field's repositories write and read them. Attributes say where it comes from and where its voxels lie:
- * `spacing` [3], `origin` [3], `direction` [9] (RAS+ millimeters, as in a `Geometry`; absent where the source does not
- * say), `source`, `source_sha256`, `preparation`. A `manifest.json` beside the cases holds their fingerprints.
+ * Cases on disk: one HDF5 file a case with `image` (float32) and, where there is one, `label` (uint8), the last axis
+ * fastest, as the field's repositories write and read them. Attributes say which axes (`axes`, "XYZ" or "ZYX"; absent:
+ * "XYZ"), where the voxels lie (`spacing` [3], `origin` [3], `direction` [9]: RAS+ millimeters along the array's axes, as
+ * in a `Geometry`; absent where the source does not say; `nominal_spacing` 1 where it is not the scanner's), who was
+ * imaged (`patient`, `frame`, `phase`, `group`, `height`, `weight`, each where it is known) and where it comes from
+ * (`source`, `source_sha256`, `preparation`). A `manifest.json` beside the cases holds their fingerprints.
  * @module
  */
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import type { Geometry, Vector3 } from "./geometry.ts";
-import { readHdf5, writeArrays } from "./hdf5.ts";
+import type { AxisOrder, Geometry, Vector3 } from "./geometry.ts";
+import { type HdfAttribute, readHdf5, writeArrays } from "./hdf5.ts";
 
-/** A problem with input data; the tasks exit with code 3. */
+/** A problem with input data: the message names the file, what was found and what is wanted. The tasks exit with code 3. */
 export class DataError extends Error {
+  /** What stands in front of the message where it is printed with its stack. */
   override name = "DataError";
 }
 
-/** One volume. */
+/** One volume with what is known of it. */
 export interface Case {
+  /** Unique in its folder; the file's name without `.h5`. */
   name: string;
+  /** Voxels along the three axes of the array, the last one fastest. */
   shape: Vector3;
+  /** Which axes these are: "XYZ" (LA) or "ZYX" (ACDC). */
+  axes: AxisOrder;
+  /** Intensities as the network reads them: LA of zero mean and unit deviation, ACDC in [0, 1]. */
   image: Float32Array;
+  /** Class of every voxel, 0 is background; null for a case without a label. */
   label: Uint8Array | null;
-  /** Null where the spacing is not known. */
+  /** Along the array's axes, in its order; null where the spacing is not known. */
   geometry: Geometry | null;
+  /** Whether the spacing is a usual one instead of the scanner's, so that millimeters and milliliters are nominal too. */
+  nominalSpacing: boolean;
+  /** Who was imaged; null where the source does not say, as the following ones. */
+  patient: string | null;
+  /** Number of the frame in the patient's cine, from 1. */
+  frame: number | null;
+  /** End of diastole, or of systole. */
+  phase: "ED" | "ES" | null;
+  /** Diagnosis, as the source names it. */
+  group: string | null;
+  /** Of the patient, centimeters. */
+  height: number | null;
+  /** Of the patient, kilograms. */
+  weight: number | null;
   /** What was done to the source; "as published" for the field's own files. */
   preparation: string;
 }
+
+/** What a case says whose source gives nothing but voxels along X, Y, Z. */
+export const BARE_CASE = {
+  axes: "XYZ",
+  geometry: null,
+  nominalSpacing: false,
+  patient: null,
+  frame: null,
+  phase: null,
+  group: null,
+  height: null,
+  weight: null,
+} as const satisfies Partial<Case>;
 
 /**
  * Reads a case. Needs `--allow-read`, `--allow-env`.
@@ -39,7 +75,7 @@ export async function readCase(path: string, name: string): Promise<Case> {
   } catch (error) {
     throw new DataError((error as Error).message, { cause: error });
   }
-  const { arrays, attributes: { spacing, origin, direction, preparation } } = file, { image, label } = arrays;
+  const { arrays, attributes } = file, { image, label } = arrays, { spacing, origin, direction } = attributes;
   if (!image) throw new DataError(`Cannot read "${path}": it has no dataset "image", found ${Object.keys(arrays)}`);
   if (image.shape.length !== 3) {
     throw new DataError(`Cannot read "${path}": its image must have 3 axes, found shape [${image.shape}]`);
@@ -58,60 +94,123 @@ export async function readCase(path: string, name: string): Promise<Case> {
     shape: image.shape as Vector3,
     image: image.data instanceof Float32Array ? image.data : new Float32Array(image.data),
     label: label ? new Uint8Array(label.data) : null,
+    axes: attributes.axes === "ZYX" ? "ZYX" : "XYZ",
     geometry: spacing && origin && direction ? { spacing, origin, direction } as Geometry : null,
-    preparation: typeof preparation === "string" ? preparation : "as published",
+    nominalSpacing: numberOf(attributes.nominal_spacing) === 1,
+    patient: textOf(attributes.patient),
+    frame: numberOf(attributes.frame),
+    phase: textOf(attributes.phase) as Case["phase"],
+    group: textOf(attributes.group),
+    height: numberOf(attributes.height),
+    weight: numberOf(attributes.weight),
+    preparation: textOf(attributes.preparation) ?? "as published",
   };
 }
 
+const textOf = (value?: HdfAttribute) => typeof value === "string" ? value : null;
+const numberOf = (value?: HdfAttribute) => typeof value === "object" ? value[0] : null;
+
 /**
- * Writes a case. Needs `--allow-read`, `--allow-write`, `--allow-env`.
+ * Writes a case, gzipped, under a temporary name and then renamed. Needs `--allow-read`, `--allow-write`, `--allow-env`.
  * @param source The file that the image comes from, and its SHA-256.
  */
 export function writeCase(
   path: string,
-  { shape, image, label, geometry, preparation }: Omit<Case, "name">,
+  { shape, image, label, axes, geometry, nominalSpacing, preparation, ...subject }: Omit<Case, "name">,
   source: { file: string; sha256: string },
 ): Promise<void> {
+  const { patient, frame, phase, group, height, weight } = subject;
+  const known = Object.entries({ patient, frame, phase, group, height, weight }).filter(([, value]) => value !== null);
   return writeArrays(
     path,
     { image: { data: image, shape }, ...(label && { label: { data: label, shape } }) },
-    { ...geometry, source: source.file, source_sha256: source.sha256, preparation },
+    {
+      axes,
+      ...geometry,
+      ...(nominalSpacing && { nominal_spacing: [1] }),
+      ...Object.fromEntries(known.map(([key, value]) => [key, typeof value === "number" ? [value] : value as string])),
+      source: source.file,
+      source_sha256: source.sha256,
+      preparation,
+    },
   );
 }
 
-/** SHA-256 in hexadecimal. */
+/** SHA-256 of bytes, 64 hexadecimal digits. */
 export function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
+/** What a manifest says of a case: enough to see whether two preparations began and ended with the same. */
+export interface Fingerprint {
+  /** Voxels along the axes of the prepared array. */
+  shape: number[];
+  /** Millimeters along the same axes; null where they are not known. */
+  spacing: number[] | null;
+  /** Of the source, before any preparation: {@linkcode intensityOf}. */
+  intensity: {
+    /** Over all voxels. */
+    mean: number;
+    /** With N in the denominator. */
+    deviation: number;
+    /** Lowest value. */
+    minimum: number;
+    /** Highest value. */
+    maximum: number;
+    /** By percent, "0.5" to "99.5". */
+    percentiles: Record<string, number>;
+  };
+  /** Voxels of the prepared label by its value, background left out; null without a label. */
+  labelVoxels: Record<string, number> | null;
+  /** What was done to the source, in words. */
+  preparation: string;
+  /** Image, then label where it is a file of its own; the paths are relative to the folder of raw cases. */
+  sources: { file: string; sha256: string }[];
+}
+
 const FINGERPRINT = z.strictObject({
-  shape: z.array(z.int().positive()).length(3).describe("voxels along X, Y, Z"),
-  spacing: z.array(z.number().positive()).length(3).nullable().describe("millimeters; null: not known"),
+  shape: z.array(z.int().positive()).length(3),
+  spacing: z.array(z.number().positive()).length(3).nullable(),
   intensity: z.strictObject({
     mean: z.number(),
     deviation: z.number(),
     minimum: z.number(),
     maximum: z.number(),
     percentiles: z.record(z.string(), z.number()),
-  }).describe("of the source, before any preparation"),
-  labelVoxels: z.record(z.string(), z.int().nonnegative()).nullable().describe("by label value; null: no label"),
+  }),
+  labelVoxels: z.record(z.string(), z.int().nonnegative()).nullable(),
   preparation: z.string(),
-  sources: z.array(z.strictObject({ file: z.string(), sha256: z.string() })).min(1).describe("image, then label"),
-});
-/** What a manifest says of a case. */
-export type Fingerprint = z.infer<typeof FINGERPRINT>;
+  sources: z.array(z.strictObject({ file: z.string(), sha256: z.string() })).min(1),
+}) satisfies z.ZodType<Fingerprint>;
+
+/** Fingerprints of all cases of a folder and the options of the preparation; `manifest.json`. */
+export interface Manifest {
+  /** A profile's name. */
+  dataset: string;
+  /** As given to the preparation, defaults included. */
+  options: Record<string, string | number | boolean>;
+  /** By the name of the case. */
+  cases: Record<string, Fingerprint>;
+}
 
 const MANIFEST = z.strictObject({
   dataset: z.string(),
   options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
   cases: z.record(z.string(), FINGERPRINT),
-});
-/** Fingerprints of all cases of a folder and the options of the preparation. */
-export type Manifest = z.infer<typeof MANIFEST>;
+}) satisfies z.ZodType<Manifest>;
 
 /**
  * Mean, deviation (N in the denominator), extremes and percentiles of an image; a percentile is the value of the nearest
  * voxel in order, of a volume of more than two million voxels among evenly spaced ones, at least a million.
+ *
+ * @example Of five voxels the median is the third in order
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { intensityOf } from "@ssnet/pipeline";
+ *
+ * const { mean, percentiles } = intensityOf(Float32Array.of(1, 9, 2, 4, 4));
+ * assert.deepEqual([mean, percentiles[50]], [4, 4]);
+ * ```
  */
 export function intensityOf(image: Float32Array): Fingerprint["intensity"] {
   let sum = 0, squares = 0, minimum = Infinity, maximum = -Infinity;
@@ -141,7 +240,7 @@ export function intensityOf(image: Float32Array): Fingerprint["intensity"] {
  * @throws {DataError} When it is missing, no JSON, or not of the form above.
  */
 export async function readManifest(folder: string): Promise<Manifest & { sha256: string }> {
-  const path = `${folder}/manifest.json`, remedy = "write it with deno task preprocess:la";
+  const path = `${folder}/manifest.json`, remedy = "write it with deno task preprocess:la or preprocess:acdc";
   try {
     const bytes = await Deno.readFile(path);
     return { ...MANIFEST.parse(JSON.parse(new TextDecoder().decode(bytes))), sha256: sha256(bytes) };

@@ -8,22 +8,39 @@ import { permutation, stream } from "../runs/random.ts";
 import { DataError, type Manifest, readManifest } from "./cases.ts";
 
 const ROLES = ["labeled", "unlabeled", "validation", "test"] as const;
+/** What a case may be in a split. */
+export type Role = typeof ROLES[number];
+/** Names of cases by role. */
+export type Lists = Record<Role, string[]>;
+
+/** Who is trained on, with and without labels, and who is tested; `split.json`. */
+export interface Split extends Lists {
+  /** Name of the dataset's profile. */
+  profile: string;
+  /** "published lists", or "seed" and the number. */
+  source: string;
+  /** Where something was drawn: the seed. */
+  seed?: number;
+  /** SHA-256 of the `manifest.json` of its cases; {@linkcode checkCases} compares it. */
+  manifest?: string;
+  /** Lengths of the lists, for readers; {@linkcode checkSplit} compares them. */
+  counts?: Record<Role, number>;
+}
+
 const SPLIT = z.strictObject({
   profile: z.string(),
-  source: z.string().describe("published lists, or seed"),
-  seed: z.int().nonnegative().optional().describe("where something was drawn"),
-  manifest: z.string().optional().describe("SHA-256 of the manifest.json of its cases"),
+  source: z.string(),
+  seed: z.int().nonnegative().optional(),
+  manifest: z.string().optional(),
   counts: z.record(z.enum(ROLES), z.int().nonnegative()).optional(),
   labeled: z.array(z.string()).min(1),
   unlabeled: z.array(z.string()),
   validation: z.array(z.string()),
   test: z.array(z.string()),
-});
-/** Who is trained on, with and without labels, and who is tested. */
-export type Split = z.infer<typeof SPLIT>;
+}) satisfies z.ZodType<Split>;
 
-/** How many cases stand under each name. */
-export function countCases(split: Pick<Split, typeof ROLES[number]>): Record<typeof ROLES[number], number> {
+/** How many cases have each role. */
+export function countCases(split: Lists): Record<Role, number> {
   const { labeled, unlabeled, validation, test } = split;
   return {
     labeled: labeled.length,
@@ -90,17 +107,20 @@ export async function checkCases(split: Split, folder: string, source: string): 
 
 /** What a split is chosen from. */
 export interface Choice {
+  /** Those that are there; only those with a label can be labeled, validated or tested. */
   cases: Manifest["cases"];
   /** Cases whose labels are used. */
   labeledCases: number;
+  /** 0 as published for LA. */
   validationCases: number;
+  /** Of what is drawn: stream "split" and the role. */
   seed: number;
 }
-type Lists = Pick<Split, typeof ROLES[number]>;
 
 /**
  * The published lists, cut to the cases that are there. Labeled are the first of the training list; validation cases are
  * drawn from the rest of it.
+ * @param published Names in the order of the authors' lists.
  * @throws {DataError} When one of the first training cases is missing or has no label, or too few cases are left to draw.
  */
 export function publishedLists(
@@ -126,6 +146,7 @@ export function publishedLists(
 /**
  * All cases, drawn from the seed: first the test cases, then the validation cases, then the labeled ones, all of them
  * with a label; the rest is unlabeled. The test cases do not depend on the other numbers.
+ * @param choice `testCases`: how many are tested.
  * @throws {DataError} When there are too few cases with a label.
  */
 export function drawnLists(
