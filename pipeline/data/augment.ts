@@ -17,15 +17,44 @@ export interface PatchDraw {
   /** First voxel of the patch in the turned, flipped and padded volume. */
   start: [number, number, number];
 }
+/** Sizes along the three axes of a volume's array, the last one fastest. */
 export type Shape3 = readonly [number, number, number];
 
-/** Voxels added on both sides: when any axis is not larger than the patch, every axis gets `max((patch - size) // 2 + 3, 0)`. */
+/**
+ * Voxels of zeros added on both sides of each axis before a crop: none where every axis is larger than the patch, else
+ * `max(floor((patch - size) / 2) + 3, 0)` on every axis, also on those that are large enough.
+ *
+ * Source: tests/golden/README.md, "Behaviours", random crop.
+ *
+ * @example One axis as small as the patch pads another that is one voxel larger
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { cropPadding } from "@ssnet/pipeline";
+ *
+ * assert.deepEqual(cropPadding([112, 113, 120], [112, 112, 80]), [3, 2, 0]);
+ * assert.deepEqual(cropPadding([113, 113, 120], [112, 112, 80]), [0, 0, 0]);
+ * ```
+ */
 export function cropPadding(size: Shape3, patch: Shape3): [number, number, number] {
   if (size.every((n, i) => n > patch[i])) return [0, 0, 0];
   return size.map((n, i) => Math.max(Math.floor((patch[i] - n) / 2) + 3, 0)) as [number, number, number];
 }
 
-/** Draws turn, flip and start; the start is uniform in `[0, size - patch)`, so the last position never comes. */
+/**
+ * Draws turn, flip and start: turns from 0, 1, 2, 3 and the flipped axis from 0, 1 with equal chances, then the start along
+ * X, Y, Z of the turned and padded volume, uniform in `[0, size - patch)`, so that the last position never comes.
+ *
+ * @param random Uniform in [0, 1); five numbers are taken whatever comes out.
+ * @param size Of the volume as it is stored.
+ *
+ * @example Zeros from the stream choose no turn, a flip of X and the first voxel
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { drawPatch } from "@ssnet/pipeline";
+ *
+ * assert.deepEqual(drawPatch(() => 0, [10, 12, 9], [8, 8, 8]), { turns: 0, flipAxis: 0, start: [0, 0, 0] });
+ * ```
+ */
 export function drawPatch(random: () => number, size: Shape3, patch: Shape3): PatchDraw {
   const below = (n: number) => Math.floor(random() * n);
   const turns = below(4), flipAxis = below(2) as 0 | 1;
@@ -35,7 +64,24 @@ export function drawPatch(random: () => number, size: Shape3, patch: Shape3): Pa
   return { turns, flipAxis, start };
 }
 
-/** The patch of a draw, written to `target` at `offset`. Outside the volume it is 0. */
+/**
+ * The patch of a draw: the volume turned, flipped, padded with 0, and cropped. Image and label take the same draw.
+ *
+ * @param volume `[X, Y, Z]`, Z fastest.
+ * @param size Its shape.
+ * @param options `target` takes `patch[0] * patch[1] * patch[2]` voxels from `offset` on, Z fastest.
+ *
+ * @example A flip of X and a crop of its first two voxels
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { extractPatch } from "@ssnet/pipeline";
+ *
+ * const target = new Uint8Array(2);
+ * const draw = { turns: 0, flipAxis: 0, start: [0, 0, 0] } as const;
+ * extractPatch([1, 2, 3, 4, 5, 6], [3, 2, 1], { patch: [2, 1, 1], draw: { ...draw, start: [0, 1, 0] }, target });
+ * assert.deepEqual([...target], [6, 4]);
+ * ```
+ */
 export function extractPatch(
   volume: ArrayLike<number>,
   size: Shape3,
@@ -76,7 +122,10 @@ export type SliceDraw =
   | { kind: "rotate"; degrees: number }
   | { kind: "none" };
 
-/** Draws what happens to a slice; the same numbers are taken from the stream whatever comes out. */
+/**
+ * Draws what happens to a slice: turned and flipped with probability 1/2, else rotated with 1/2, else nothing.
+ * @param random Uniform in [0, 1); four numbers are taken whatever comes out.
+ */
 export function drawSlice(random: () => number): SliceDraw {
   const [first, second, third, fourth] = [random(), random(), random(), random()];
   if (first < 0.5) return { kind: "turn", turns: Math.floor(third * 4), flipAxis: fourth < 0.5 ? 0 : 1 };
@@ -84,7 +133,11 @@ export function drawSlice(random: () => number): SliceDraw {
   return { kind: "none" };
 }
 
-/** The slice of a draw, zoomed to `size` (order 0) and written to `target` at `offset`. Image and label take the same draw. */
+/**
+ * The slice of a draw, zoomed to `size` (order 0) and written to `target` from `offset` on. Image and label take the same
+ * draw; what falls outside is 0.
+ * @param slice `[H, W]`, W fastest.
+ */
 export function extractSlice(
   slice: Pixels,
   shape: Shape2,

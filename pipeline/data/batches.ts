@@ -13,14 +13,19 @@ import type { Split } from "./splits.ts";
 
 /** What a row of a batch is drawn from: a volume (LA) or a slice of one (ACDC). */
 export interface TrainingItem {
+  /** `[X, Y, Z]` or `[H, W]`, the last axis fastest. */
   shape: readonly number[];
+  /** Intensities, prepared. */
   image: Float32Array;
+  /** Class of every voxel; null where there is none, as an unlabeled row may have it. */
   label: Uint8Array | null;
 }
 
 /** All that a training draws from. */
 export interface TrainingItems {
+  /** In the order of the split; of ACDC all slices of a volume behind one another. */
   labeled: TrainingItem[];
+  /** Empty for a method that reads none. */
   unlabeled: TrainingItem[];
 }
 
@@ -69,27 +74,50 @@ function slicesOf({ shape: [count, h, w], image, label }: Case): TrainingItem[] 
   }));
 }
 
-/** One batch, rows behind one another. */
+/** One batch, rows behind one another, ready to be moved to TensorFlow. */
 export interface BatchArrays {
+  /** B: labeled rows, then unlabeled ones. */
   rows: number;
-  /** `rows` patches. */
+  /** `[B, X, Y, Z]` or `[B, H, W]`: `rows` patches. */
   image: Float32Array;
-  /** Labels of the labeled rows. */
+  /** `[L, X, Y, Z]` or `[L, H, W]`: classes of the labeled rows. */
   label: Int32Array;
 }
 
 /** What a batch is made of. */
 export interface BatchOptions {
+  /** Says how many rows of either kind a batch has. */
   profile: DatasetProfile;
+  /** Of the training; streams "sampler labeled", "sampler unlabeled" and "augmentation" of it. */
   seed: number;
   /** From 1. */
   iteration: number;
+  /** Size of a row, three axes or two. */
   patch: readonly number[];
   /** Whether it has unlabeled rows. */
   withUnlabeled: boolean;
 }
 
-/** The batch of an iteration. @throws {RangeError} When there are fewer cases than a batch wants. */
+/**
+ * The batch of an iteration: {@linkcode batchCases} chooses, {@linkcode drawPatch} or {@linkcode drawSlice} augments.
+ * @throws {RangeError} When there are fewer cases than a batch wants.
+ *
+ * @example Two labeled rows of constant volumes keep their values
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { assembleBatch, LA } from "@ssnet/pipeline";
+ *
+ * const of = (value: number) => ({
+ *   shape: [20, 20, 20],
+ *   image: new Float32Array(8000).fill(value),
+ *   label: new Uint8Array(8000).fill(1),
+ * });
+ * const options = { profile: LA, seed: 1, iteration: 1, patch: [16, 16, 16], withUnlabeled: false };
+ * const { rows, image } = assembleBatch({ labeled: [of(3), of(5)], unlabeled: [] }, options);
+ * assert.equal(rows, 2);
+ * assert.deepEqual([image[0], image[4096]].sort(), [3, 5]);
+ * ```
+ */
 export function assembleBatch(items: TrainingItems, options: BatchOptions): BatchArrays {
   const { profile, seed, iteration, patch, withUnlabeled } = options;
   const drawn = batchCases(seed, iteration, {

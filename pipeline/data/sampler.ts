@@ -7,9 +7,13 @@ import { permutation, stream } from "../runs/random.ts";
 
 /** Sizes of the two streams and of their share of a batch. */
 export interface TwoStreams {
+  /** Cases (LA) or slices (ACDC) whose labels are used. */
   labeledCases: number;
+  /** Those that are read without labels; 0 for a method that takes none. */
   unlabeledCases: number;
+  /** First rows of a batch: 2 (LA), 12 (ACDC). */
   labeledPerBatch: number;
+  /** Rows behind them: 2 (LA), 12 (ACDC), or 0. */
   unlabeledPerBatch: number;
 }
 
@@ -18,6 +22,16 @@ export interface TwoStreams {
  * @param iteration From 1.
  * @returns Positions in the labeled and in the unlabeled list.
  * @throws {RangeError} When a stream has fewer cases than a batch wants.
+ *
+ * @example Two batches are an epoch over four labeled cases
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { batchCases } from "@ssnet/pipeline";
+ *
+ * const streams = { labeledCases: 4, unlabeledCases: 9, labeledPerBatch: 2, unlabeledPerBatch: 2 };
+ * const first = batchCases(1337, 1, streams), second = batchCases(1337, 2, streams);
+ * assert.deepEqual([...first.labeled, ...second.labeled].sort(), [0, 1, 2, 3]);
+ * ```
  */
 export function batchCases(seed: number, iteration: number, streams: TwoStreams): {
   labeled: number[];
