@@ -1,7 +1,7 @@
 /** Readers, writers and the preparation of LA; on real cases where ../shared/data (or SSNET_DATA) is there. */
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
-import { type Case, DataError, readCase, writeCase } from "../pipeline/data/cases.ts";
+import { BARE_CASE, type Case, DataError, readCase, writeCase } from "../pipeline/data/cases.ts";
 import type { Geometry } from "../pipeline/data/geometry.ts";
 import { readHdf5, writeArrays } from "../pipeline/data/hdf5.ts";
 import { decodeNrrd, readNrrd } from "../pipeline/data/nrrd.ts";
@@ -93,7 +93,7 @@ Deno.test("a case survives writing and reading; bad files are named", async () =
       image: { data: image, shape: [2, 3, 4] },
       label: { data: label, shape: [2, 3, 4] },
     });
-    const bare = { name: "a", shape: [2, 3, 4], image, label, geometry: null, preparation: "as published" };
+    const bare = { ...BARE_CASE, name: "a", shape: [2, 3, 4], image, label, preparation: "as published" };
     assert.deepEqual(await readCase(`${folder}/a.h5`, "a"), bare);
     const geometry = { spacing: [0.625, 0.625, 1], origin: [-1, 2.5, 3], direction: LPS } as Geometry;
     const whole: Case = { ...bare, shape: [2, 3, 4], geometry, preparation: "made for a test" };
@@ -101,6 +101,7 @@ Deno.test("a case survives writing and reading; bad files are named", async () =
     assert.deepEqual(await readCase(`${folder}/g.h5`, "a"), whole);
     const { attributes } = await readHdf5(`${folder}/g.h5`);
     assert.deepEqual(attributes, {
+      axes: "XYZ",
       ...geometry,
       source: "g/lgemri.nrrd",
       source_sha256: "0a",

@@ -1,6 +1,7 @@
 /** The checks and the preparation of raw left atria, on small files made here. */
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
+import { BARE_CASE } from "../pipeline/data/cases.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
 import { type LeftAtriumOptions, prepareLeftAtrium } from "../pipeline/data/left_atria.ts";
 
@@ -127,11 +128,11 @@ Deno.test("published HDF5 is taken as it is, without a spacing; what it cannot b
     };
     const { prepared, fingerprint } = await good(await file(voxels, label));
     assert.deepEqual(prepared, {
+      ...BARE_CASE,
       name: "c",
       shape,
       image: voxels,
       label,
-      geometry: null,
       preparation: "as published",
     });
     assert.deepEqual([fingerprint.spacing, fingerprint.labelVoxels], [null, { 1: 10 }]);

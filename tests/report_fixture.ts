@@ -1,4 +1,5 @@
 /** Run folders for the tests of the report: phantoms, masks that miss them by a known measure, and a log. */
+import { BARE_CASE } from "../pipeline/data/cases.ts";
 import type { Geometry } from "../pipeline/data/geometry.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
 import { writeNiftiMask } from "../pipeline/data/nifti.ts";
@@ -90,7 +91,7 @@ export async function writeEvaluation(
     }
     await writeArrays(`${folder}/${name}.h5`, { image: { data: image, shape }, label: { data: label, shape } });
     await writeNiftiMask(`${out}/${name}.nii.gz`, mask, { shape, geometry });
-    const one = { name, shape, image, label, geometry, preparation: "as published" };
+    const one = { ...BARE_CASE, name, shape, image, label, geometry, preparation: "as published" };
     rows.push(...scoreCase(mask, one, { classNames: classes, seconds: 1.5 }));
   }
   await writeJson(`${out}/metrics.json`, {

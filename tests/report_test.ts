@@ -1,5 +1,6 @@
 /** The report of run folders made for it: the right numbers in the right places, and everything else said. */
 import assert from "node:assert/strict";
+import { BARE_CASE } from "../pipeline/data/cases.ts";
 import { smooth, ticks } from "../pipeline/report/charts.tsx";
 import { gatherContents } from "../pipeline/report/contents.ts";
 import { markdown } from "../pipeline/report/markdown.ts";
@@ -187,7 +188,7 @@ Deno.test("an overlay sorts voxels into right, extra, missed and confused, slice
   label[at(3, 1)] = 1;
   prediction[at(3, 1)] = 2;
   const image = Float32Array.from(label, (_, i) => i);
-  const case_ = { name: "c", shape, image, label, geometry: null, preparation: "as published" };
+  const case_ = { ...BARE_CASE, name: "c", shape, image, label, preparation: "as published" };
   const { slices, shown, montage, width, height } = makeOverlay(case_, prediction);
   assert.deepEqual(slices.map(({ z }) => z), [0, 1]);
   assert.deepEqual(slices[0].paths, ["", "", "", ""]);

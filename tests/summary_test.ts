@@ -1,6 +1,6 @@
 /** Rows and summaries of an evaluation: what stands in `metrics.json`. */
 import assert from "node:assert/strict";
-import type { Case } from "../pipeline/data/cases.ts";
+import { BARE_CASE, type Case } from "../pipeline/data/cases.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
 import { type ResultRow, spread, summarize } from "../pipeline/evaluation/summary.ts";
 
@@ -11,6 +11,7 @@ const at = (...places: [index: number, value: number][]) => {
   return mask;
 };
 const made = (name: string, label: Uint8Array, spacing?: [number, number, number]): Case => ({
+  ...BARE_CASE,
   name,
   shape: SHAPE,
   image: new Float32Array(64),

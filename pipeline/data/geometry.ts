@@ -6,9 +6,12 @@
 /** Three numbers, one an axis. */
 export type Vector3 = [number, number, number];
 
+/** Axes of an array, the last one fastest. Files hold X fastest, so "ZYX" is their own order of voxels. */
+export type AxisOrder = "XYZ" | "ZYX";
+
 /** Place of a volume's voxels: voxel `(i, j, k)` has its center at `origin + direction · (spacing ∘ (i, j, k))`. */
 export interface Geometry {
-  /** Millimeters between neighbours along X, Y, Z of the array. */
+  /** Millimeters between neighbours along the array's axes, in its order. */
   spacing: Vector3;
   /** Centre of voxel (0, 0, 0), RAS+ millimeters. */
   origin: Vector3;
@@ -34,6 +37,15 @@ export function fromAffine(rows: number[][]): Geometry {
 /** Affine of a geometry, three rows: the inverse of {@linkcode fromAffine}. */
 export function toAffine({ spacing, origin, direction }: Geometry): number[][] {
   return AXES.map((i) => [...AXES.map((j) => direction[3 * i + j] * spacing[j]), origin[i]]);
+}
+
+/** Geometry of the same voxels in an array with its axes in reverse order, X, Y, Z as Z, Y, X. */
+export function reverseAxes({ spacing, origin, direction }: Geometry): Geometry {
+  return {
+    spacing: spacing.toReversed() as Vector3,
+    origin,
+    direction: AXES.flatMap((i) => direction.slice(3 * i, 3 * i + 3).reverse()),
+  };
 }
 
 /** Geometry of the part of a volume that begins at voxel `first`. */

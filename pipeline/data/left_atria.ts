@@ -3,7 +3,7 @@
  * `lgemri.nrrd` as the challenge gives it, with `laendo.nrrd` (0 and 255) where there is a mask.
  * @module
  */
-import { type Case, DataError, type Fingerprint, intensityOf, readCase, sha256 } from "./cases.ts";
+import { BARE_CASE, type Case, DataError, type Fingerprint, intensityOf, readCase, sha256 } from "./cases.ts";
 import { cropGeometry, geometryDifferences } from "./geometry.ts";
 import { decodeNrrd } from "./nrrd.ts";
 import { cropPlane, normalize, publishedCrop } from "./preparation.ts";
@@ -95,12 +95,13 @@ async function challenge(
   }
   if (problems.length || !volume) return { problems };
   const { shape, geometry } = volume, image = normalize(volume.data);
-  let prepared: Case = { name, shape, image, label, geometry, preparation: "normalized, whole volume" };
+  const place = { ...BARE_CASE, name, geometry };
+  let prepared: Case = { ...place, shape, image, label, preparation: "normalized, whole volume" };
   if (crop === "published" && label) {
     const box = publishedCrop(label, shape, { patch: LA.patch, random: stream(seed, `crop ${name}`) });
     const cropped = cropPlane(image, shape, box);
     prepared = {
-      name,
+      ...place,
       shape: cropped.shape,
       image: cropped.volume,
       label: cropPlane(label, shape, box).volume,

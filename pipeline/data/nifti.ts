@@ -1,15 +1,15 @@
 /**
  * NIfTI-1 volumes in one file, `.nii` or `.nii.gz` (https://nifti.nimh.nih.gov/nifti-1): 3-D, either endianness, every
  * integer and real type, values scaled by `scl_slope` and `scl_inter`. The file's first axis is fastest; arrays here have
- * the axes X, Y, Z of the file with Z fastest. Nothing is turned or resampled: the orientation is carried along as a
- * geometry in RAS+ millimeters.
+ * the axes X, Y, Z of the file with Z fastest, or, where it is asked for, Z, Y, X with X fastest. Nothing is turned or
+ * resampled: the orientation is carried along as a geometry in RAS+ millimeters.
  * @module
  */
 import { NIFTI1 } from "nifti-reader-js";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { writeAtomically } from "../runs/files.ts";
 import { DataError } from "./cases.ts";
-import { fromAffine, type Geometry, toAffine, type Vector3 } from "./geometry.ts";
+import { type AxisOrder, fromAffine, type Geometry, reverseAxes, toAffine, type Vector3 } from "./geometry.ts";
 import { decodeVoxels, encodeMask, type Volume, type VoxelType } from "./voxels.ts";
 
 const TYPES: Record<number, VoxelType> = {
@@ -29,8 +29,8 @@ const HEADER_BYTES = 352;
 const SFORM_OFFSET = 280;
 
 /** Reads a file. Needs `--allow-read`. @throws {DataError} As {@linkcode decodeNifti}. */
-export async function readNifti(path: string): Promise<Volume> {
-  return decodeNifti(await Deno.readFile(path), path);
+export async function readNifti(path: string, options?: { axes?: AxisOrder }): Promise<Volume> {
+  return decodeNifti(await Deno.readFile(path), path, options);
 }
 
 /**
@@ -38,9 +38,14 @@ export async function readNifti(path: string): Promise<Volume> {
  * else from the voxel sizes alone (the standard's method 1); meters and micrometers become millimeters, and unknown units
  * count as millimeters.
  * @param source Its name, for errors.
+ * @param options Which axes the array shall have, and its geometry with it.
  * @throws {DataError} Naming what was found and what is wanted: no NIfTI-1 in one file, not 3-D, another type, truncated.
  */
-export function decodeNifti(bytes: Uint8Array, source: string): Volume {
+export function decodeNifti(
+  bytes: Uint8Array,
+  source: string,
+  { axes = "XYZ" }: { axes?: AxisOrder } = {},
+): Volume {
   const refuse = (why: string) => new DataError(`Cannot read "${source}" as NIfTI: ${why}`);
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
     try {
@@ -61,9 +66,9 @@ export function decodeNifti(bytes: Uint8Array, source: string): Volume {
   } catch (error) {
     throw refuse((error as Error).message);
   }
-  const [axes, ...sizes] = header.dims, shape = [1, 2, 3].map((i) => i <= axes ? sizes[i - 1] : 1) as Vector3;
-  const found = sizes.slice(0, axes);
-  if (!(axes >= 1 && axes <= 7) || found.some((n) => !(n > 0)) || found.slice(3).some((n) => n !== 1)) {
+  const [rank, ...sizes] = header.dims, shape = [1, 2, 3].map((i) => i <= rank ? sizes[i - 1] : 1) as Vector3;
+  const found = sizes.slice(0, rank);
+  if (!(rank >= 1 && rank <= 7) || found.some((n) => !(n > 0)) || found.slice(3).some((n) => n !== 1)) {
     throw refuse(`3 axes wanted, found the sizes [${found}]`);
   }
   const type = TYPES[header.datatypeCode];
@@ -75,7 +80,7 @@ export function decodeNifti(bytes: Uint8Array, source: string): Volume {
   const offset = Math.max(header.vox_offset, HEADER_BYTES);
   let data: Float32Array;
   try {
-    data = decodeVoxels(bytes.subarray(offset), { type, little: header.littleEndian, shape });
+    data = decodeVoxels(bytes.subarray(offset), { type, little: header.littleEndian, shape, axes });
   } catch (error) {
     throw refuse((error as Error).message);
   }
@@ -84,7 +89,9 @@ export function decodeNifti(bytes: Uint8Array, source: string): Volume {
   if (slope && Number.isFinite(slope) && Number.isFinite(intercept) && (slope !== 1 || intercept)) {
     data = data.map((value) => slope * value + intercept);
   }
-  return { shape, data, geometry: geometryOf(header, bytes, refuse) };
+  const geometry = geometryOf(header, bytes, refuse);
+  if (axes === "XYZ") return { shape, data, geometry };
+  return { shape: shape.toReversed() as Vector3, data, geometry: reverseAxes(geometry) };
 }
 
 function geometryOf(header: NIFTI1, bytes: Uint8Array, refuse: (why: string) => DataError): Geometry {
@@ -105,15 +112,29 @@ function geometryOf(header: NIFTI1, bytes: Uint8Array, refuse: (why: string) => 
   return geometry;
 }
 
+/** Shape and place of a mask; a case has all of it. */
+export interface MaskPlace {
+  /** Along the array's axes, as the geometry. */
+  shape: readonly number[];
+  /** Null where it is not known. */
+  geometry: Geometry | null;
+  /** "XYZ" where they are not given. */
+  axes?: AxisOrder;
+}
+
 /**
  * Bytes of a mask as uint8 NIfTI-1, gzipped, with the place as sform and as qform (no qform where the axes are not at
  * right angles, which a qform cannot hold). Without a geometry: unit spacing, units unknown.
- * @param mask `[X, Y, Z]`, Z fastest.
+ * @param mask With the axes that it says, the last one fastest; the file has them in its own order, X first.
  */
 export function encodeNiftiMask(
   mask: Uint8Array,
-  { shape, geometry }: { shape: readonly number[]; geometry: Geometry | null },
+  { shape, geometry, axes = "XYZ" }: MaskPlace,
 ): Uint8Array {
+  if (axes === "ZYX") {
+    shape = shape.toReversed();
+    geometry = geometry && reverseAxes(geometry);
+  }
   const place = geometry ?? { spacing: [1, 1, 1], origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] };
   const code = geometry ? NIFTI1.XFORM_SCANNER_ANAT : NIFTI1.XFORM_ALIGNED_ANAT;
   const rotation = quaternion(place.direction), header = new NIFTI1();
@@ -135,16 +156,12 @@ export function encodeNiftiMask(
   header.magic = "n+1";
   const bytes = new Uint8Array(HEADER_BYTES + mask.length);
   bytes.set(new Uint8Array(header.toArrayBuffer()));
-  bytes.set(encodeMask(mask, shape), HEADER_BYTES);
+  bytes.set(encodeMask(mask, shape, axes), HEADER_BYTES);
   return gzipSync(bytes);
 }
 
 /** Writes {@linkcode encodeNiftiMask}. Needs `--allow-read`, `--allow-write`. */
-export function writeNiftiMask(
-  path: string,
-  mask: Uint8Array,
-  place: { shape: readonly number[]; geometry: Geometry | null },
-): Promise<void> {
+export function writeNiftiMask(path: string, mask: Uint8Array, place: MaskPlace): Promise<void> {
   return writeAtomically(path, [encodeNiftiMask(mask, place)]);
 }
 

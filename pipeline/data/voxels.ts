@@ -1,14 +1,14 @@
 /**
- * Voxels between the file and the array: NRRD and NIfTI hold the first axis fastest, the arrays here are `[X, Y, Z]`
- * with Z fastest.
+ * Voxels between the file and the array: NRRD and NIfTI hold X fastest, the arrays here are `[X, Y, Z]` with Z fastest,
+ * or `[Z, Y, X]` with X fastest.
  * @module
  */
-import type { Geometry, Vector3 } from "./geometry.ts";
+import type { AxisOrder, Geometry, Vector3 } from "./geometry.ts";
 
 /** A volume of a file and its place. */
 export interface Volume {
   shape: Vector3;
-  /** Z fastest. */
+  /** The last axis fastest. */
   data: Float32Array;
   /** Null where the file does not say how large a voxel is. */
   geometry: Geometry | null;
@@ -41,15 +41,26 @@ const TYPES: Record<VoxelType, [bytes: number, read: Reader]> = {
   float64: [8, (v, o, l) => v.getFloat64(o, l)],
 };
 
+/** How far neighbours along X, Y, Z lie apart in an array. */
+function strides([nx, ny, nz]: readonly number[], axes: AxisOrder): Vector3 {
+  return axes === "XYZ" ? [ny * nz, nz, 1] : [1, nx, nx * ny];
+}
+
 /**
- * Voxels of a file, X fastest there, as an array with Z fastest.
+ * Voxels of a file, X fastest there, as an array.
  * @param bytes As many as the shape and the type want, or more.
  * @throws {RangeError} When there are fewer.
  */
 export function decodeVoxels(
   bytes: Uint8Array,
-  { type, little, shape: [nx, ny, nz] }: { type: VoxelType; little: boolean; shape: readonly number[] },
+  { type, little, shape, axes = "XYZ" }: {
+    type: VoxelType;
+    little: boolean;
+    shape: readonly number[];
+    axes?: AxisOrder;
+  },
 ): Float32Array {
+  const [nx, ny, nz] = shape, [dx, dy, dz] = strides(shape, axes);
   const [width, read] = TYPES[type], wanted = nx * ny * nz * width;
   if (bytes.length < wanted) throw new RangeError(`${wanted} bytes of data wanted, ${bytes.length} found`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -57,19 +68,19 @@ export function decodeVoxels(
   let from = 0;
   for (let z = 0; z < nz; z++) {
     for (let y = 0; y < ny; y++) {
-      for (let x = 0; x < nx; x++, from += width) values[(x * ny + y) * nz + z] = read(view, from, little);
+      for (let x = 0; x < nx; x++, from += width) values[x * dx + y * dy + z * dz] = read(view, from, little);
     }
   }
   return values;
 }
 
-/** A mask with Z fastest in the order of files, X fastest. */
-export function encodeMask(mask: Uint8Array, [nx, ny, nz]: readonly number[]): Uint8Array {
-  const values = new Uint8Array(mask.length);
+/** The voxels of a mask in the order of files, X fastest. @param shape Along X, Y, Z, whatever the order of the axes. */
+export function encodeMask(mask: Uint8Array, shape: readonly number[], axes: AxisOrder = "XYZ"): Uint8Array {
+  const [nx, ny, nz] = shape, [dx, dy, dz] = strides(shape, axes), values = new Uint8Array(mask.length);
   let to = 0;
   for (let z = 0; z < nz; z++) {
     for (let y = 0; y < ny; y++) {
-      for (let x = 0; x < nx; x++) values[to++] = mask[(x * ny + y) * nz + z];
+      for (let x = 0; x < nx; x++) values[to++] = mask[x * dx + y * dy + z * dz];
     }
   }
   return values;
