@@ -1,5 +1,5 @@
 /** The checks by the name of their golden file. @module */
-import { type DatasetProfile, LA } from "../../pipeline/data/profiles.ts";
+import { ACDC, LA } from "../../pipeline/data/profiles.ts";
 import type { Golden } from "./golden.ts";
 import { losses } from "./losses.ts";
 import { metrics } from "./metrics.ts";
@@ -10,13 +10,6 @@ import { prototypes } from "./separation.ts";
 import { adversarial } from "./smoothness.ts";
 import { iterations } from "./training_step.ts";
 import { slices, windows } from "./volumes.ts";
-
-const ACDC: DatasetProfile = {
-  ...LA,
-  name: "acdc",
-  network: "unet",
-  consistency: { maximum: 0.1, length: 200, countsFrom: 0 },
-};
 
 /** Every golden file that this implementation can check. */
 export const CHECKS: Record<string, (golden: Golden) => void | Promise<void>> = {
