@@ -76,10 +76,9 @@ export function drawPatch(random: () => number, size: Shape3, patch: Shape3): Pa
  * import assert from "node:assert/strict";
  * import { extractPatch } from "@ssnet/pipeline";
  *
- * const target = new Uint8Array(2);
- * const draw = { turns: 0, flipAxis: 0, start: [0, 0, 0] } as const;
- * extractPatch([1, 2, 3, 4, 5, 6], [3, 2, 1], { patch: [2, 1, 1], draw: { ...draw, start: [0, 1, 0] }, target });
- * assert.deepEqual([...target], [6, 4]);
+ * const volume = Uint8Array.from({ length: 12 }, (_, i) => i), target = new Uint8Array(2);
+ * extractPatch(volume, [3, 2, 2], { patch: [2, 1, 1], draw: { turns: 0, flipAxis: 0, start: [0, 1, 0] }, target });
+ * assert.deepEqual([...target], [10, 6]);
  * ```
  */
 export function extractPatch(
