@@ -13,6 +13,15 @@ import type { DatasetProfile } from "../data/profiles.ts";
  * @param length Length of the ramp; 0 switches the ramp off (factor 1).
  * @returns Factor in `[exp(-5), 1]`.
  * @throws {RangeError} If `length` is negative.
+ *
+ * @example The weight is full at the end of the ramp
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { rampUp } from "@ssnet/pipeline";
+ *
+ * assert.equal(rampUp(0, 40), Math.exp(-5));
+ * assert.equal(rampUp(40, 40), 1);
+ * ```
  */
 export function rampUp(step: number, length: number): number {
   if (length < 0) throw new RangeError(`Cannot ramp up over a negative length: current length is ${length}`);
@@ -29,12 +38,34 @@ const RAMP_INTERVAL = 150;
  *
  * @param iteration LA counts from 1 (read after counting up), ACDC from 0.
  * @param ramp LA: maximum 1, length 40. ACDC: maximum 0.1, length 200.
+ * @returns Between `maximum * exp(-5)` and `maximum`; a staircase, constant over 150 iterations.
+ *
+ * @example LA's weight is full after 40 steps of 150 iterations
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { consistencyWeight, LA } from "@ssnet/pipeline";
+ *
+ * assert.equal(consistencyWeight(6000, LA.consistency), 1);
+ * assert.equal(consistencyWeight(149, LA.consistency), consistencyWeight(0, LA.consistency));
+ * ```
  */
 export function consistencyWeight(iteration: number, ramp: { maximum: number; length: number }): number {
   return ramp.maximum * rampUp(Math.floor(iteration / RAMP_INTERVAL), ramp.length);
 }
 
-/** Rate of optimiser step s = 1, 2, ...: `base * 0.1^floor((s - 1) / every)`. LA: base 0.01, every 2500. */
+/**
+ * Rate of optimiser step s = 1, 2, ...: `base * 0.1^floor((s - 1) / every)`. LA: base 0.01, every 2500; ACDC: every
+ * `Infinity`, that is constant.
+ *
+ * @example LA takes its last half at a thousandth of the rate, and less
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { stepRate } from "@ssnet/pipeline";
+ *
+ * assert.equal(stepRate(2500, { base: 0.01, every: 2500 }), 0.01);
+ * assert.ok(Math.abs(stepRate(7501, { base: 0.01, every: 2500 }) - 1e-5) < 1e-18);
+ * ```
+ */
 export function stepRate(step: number, { base, every }: { base: number; every: number }): number {
   return base * 0.1 ** Math.floor((step - 1) / every);
 }
@@ -51,7 +82,9 @@ export function flatRate(step: number, { base, total }: { base: number; total: n
 
 /** Length and course of a training. */
 export interface Schedule {
+  /** The published length, rate and ramp. */
   profile: Pick<DatasetProfile, "iterations" | "rate" | "consistency">;
+  /** Of this training. */
   iterations: number;
   /** First iterations on the labeled half alone. */
   warmup: number;
@@ -64,6 +97,17 @@ export interface Schedule {
  * shorter training: else it would never see its unsupervised terms.
  *
  * @param iteration From 1.
+ * @returns `weight` of the unsupervised terms, 0 in the warm-up; `rate` of the optimiser.
+ *
+ * @example A tenth of the published length is at the same place of ramp and rate after a tenth of the iterations
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { LA, scheduleAt } from "@ssnet/pipeline";
+ *
+ * const course = { profile: LA, warmup: 0, rateSchedule: "step" } as const;
+ * const short = scheduleAt(1001, { ...course, iterations: 1500 });
+ * assert.deepEqual(short, scheduleAt(10001, { ...course, iterations: 15000 }));
+ * ```
  */
 export function scheduleAt(
   iteration: number,
