@@ -9,7 +9,18 @@ import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
  * Dice with linear denominator, all entries pooled: `1 - (2 Σ p q + s) / (Σ p + Σ q + s)`.
  *
  * Reference: SS-Net, `Binary_dice_loss` (LA: supervised term, and the distance of the smoothness term).
- * @param p Probabilities, any shape. @param q Target of the same shape. @param smooth s.
+ * @param p Probabilities, any shape. @param q Target of the same shape, probabilities or one-hot. @param smooth s.
+ * @returns In [0, 1] but for rounding; not 0 for p = q unless all entries are 0 or 1.
+ *
+ * @example Half the foreground found, and nothing else
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { linearDice, openTensorFlow } from "@ssnet/pipeline";
+ *
+ * const { tf } = openTensorFlow({ device: "cpu" });
+ * const loss = linearDice(tf.tensor1d([1, 0, 0]), tf.tensor1d([1, 1, 0]), 0);
+ * assert.ok(Math.abs(loss.dataSync()[0] - (1 - 2 / 3)) < 1e-6);
+ * ```
  */
 export function linearDice(p: Tensor, q: Tensor, smooth = 1e-8): Scalar {
   const { tf } = openTensorFlow();
@@ -18,7 +29,7 @@ export function linearDice(p: Tensor, q: Tensor, smooth = 1e-8): Scalar {
 }
 
 /**
- * `linearDice` of the last class alone; of two classes that is the foreground.
+ * {@linkcode linearDice} of the last class alone; of two classes that is the foreground. LA's supervised term.
  * @param p Probabilities `[..., K]`. @param q One-hot target `[..., K]`.
  */
 export function foregroundDice(p: Tensor, q: Tensor): Scalar {
@@ -32,7 +43,19 @@ export function foregroundDice(p: Tensor, q: Tensor): Scalar {
  * Dice with squared denominator, mean over classes: `mean_c [1 - (2 Σ p q + s) / (Σ p² + Σ q² + s)]`.
  *
  * Reference: SS-Net, `softDiceLoss` and `DiceLoss` (ACDC; s = 1e-10); the compared methods take s = 1e-5.
- * @param p Probabilities `[..., K]`. @param q Target `[..., K]`.
+ * @param p Probabilities `[..., K]`. @param q Target `[..., K]`, probabilities or one-hot. @param smooth s.
+ * @returns In [0, 1] but for rounding; 0 for p = q.
+ *
+ * @example The background counts as much as any other class
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { openTensorFlow, squaredDice } from "@ssnet/pipeline";
+ *
+ * const { tf } = openTensorFlow({ device: "cpu" });
+ * const p = tf.tensor2d([[1, 0], [1, 0], [1, 0]]), q = tf.tensor2d([[1, 0], [1, 0], [0, 1]]);
+ * const loss = squaredDice(p, q).dataSync()[0];
+ * assert.ok(Math.abs(loss - ((1 - 4 / 5) + 1) / 2) < 1e-6);
+ * ```
  */
 export function squaredDice(p: Tensor, q: Tensor, smooth = 1e-10): Scalar {
   const { tf } = openTensorFlow();
@@ -42,7 +65,11 @@ export function squaredDice(p: Tensor, q: Tensor, smooth = 1e-10): Scalar {
   return tf.mean(tf.sub(1, tf.div(overlap, tf.add(tf.add(sum(tf.square(p)), sum(tf.square(q))), smooth)))) as Scalar;
 }
 
-/** Mean cross entropy. @param logits `[..., K]` @param target One-hot `[..., K]` */
+/**
+ * Softmax cross entropy, mean over batch and space: `mean(-Σ_c t_c log softmax(logits)_c)`. SS-Net reports it and does not
+ * train on it.
+ * @param logits `[..., K]` @param target One-hot `[..., K]`
+ */
 export function crossEntropy(logits: Tensor, target: Tensor): Scalar {
   const { tf } = openTensorFlow();
   return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(logits), target), -1))) as Scalar;
