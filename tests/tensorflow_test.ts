@@ -71,6 +71,16 @@ Deno.test("trace() retraces on a new shape and gives the new result", async () =
   close((await double(tf.tensor1d([1, 2, 3])))[0].dataSync(), [2, 4, 6], 0);
 });
 
+Deno.test("a tensor that two traces read without receiving it keeps its values", async () => {
+  const outside = tf.tensor1d([1, 2]);
+  for (const factor of [2, 3]) {
+    const scale = trace((x: any) => [tf.mul(tf.mul(x, outside), factor)]);
+    close((await scale(tf.tensor1d([1, 1])))[0].dataSync(), [factor, 2 * factor], 0);
+    close((await scale(tf.tensor2d([[1, 1]])))[0].dataSync(), [factor, 2 * factor], 0);
+  }
+  close(outside.dataSync(), [1, 2], 0);
+});
+
 Deno.test("trace() refuses code that reads values and leaves no recording open", async () => {
   await rejects(
     trace((x: any) => [tf.mul(x, x.dataSync()[0])])(tf.tensor1d([1, 2])),

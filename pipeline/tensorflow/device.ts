@@ -42,6 +42,13 @@ export function openTensorFlow(options: BindingOptions = {}): TensorFlow {
   require("@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js");
   const { NodeJSKernelBackend } = require("@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js");
   const backend = new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu");
+  // tfjs-node leaves values in JavaScript until an operation needs them. Were that operation a traced one, they would
+  // become a constant of its trace and be lost to all others; so they move to TensorFlow at once.
+  const move = backend.move.bind(backend);
+  backend.move = (dataId: any, values: any, shape: number[], dtype: string, references: number) => {
+    move(dataId, values, shape, dtype, references);
+    if (values && dtype !== "complex64" && !binding.recording) backend.getInputTensorIds([{ dataId }]);
+  };
   tf.registerBackend("tensorflow", () => backend, 3);
   tf.setBackend("tensorflow");
   return opened = { tf, backend, binding };
