@@ -24,25 +24,35 @@ const ITEM_BYTES: Record<number, number> = { 1: 4, 3: 4, 4: 1, 8: 8, 9: 8, 10: 1
 const TSTRING_BYTES = 24; // sizeof(TF_TString)
 const LIST_INPUTS = new Set(["ConcatV2", "Pack", "AddN"]);
 
-/** An attribute as tfjs's kernels write it. */
+/** An attribute of an operation, as tfjs's kernels write it. */
 export interface Attribute {
+  /** TensorFlow's, for example "T" or "padding". */
   name: string;
+  /** Kind of the value, one of {@linkcode ATTRIBUTE}. */
   type: number;
+  /** Of that kind, or a list; a data type is one of {@linkcode DTYPE}. */
   value: any;
 }
 /** What tfjs's backend wants to know about an output. */
 export interface TensorMetadata {
+  /** Eager tensors and nodes of a recording share one numbering. */
   id: number;
+  /** In a recording a size that depends on values reads -1. */
   shape: number[];
+  /** One of {@linkcode DTYPE}. */
   dtype: number;
 }
 /** One output of a graph's operation, `TF_Output`. */
 type Output = Uint8Array<ArrayBuffer>;
 /** A graph that is being recorded. */
 export interface Recording {
+  /** `TF_Graph*` */
   graph: Deno.PointerObject;
+  /** Operations so far; they make names unique. */
   nodes: number;
+  /** Arguments of the function, then what it captured. */
   inputs: Output[];
+  /** By tensor id. */
   outputs: Map<number, Output>;
   /** Ids of eager tensors that the traced code reads without receiving them. */
   captured: number[];
@@ -79,11 +89,17 @@ function numbers(dtype: number, values: any): ArrayBufferView {
 export interface BindingOptions {
   /** Threads inside an operation; 0 leaves the choice to TensorFlow. */
   threads?: number;
+  /** "cpu" hides every GPU; "gpu" is an error where there is none; left out: a GPU where there is one. */
   device?: "cpu" | "gpu";
+  /** {@linkcode findLibrary}'s by default. */
   library?: Library;
 }
 
-/** TensorFlow's C API as tfjs-node's kernels want it. Opened by `open`, closed by `[Symbol.dispose]`. */
+/**
+ * TensorFlow's C API as tfjs-node's kernels want it; the constants have the names and values that they read. Opened by
+ * `new`, closed by `[Symbol.dispose]`. Every call that TensorFlow refuses is a {@linkcode TensorFlowError} with its words.
+ * @internal Code above it calls tfjs, or `ops.ts` where tfjs has no kernel.
+ */
 export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSavedModel" | "runSavedModel"> {
   readonly TensorMetadata = class {} as TFJSBinding["TensorMetadata"];
   readonly TFEOpAttr = class {} as TFJSBinding["TFEOpAttr"];
@@ -102,10 +118,13 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
   readonly TF_ATTR_TYPE = ATTRIBUTE.type;
   readonly TF_ATTR_SHAPE = ATTRIBUTE.shape;
   readonly TF_ATTR_RESOURCE = 6;
+  /** As TensorFlow says it, for example "2.21.0". */
   readonly TF_Version: string;
+  /** TensorFlow's name of the device that computes. */
   readonly device: string;
   /** Operations that TensorFlow has executed or recorded. */
   operations = 0;
+  /** Open while a function is traced; every operation then becomes a node of it. */
   recording: Recording | null = null;
 
   readonly #c: Symbols;
@@ -116,6 +135,7 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
   #nextId = 0;
   #functions = 0;
 
+  /** @throws {TensorFlowError} When the library is missing or broken, or there is no GPU where one is wanted. */
   constructor(options: BindingOptions = {}) {
     const c = this.#c = openLibrary(options.library ?? findLibrary());
     this.#status = c.TF_NewStatus();
@@ -213,6 +233,11 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     return { id, shape: this.#shapeOf(handle), dtype: this.#c.TFE_TensorHandleDataType(handle) };
   }
 
+  /**
+   * A tensor of its own copy of the values, a constant node while a recording is open.
+   * @param values Typed array or list, C order; as many as the shape wants, or more.
+   * @returns Its id.
+   */
   createTensor(shape: number[], dtype: number, values: any): number {
     const c = this.#c, tensor = this.#makeTensor(shape, dtype, values);
     try {
@@ -247,6 +272,7 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     return this.#c.TFE_TensorHandleDataType(handle);
   }
 
+  /** Gives an eager tensor's memory back; an id that is not known is let pass, as tfjs disposes nodes of a recording too. */
   deleteTensor(id: number): void {
     const handle = this.#handles.get(id);
     // Nodes of a recording live as long as its graph: nothing to do for them.
@@ -255,6 +281,7 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     this.#handles.delete(id);
   }
 
+  /** A copy of an eager tensor's values; waits until they are computed. @throws {TensorFlowError} For a traced one. */
   tensorDataSync(id: number): any {
     const handle = this.#handles.get(id);
     if (!handle) {
@@ -324,6 +351,11 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     }
   }
 
+  /**
+   * Runs one operation, or records it.
+   * @param name TensorFlow's, for example "BiasAdd".
+   * @param outputs How many it has.
+   */
   executeOp(name: string, attributes: Attribute[], inputs: number[], outputs: number): TensorMetadata[] {
     this.operations++;
     if (this.recording) return this.#record(name, attributes, inputs, outputs);
@@ -500,7 +532,11 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     this.recording = null;
   }
 
-  /** Calls a registered function without blocking the event loop. */
+  /**
+   * Calls a registered function without blocking the event loop.
+   * @param inputs Arguments, then what was captured, with their data types.
+   * @param config A serialized `ConfigProto` for this call, for example with bfloat16 rewriting on.
+   */
   async call(
     name: string,
     inputs: { ids: number[]; types: number[] },
@@ -528,10 +564,14 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     }
   }
 
+  /** Whether TensorFlow lists a GPU; it then computes there. */
   isUsingGpuDevice = (): boolean => this.#gpu;
+  /** Eager tensors that are alive. */
   getNumOfTensors = (): number => this.#handles.size;
+  /** tfjs asks for it; saved models are not read. */
   getNumOfSavedModels = (): number => 0;
 
+  /** Frees every tensor and the context; the library stays open. */
   [Symbol.dispose](): void {
     for (const handle of this.#handles.values()) this.#c.TFE_DeleteTensorHandle(handle);
     this.#handles.clear();

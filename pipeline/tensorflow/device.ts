@@ -11,18 +11,31 @@ import { TensorFlowError } from "./library.ts";
 
 /** tfjs with its TensorFlow backend, and the binding under it. */
 export interface TensorFlow {
+  /** All of tfjs; its operations run in TensorFlow. */
   tf: typeof tfjs;
   /** tfjs-node's kernel backend. */
   backend: any;
+  /** Recording, operations by TensorFlow's own names, version and device. */
   binding: Binding;
 }
 
 let opened: TensorFlow | undefined;
 
 /**
- * tfjs on TensorFlow; the same object at every call.
+ * tfjs on TensorFlow; the same object at every call. The first call decides on threads and device.
  *
- * @throws {TensorFlowError} If the library is missing, broken, or `device: "gpu"` finds none.
+ * @throws {TensorFlowError} If the library is missing, broken, `device: "gpu"` finds none, or a later call names a device
+ * that is not the open one.
+ *
+ * @example Operations of tfjs run in TensorFlow
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { openTensorFlow } from "@ssnet/pipeline";
+ *
+ * const { tf, binding } = openTensorFlow({ device: "cpu" });
+ * assert.equal(tf.add(1, 2).dataSync()[0], 3);
+ * assert.match(binding.device, /CPU:0/);
+ * ```
  */
 export function openTensorFlow(options: BindingOptions = {}): TensorFlow {
   if (opened) {

@@ -12,12 +12,17 @@ export const VERSION = "2.21.0";
 
 /** A wheel of Python's package index that carries the library. */
 export interface Wheel {
+  /** As pip names it. */
   package: string;
+  /** As pip saves it. */
   file: string;
   /** As pip wants it: `--platform`. */
   platform: string;
+  /** Of the file, as the index publishes it. */
   sha256: string;
+  /** To fetch, a million bytes each. */
   megabytes: number;
+  /** Whether this project's tests have run on that platform. */
   tested: boolean;
 }
 
@@ -55,7 +60,9 @@ const RUNTIMES = [`libtensorflow_cc${SUFFIX}`, `libtensorflow${SUFFIX}`];
 
 /** Where the library stands and how it was found. */
 export interface Library {
+  /** With `libtensorflow_framework` and `libtensorflow_cc` (or `libtensorflow`) in it. */
   folder: string;
+  /** By the variable `SSNET_TENSORFLOW`, as an installed Python package, or fetched by `setup`. */
   source: "named" | "python" | "cache";
 }
 
@@ -66,10 +73,15 @@ const REMEDY: Record<Library["source"], string> = {
   cache: "remove that folder and run deno task setup",
 };
 
-/** TensorFlow could not be found, fetched, opened, or refused a call. */
+/** TensorFlow could not be found, fetched, opened, or refused a call. The tasks exit with code 4. */
 export class TensorFlowError extends Error {
+  /** What stands in front of the message where it is printed with its stack. */
   override name = "TensorFlowError";
-  /** @param message What was attempted, found, wanted. @param code TensorFlow's status code, 0 when it was not a status. @param op The operation. */
+  /**
+   * @param message What was attempted, found, wanted.
+   * @param code TensorFlow's status code (`TF_Code`), 0 when it was not a status.
+   * @param op The operation that was refused, "" when it was none.
+   */
   constructor(message: string, readonly code = 0, readonly op = "") {
     super(message);
   }
