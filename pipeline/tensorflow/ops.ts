@@ -8,7 +8,7 @@ import { ATTRIBUTE, type Attribute, DTYPE } from "./binding.ts";
 import { openTensorFlow } from "./device.ts";
 import type { Tensor, Tensor1D, Tensor4D, Tensor5D } from "./tensors.ts";
 
-/** A data-type attribute "float32". */
+/** The data type float32 as an attribute, most often "T". */
 export const float = (name: string): Attribute => ({ name, type: ATTRIBUTE.type, value: DTYPE.float });
 const string = (name: string, value: string): Attribute => ({ name, type: ATTRIBUTE.string, value });
 /** One operation with one output, below tfjs: no gradient of its own. */
@@ -51,7 +51,9 @@ export function leakyRelu<T extends Tensor>(x: T, slope: number): T {
 
 /** What a batch norm in training mode gives: its output and the statistics of the batch. */
 export interface Normalized<T extends Tensor> {
+  /** Of x's shape. */
   y: T;
+  /** `[C]`, with the bias of the convolution in front. */
   mean: Tensor1D;
   /** Unbiased, as running statistics take it. */
   variance: Tensor1D;
@@ -68,7 +70,9 @@ const as4d = (shape: number[]): [number, number, number, number] => {
 
 /** Parameters of a batch norm, each `[C]`. */
 export interface NormParameters {
+  /** Factor of the normalized values; PyTorch's `weight`. */
   gamma: Tensor1D;
+  /** Added to them; PyTorch's `bias`. */
   beta: Tensor1D;
   /** Bias of the convolution in front, which has not been added to x. */
   bias: Tensor1D;

@@ -27,7 +27,10 @@ function keepLossesInFloat32() {
   set("DENYLIST_ADD", `${LOSSES},${PRODUCTS}`);
 }
 
-/** A traced function; `dispose` is not needed, functions live as long as the process. */
+/**
+ * A traced function: as many results as `fn` gave, which the caller disposes. It does not block: TensorFlow computes on
+ * threads of its own. Traced functions live as long as the process.
+ */
 export type Traced = (...inputs: Tensor[]) => Promise<Tensor[]>;
 
 /**
@@ -37,6 +40,17 @@ export type Traced = (...inputs: Tensor[]) => Promise<Tensor[]>;
  * @param fn Tensors in, tensors out; runs once per shape, on symbols.
  * @param precision "bf16" lets TensorFlow round the inputs of convolutions to bfloat16.
  * @throws {TensorFlowError} When traced code reads a value, or an output shape depends on values.
+ *
+ * @example A function and its gradient are one call of TensorFlow
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { openTensorFlow, type Tensor, trace } from "@ssnet/pipeline";
+ *
+ * const { tf } = openTensorFlow({ device: "cpu" });
+ * const cube = trace((x: Tensor) => [tf.mul(x, tf.square(x)), tf.grad((x) => tf.mul(x, tf.square(x)))(x)]);
+ * const [value, gradient] = await cube(tf.scalar(2));
+ * assert.deepEqual([value.dataSync()[0], gradient.dataSync()[0]], [8, 12]);
+ * ```
  */
 export function trace(fn: (...inputs: any[]) => Tensor[], precision: Precision = "fp32"): Traced {
   const { tf, backend, binding } = openTensorFlow();
