@@ -48,7 +48,14 @@ export * from "./pipeline/runs/random.ts";
 export * from "./pipeline/runs/safetensors.ts";
 export * from "./pipeline/runs/schedule.ts";
 export * from "./pipeline/runs/training_step.ts";
-export * from "./pipeline/tensorflow/binding.ts";
+export {
+  type Attribute,
+  ATTRIBUTE,
+  type Binding,
+  type BindingOptions,
+  DTYPE,
+  type TensorMetadata,
+} from "./pipeline/tensorflow/binding.ts";
 export * from "./pipeline/tensorflow/device.ts";
 export { cacheFolder, findLibrary, type Library, TensorFlowError, VERSION } from "./pipeline/tensorflow/library.ts";
 export * from "./pipeline/tensorflow/ops.ts";

@@ -18,7 +18,9 @@ export const BANK_ROWS = 32;
 
 /** The feature bank: per class `[32, 32]` rows, zero beyond its count. The background's stays empty. */
 export interface FeatureBank {
+  /** By class, from 0 on; entry 0 is never read. */
   rows: Tensor2D[];
+  /** By class: how many of the 32 rows are filled. */
   counts: Scalar[];
 }
 /** "ones" as the authors' code has it (its normalisation cancels), "learned" as the paper writes it. */
@@ -43,8 +45,35 @@ function rowsWhere(condition: Tensor1D): ClassRows {
  * with the lowest `sigmoid(selector)` in ascending order, else all in their order. A class without any keeps what it had.
  *
  * @param pass Training pass that moves running statistics: the selectors run in it.
+ * The paper speaks of the features with the highest scores; the authors' code, and this, keep the lowest.
+ *
  * @param features `[N, 16]` @param labels int32 `[N]`
  * @param correct bool `[N]`: labeled voxels predicted right and not background.
+ * @returns Tensors of their own; the bank that was given is left as it is.
+ *
+ * @example Two correct voxels of class 1 fill two rows; a second step without any keeps them
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import {
+ *   BANK_ROWS, headsSpec, initialize, openTensorFlow, Pass, separationLoss, SpecBuilder, stream, toWeights, updateBank,
+ * } from "@ssnet/pipeline";
+ *
+ * const { tf } = openTensorFlow({ device: "cpu" });
+ * const spec = headsSpec(new SpecBuilder(), { classes: 2 });
+ * const { weights, buffers } = toWeights(spec, initialize(spec, stream(1, "weights")));
+ * const pass = new Pass(weights, buffers, { training: true, updateStatistics: true });
+ * const features = tf.randomNormal<"R2">([4, 16], 0, 1, "float32", 1), labels = tf.tensor1d([1, 1, 1, 0], "int32");
+ * const empty = { rows: [0, 1].map(() => tf.zeros<"R2">([BANK_ROWS, 32])), counts: [0, 1].map(() => tf.scalar(0)) };
+ * const right = tf.tensor1d([true, false, true, false], "bool"), none = tf.zerosLike(right);
+ * const bank = updateBank(pass, empty, { features, labels, correct: right });
+ * const same = updateBank(pass, bank, { features, labels, correct: none });
+ * assert.deepEqual([0, 1].map((c) => same.counts[c].dataSync()[0]), [0, 2]);
+ * assert.deepEqual(same.rows[1].arraySync(), bank.rows[1].arraySync());
+ *
+ * const { loss, took } = separationLoss(pass, bank, { features, labels, bankWeights: "ones" });
+ * assert.ok(loss.dataSync()[0] > 0 && loss.dataSync()[0] < 1); // at most 2, halved: the background counts as a class
+ * assert.deepEqual(took.map((t) => t.dataSync()[0]), [0, 1]);
+ * ```
  */
 export function updateBank(
   pass: Pass,
@@ -74,7 +103,9 @@ export function updateBank(
 
 /** The loss of one half, and per class 1 where it took part: else its heads get no gradient at all. */
 export interface Separation {
+  /** In [0, 2 (K - 1) / K]: mean cosine distances, summed over the foreground and divided by all K classes. */
   loss: Scalar;
+  /** By class, from 0 on. */
   took: Scalar[];
 }
 
@@ -83,7 +114,8 @@ export interface Separation {
  * `mean_ij((1 - ẑ_i·m̂_j) a_i b_j)`, divided by the number of all classes.
  *
  * `a = M/Σs · s`, `s = sigmoid(selector(z))`, z detached; b by `bankWeights`.
- * @param features `[N, 16]` @param labels Class of every row, int32 `[N]`.
+ * @param pass Training pass; the batch norms of its heads take the statistics of these rows.
+ * @param features `[N, 16]` @param labels Class of every row, int32 `[N]`: true labels, or pseudo labels of the other half.
  */
 export function separationLoss(
   pass: Pass,
