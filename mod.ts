@@ -49,8 +49,8 @@ export * from "./pipeline/runs/safetensors.ts";
 export * from "./pipeline/runs/schedule.ts";
 export * from "./pipeline/runs/training_step.ts";
 export {
-  type Attribute,
   ATTRIBUTE,
+  type Attribute,
   type Binding,
   type BindingOptions,
   DTYPE,

@@ -55,15 +55,15 @@ function rowsWhere(condition: Tensor1D): ClassRows {
  * ```ts
  * import assert from "node:assert/strict";
  * import {
- *   BANK_ROWS, headsSpec, initialize, openTensorFlow, Pass, separationLoss, SpecBuilder, stream, toWeights, updateBank,
+ *   headsSpec, initialize, openTensorFlow, Pass, separationLoss, SpecBuilder, stream, type Tensor2D, toWeights, updateBank,
  * } from "@ssnet/pipeline";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const spec = headsSpec(new SpecBuilder(), { classes: 2 });
  * const { weights, buffers } = toWeights(spec, initialize(spec, stream(1, "weights")));
  * const pass = new Pass(weights, buffers, { training: true, updateStatistics: true });
- * const features = tf.randomNormal<"R2">([4, 16], 0, 1, "float32", 1), labels = tf.tensor1d([1, 1, 1, 0], "int32");
- * const empty = { rows: [0, 1].map(() => tf.zeros<"R2">([BANK_ROWS, 32])), counts: [0, 1].map(() => tf.scalar(0)) };
+ * const features = tf.randomNormal([4, 16], 0, 1, "float32", 1) as Tensor2D, labels = tf.tensor1d([1, 1, 1, 0], "int32");
+ * const empty = { rows: [0, 1].map(() => tf.zeros([32, 32]) as Tensor2D), counts: [0, 1].map(() => tf.scalar(0)) };
  * const right = tf.tensor1d([true, false, true, false], "bool"), none = tf.zerosLike(right);
  * const bank = updateBank(pass, empty, { features, labels, correct: right });
  * const same = updateBank(pass, bank, { features, labels, correct: none });
