@@ -11,6 +11,7 @@ import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 
 /** What a training step reads. */
 export interface StepInputs {
+  /** Every parameter, in TensorFlow's layout. */
   weights: Weights;
   /** Running statistics. */
   buffers: Weights;
@@ -34,23 +35,29 @@ export interface StepOutputs {
   gradients: (Tensor | null)[];
   /** By the first part of a parameter's name: 1 if it took part, 0 if its gradient is absent (not zero) this time. */
   participation: Record<string, Scalar>;
+  /** Running statistics after the step, all of them. */
   buffers: Weights;
+  /** The method's own state after the step, all of it. */
   memory: Weights;
 }
 
 /** What a method is made for; the settings are read by some methods only. */
 export interface MethodOptions {
+  /** Network, classes and constants of the dataset. */
   profile: DatasetProfile;
+  /** SS-Net's form of the separation loss; the others pass over it. */
   bankWeights: BankWeights;
 }
 
 /** A method; one file in this folder. */
 export interface Method {
+  /** Parameters and running statistics, heads included: what a checkpoint holds. */
   spec: NetworkSpec;
   /** Whether unlabeled rows are read at all. */
   usesUnlabeled: boolean;
   /** The method's own state before the first step: shapes by name, all zeros. */
   memory: Record<string, number[]>;
+  /** Losses, gradients and new state of one iteration; pure, runs once per shape on symbols ({@linkcode trace}). */
   step(inputs: StepInputs): StepOutputs;
 }
 

@@ -3,9 +3,9 @@ import type { Method, MethodOptions } from "./method.ts";
 import { ssnet } from "./ssnet.ts";
 import { supervised } from "./supervised.ts";
 
-/** Every method. */
+/** What `--method` chooses from. */
 export const METHODS = { ssnet, supervised } as const satisfies Record<string, (options: MethodOptions) => Method>;
-/** Name of a method. */
+/** As in `--method` and in a run's `config.json`. */
 export type MethodName = keyof typeof METHODS;
-/** Their names. */
+/** For schemas, which want at least one. */
 export const METHOD_NAMES = Object.keys(METHODS) as [MethodName, ...MethodName[]];

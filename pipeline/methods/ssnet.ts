@@ -27,7 +27,11 @@ const PROTOCOL = {
   acdc: { perturbationRadius: 6, distance: squaredDice, supervised: squaredDice },
 } as const;
 
-/** SS-Net on a dataset. */
+/**
+ * SS-Net on a dataset. Its memory is the feature bank, `bank.1.rows` `[32, 32]` and `bank.1.count` for every class from 1 on.
+ * Losses it reports: total, cross_entropy (no part of the total), dice, smoothness, separation_labeled,
+ * separation_unlabeled; the last three before their weights.
+ */
 export function ssnet({ profile, bankWeights }: MethodOptions): Method {
   const { classes } = profile, heads = { classes };
   const spec = headsSpec(NETWORKS[profile.network].spec(new SpecBuilder(), { classes }), heads);
@@ -47,14 +51,20 @@ export function ssnet({ profile, bankWeights }: MethodOptions): Method {
 
 /** What SS-Net's step reads beyond every method's: its noise comes from outside, so that stored values can be checked. */
 export interface SSNetInputs extends StepInputs {
+  /** Network and classes; by its name the distance, the supervised term and the perturbation's radius. */
   profile: DatasetProfile;
   /** Uniform noise minus 0.5 of x's shape. */
   direction: Tensor;
+  /** "ones" as the authors' code, "learned" as the paper. */
   bankWeights: BankWeights;
+  /** Off only where stored values are checked. */
   dropout: boolean;
 }
 
-/** One step's losses, gradients, running statistics and bank. */
+/**
+ * One step's losses, gradients, running statistics and bank. Four forward passes: the clean one, the main one, the probe
+ * of the power iteration, the perturbed one. The first two move the running statistics, as if the main one came first.
+ */
 export function ssnetStep(inputs: SSNetInputs): StepOutputs {
   const { tf } = openTensorFlow();
   const { weights, memory, x, label, direction, consistencyWeight, bankWeights, profile } = inputs;

@@ -12,7 +12,10 @@ import { gradientsOf, type Method, type MethodOptions } from "./method.ts";
 
 const DICE = { la: foregroundDice, acdc: squaredDice } as const;
 
-/** The method on a dataset. */
+/**
+ * Labeled-only training on a dataset, with the network of the other methods but no heads. Losses it reports: total,
+ * cross_entropy, dice. The same step is the warm-up of a short training of another method.
+ */
 export function supervised({ profile }: MethodOptions): Method {
   const { classes } = profile, { spec, forward } = NETWORKS[profile.network];
   return {
