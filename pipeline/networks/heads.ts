@@ -13,7 +13,10 @@ import type { SpecBuilder } from "./parameters.ts";
 export const PROJECTED = 32;
 const FEATURES = 16, SELECTOR_SLOPE = 0.2;
 
-/** Parameters of the heads, in the order of the authors' `state_dict`. */
+/**
+ * Adds the parameters of the heads, in the order of the authors' `state_dict`: `projection_head` (16 to 32 to 32),
+ * `prediction_head` (32 to 32 to 32), then a selector (32 to 32 to 1) of each class for features and for the bank.
+ */
 export function headsSpec(builder: SpecBuilder, { classes }: { classes: number }): SpecBuilder {
   const head = (name: string, inputs: number, outputs: number) =>
     builder.layer("linear", `${name}.0`, [PROJECTED, inputs]).batchNorm(`${name}.1`, PROJECTED)
@@ -35,10 +38,13 @@ export interface Head {
 
 /** Which head, on which batch. */
 export interface HeadInputs {
+  /** As its parameters begin. */
   name: string;
   /** Moments of its input rows; null takes the running statistics. */
   batch: Moments | null;
+  /** Between its two layers. */
   activation: (x: Tensor2D) => Tensor2D;
+  /** 0 leaves the running statistics alone; without it they move. */
   active?: Scalar;
 }
 
@@ -77,7 +83,9 @@ export function prediction(pass: Pass, batch: Moments): Head {
 export interface Selection {
   /** Whose selector: that of the features, or that of the bank. */
   of: "features" | "bank";
+  /** From 1 on: the background has no selector that runs. */
   classIndex: number;
+  /** Moments of the rows that the batch norm takes as its batch. */
   batch: Moments;
   /** 1 when the selector really runs: its running statistics then move. */
   active: Scalar;

@@ -22,6 +22,7 @@ export interface PassOptions {
 /** One run of a network. `buffers` is replaced entry by entry while running statistics move; nothing else changes. */
 export class Pass {
   #draws = 0;
+  /** @param weights By name, TensorFlow's layout. @param buffers Running statistics; give a copy to keep the old ones. */
   constructor(readonly weights: Weights, readonly buffers: Weights, readonly options: PassOptions) {}
 
   /** The same weights and buffers under other options. */
@@ -158,7 +159,7 @@ export class Pass {
     return seed ? ops.channelDropout(x, probability, seed) : x;
   }
 
-  /** Dropout of single entries, fresh at every call of one pass. */
+  /** Dropout of single entries, fresh at every call of one pass. @param x Any shape. */
   dropout<T extends Tensor>(x: T, probability: number): T {
     const seed = this.#drawSeed();
     return seed ? ops.dropout(x, probability, seed) : x;

@@ -12,10 +12,10 @@ export interface Network {
   /** `[B, ..., 1]` to logits `[B, ..., K]` and the features in front of the head `[B, ..., 16]`. */
   forward(pass: Pass, x: Tensor): { logits: Tensor; features: Tensor };
 }
-/** Name of a network. */
+/** V-Net for volumes, U-Net for slices. */
 export type NetworkName = "vnet" | "unet";
 
-/** Every network. */
+/** What a profile chooses from. */
 export const NETWORKS: Record<NetworkName, Network> = {
   vnet: { spec: vnetSpec, forward: (pass, x) => vnet(pass, x as Tensor5D) },
   unet: { spec: unetSpec, forward: (pass, x) => unet(pass, x as Tensor4D) },

@@ -8,21 +8,29 @@ import type { Tensor } from "../tensorflow/tensors.ts";
 
 /** One parameter; `shape` in PyTorch's layout: convolutions `[out, in, k...]`, transposed ones `[in, out, k...]`, linear `[out, in]`. */
 export interface ParameterSpec {
+  /** As in the `state_dict`. */
   name: string;
+  /** In PyTorch's layout. */
   shape: number[];
+  /** Decides how it is initialized. */
   kind: "conv" | "convT" | "linear" | "bias" | "bn_gamma" | "bn_beta";
   /** PyTorch's fan-in of the weight (for a bias: of its weight): `shape[1] * k...`. */
   fanIn: number;
 }
 /** One running statistic. */
 export interface BufferSpec {
+  /** As in the `state_dict`. */
   name: string;
+  /** `[C]` */
   shape: number[];
+  /** Begins as 0 or as 1. */
   kind: "running_mean" | "running_var";
 }
 /** All parameters and buffers of a network, in the order of the `state_dict`. */
 export interface NetworkSpec {
+  /** What the optimiser moves. */
   parameters: ParameterSpec[];
+  /** What batch norms in training mode move. */
   buffers: BufferSpec[];
 }
 /** Values in PyTorch's layout, by name. */
@@ -30,12 +38,28 @@ export type StateDict = Record<string, Float32Array>;
 /** Values in TensorFlow's layout, by name. */
 export type Weights = Record<string, Tensor>;
 
-/** Collects the specification of a network, layer by layer. */
+/**
+ * Collects the specification of a network, layer by layer, in the order of its `state_dict`.
+ *
+ * @example A convolution of 3 x 3 x 3 and its batch norm
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { SpecBuilder } from "@ssnet/pipeline";
+ *
+ * const spec = new SpecBuilder().layer("conv", "block.0", [16, 1, 3, 3, 3]).batchNorm("block.1", 16);
+ * assert.deepEqual(spec.parameters.map(({ name }) => name), [
+ *   "block.0.weight", "block.0.bias", "block.1.weight", "block.1.bias",
+ * ]);
+ * assert.equal(spec.parameters[0].fanIn, 27);
+ * ```
+ */
 export class SpecBuilder {
+  /** So far, weight before bias. */
   readonly parameters: ParameterSpec[] = [];
+  /** So far, mean before variance. */
   readonly buffers: BufferSpec[] = [];
 
-  /** A weight `shape` with its bias of `outputs`. */
+  /** Adds `NAME.weight` of a shape in PyTorch's layout and `NAME.bias`, one value an output. */
   layer(kind: "conv" | "convT" | "linear", name: string, shape: number[]): this {
     const fanIn = shape.slice(1).reduce((a, b) => a * b, 1);
     const outputs = kind === "convT" ? shape[1] : shape[0];
@@ -44,6 +68,7 @@ export class SpecBuilder {
     return this;
   }
 
+  /** Adds `NAME.weight`, `NAME.bias`, `NAME.running_mean` and `NAME.running_var`, each `[channels]`. */
   batchNorm(name: string, channels: number): this {
     const shape = [channels];
     this.parameters.push({ name: `${name}.weight`, shape, kind: "bn_gamma", fanIn: 0 });
@@ -54,12 +79,28 @@ export class SpecBuilder {
   }
 }
 
-/** Number of values in a shape. */
+/** Values in a tensor of a shape; 1 for `[]`. */
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((a, b) => a * b, 1);
 }
 
-/** PyTorch's default initialisation: weights and biases uniform in ±1/√fan_in, gamma 1, beta 0. @param random Uniform in [0, 1). */
+/**
+ * PyTorch's default initialisation (Kaiming-uniform with a = √5): weights and biases uniform in ±1/√fan_in, gamma 1,
+ * beta 0; running means 0, variances 1.
+ * @param random Uniform in [0, 1); one number a weight or bias, in the order of the specification.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { initialize, SpecBuilder, stream } from "@ssnet/pipeline";
+ *
+ * const spec = new SpecBuilder().layer("linear", "head", [32, 16]).batchNorm("norm", 32);
+ * const state = initialize(spec, stream(1337, "weights"));
+ * assert.equal(state["head.weight"].length, 512);
+ * assert.ok(state["head.weight"].every((value) => Math.abs(value) <= 1 / Math.sqrt(16)));
+ * assert.deepEqual([state["norm.weight"][0], state["norm.bias"][0], state["norm.running_var"][0]], [1, 0, 1]);
+ * ```
+ */
 export function initialize(spec: NetworkSpec, random: () => number): StateDict {
   const state: StateDict = {};
   for (const { name, shape, kind, fanIn } of spec.parameters) {
@@ -99,7 +140,10 @@ export function toPyTorch(tensor: Tensor): Float32Array {
   return tf.tidy(() => tf.transpose(tensor, TO_PYTORCH[tensor.rank]).dataSync() as Float32Array);
 }
 
-/** Tensors of a state. @throws {RangeError} Naming every parameter that is missing or has another size. */
+/**
+ * Tensors of a state, in TensorFlow's layout, on its device; the caller disposes them.
+ * @throws {RangeError} Naming every parameter that is missing or has another size.
+ */
 export function toWeights(spec: NetworkSpec, state: StateDict): { weights: Weights; buffers: Weights } {
   const problems = [...spec.parameters, ...spec.buffers].flatMap(({ name, shape }) =>
     state[name]?.length === sizeOf(shape)
