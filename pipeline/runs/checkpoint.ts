@@ -25,8 +25,17 @@ function stateDict(spec: NetworkSpec, { weights, buffers }: TrainingState, itera
   return tensors;
 }
 
-/** Writes a checkpoint that Python's `load_state_dict` reads. */
-export function writeCheckpoint(path: string, spec: NetworkSpec, state: TrainingState, iteration: number) {
+/**
+ * Writes a checkpoint that Python's `load_state_dict` reads; under a temporary name, then renamed. Needs `--allow-read`,
+ * `--allow-write`.
+ * @param iteration The last one that the state has seen; the file's metadata.
+ */
+export function writeCheckpoint(
+  path: string,
+  spec: NetworkSpec,
+  state: TrainingState,
+  iteration: number,
+): Promise<void> {
   return writeSafetensors(path, stateDict(spec, state, iteration), { iteration: String(iteration) });
 }
 
@@ -44,7 +53,12 @@ function checkShapes(path: string, tensors: Record<string, StoredTensor>, wanted
   throw new DataError(`Cannot load "${path}": it is a checkpoint of another network\n${shown.join("\n")}`);
 }
 
-/** Reads a checkpoint of ours or one converted from PyTorch. @throws {DataError} Naming what is missing or of another shape. */
+/**
+ * Reads a checkpoint of ours or one converted from PyTorch; what the network does not have is left out of its weights.
+ * Needs `--allow-read`.
+ * @returns `iteration` 0 where the file does not say it.
+ * @throws {DataError} Naming what is missing or of another shape, or when it is no safetensors.
+ */
 export async function readCheckpoint(
   path: string,
   spec: NetworkSpec,
@@ -55,8 +69,16 @@ export async function readCheckpoint(
   return { state, iteration: Number(metadata.iteration ?? 0) };
 }
 
-/** Writes what resuming needs, after the iteration named. */
-export async function writeState(path: string, spec: NetworkSpec, state: TrainingState, iteration: number) {
+/**
+ * Writes what resuming needs, after the iteration named: a checkpoint's arrays, then `momentum.NAME`, `memory.NAME` and
+ * `touched`; under a temporary name, then renamed. Needs `--allow-read`, `--allow-write`.
+ */
+export async function writeState(
+  path: string,
+  spec: NetworkSpec,
+  state: TrainingState,
+  iteration: number,
+): Promise<void> {
   const tensors = stateDict(spec, state, iteration);
   for (const { name, shape } of spec.parameters) {
     tensors[`momentum.${name}`] = { shape, data: toPyTorch(state.momentum[name]) };
@@ -68,7 +90,10 @@ export async function writeState(path: string, spec: NetworkSpec, state: Trainin
   await writeSafetensors(path, tensors, { iteration: String(iteration) });
 }
 
-/** Reads what `writeState` wrote. @throws {DataError} When it belongs to another method or network. */
+/**
+ * Reads what {@linkcode writeState} wrote. Needs `--allow-read`.
+ * @throws {DataError} When it belongs to another method or network, naming what is missing or of another shape.
+ */
 export async function readState(
   path: string,
   { spec, memory }: Pick<Method, "spec" | "memory">,

@@ -7,13 +7,18 @@ import { writeAtomically } from "./files.ts";
 
 /** One array of a file. */
 export interface StoredTensor {
+  /** `[]` for a single number. */
   shape: number[];
+  /** C order; float32 (`F32`) or int64 (`I64`). */
   data: Float32Array | BigInt64Array;
 }
 
 const bytesOf = (data: ArrayBufferView): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
-/** Writes float32 (`F32`) and int64 (`I64`) arrays and string metadata. */
+/**
+ * Writes float32 (`F32`) and int64 (`I64`) arrays in the order given and string metadata; under a temporary name, then
+ * renamed. Needs `--allow-read`, `--allow-write`.
+ */
 export async function writeSafetensors(
   path: string,
   tensors: Record<string, StoredTensor>,
@@ -33,7 +38,10 @@ export async function writeSafetensors(
   await writeAtomically(path, [length, head, ...Object.values(tensors).map(({ data }) => bytesOf(data))]);
 }
 
-/** Reads a file. @throws {DataError} Naming the file, when it is truncated, no safetensors, or holds another data type. */
+/**
+ * Reads a file. Needs `--allow-read`.
+ * @throws {DataError} Naming the file, when it is truncated, no safetensors, or holds another data type.
+ */
 export async function readSafetensors(path: string): Promise<{
   tensors: Record<string, StoredTensor>;
   metadata: Record<string, string>;

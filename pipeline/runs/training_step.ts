@@ -13,9 +13,13 @@ const MOMENTUM = 0.9, WEIGHT_DECAY = 1e-4;
 
 /** Everything that a step changes; tensors in TensorFlow's layout. */
 export interface TrainingState {
+  /** Every parameter. */
   weights: Weights;
+  /** SGD's velocity v, of the weights' names and shapes. */
   momentum: Weights;
+  /** Running statistics. */
   buffers: Weights;
+  /** The method's own state. */
   memory: Weights;
   /** Per parameter 1 once it has had a gradient `[P]`. */
   touched: Tensor1D;
@@ -44,11 +48,19 @@ export interface Batch {
   label: Tensor;
   /** int32 `[2]` */
   seed: Tensor1D;
+  /** Weight w of the unsupervised terms. */
   consistencyWeight: Scalar;
+  /** Learning rate. */
   rate: Scalar;
 }
 
-/** `state` after one update by `gradients`; pure. */
+/**
+ * `state` after one update: `v = 0.9 v + g + 1e-4 p; p = p - rate v` for every parameter that has had a gradient at least
+ * once, a gradient that is absent this time counting as 0; nothing for the others. Pure.
+ *
+ * @param options `gradients` in the order of the weights, null where a method never gives one; `participation` as a
+ * method's step gives it.
+ */
 export function updateParameters(
   { weights, momentum, touched }: TrainingState,
   { gradients, participation, rate }: {
@@ -82,7 +94,10 @@ export type TrainingStep = (state: TrainingState, batch: Batch) => Promise<Recor
 
 const GROUPS = ["weights", "momentum", "buffers", "memory"] as const;
 
-/** Traces `method` with its update; one TensorFlow call per iteration. */
+/**
+ * Traces `method` with its update: one TensorFlow call per iteration. The first call takes the trace with it.
+ * @param precision Of the convolutions; losses, batch norm and update stay in float32.
+ */
 export function trainingStep(method: Method, precision: Precision): TrainingStep {
   let lossNames: string[] = [];
   const pack = (state: TrainingState) => [...GROUPS.flatMap((group) => Object.values(state[group])), state.touched];
