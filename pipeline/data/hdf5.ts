@@ -3,7 +3,9 @@ import { Dataset, File, ready } from "h5wasm/node";
 
 /** One dataset, C order. */
 export interface HdfArray {
+  /** In the file's own type; 64-bit whole numbers become float64. */
   data: Float32Array | Float64Array | Int32Array | Uint8Array;
+  /** The last axis is the fastest. */
   shape: number[];
 }
 
@@ -61,7 +63,9 @@ export async function readArrays(path: string): Promise<Record<string, HdfArray>
 
 /** A dataset to write. */
 export interface HdfOutput {
+  /** Becomes float32 or uint8 in the file. */
   data: Float32Array | Uint8Array;
+  /** The last axis is the fastest. */
   shape: number[];
 }
 

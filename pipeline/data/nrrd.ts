@@ -47,6 +47,21 @@ export async function readNrrd(path: string): Promise<Volume> {
  * Decodes a file's bytes; data that stand beside the header are read from its folder.
  * @param source Its path, for errors and for a file beside it.
  * @throws {DataError} Naming what was found and what is wanted.
+ *
+ * @example Two voxels along X; LPS becomes RAS+
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { decodeNrrd } from "@ssnet/pipeline";
+ *
+ * const header = [
+ *   "NRRD0004", "type: uchar", "dimension: 3", "sizes: 2 1 1", "encoding: raw", "space: left-posterior-superior",
+ *   "space directions: (0.5,0,0) (0,1,0) (0,0,2)", "space origin: (10,20,30)", "", "",
+ * ].join("\n");
+ * const bytes = Uint8Array.of(...new TextEncoder().encode(header), 7, 9);
+ * const { shape, data, geometry } = decodeNrrd(bytes, "case.nrrd");
+ * assert.deepEqual([shape, [...data]], [[2, 1, 1], [7, 9]]);
+ * assert.deepEqual([geometry?.spacing, geometry?.origin], [[0.5, 1, 2], [-10, -20, 30]]);
+ * ```
  */
 export function decodeNrrd(bytes: Uint8Array, source: string): Volume {
   const refuse = (why: string) => new DataError(`Cannot read "${source}" as NRRD: ${why}`);

@@ -8,9 +8,13 @@ import { surfaceMetrics } from "./surface_distance.ts";
 
 /** Overlaps between 0 and 1; distances in the unit of the spacing. */
 export interface CaseScores {
+  /** {@linkcode dice} */
   dice: number;
+  /** {@linkcode jaccard} */
   jaccard: number;
+  /** 95th percentile of the distances of both directions together. */
   hd95: number;
+  /** Mean distance from the prediction's surface to the reference's, this direction only. */
   asd: number;
 }
 

@@ -8,15 +8,19 @@ import { type Precision, trace } from "../tensorflow/trace.ts";
 
 /** Whose parameters are used; read anew at every call, so that a training's state can be given and goes on. */
 export interface NetworkParameters {
+  /** By name; of a method with heads these too, which inference does not run. */
   weights: Weights;
+  /** Running statistics. */
   buffers: Weights;
 }
 
 /** How a network is evaluated. */
 export interface InferenceOptions {
+  /** Whose forward pass. */
   network: NetworkName;
   /** "running" as published; "window": the batch norm takes those of the images in the call, which look at nothing else. */
   statistics: "running" | "window";
+  /** Of the convolutions. */
   precision: Precision;
 }
 

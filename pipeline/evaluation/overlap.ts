@@ -5,7 +5,9 @@
 
 /** Two masks of one volume in the same voxel order; any non-zero value is object. */
 export interface MaskPair {
+  /** What is judged. */
   prediction: Uint8Array;
+  /** What it is judged by. */
   reference: Uint8Array;
 }
 

@@ -21,13 +21,30 @@ export function windowNetwork(parameters: NetworkParameters, options: InferenceO
   );
 }
 
-/** First voxels of the windows along one axis. */
+/**
+ * First voxels of the windows along one axis: `min(stride j, size - patch)`, `j = 0 … ceil((size - patch) / stride)`.
+ * @param size At least as large as the patch.
+ *
+ * @example The last window is moved back to the border
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { windowStarts } from "@ssnet/pipeline";
+ *
+ * assert.deepEqual(windowStarts(150, 112, 18), [0, 18, 36, 38]);
+ * assert.deepEqual(windowStarts(80, 80, 4), [0]);
+ * ```
+ */
 export function windowStarts(size: number, patch: number, stride: number): number[] {
   const count = Math.ceil((size - patch) / stride) + 1;
   return Array.from({ length: count }, (_, j) => Math.min(stride * j, size - patch));
 }
 
-/** Mean foreground probability `[X, Y, Z]` of a volume, Z fastest. */
+/**
+ * Mean foreground probability of a volume over all windows that hold a voxel. A volume that is smaller than the patch along
+ * an axis is padded with zeros there, `floor(missing / 2)` of them in front.
+ * @param image `[X, Y, Z]`, Z fastest.
+ * @returns `[X, Y, Z]`, in [0, 1].
+ */
 export async function slidingWindow(
   image: Float32Array,
   shape: Shape3,
