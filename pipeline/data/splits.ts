@@ -7,9 +7,9 @@ import { z } from "zod";
 import { permutation, stream } from "../runs/random.ts";
 import { DataError, type Manifest, readManifest } from "./cases.ts";
 
-const ROLES = ["labeled", "unlabeled", "validation", "test"] as const;
+const ROLES = ["labeled", "unlabeled", "validation", "test"] as const satisfies readonly Role[];
 /** What a case may be in a split. */
-export type Role = typeof ROLES[number];
+export type Role = "labeled" | "unlabeled" | "validation" | "test";
 /** Names of cases by role. */
 export type Lists = Record<Role, string[]>;
 

@@ -7,6 +7,7 @@ import type { AxisOrder, Geometry, Vector3 } from "./geometry.ts";
 
 /** A volume of a file and its place. */
 export interface Volume {
+  /** Voxels along the array's axes, the last one fastest. */
   shape: Vector3;
   /** The last axis fastest. */
   data: Float32Array;

@@ -22,7 +22,11 @@ export interface PassOptions {
 /** One run of a network. `buffers` is replaced entry by entry while running statistics move; nothing else changes. */
 export class Pass {
   #draws = 0;
-  /** @param weights By name, TensorFlow's layout. @param buffers Running statistics; give a copy to keep the old ones. */
+  /**
+   * A pass for one forward run; another pass with the same seed draws the same dropout.
+   * @param weights By name, TensorFlow's layout.
+   * @param buffers Running statistics; give a copy to keep the old ones.
+   */
   constructor(readonly weights: Weights, readonly buffers: Weights, readonly options: PassOptions) {}
 
   /** The same weights and buffers under other options. */

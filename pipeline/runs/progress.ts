@@ -2,11 +2,11 @@
 
 /** Shows where a training is. */
 export interface Progress {
-  /** @param text What else the line says, for example the loss. */
+  /** Called after every iteration; prints when it is time. @param text What else the line says, for example the loss. */
   show(iteration: number, text: string): void;
 }
 
-/** @param first Iterations that were done before. @param total Iterations at the end. */
+/** The clock begins with this call. @param first Iterations that were done before. @param total Iterations at the end. */
 export function startProgress(first: number, total: number): Progress {
   const terminal = Deno.stdout.isTerminal(), encoder = new TextEncoder(), started = performance.now();
   let shown = -Infinity;

@@ -10,8 +10,11 @@ export interface ValidationOptions {
   path: string;
   /** Done so far: later rows of the log are dropped. */
   iteration: number;
+  /** Whole volumes with their labels. */
   cases: Case[];
+  /** The dataset's way from an image to a mask, with the weights that are being trained. */
   segment: Segment;
+  /** Of the classes from 1 on. */
   classNames: readonly string[];
   /** Called when a network is better than all before. */
   keepBest: () => Promise<void>;

@@ -135,7 +135,10 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
   #nextId = 0;
   #functions = 0;
 
-  /** @throws {TensorFlowError} When the library is missing or broken, or there is no GPU where one is wanted. */
+  /**
+   * Opens the library and a context of its own.
+   * @throws {TensorFlowError} When the library is missing or broken, or there is no GPU where one is wanted.
+   */
   constructor(options: BindingOptions = {}) {
     const c = this.#c = openLibrary(options.library ?? findLibrary());
     this.#status = c.TF_NewStatus();

@@ -78,6 +78,7 @@ export class TensorFlowError extends Error {
   /** What stands in front of the message where it is printed with its stack. */
   override name = "TensorFlowError";
   /**
+   * An error of this project's own, or of a status that TensorFlow gave.
    * @param message What was attempted, found, wanted.
    * @param code TensorFlow's status code (`TF_Code`), 0 when it was not a status.
    * @param op The operation that was refused, "" when it was none.
