@@ -5,7 +5,9 @@ import type { Shape3 } from "./augment.ts";
 
 /** Everything that a preset of a training changes. */
 export interface Preset {
+  /** Of the whole training, the warm-up included. */
   iterations: number;
+  /** Of the convolutions. */
   precision: Precision;
   /** First iterations on the labeled half alone. */
   warmup: number;
@@ -15,15 +17,19 @@ export interface Preset {
 
 /** A dataset and its published protocol. */
 export interface DatasetProfile {
+  /** In tasks, split files, run folders; methods look up by it what the authors' code does differently. */
   name: "la" | "acdc";
   /** Background included. */
   classes: number;
   /** Of the classes from 1 on, as results print them. */
   classNames: readonly string[];
+  /** Of two axes less than the batch: V-Net for volumes, U-Net for slices. */
   network: NetworkName;
   /** Voxels of a network input along every axis. */
   patch: readonly number[];
+  /** First rows of a batch. */
   labeledPerBatch: number;
+  /** Rows behind them, for a method that takes any. */
   unlabeledPerBatch: number;
   /** Published length of a training; every length below belongs to it and shrinks with a shorter one. */
   iterations: number;
@@ -35,6 +41,7 @@ export interface DatasetProfile {
   stride: readonly number[] | null;
   /** Whether only the largest component of a prediction is kept. */
   largestComponent: boolean;
+  /** "paper": the published training; "fast": one that a CPU ends within hours, or less. */
   presets: { paper: Preset; fast: Preset };
 }
 
