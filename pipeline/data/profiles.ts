@@ -23,7 +23,7 @@ export interface DatasetProfile {
   classes: number;
   /** Of the classes from 1 on, as results print them. */
   classNames: readonly string[];
-  /** Of two axes less than the batch: V-Net for volumes, U-Net for slices. */
+  /** V-Net for volumes, U-Net for slices. */
   network: NetworkName;
   /** Voxels of a network input along every axis. */
   patch: readonly number[];
@@ -41,7 +41,7 @@ export interface DatasetProfile {
   stride: readonly number[] | null;
   /** Whether only the largest component of a prediction is kept. */
   largestComponent: boolean;
-  /** "paper": the published training; "fast": one that a CPU ends within hours, or less. */
+  /** "paper": the published training; "fast": a short one, on the labeled half alone at first. */
   presets: { paper: Preset; fast: Preset };
 }
 
