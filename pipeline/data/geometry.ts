@@ -24,7 +24,19 @@ export const TOLERANCE = { millimeters: 1e-3, direction: 1e-4 };
 
 const AXES = [0, 1, 2] as const;
 
-/** Geometry of an affine: three rows `[m₀, m₁, m₂, offset]`, voxel indices to RAS+ millimeters. */
+/**
+ * Geometry of an affine: three rows `[m₀, m₁, m₂, offset]`, voxel indices to RAS+ millimeters.
+ *
+ * @example Voxels of 1 x 1 x 8 mm whose second axis runs to the back
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { fromAffine } from "@ssnet/pipeline";
+ *
+ * const { spacing, origin, direction } = fromAffine([[1, 0, 0, 0], [0, -1, 0, 90], [0, 0, 8, 0]]);
+ * assert.deepEqual([spacing, origin], [[1, 1, 8], [0, 90, 0]]);
+ * assert.deepEqual(direction, [1, 0, 0, 0, -1, 0, 0, 0, 1]);
+ * ```
+ */
 export function fromAffine(rows: number[][]): Geometry {
   const spacing = AXES.map((j) => Math.hypot(rows[0][j], rows[1][j], rows[2][j])) as Vector3;
   return { // + 0 turns -0 into 0

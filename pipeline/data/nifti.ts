@@ -126,6 +126,18 @@ export interface MaskPlace {
  * Bytes of a mask as uint8 NIfTI-1, gzipped, with the place as sform and as qform (no qform where the axes are not at
  * right angles, which a qform cannot hold). Without a geometry: unit spacing, units unknown.
  * @param mask With the axes that it says, the last one fastest; the file has them in its own order, X first.
+ *
+ * @example A mask comes back where it was
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { decodeNifti, encodeNiftiMask, fromAffine } from "@ssnet/pipeline";
+ *
+ * const mask = Uint8Array.of(1, 0, 0, 1, 1, 0), shape = [1, 2, 3];
+ * const geometry = fromAffine([[-0.5, 0, 0, 10], [0, -0.5, 0, 20], [0, 0, 2, 30]]);
+ * const read = decodeNifti(encodeNiftiMask(mask, { shape, geometry }), "mask.nii.gz");
+ * assert.deepEqual([read.shape, [...read.data]], [shape, [...mask]]);
+ * assert.deepEqual(read.geometry, geometry);
+ * ```
  */
 export function encodeNiftiMask(
   mask: Uint8Array,

@@ -6,7 +6,17 @@
 import type { Shape3 } from "./augment.ts";
 import type { Vector3 } from "./geometry.ts";
 
-/** `(image - mean) / deviation` over all voxels (deviation with N in the denominator). */
+/**
+ * `(image - mean) / deviation` over all voxels (deviation with N in the denominator); 0 everywhere for a constant image.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { normalize } from "@ssnet/pipeline";
+ *
+ * assert.deepEqual(normalize(Float32Array.of(1, 3, 1, 3)), Float32Array.of(-1, 1, -1, 1));
+ * ```
+ */
 export function normalize(image: Float32Array): Float32Array {
   let sum = 0, squares = 0;
   for (const v of image) sum += v;

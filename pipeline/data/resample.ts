@@ -16,6 +16,17 @@ export type Pixels = Float32Array | Int32Array | Uint8Array;
  * Rounding puts the very last c beyond the end for some sizes (256 to 216 is one): that line is lost, as in SciPy.
  *
  * Source: tests/golden/README.md, section `resample.h5` (values by SciPy 1.17).
+ *
+ * @returns `to` line numbers.
+ *
+ * @example Back from 256 lines to 216 the last one is lost
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { zoomLines } from "@ssnet/pipeline";
+ *
+ * assert.deepEqual([...zoomLines(3, 5)], [0, 1, 1, 2, 2]);
+ * assert.equal(zoomLines(256, 216).at(-1), -1);
+ * ```
  */
 export function zoomLines(from: number, to: number): Int32Array {
   const step = to > 1 ? (from - 1) / (to - 1) : 0;
@@ -25,7 +36,7 @@ export function zoomLines(from: number, to: number): Int32Array {
   });
 }
 
-/** `image` zoomed to another size, as `scipy.ndimage.zoom(image, ratio, order=0)`. */
+/** A picture `[H, W]`, W fastest, zoomed to another height and width as `scipy.ndimage.zoom(image, ratio, order=0)`. */
 export function zoom<T extends Pixels>(image: T, [h, w]: Shape2, [toH, toW]: Shape2): T {
   const rows = zoomLines(h, toH), columns = zoomLines(w, toW);
   const zoomed = new (image.constructor as new (length: number) => T)(toH * toW);

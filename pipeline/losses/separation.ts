@@ -101,7 +101,7 @@ export function updateBank(
   return next;
 }
 
-/** The loss of one half, and per class 1 where it took part: else its heads get no gradient at all. */
+/** The loss of one half, and per class 1 where it took part, else 0: its heads then get no gradient at all. */
 export interface Separation {
   /** In [0, 2 (K - 1) / K]: mean cosine distances, summed over the foreground and divided by all K classes. */
   loss: Scalar;
