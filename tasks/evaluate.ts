@@ -1,15 +1,22 @@
 /**
- * `deno task eval:la`, `eval:acdc`: a run folder with its cases in, `RUN/evaluation-BATCHNORM/` out: the predicted mask of every test
- * case as NIfTI in the place of the case, and `metrics.json` with Dice, Jaccard, 95HD and ASD under both conventions for
- * empty masks, in voxels and, where the spacing is known, in millimeters.
+ * `deno task eval:la`, `eval:acdc`: a run folder with its cases in, `RUN/evaluation-BATCHNORM/` out: the predicted mask of
+ * every test case as NIfTI in the place of the case, and `metrics.json` with Dice, Jaccard, 95HD and ASD under both
+ * conventions for empty masks, in voxels and, where the spacing is known, in millimeters; where cases are frames of
+ * patients also means by patient, volumes and ejection fractions.
  */
 import { z } from "zod";
 import { type Case, DataError, readCase } from "../pipeline/data/cases.ts";
 import { writeNiftiMask } from "../pipeline/data/nifti.ts";
 import { PROFILES } from "../pipeline/data/profiles.ts";
-import { checkCases, countCases, parseSplit, readSplit, type Split } from "../pipeline/data/splits.ts";
+import { checkCases, countCases, countPatients, parseSplit, readSplit, type Split } from "../pipeline/data/splits.ts";
 import { evaluateCase, segmenter, strideOf } from "../pipeline/evaluation/evaluate_case.ts";
-import { type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
+import {
+  CLINICAL_NAMES,
+  clinicalAgreement,
+  type PatientValues,
+  patientValues,
+} from "../pipeline/evaluation/clinical.ts";
+import { patientRows, type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
 import { NETWORKS } from "../pipeline/networks/network.ts";
 import { SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
 import { readCheckpoint } from "../pipeline/runs/checkpoint.ts";
@@ -23,7 +30,9 @@ const options = parseOptions(
     run: z.string().default(`data/runs/${dataset}-ssnet`).describe("run folder"),
     cases: z.string().optional().describe("folder of the cases instead of the one that was trained on"),
     split: z.string().optional().describe("split file whose test cases are evaluated, instead of the training's split"),
-    checkpoint: z.enum(["last", "best"]).default("last").describe("best: by the validation cases of the training"),
+    checkpoint: z.enum(["last", "best"]).default(profile.checkpoint).describe(
+      "best: by the validation cases of the training",
+    ),
     batchNorm: z.enum(["running", "window"]).default("running").describe(
       "running: the training's statistics, as published; window: each window's own",
     ),
@@ -55,15 +64,18 @@ async function evaluate() {
   const segment = segmenter(profile, toWeights(spec, state), { patch, statistics: batchNorm, precision });
   const target = `${options.run}/evaluation-${batchNorm}${options.checkpoint === "best" ? "-best" : ""}`;
   const rows: ResultRow[] = [], preparations = new Set<string>(), begun = performance.now();
+  let nominalSpacing = false;
   await replaceFolder(target, async (temporary) => {
     for (const name of split.test) {
       const one = await readTestCase(folder, name);
       preparations.add(one.preparation);
+      nominalSpacing ||= one.nominalSpacing;
       const { prediction, rows: own } = await evaluateCase(one, { segment, classNames });
       await writeNiftiMask(`${temporary}/${name}.nii.gz`, prediction, one);
       rows.push(...own);
-      own.forEach(printRow);
+      own.forEach((row) => printRow(row, one.nominalSpacing));
     }
+    const patients = patientValues(rows);
     await writeJson(`${temporary}/metrics.json`, {
       dataset,
       method: config.method,
@@ -75,19 +87,29 @@ async function evaluate() {
       stride: profile.stride && strideOf(profile, patch),
       largestComponent: profile.largestComponent,
       preparations: [...preparations],
-      nominalSpacing: false,
-      split: { source: split.source, ...countCases(split) },
+      nominalSpacing,
+      split: {
+        source: split.source,
+        ...countCases(split),
+        patients: patients.length ? countPatients(split) : null,
+      },
       cases: folder,
       seconds: (performance.now() - begun) / 1000,
       versions: { deno: Deno.version.deno, tensorflow: binding.TF_Version },
       classes: classNames,
       rows,
       summary: summarize(rows),
+      patientSummary: patients.length ? summarize(patientRows(rows)) : null,
+      patients,
+      clinical: clinicalAgreement(patients),
     });
   });
+  const patients = patientValues(rows);
+  printAgreement(patients, nominalSpacing);
   const { mean, deviation } = summarize(rows).honest.mean.dice;
   const around = deviation === null ? "" : ` ± ${deviation.toFixed(4)}`;
-  console.log(`Dice ${mean!.toFixed(4)}${around} over ${split.test.length} cases, ${target}/metrics.json`);
+  const over = `${split.test.length} cases${patients.length ? ` of ${patients.length} patients` : ""}`;
+  console.log(`Dice ${mean!.toFixed(4)}${around} over ${over}, ${target}/metrics.json`);
 }
 
 async function readConfig(path: string): Promise<z.infer<typeof CONFIG>> {
@@ -109,7 +131,9 @@ function checkpointPath(): string {
     Deno.statSync(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    const why = options.checkpoint === "best" ? "it comes with validation cases in the split" : "train first";
+    const why = options.checkpoint === "best"
+      ? "it comes with validation cases in the split; --checkpoint last takes the last one"
+      : "train first";
     throw new DataError(`Cannot evaluate "${options.run}": it has no ${options.checkpoint}.safetensors; ${why}`);
   }
   return path;
@@ -154,14 +178,30 @@ async function readTestCase(folder: string, name: string): Promise<Case> {
   throw new DataError(`Cannot evaluate "${name}": it has no label; leave it out of the split's test list`);
 }
 
-function printRow({ case: name, class: className, honest, millimeters, seconds }: ResultRow) {
+function printRow({ case: name, class: className, honest, millimeters, seconds }: ResultRow, nominal: boolean) {
   const told = (value: number | null, unit: string) => value === null ? "none" : `${value.toFixed(2)} ${unit}`;
   const distance = (metric: "hd95" | "asd") =>
-    told(honest[metric], "voxels") + (millimeters ? ` (${told(millimeters[metric], "mm")})` : "");
+    told(honest[metric], "voxels") +
+    (millimeters ? ` (${told(millimeters[metric], nominal ? "nominal mm" : "mm")})` : "");
   console.log(
     `${name}  ${className}  Dice ${honest.dice!.toFixed(4)}  Jaccard ${honest.jaccard!.toFixed(4)}  ` +
       `95HD ${distance("hd95")}  ASD ${distance("asd")}  ${seconds.toFixed(1)} s`,
   );
+}
+
+function printAgreement(values: PatientValues[], nominal: boolean) {
+  const agreement = clinicalAgreement(values);
+  for (const name of agreement ? CLINICAL_NAMES : []) {
+    const { unit, bias, limits, meanAbsolute, patients } = agreement![name];
+    if (bias === null) continue;
+    const words = unit !== "%" && nominal ? `nominal ${unit}` : unit;
+    const range = limits ? `, limits of agreement ${limits.map((value) => value.toFixed(1)).join(" to ")}` : "";
+    console.log(
+      `${name}  bias ${bias.toFixed(1)}${range}, mean absolute error ${
+        meanAbsolute!.toFixed(1)
+      } ${words}, ${patients} patients`,
+    );
+  }
 }
 
 await runTask(evaluate);

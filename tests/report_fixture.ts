@@ -1,22 +1,27 @@
-/** Run folders for the tests of the report: phantoms, masks that miss them by a known measure, and a log. */
-import { BARE_CASE } from "../pipeline/data/cases.ts";
-import type { Geometry } from "../pipeline/data/geometry.ts";
-import { writeArrays } from "../pipeline/data/hdf5.ts";
+/** Run folders for the tests of the report: phantoms, masks that miss them by a known measure, and logs. */
+import { BARE_CASE, type Case, writeCase } from "../pipeline/data/cases.ts";
+import { type Geometry, reverseAxes } from "../pipeline/data/geometry.ts";
 import { writeNiftiMask } from "../pipeline/data/nifti.ts";
-import { phantom } from "../pipeline/data/phantom.ts";
+import { cinePhantom, phantom } from "../pipeline/data/phantom.ts";
+import { type DatasetName, PROFILES } from "../pipeline/data/profiles.ts";
+import { clinicalAgreement, patientValues } from "../pipeline/evaluation/clinical.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
-import { type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
+import { patientRows, type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
 import { writeJson } from "../pipeline/runs/files.ts";
 import { stream } from "../pipeline/runs/random.ts";
 import { consistencyWeight, stepRate } from "../pipeline/runs/schedule.ts";
 
 type Shape3 = [number, number, number];
 
-/** Writes `config.json` and `metrics.jsonl` of a training of `iterations`; SS-Net's after `warmup` of them. */
+/**
+ * Writes `config.json` and `metrics.jsonl` of a training of `iterations`, SS-Net's after `warmup` of them; of ACDC also
+ * `validation.jsonl`, the best at its last but one row.
+ */
 export async function writeRun(folder: string, { method = "ssnet", dataset = "la", iterations = 300, warmup = 100 }) {
   await Deno.mkdir(folder, { recursive: true });
   await writeJson(`${folder}/config.json`, {
     ...{ dataset, method, preset: "fast", iterations, warmup, precision: "bf16", seed: 1337, patch: "48x48x32" },
+    validateEvery: 20,
     ...{ threads: 2, computedOn: "cpu", versions: { deno: "2.9.6", tensorflow: "2.21.0" } },
   });
   const random = stream(7, method), noise = () => 0.9 + 0.2 * random();
@@ -37,69 +42,127 @@ export async function writeRun(folder: string, { method = "ssnet", dataset = "la
       seconds: 2,
     };
   });
-  await Deno.writeTextFile(`${folder}/metrics.jsonl`, rows.map((row) => JSON.stringify(row) + "\n").join(""));
+  const lines = (rows: object[]) => rows.map((row) => JSON.stringify(row) + "\n").join("");
+  await Deno.writeTextFile(`${folder}/metrics.jsonl`, lines(rows));
+  if (dataset !== "acdc") return;
+  const validations = Math.floor(iterations / 20);
+  let best = 0;
+  const validated = Array.from({ length: validations }, (_, i) => {
+    const dice = 0.88 * (1 - Math.exp(-(i + 1) / 4)) - (i === validations - 1 ? 0.02 : 0);
+    return { iteration: 20 * (i + 1), dice, best: best = Math.max(best, dice) };
+  });
+  await Deno.writeTextFile(`${folder}/validation.jsonl`, lines(validated));
 }
 
-/** One case of an evaluation: how far its mask lies off, in voxels along X; null for an empty mask. */
+/** One case of an evaluation: how far its mask lies off, in voxels along X; null for an empty mask. Of ACDC: a patient. */
 export interface FixtureCase {
   name: string;
   shift: number | null;
 }
 
 /**
- * Writes cases and an evaluation of them into a run folder.
- * @param millimeters Width of a voxel; null where it is not known.
+ * Writes cases and an evaluation of them into a run folder. Of ACDC each patient has two frames, 01 (ED) and 10 (ES), and
+ * its predicted left ventricle is what either of label and shifted label call so: too large.
+ * @param spacing Millimeters along X, Y, Z; null where it is not known; nominal for ACDC.
  */
 export async function writeEvaluation(
   run: string,
-  {
-    name = "window",
-    method = "ssnet",
-    cases,
-    folder,
-    shape = [48, 44, 24],
-    labeled = 8,
-    millimeters = null,
-    classes = ["left atrium"],
-  }: {
+  { name = "window", dataset = "la", method = "ssnet", cases, folder, shape, labeled, spacing = null }: {
     name?: string;
+    dataset?: DatasetName;
     method?: string;
     cases: FixtureCase[];
     folder: string;
+    /** X, Y, Z. */
     shape?: Shape3;
+    /** Labeled cases; of ACDC patients. */
     labeled?: number;
-    millimeters?: number | null;
-    classes?: string[];
+    spacing?: Shape3 | null;
   },
 ) {
-  const out = `${run}/evaluation-${name}`, [nx, ny, nz] = shape, rows: ResultRow[] = [];
-  const geometry: Geometry | null = millimeters === null ? null : {
-    ...{ spacing: [millimeters, millimeters, millimeters], origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] },
-  };
+  const out = `${run}/evaluation-${name}`, classes = PROFILES[dataset].classNames, rows: ResultRow[] = [];
   await Deno.mkdir(out, { recursive: true });
   await Deno.mkdir(folder, { recursive: true });
   for (const { name, shift } of cases) {
-    const { image, label: whole } = phantom(5, name, shape);
-    // Several classes are slabs of the phantom along Z.
-    const label = whole.map((v, i) => v && 1 + Math.floor((i % nz) * classes.length / nz));
-    const mask = new Uint8Array(label.length);
-    if (shift !== null) {
-      for (let i = 0; i < mask.length; i++) {
-        const x = Math.floor(i / (ny * nz)) - shift;
-        if (x >= 0 && x < nx) mask[i] = label[i - shift * ny * nz];
-      }
+    const frames = dataset === "la"
+      ? [leftAtrium(name, { shape: shape ?? [48, 44, 24], spacing })]
+      : heart(name, { shape: shape ?? [72, 64, 6], spacing });
+    for (const one of frames) {
+      const mask = shifted(one, shift);
+      await writeCase(`${folder}/${one.name}.h5`, one, { file: "phantom", sha256: "" });
+      await writeNiftiMask(`${out}/${one.name}.nii.gz`, mask, one);
+      rows.push(...scoreCase(mask, one, { classNames: classes, seconds: 1.5 }));
     }
-    await writeArrays(`${folder}/${name}.h5`, { image: { data: image, shape }, label: { data: label, shape } });
-    await writeNiftiMask(`${out}/${name}.nii.gz`, mask, { shape, geometry });
-    const one = { ...BARE_CASE, name, shape, image, label, geometry, preparation: "as published" };
-    rows.push(...scoreCase(mask, one, { classNames: classes, seconds: 1.5 }));
   }
+  const patients = patientValues(rows), of = dataset === "la" ? 1 : 2;
+  const counts = {
+    ...(dataset === "la"
+      ? { labeled: labeled ?? 8, unlabeled: 22, validation: 0 }
+      : { labeled: labeled ?? 7, unlabeled: 21, validation: 4 }),
+    test: cases.length,
+  };
   await writeJson(`${out}/metrics.json`, {
-    ...{ dataset: classes.length > 1 ? "acdc" : "la", method, checkpoint: "last", iteration: 300 },
-    ...{ batchNorm: name, precision: "bf16", patch: [48, 48, 32], stride: [12, 12, 8], largestComponent: true },
-    ...{ preparations: ["as published"], nominalSpacing: classes.length > 1 },
-    split: { source: "published lists", labeled, unlabeled: 22, validation: 0, test: cases.length },
+    ...{ dataset, method, checkpoint: name.endsWith("-best") ? "best" : "last", iteration: 300 },
+    ...{
+      batchNorm: name.replace("-best", ""),
+      precision: "bf16",
+      largestComponent: PROFILES[dataset].largestComponent,
+    },
+    ...(dataset === "la" ? { patch: [48, 48, 32], stride: [12, 12, 8] } : { patch: [64, 64], stride: null }),
+    ...{ preparations: ["as published"], nominalSpacing: dataset === "acdc" && spacing !== null },
+    split: {
+      source: "published lists",
+      ...Object.fromEntries(Object.entries(counts).map(([role, count]) => [role, of * count])),
+      patients: dataset === "la" ? null : counts,
+    },
     ...{ cases: folder, seconds: 10, versions: { deno: "2.9.6", tensorflow: "2.21.0" }, classes, rows },
     summary: summarize(rows),
+    patientSummary: patients.length ? summarize(patientRows(rows)) : null,
+    ...{ patients, clinical: clinicalAgreement(patients) },
   });
+}
+
+type Labeled = Case & { label: Uint8Array };
+
+function placed(spacing: Shape3 | null): Geometry | null {
+  return spacing && { spacing, origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] };
+}
+
+function leftAtrium(name: string, { shape, spacing }: { shape: Shape3; spacing: Shape3 | null }): Labeled {
+  return {
+    ...BARE_CASE,
+    name,
+    shape,
+    ...phantom(5, name, shape),
+    geometry: placed(spacing),
+    preparation: "as published",
+  };
+}
+
+function heart(
+  patient: string,
+  { shape: [nx, ny, nz], spacing }: { shape: Shape3; spacing: Shape3 | null },
+): Labeled[] {
+  const frames = cinePhantom(5, patient, [nz, ny, nx]), geometry = placed(spacing);
+  return (["ED", "ES"] as const).map((phase): Labeled => ({
+    ...BARE_CASE,
+    name: `${patient}_frame${phase === "ED" ? "01" : "10"}`,
+    ...{ patient, phase, shape: [nz, ny, nx], axes: "ZYX" },
+    ...frames[phase],
+    geometry: geometry && reverseAxes(geometry),
+    nominalSpacing: geometry !== null,
+    preparation: "as published",
+  }));
+}
+
+function shifted({ label, shape, axes, patient }: Labeled, shift: number | null): Uint8Array {
+  const mask = new Uint8Array(label.length), [first, ny, last] = shape;
+  if (shift === null) return mask;
+  const step = axes === "XYZ" ? ny * last : 1, width = axes === "XYZ" ? first : last;
+  for (let i = 0; i < mask.length; i++) {
+    const x = Math.floor(i / step) % width - shift;
+    if (x >= 0 && x < width) mask[i] = label[i - shift * step];
+    if (patient && label[i] === 3) mask[i] = 3;
+  }
+  return mask;
 }

@@ -1,12 +1,13 @@
 /** The report of run folders made for it: the right numbers in the right places, and everything else said. */
 import assert from "node:assert/strict";
-import { BARE_CASE } from "../pipeline/data/cases.ts";
+import { type Geometry, reverseAxes } from "../pipeline/data/geometry.ts";
 import { smooth, ticks } from "../pipeline/report/charts.tsx";
+import { apart } from "../pipeline/report/clinical.tsx";
 import { gatherContents } from "../pipeline/report/contents.ts";
 import { markdown } from "../pipeline/report/markdown.ts";
 import { makeOverlay, outline } from "../pipeline/report/overlays.ts";
 import { page } from "../pipeline/report/page.tsx";
-import { protocolSettings, readPublished, shownCases } from "../pipeline/report/results.ts";
+import { protocolSettings, readPublished, shownCases, signed } from "../pipeline/report/results.ts";
 import { type Metrics, readRuns } from "../pipeline/report/runs.ts";
 import { writeEvaluation, writeRun } from "./report_fixture.ts";
 
@@ -23,10 +24,12 @@ async function inFolder(action: (folder: string) => Promise<void>) {
 
 /** A run with one evaluation; what is left out of `change` is as in the fixture. */
 async function writeWhole(folder: string, change: Partial<Parameters<typeof writeEvaluation>[1]> = {}) {
-  const dataset = (change.classes?.length ?? 1) > 1 ? "acdc" : "la";
-  await writeRun(folder, { dataset, method: change.method });
+  await writeRun(folder, { dataset: change.dataset, method: change.method });
   await writeEvaluation(folder, { cases: CASES, folder: `${folder}/cases`, ...change });
 }
+
+/** Nominal spacing of hearts. */
+const NOMINAL: [number, number, number] = [1.5, 1.5, 10];
 
 const readMetrics = async (run: string, name = "window"): Promise<Metrics> =>
   JSON.parse(await Deno.readTextFile(`${run}/evaluation-${name}/metrics.json`));
@@ -52,7 +55,7 @@ function firstTable(text: string): Record<string, string>[] {
 Deno.test("the Markdown shows each number of the summary in its column, with its unit and deviation", async () => {
   await inFolder(async (root) => {
     const run = `${root}/la-8`;
-    await writeWhole(run, { millimeters: 0.625 });
+    await writeWhole(run, { spacing: [0.625, 0.625, 0.625] });
     const { summary: { published, honest, millimeters } } = await readMetrics(run);
     const [row] = firstTable(markdown(await gatherContents([run]))), key = "left atrium";
     const shown = ({ mean, deviation }: { mean: number | null; deviation: number | null }, factor = 1) =>
@@ -125,20 +128,125 @@ Deno.test("the protocol table marks what differs from the published protocol and
   });
 });
 
-Deno.test("several classes give a mean line, a line a class, and Dice means over classes order the cases", async () => {
+Deno.test("several classes give a mean line, a line a class and one by patient, counted in patients", async () => {
   await inFolder(async (root) => {
-    const classes = ["right ventricle", "myocardium", "left ventricle"];
-    await writeWhole(`${root}/acdc`, { classes, labeled: 7, millimeters: 1.5 });
+    await writeWhole(`${root}/acdc`, { dataset: "acdc", spacing: NOMINAL });
     const contents = await gatherContents([`${root}/acdc`]), rows = firstTable(markdown(contents));
-    assert.deepEqual(rows.slice(0, 4).map((row) => row.method), [
+    const classes = ["right ventricle", "myocardium", "left ventricle"];
+    assert.deepEqual(rows.slice(0, 5).map((row) => row.method), [
       "SS-Net",
       ...classes.map((name) => `SS-Net, ${name}`),
+      "SS-Net, by patient, ED and ES averaged",
     ]);
-    const { summary } = await readMetrics(`${root}/acdc`);
-    assert.ok(rows[0]["honest: Dice %"].startsWith((100 * summary.honest.mean.dice.mean!).toFixed(2)));
-    assert.ok(rows[2]["honest: Dice %"].startsWith((100 * summary.honest.myocardium.dice.mean!).toFixed(2)));
-    for (const words of ["mm are from a nominal spacing", "another class"]) assert.ok(page(contents).includes(words));
+    const { summary, patientSummary } = await readMetrics(`${root}/acdc`);
+    const told = ({ mean, deviation }: { mean: number | null; deviation: number | null }) =>
+      `${(100 * mean!).toFixed(2)} ± ${(100 * deviation!).toFixed(2)}`;
+    assert.equal(rows[0]["honest: Dice %"], told(summary.honest.mean.dice));
+    assert.equal(rows[2]["honest: Dice %"], told(summary.honest.myocardium.dice));
+    assert.equal(rows[4]["honest: Dice %"], told(patientSummary!.honest.mean.dice));
+    assert.notEqual(rows[0]["honest: Dice %"], rows[4]["honest: Dice %"]);
+    assert.deepEqual([rows[0], rows[4]].map((row) => row["cases with a distance"]), ["6 of 8", "3 of 4"]);
+    assert.ok(rows.every((row) => row.labeled === "7" || row.labeled === "70"));
+    assert.ok(
+      rows.some((row) => row.method.startsWith("SS-Net, myocardium (") && row["published: Dice %"] === "84.34"),
+    );
+    const [{ values: training }] = contents.groups.flatMap(protocolSettings)
+      .filter(({ name }) => name === "Training patients, labeled + unlabeled");
+    assert.equal(training[0].text, "7 + 21");
   });
+});
+
+Deno.test("the best checkpoint's selection is named, with what was validated how often", async () => {
+  await inFolder(async (root) => {
+    await writeWhole(`${root}/r`, { dataset: "acdc", name: "running-best" });
+    const contents = await gatherContents([`${root}/r`]);
+    const [setting] = contents.groups.flatMap(protocolSettings).filter(({ name }) => name === "Checkpoint");
+    assert.equal(setting.published, "best of the validation list, every 200 iterations");
+    assert.deepEqual(setting.values, [{ text: "best of the validation list, every 20 iterations", differs: true }]);
+    const html = page(contents), validation = contents.runs[0].validation;
+    assert.equal(validation.length, 15);
+    assert.equal(html.match(/<title>[^<]*r, iteration \d+: [\d.]+<\/title>/g)!.length, 16); // 15 points and the ring
+    assert.ok(html.includes(`<title>best, r, iteration 280: ${(100 * validation[13].value).toFixed(2)}</title>`));
+  });
+});
+
+Deno.test("clinical tables hold each number of metrics.json, marked where the spacing is nominal", async () => {
+  await inFolder(async (root) => {
+    await writeWhole(`${root}/r`, { dataset: "acdc", spacing: NOMINAL });
+    const { clinical, patients } = await readMetrics(`${root}/r`), text = markdown(await gatherContents([`${root}/r`]));
+    const [agreement, of] = ["### Volumes and ejection fractions", "### Patients of"].map((head) =>
+      firstTable(text.slice(text.indexOf(head)))
+    );
+    assert.deepEqual(agreement.map(({ quantity }) => quantity), [
+      "LV EDV, nominal ml",
+      "LV ESV, nominal ml",
+      "LV EF, %",
+      "RV EDV, nominal ml",
+      "RV ESV, nominal ml",
+      "RV EF, %",
+      "LV mass, nominal g",
+    ]);
+    const { bias, limits, meanAbsolute } = clinical!["LV ESV"];
+    assert.equal(agreement[1].bias, signed(bias));
+    assert.deepEqual([agreement[1]["lower limit"], agreement[1]["upper limit"]], limits!.map((value) => signed(value)));
+    assert.equal(agreement[1]["mean absolute error"], meanAbsolute!.toFixed(1));
+    // An empty prediction has volumes, of 0 ml, but no ejection fraction.
+    assert.deepEqual(agreement.map((row) => row.patients), ["4", "4", "3", "4", "4", "3", "4"]);
+    const { predicted, reference, error } = patients[0].values["LV ESV"];
+    assert.ok(error! > 0, "the fixture's left ventricles are too large");
+    assert.equal(of[0]["LV ESV, nominal ml"], `${predicted!.toFixed(1)} / ${reference!.toFixed(1)} (${signed(error)})`);
+    assert.match(of[2]["LV EF, %"], /^– \/ [\d.]+ \(–\)$/);
+    assert.match(text, /Ejection fractions do not depend on it/);
+    // No mm, ml or g of a nominal spacing stands in the head of a table without the word.
+    for (const [head] of text.matchAll(/^\|.*\|$(?=\n\| ---)/gm)) {
+      assert.doesNotMatch(head, /\| ([^|]* )?(?<!nominal )(mm|ml|g) \|/);
+    }
+  });
+});
+
+Deno.test("without a spacing there are ejection fractions, but no volumes; LA has no clinical part", async () => {
+  await inFolder(async (root) => {
+    await writeWhole(`${root}/acdc`, { dataset: "acdc" });
+    await writeWhole(`${root}/la`);
+    const html = page(await gatherContents([`${root}/acdc`]));
+    assert.deepEqual(html.match(/Bland–Altman plot of [^"]+/g), [
+      "Bland–Altman plot of LV EF",
+      "Bland–Altman plot of RV EF",
+    ]);
+    assert.ok(!/nominal/.test(html));
+    assert.ok(!page(await gatherContents([`${root}/la`])).includes("Bland–Altman"));
+  });
+});
+
+Deno.test("a Bland–Altman plot has a dot a patient, bias and limits with their values, and a range that holds them", async () => {
+  await inFolder(async (root) => {
+    await writeWhole(`${root}/r`, { dataset: "acdc", spacing: NOMINAL });
+    const { clinical, patients } = await readMetrics(`${root}/r`), html = page(await gatherContents([`${root}/r`]));
+    const plot = html.slice(html.indexOf(`aria-label="Bland–Altman plot of LV EDV"`)).split("</svg>")[0];
+    const circles = [...plot.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)"/g)].map((
+      [, x, y],
+    ) => [Number(x), Number(y)]);
+    assert.equal(circles.length, 4);
+    const line = (style: string) =>
+      [...plot.matchAll(new RegExp(`<line class="${style}"[^>]* y1="([\\d.]+)"`, "g"))].map(([, y]) => Number(y));
+    const { bias, limits } = clinical!["LV EDV"], values = patients.map(({ values }) => values["LV EDV"]);
+    for (const value of [bias, ...limits!]) assert.ok(plot.includes(`>${signed(value)}<`), signed(value));
+    // The two outermost dots give the scale of the other dots and of the lines.
+    const errors = values.map(({ error }) => error!), [low, high] = [Math.min(...errors), Math.max(...errors)];
+    const top = circles[errors.indexOf(high)][1], bottom = circles[errors.indexOf(low)][1];
+    assert.ok(top < bottom);
+    const y = (error: number) => bottom + (top - bottom) * (error - low) / (high - low);
+    const assertNear = (found: number, error: number) => assert.ok(Math.abs(found - y(error)) < 0.2);
+    errors.forEach((error, i) => assertNear(circles[i][1], error));
+    assertNear(line("bias")[0], bias!);
+    line("limit").forEach((found, i) => assertNear(found, limits![1 - i]));
+    assert.equal(line("limit").length, 2);
+  });
+});
+
+Deno.test("labels that would cover each other are moved apart around their middle", () => {
+  assert.deepEqual(apart([50, 52, 90], 20), [44, 64, 84]);
+  assert.deepEqual(apart([10, 40], 20), [10, 40]);
 });
 
 Deno.test("best, median and worst are by Dice; an even number takes the lower middle, ties go by name", () => {
@@ -180,22 +288,43 @@ Deno.test("an outline follows the edges of its pixels, around holes and over dia
   assert.equal(area(from("##.#", "#.##", ".###")), 9);
 });
 
-Deno.test("an overlay sorts voxels into right, extra, missed and confused, slice by slice", () => {
-  const shape: [number, number, number] = [4, 1, 2], at = (x: number, z: number) => 2 * x + z;
-  const label = new Uint8Array(8), prediction = new Uint8Array(8);
-  label[at(0, 1)] = label[at(1, 1)] = 1;
-  prediction[at(1, 1)] = prediction[at(2, 1)] = 1;
-  label[at(3, 1)] = 1;
-  prediction[at(3, 1)] = 2;
-  const image = Float32Array.from(label, (_, i) => i);
-  const case_ = { ...BARE_CASE, name: "c", shape, image, label, preparation: "as published" };
-  const { slices, shown, montage, width, height } = makeOverlay(case_, prediction);
+Deno.test("an overlay sorts voxels into right, extra, missed and confused, slice by slice, in either order of axes", () => {
+  const at = (x: number, z: number) => 2 * x + z, flipped = (x: number, z: number) => 4 * z + x;
+  const made = (place: typeof at) => {
+    const label = new Uint8Array(8), prediction = new Uint8Array(8);
+    label[place(0, 1)] = label[place(1, 1)] = 1;
+    prediction[place(1, 1)] = prediction[place(2, 1)] = 1;
+    label[place(3, 1)] = 1;
+    prediction[place(3, 1)] = 2;
+    const image = new Float32Array(8);
+    for (const z of [0, 1]) for (let x = 0; x < 4; x++) image[place(x, z)] = x + 4 * z;
+    return { label, prediction, image };
+  };
+  const geometry = { spacing: [2, 3, 5], origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] } as Geometry;
+  const forward = { name: "c", shape: [4, 1, 2], axes: "XYZ", geometry } as const, { prediction, ...one } = made(at);
+  const overlay = makeOverlay({ ...forward, shape: [4, 1, 2], ...one }, prediction, 2);
+  const { slices, shown, montage, width, height } = overlay;
   assert.deepEqual(slices.map(({ z }) => z), [0, 1]);
-  assert.deepEqual(slices[0].paths, ["", "", "", ""]);
-  assert.deepEqual(slices[1].paths, ["M1 0h1v1h-1z", "M2 0h1v1h-1z", "M0 0h1v1h-1z", "M3 0h1v1h-1z"]);
+  assert.deepEqual(slices[0].differences, ["", "", "", "", ""]);
+  assert.deepEqual(slices[1].differences, ["M1 0h1v1h-1z", "", "M2 0h1v1h-1z", "M0 0h1v1h-1z", "M3 0h1v1h-1z"]);
+  assert.deepEqual(slices[1].prediction, ["M1 0h2v1h-2z", "M3 0h1v1h-1z"]);
+  assert.deepEqual(slices[1].reference, ["M0 0h2v1h-2zM3 0h1v1h-1z", ""]);
   assert.deepEqual([width, height, montage.columns, montage.rows], [4, 1, 2, 1]);
+  assert.equal(overlay.aspect, 1.5);
   assert.deepEqual(shown.map(({ index }) => index), [1, 1, 1, 1]);
-  assert.throws(() => makeOverlay({ ...case_, label: new Uint8Array(8) }, new Uint8Array(8)), /both empty/);
+  const turned = made(flipped);
+  assert.deepEqual(
+    makeOverlay(
+      { ...forward, ...turned, shape: [2, 1, 4], axes: "ZYX", geometry: reverseAxes(geometry) },
+      turned.prediction,
+      2,
+    ),
+    overlay,
+  );
+  assert.throws(
+    () => makeOverlay({ ...forward, shape: [4, 1, 2], ...one, label: new Uint8Array(8) }, new Uint8Array(8), 2),
+    /both empty/,
+  );
 });
 
 Deno.test("the page escapes names from files, reaches no network and closes its script early nowhere", async () => {
@@ -240,7 +369,7 @@ Deno.test("a case whose image or mask is gone is a note in both forms; the other
 
 Deno.test("a spacing that only some cases have is said beside the mm", async () => {
   await inFolder(async (root) => {
-    await writeWhole(`${root}/r`, { millimeters: 0.625 });
+    await writeWhole(`${root}/r`, { spacing: [0.625, 0.625, 0.625] });
     await changeMetrics(`${root}/r`, (metrics) => metrics.rows[0].millimeters = null);
     assert.deepEqual((await gatherContents([`${root}/r`])).notes, [
       "r, window: the mm leave out 1 case whose spacing is not known",
@@ -252,7 +381,7 @@ Deno.test("runs of several datasets and label counts get a table each, and the p
   await inFolder(async (root) => {
     await writeWhole(`${root}/la-4`, { labeled: 4 });
     await writeWhole(`${root}/la-8`, { labeled: 8 });
-    await writeWhole(`${root}/acdc`, { labeled: 7, classes: ["right ventricle", "myocardium", "left ventricle"] });
+    await writeWhole(`${root}/acdc`, { dataset: "acdc" });
     const contents = await gatherContents(["la-4", "la-8", "acdc"].map((name) => `${root}/${name}`));
     assert.deepEqual(contents.groups.map(({ dataset, labeled, results }) => [dataset, labeled, results.length]), [
       ["la", 4, 1],

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { BARE_CASE, type Case } from "../pipeline/data/cases.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
-import { type ResultRow, spread, summarize } from "../pipeline/evaluation/summary.ts";
+import { type ScoreRow, spread, summarize } from "../pipeline/evaluation/summary.ts";
 
 const SHAPE: [number, number, number] = [4, 4, 4];
 const at = (...places: [index: number, value: number][]) => {
@@ -54,15 +54,12 @@ Deno.test("mean and sample deviation are over the values that exist, with their 
 });
 
 Deno.test("a summary takes the mean over the classes of a case first, and millimeters where they are known", () => {
-  const row = (name: string, className: string, dice: number, hd95: number | null, mm = true): ResultRow => {
+  const row = (name: string, className: string, dice: number, hd95: number | null, mm = true): ScoreRow => {
     const scores = { dice, jaccard: dice, hd95, asd: hd95 };
     const millimeters = mm ? { hd95: hd95 && 2 * hd95, asd: null } : null;
     return {
       case: name,
       class: className,
-      voxels: 0,
-      referenceVoxels: 0,
-      seconds: 0,
       published: { ...scores, hd95: hd95 ?? 0 },
       honest: scores,
       millimeters,

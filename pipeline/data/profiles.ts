@@ -41,6 +41,8 @@ export interface DatasetProfile {
   stride: readonly number[] | null;
   /** Whether only the largest component of a prediction is kept. */
   largestComponent: boolean;
+  /** Which one is tested: the best of the validation cases as published, or the last where the authors chose by the test cases. */
+  checkpoint: "best" | "last";
   /** "paper": the published training; "fast": a short one, on the labeled half alone at first. */
   presets: { paper: Preset; fast: Preset };
 }
@@ -59,6 +61,7 @@ export const LA = {
   rate: { base: 0.01, every: 2500 },
   consistency: { maximum: 1, length: 40, countsFrom: 1 },
   largestComponent: true,
+  checkpoint: "last",
   presets: {
     paper: { iterations: 15000, precision: "fp32", warmup: 0, rateSchedule: "step" },
     fast: { iterations: 650, precision: "bf16", warmup: 500, rateSchedule: "flat" },
@@ -79,6 +82,7 @@ export const ACDC = {
   rate: { base: 0.01, every: Infinity },
   consistency: { maximum: 0.1, length: 200, countsFrom: 0 },
   largestComponent: false,
+  checkpoint: "best",
   presets: {
     paper: { iterations: 30000, precision: "fp32", warmup: 0, rateSchedule: "step" },
     fast: { iterations: 900, precision: "bf16", warmup: 600, rateSchedule: "flat" },

@@ -49,8 +49,8 @@ export function segmenter(
 }
 
 /**
- * Results of a prediction, a row a class: voxels under both conventions for empty masks, millimeters where the spacing is
- * known. Formulas: {@linkcode caseMetrics}.
+ * Results of a prediction, a row a class: voxels under both conventions for empty masks, millimeters and milliliters where
+ * the spacing is known. Formulas: {@linkcode caseMetrics}.
  * @param prediction Class numbers, in the order of the case's label.
  * @param one Its label must be there.
  * @param classNames Of the classes from 1 on.
@@ -60,7 +60,7 @@ export function scoreCase(
   one: Case,
   { classNames, seconds }: { classNames: readonly string[]; seconds: number },
 ): ResultRow[] {
-  const { name, label, shape, geometry } = one;
+  const { name, patient, phase, label, shape, geometry } = one;
   if (!label) throw new RangeError(`case "${name}" has no label to compare with`);
   return classNames.map((className, k) => {
     const mask = prediction.map((value) => value === k + 1 ? 1 : 0);
@@ -68,11 +68,19 @@ export function scoreCase(
     const { published, honest } = caseMetrics(mask, reference, shape);
     const millimeters = geometry && scores(caseMetrics(mask, reference, shape, geometry.spacing).honest);
     const count = (values: Uint8Array) => values.reduce((sum, value) => sum + value, 0);
+    const voxels = count(mask), referenceVoxels = count(reference);
+    const milliliters = (count: number, [a, b, c]: readonly number[]) => count * a * b * c / 1000;
     return {
       case: name,
+      patient,
+      phase,
       class: className,
-      voxels: count(mask),
-      referenceVoxels: count(reference),
+      voxels,
+      referenceVoxels,
+      milliliters: geometry && {
+        predicted: milliliters(voxels, geometry.spacing),
+        reference: milliliters(referenceVoxels, geometry.spacing),
+      },
       seconds,
       published: scores(published),
       honest: scores(honest),

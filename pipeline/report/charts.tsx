@@ -1,7 +1,7 @@
 /** @jsxImportSource preact */
 /**
  * The report's charts: learning curves of several runs, Dice by case. Written here instead of drawn by vega-lite (12 MB):
- * two chart types, colours that follow the page's light and dark, and curves thinned to the pixels that show them.
+ * few chart types, colours that follow the page's light and dark, and curves thinned to the pixels that show them.
  * @module
  */
 import type { Run } from "./runs.ts";
@@ -27,15 +27,18 @@ export function ticks(low: number, high: number, count: number): number[] {
   return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => (first + i) * step);
 }
 
-const short = (value: number) =>
-  value === 0
-    ? "0"
-    : Math.abs(value) >= 1e4 || Math.abs(value) < 1e-3
+/** A number beside an axis. */
+export function short(value: number): string {
+  if (value === 0) return "0";
+  return Math.abs(value) >= 1e4 || Math.abs(value) < 1e-3
     ? value.toExponential(0).replace("+", "")
     : String(Number(value.toPrecision(6)));
+}
 
 /** A coordinate, to a tenth of a unit: finer is not seen. */
-const rounded = (value: number) => Math.round(10 * value) / 10;
+export function rounded(value: number): number {
+  return Math.round(10 * value) / 10;
+}
 
 /** A curve of a run. */
 export interface Curve {
@@ -59,19 +62,21 @@ export function smooth(values: number[], window: number): number[] {
 /** Points of a curve that is smoothed: a fortieth of it. */
 const smoothingWindow = (points: number) => Math.max(1, Math.round(points / 40));
 
-/** One quantity over the iterations up to the last of any run, raw (faint) and smoothed (bold), of several runs. */
+/** One quantity over the iterations up to the last of any run, of several runs. */
 export function LineChart(
-  { title, curves, last, smoothed, decades, id }: {
+  { title, curves, last, drawn: how, decades, id }: {
     title: string;
     curves: Curve[];
     last: number;
-    smoothed: boolean;
+    /** Raw (faint) and smoothed (bold); a value that stays until the next; points on a line, the highest in a ring. */
+    drawn: "smoothed" | "steps" | "points";
     /** A logarithmic scale, where the values span a decade. */
     decades: boolean;
     /** Of its clip path, unique in the page. */
     id: string;
   },
 ) {
+  const smoothed = how === "smoothed";
   const drawn = curves.map(({ points, ...curve }) => ({
     ...curve,
     points,
@@ -143,14 +148,28 @@ export function LineChart(
             class="smoothed"
             stroke={seriesStyle(place).color}
             stroke-dasharray={seriesStyle(place).dash}
-            d={smoothed
-              ? thin(points.map((p, i) => [x(p.iteration), y(mean[i])]))
-              : steps(points.map((p) => [x(p.iteration), y(p.value)]))}
+            d={(how === "steps" ? steps : thin)(points.map((p, i) => [x(p.iteration), y(mean[i])]))}
           >
             <title>{name}</title>
           </path>
         ))}
       </g>
+      {how === "points" && drawn.map(({ place, name, points }) => {
+        const best = points.reduce((a, b) => b.value > a.value ? b : a), { color } = seriesStyle(place);
+        const words = (p: typeof best) => `${name}, iteration ${p.iteration}: ${p.value.toFixed(2)}`;
+        return (
+          <g>
+            {points.map((p) => (
+              <circle cx={x(p.iteration)} cy={y(p.value)} r="2" fill={color}>
+                <title>{words(p)}</title>
+              </circle>
+            ))}
+            <circle class="best" cx={x(best.iteration)} cy={y(best.value)} r="5" stroke={color}>
+              <title>best, {words(best)}</title>
+            </circle>
+          </g>
+        );
+      })}
     </svg>
   );
 }
@@ -195,25 +214,38 @@ const TITLES: Record<string, string> = {
 };
 const SCHEDULES = ["consistency_weight", "rate"];
 
-/** All logged quantities of the runs, one chart each. Places are those of the runs in the report. */
+/** Validation and all logged quantities of the runs, one chart each. Places are those of the runs in the report. */
 export function LearningCurves({ runs }: { runs: { run: Run; place: number }[] }) {
+  const last = Math.max(1, ...runs.map(({ run }) => run.iteration)),
+    validated = runs.filter(({ run }) => run.validation.length);
+  const curveOf = ({ run, place }: typeof runs[number], points: Curve["points"]): Curve => ({
+    place,
+    name: run.name,
+    points,
+    warmup: run.config.method === "supervised" ? 0 : run.config.warmup,
+  });
   const logged = new Set(runs.flatMap(({ run }) => Object.keys(run.curves)));
   const others = [...logged].filter((key) => !(key in TITLES)).sort();
   return (
     <div class="charts">
+      {validated.length > 0 && (
+        <LineChart
+          title="Dice of the validation cases, %"
+          id={`plot-${runs[0].place}-validation`}
+          last={last}
+          drawn="points"
+          decades={false}
+          curves={validated.map((one) => curveOf(one, one.run.validation.map((p) => ({ ...p, value: 100 * p.value }))))}
+        />
+      )}
       {[...Object.keys(TITLES).filter((key) => logged.has(key)), ...others].map((key) => (
         <LineChart
           title={TITLES[key] ?? key.replaceAll("_", " ")}
           id={`plot-${runs[0].place}-${key}`}
-          last={Math.max(1, ...runs.map(({ run }) => run.iteration))}
-          smoothed={!SCHEDULES.includes(key)}
+          last={last}
+          drawn={SCHEDULES.includes(key) ? "steps" : "smoothed"}
           decades={key === "rate"}
-          curves={runs.filter(({ run }) => run.curves[key]).map(({ run, place }) => ({
-            place,
-            name: run.name,
-            points: run.curves[key],
-            warmup: run.config.method === "supervised" ? 0 : run.config.warmup,
-          }))}
+          curves={runs.filter(({ run }) => run.curves[key]).map((one) => curveOf(one, one.run.curves[key]))}
         />
       ))}
     </div>

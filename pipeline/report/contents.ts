@@ -31,6 +31,19 @@ export const READING = [
   "Published rows were computed by others under the protocol beside them. Where a row of ours differs from it, the numbers are not comparable as they stand.",
 ];
 
+/** How to read the clinical tables; `nominal`: whether a spacing is nominal. */
+export function clinicalReading(nominal: boolean): string[] {
+  return [
+    "A volume is the voxels of a mask times the volume of a voxel, with nothing added between the slices: EDV at the end of diastole (ED), ESV at the end of systole (ES). Ejection fraction EF = (EDV − ESV) / EDV; mass of the left ventricle: 1.05 g/ml times the volume of the myocardium at ED.",
+    "Error is predicted − reference, of EF in percentage points. Bias is the mean error, the limits of agreement are bias ± 1.96 sample deviations. Over n patients each limit has a standard error of about √(3/n) deviations: with few patients the limits say little.",
+    ...(nominal
+      ? [
+        "The spacing is nominal, not the scanner's, and so are ml, g and mm. Ejection fractions do not depend on it: both frames of a patient share it and it cancels.",
+      ]
+      : []),
+  ];
+}
+
 function counted(n: number, word: string): string {
   return `${n} ${word}${n === 1 ? "" : "s"}`;
 }

@@ -1,6 +1,8 @@
 /** The report as Markdown: every table of the page, without its figures. @module */
-import { type Contents, READING } from "./contents.ts";
+import { CLINICAL_NAMES, CLINICAL_UNITS } from "../evaluation/clinical.ts";
+import { clinicalReading, type Contents, READING } from "./contents.ts";
 import {
+  anyNominal,
   type Group,
   methodName,
   nothingPublished,
@@ -11,7 +13,9 @@ import {
   resultLines,
   shortProtocol,
   shortPublished,
+  signed,
   UNITS,
+  unitText,
 } from "./results.ts";
 
 /** A cell in which nothing is markup: names come from files. */
@@ -24,6 +28,7 @@ function table(head: string[], rows: string[][], numbers: number): string[] {
 }
 
 function results(group: Group, sources: string[]): string[] {
+  const mm = unitText("mm", anyNominal(group.results));
   const head = [
     "method",
     "run",
@@ -31,22 +36,22 @@ function results(group: Group, sources: string[]): string[] {
     "protocol",
     ...["published", "honest"].flatMap((name) => NUMBERS.map((number) => `${name}: ${UNITS[number]}`)),
     "cases with a distance",
-    "95HD mm",
-    "ASD mm",
+    `95HD ${mm}`,
+    `ASD ${mm}`,
   ];
   const value = (...[name, statistic]: Parameters<typeof printedStatistic>) => {
     const { mean, deviation } = printedStatistic(name, statistic);
     return deviation === null ? mean : `${mean} ± ${deviation}`;
   };
   const own = group.results.flatMap((result) =>
-    resultLines(result).map(({ className, published, honest, millimeters, cases }) => [
-      cell(methodName(result.run.config.method) + (className ? `, ${className}` : "")),
+    resultLines(result).map(({ part, published, honest, millimeters, count }) => [
+      cell(methodName(result.run.config.method) + (part ? `, ${part}` : "")),
       cell(result.label),
       String(group.labeled),
-      className ? "" : cell(shortProtocol(result)),
+      part ? "" : cell(shortProtocol(result)),
       ...NUMBERS.map((name) => value(name, published[name])),
       ...NUMBERS.map((name) => value(name, honest[name])),
-      `${honest.hd95.cases} of ${cases}`,
+      `${honest.hd95.cases} of ${count}`,
       value("hd95", millimeters?.hd95),
       value("asd", millimeters?.asd),
     ])
@@ -72,35 +77,88 @@ function protocol(group: Group): string[] {
   return table(["setting", "published", ...labels], rows, 2 + labels.length);
 }
 
-function cases({ results }: Group): string[] {
-  return results.flatMap(({ label, evaluation: { metrics } }) => [
-    `### Cases of ${cell(label)}`,
+/** Bias and limits of agreement, then every patient; nothing where cases are no frames of patients. */
+function clinical({ results }: Group): string[] {
+  const own = results.filter(({ evaluation }) => evaluation.metrics.clinical);
+  if (!own.length) return [];
+  const number = (value: number | null) => value === null ? "–" : value.toFixed(1);
+  return [
+    "### Volumes and ejection fractions",
+    "",
+    ...clinicalReading(anyNominal(own)).map((line) => `- ${line}`),
     "",
     ...table(
-      [
-        "case",
-        "class",
-        "voxels",
-        "reference voxels",
-        ...["published", "honest"].flatMap((name) => NUMBERS.map((number) => `${name}: ${UNITS[number]}`)),
-        "95HD mm",
-        "ASD mm",
-        "seconds",
-      ],
-      metrics.rows.map((row) => [
-        cell(row.case),
-        cell(row.class),
-        String(row.voxels),
-        String(row.referenceVoxels),
-        ...NUMBERS.map((name) => printed(name, row.published[name])),
-        ...NUMBERS.map((name) => printed(name, row.honest[name])),
-        printed("hd95", row.millimeters?.hd95),
-        printed("asd", row.millimeters?.asd),
-        row.seconds.toFixed(1),
-      ]),
+      ["run", "quantity", "bias", "lower limit", "upper limit", "mean absolute error", "patients"],
+      own.flatMap(({ label, evaluation: { metrics: { clinical, nominalSpacing } } }) =>
+        CLINICAL_NAMES.map((name) => {
+          const { unit, bias, limits, meanAbsolute, patients } = clinical![name];
+          return [
+            cell(label),
+            `${name}, ${unitText(unit, nominalSpacing)}`,
+            ...[bias, limits?.[0] ?? null, limits?.[1] ?? null].map((value) => signed(value)),
+            number(meanAbsolute),
+            String(patients),
+          ];
+        })
+      ),
       2,
     ),
-  ]);
+    ...own.flatMap(({ label, evaluation: { metrics: { patients, nominalSpacing } } }) => [
+      `### Patients of ${cell(label)}`,
+      "",
+      "Predicted / reference (error).",
+      "",
+      ...table(
+        ["patient", ...CLINICAL_NAMES.map((name) => `${name}, ${unitText(CLINICAL_UNITS[name], nominalSpacing)}`)],
+        patients.map(({ patient, values }) => [
+          cell(patient),
+          ...CLINICAL_NAMES.map((name) => {
+            const { predicted, reference, error } = values[name];
+            return `${number(predicted)} / ${number(reference)} (${signed(error)})`;
+          }),
+        ]),
+        1,
+      ),
+    ]),
+  ];
+}
+
+function cases({ results }: Group): string[] {
+  return results.flatMap(({ label, evaluation: { metrics } }) => {
+    const [mm, ml] = (["mm", "ml"] as const).map((unit) => unitText(unit, metrics.nominalSpacing));
+    return [
+      `### Cases of ${cell(label)}`,
+      "",
+      ...table(
+        [
+          "case",
+          "class",
+          "voxels",
+          "reference voxels",
+          ml,
+          `reference ${ml}`,
+          ...["published", "honest"].flatMap((name) => NUMBERS.map((number) => `${name}: ${UNITS[number]}`)),
+          `95HD ${mm}`,
+          `ASD ${mm}`,
+          "seconds",
+        ],
+        metrics.rows.map((row) => [
+          cell(row.case) + (row.phase ? `, ${row.phase}` : ""),
+          cell(row.class),
+          String(row.voxels),
+          String(row.referenceVoxels),
+          row.milliliters ? row.milliliters.predicted.toFixed(1) : "–",
+          row.milliliters ? row.milliliters.reference.toFixed(1) : "–",
+          ...NUMBERS.map((name) => printed(name, row.published[name])),
+          ...NUMBERS.map((name) => printed(name, row.honest[name])),
+          printed("hd95", row.millimeters?.hd95),
+          printed("asd", row.millimeters?.asd),
+          row.seconds.toFixed(1),
+        ]),
+        2,
+      ),
+    ];
+  });
 }
 
 /** The Markdown of a report. */
@@ -125,6 +183,7 @@ export function markdown({ title, notes, groups, sources }: Contents): string {
         "≠ marks what differs from the published protocol.",
         "",
         ...protocol(group),
+        ...clinical(group),
         ...cases(group),
       ];
     }),
@@ -132,7 +191,7 @@ export function markdown({ title, notes, groups, sources }: Contents): string {
     "",
     ...READING.map((line) => `- ${line}`),
     "",
-    "Learning curves and overlays stand in `report.html`.",
+    "Learning curves, overlays and Bland–Altman plots stand in `report.html`.",
     "",
   ].join("\n");
 }

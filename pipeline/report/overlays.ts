@@ -8,21 +8,29 @@ import { type Case, DataError, readCase } from "../data/cases.ts";
 import { readNifti } from "../data/nifti.ts";
 import type { Evaluation } from "./runs.ts";
 
-/** What a voxel of the two masks is; with one class there is no `confused`. */
-export const REGIONS = ["hit", "extra", "missed", "confused"] as const;
+/** What is wrong with a voxel: outside the reference, missed, of another class; the last needs several classes. */
+export const ERRORS = ["extra", "missed", "confused"] as const;
 
-/** One slice, Z fixed. Paths are SVG data in voxels of the box; empty where a region has no voxel. */
-export interface OverlaySlice {
+/** What can be shown over a slice. */
+export const VIEWS = ["differences", "prediction", "reference"] as const;
+
+/**
+ * One slice, Z fixed: SVG path data in voxels of the box, empty where a region has no voxel. `differences` are what is
+ * right, a path a class, then {@linkcode ERRORS}; `prediction` and `reference` are a path a class.
+ */
+export interface OverlaySlice extends Record<typeof VIEWS[number], string[]> {
+  /** Index in the volume. */
   z: number;
-  /** One for each of {@linkcode REGIONS}. */
-  paths: string[];
 }
 
 /** Both masks of a case over its image, within a box around them. */
 export interface Overlay {
-  /** Size of the box in the plane, X and Y. */
+  /** Voxels of the box along X. */
   width: number;
+  /** Voxels of the box along Y. */
   height: number;
+  /** Height of a voxel, its width being 1; 1 where the spacing is not known. */
+  aspect: number;
   slices: OverlaySlice[];
   /** All slices of the box as tiles of one image, row by row; the size of a tile is in voxels. */
   montage: { png: Uint8Array; columns: number; rows: number; tile: { width: number; height: number } };
@@ -30,7 +38,6 @@ export interface Overlay {
   shown: { index: number; what: string }[];
 }
 
-const HIT = 1, EXTRA = 2, MISSED = 3, CONFUSED = 4;
 /** Voxels around the masks that are shown. */
 const MARGIN = { plane: 20, axis: 2 };
 /** Longest side of a tile in pixels; a larger box is shown coarser, its outlines are not. */
@@ -45,7 +52,7 @@ export async function readOverlay({ folder, metrics }: Evaluation, name: string)
   const found = await readCase(source, name);
   let mask;
   try {
-    mask = await readNifti(path);
+    mask = await readNifti(path, { axes: found.axes });
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new DataError(`Cannot read "${path}": it is not there`, { cause: error });
@@ -56,45 +63,57 @@ export async function readOverlay({ folder, metrics }: Evaluation, name: string)
       `Cannot compare "${path}" with its case: it must have the shape [${found.shape}], found [${mask.shape}]`,
     );
   }
-  return makeOverlay({ ...found, label: found.label }, Uint8Array.from(mask.data));
+  return makeOverlay({ ...found, label: found.label }, Uint8Array.from(mask.data), metrics.classes.length);
 }
 
 /**
- * The overlay of a case with both masks.
- * @param prediction Classes, in the shape of the case, Z fastest.
+ * The overlay of a case with both masks, in planes of X (to the right) and Y (downwards) whatever the order of its axes.
+ * @param prediction Classes, in the order of the case's label.
+ * @param classes Number of classes without the background.
  * @throws {DataError} When both masks are empty: there is nothing to show.
  */
 export function makeOverlay(
-  { name, shape, image, label }: Case & { label: Uint8Array },
+  { name, shape, axes, geometry, image, label }: Pick<Case, "name" | "shape" | "axes" | "geometry" | "image"> & {
+    label: Uint8Array;
+  },
   prediction: Uint8Array,
+  classes: number,
 ): Overlay {
-  const [, ny, nz] = shape;
+  const reversed = axes === "ZYX", [nx, ny, nz] = reversed ? shape.toReversed() : shape;
+  const [dx, dy, dz] = reversed ? [1, nx, nx * ny] : [ny * nz, nz, 1];
+  const spacing = reversed ? geometry?.spacing.toReversed() : geometry?.spacing;
+  // A right voxel has the number of its class, a wrong one a number above all classes.
+  const [extra, missed, confused] = ERRORS.map((_, i) => classes + 1 + i);
   const regions = Uint8Array.from(label, (reference, i) => {
     const predicted = prediction[i];
-    if (!reference) return predicted ? EXTRA : 0;
-    return predicted === reference ? HIT : predicted ? CONFUSED : MISSED;
+    if (!reference) return predicted ? extra : 0;
+    return predicted === reference ? reference : predicted ? confused : missed;
   });
   const low = [Infinity, Infinity, Infinity], high = [-1, -1, -1], reference = new Float64Array(nz);
   const errors = new Float64Array(nz);
   for (let i = 0; i < regions.length; i++) {
     if (!regions[i]) continue;
-    const place = [Math.floor(i / (ny * nz)), Math.floor(i / nz) % ny, i % nz];
+    const place = [Math.floor(i / dx) % nx, Math.floor(i / dy) % ny, Math.floor(i / dz) % nz];
     for (let axis = 0; axis < 3; axis++) {
       low[axis] = Math.min(low[axis], place[axis]);
       high[axis] = Math.max(high[axis], place[axis]);
     }
-    if (regions[i] !== EXTRA) reference[place[2]]++;
-    if (regions[i] !== HIT) errors[place[2]]++;
+    if (regions[i] !== extra) reference[place[2]]++;
+    if (regions[i] > classes) errors[place[2]]++;
   }
   if (high[0] < 0) throw new DataError(`Cannot show "${name}": its masks are both empty`);
   const margins = [MARGIN.plane, MARGIN.plane, MARGIN.axis];
   const from = low.map((n, axis) => Math.max(n - margins[axis], 0));
-  const to = high.map((n, axis) => Math.min(n + margins[axis] + 1, shape[axis]));
+  const to = high.map((n, axis) => Math.min(n + margins[axis] + 1, [nx, ny, nz][axis]));
   const [width, height, depth] = to.map((n, axis) => n - from[axis]);
-  const at = (x: number, y: number, z: number) => ((x + from[0]) * ny + y + from[1]) * nz + z + from[2];
+  const at = (x: number, y: number, z: number) => (x + from[0]) * dx + (y + from[1]) * dy + (z + from[2]) * dz;
+  const outlines = (values: Uint8Array, z: number, count: number) =>
+    Array.from({ length: count }, (_, k) => outline((x, y) => values[at(x, y, z)] === k + 1, { width, height }));
   const slices = Array.from({ length: depth }, (_, z) => ({
     z: z + from[2],
-    paths: REGIONS.map((_, region) => outline((x, y) => regions[at(x, y, z)] === region + 1, { width, height })),
+    differences: outlines(regions, z, classes + (classes > 1 ? 3 : 2)),
+    prediction: outlines(prediction, z, classes),
+    reference: outlines(label, z, classes),
   }));
   // Where the reference is empty, the box of the prediction stands in for it.
   const filled = [...(reference.some(Boolean) ? reference : errors).entries()].filter(([, n]) => n).map(([z]) => z);
@@ -102,6 +121,7 @@ export function makeOverlay(
   return {
     width,
     height,
+    aspect: spacing ? spacing[1] / spacing[0] : 1,
     slices,
     montage: montage(image, at, { width, height, depth }),
     shown: [

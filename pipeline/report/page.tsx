@@ -8,10 +8,12 @@
 import type { ComponentChildren } from "preact";
 import { renderToString } from "preact-render-to-string";
 import { DiceByCase, LearningCurves, seriesStyle } from "./charts.tsx";
+import { Clinical } from "./clinical.tsx";
 import { type Contents, READING, type ShownCase } from "./contents.ts";
-import { type Overlay, REGIONS } from "./overlays.ts";
+import { ERRORS, type Overlay, type OverlaySlice, VIEWS } from "./overlays.ts";
 import css from "./page.css" with { type: "text" };
 import {
+  anyNominal,
   casesByDice,
   type Group,
   methodName,
@@ -26,6 +28,7 @@ import {
   shortProtocol,
   shortPublished,
   UNITS,
+  unitText,
 } from "./results.ts";
 import type { Metrics, Run, Statistic } from "./runs.ts";
 import viewer from "./viewer.js" with { type: "text" };
@@ -45,6 +48,16 @@ function NumberCell({ text, deviation, first }: { text: string; deviation?: stri
 function StatisticCell({ name, value, first }: { name: NumberName; value?: Statistic; first?: boolean }) {
   const { mean, deviation } = printedStatistic(name, value);
   return <NumberCell text={mean} deviation={deviation} first={first} />;
+}
+
+function MillimeterHeads({ nominal }: { nominal: boolean }) {
+  return (["95HD", "ASD"] as const).map((word, i) => (
+    <th class={`number${i ? "" : " first"}`} scope="col">
+      {word}
+      <br />
+      <small>{unitText("mm", nominal)}</small>
+    </th>
+  ));
 }
 
 function NumberHeads() {
@@ -68,8 +81,7 @@ function ResultsTable({ group, sources }: { group: Group; sources: string[] }) {
     <>
       <p class="quiet">
         Means over the test cases ± sample deviation. Distances in voxels ignore the spacing
-        {group.results.some(({ evaluation }) => evaluation.metrics.nominalSpacing) &&
-          "; mm are from a nominal spacing, not the scanner's"}.
+        {anyNominal(group.results) && "; mm are from a nominal spacing, not the scanner's"}.
       </p>
       <div class="scroll">
         <table class="results">
@@ -100,14 +112,7 @@ function ResultsTable({ group, sources }: { group: Group; sources: string[] }) {
               <th class="number" scope="col">
                 with a<br />distance
               </th>
-              <th class="number first" scope="col">
-                95HD<br />
-                <small>mm</small>
-              </th>
-              <th class="number" scope="col">
-                ASD<br />
-                <small>mm</small>
-              </th>
+              <MillimeterHeads nominal={anyNominal(group.results)} />
             </tr>
           </thead>
           <tbody>
@@ -117,17 +122,17 @@ function ResultsTable({ group, sources }: { group: Group; sources: string[] }) {
               </th>
             </tr>
             {group.results.flatMap((result) =>
-              resultLines(result).map(({ className, published, honest, millimeters, cases }) => (
-                <tr class={className ? "class" : ""}>
+              resultLines(result).map(({ part, published, honest, millimeters, count }) => (
+                <tr class={part ? "class" : ""}>
                   <th scope="row">
-                    {className ?? <strong>{methodName(result.run.config.method)}</strong>}
-                    {!className && <small>{result.label}</small>}
-                    {!className && <small class="settings">{shortProtocol(result)}</small>}
+                    {part ?? <strong>{methodName(result.run.config.method)}</strong>}
+                    {!part && <small>{result.label}</small>}
+                    {!part && <small class="settings">{shortProtocol(result)}</small>}
                   </th>
                   <td class="number">{group.labeled}</td>
                   {NUMBERS.map((name, i) => <StatisticCell name={name} value={published[name]} first={!i} />)}
                   {NUMBERS.map((name, i) => <StatisticCell name={name} value={honest[name]} first={!i} />)}
-                  <td class="number">{honest.hd95.cases} of {cases}</td>
+                  <td class="number">{honest.hd95.cases} of {count}</td>
                   <StatisticCell name="hd95" value={millimeters?.hd95} first />
                   <StatisticCell name="asd" value={millimeters?.asd} />
                 </tr>
@@ -206,6 +211,7 @@ function CaseTable({ result: { label, evaluation: { metrics } }, shown }: { resu
             <tr>
               <th colspan={2}></th>
               <th class="group first" colspan={2} scope="colgroup">voxels</th>
+              <th class="group first" colspan={2} scope="colgroup">{unitText("ml", metrics.nominalSpacing)}</th>
               <th class="group first" colspan={4} scope="colgroup">published convention</th>
               <th class="group first" colspan={4} scope="colgroup">honest convention</th>
               <th class="group first" colspan={2} scope="colgroup">millimetres</th>
@@ -216,16 +222,11 @@ function CaseTable({ result: { label, evaluation: { metrics } }, shown }: { resu
               <th scope="col">class</th>
               <th class="number first" scope="col">predicted</th>
               <th class="number" scope="col">reference</th>
+              <th class="number first" scope="col">predicted</th>
+              <th class="number" scope="col">reference</th>
               <NumberHeads />
               <NumberHeads />
-              <th class="number first" scope="col">
-                95HD<br />
-                <small>mm</small>
-              </th>
-              <th class="number" scope="col">
-                ASD<br />
-                <small>mm</small>
-              </th>
+              <MillimeterHeads nominal={metrics.nominalSpacing} />
               <th class="number first" scope="col">
                 time<br />
                 <small>s</small>
@@ -235,10 +236,18 @@ function CaseTable({ result: { label, evaluation: { metrics } }, shown }: { resu
           <tbody>
             {metrics.rows.map((row) => (
               <tr>
-                <th scope="row">{row.case} {rank(row.case) && <small>{rank(row.case)} by Dice</small>}</th>
+                <th scope="row">
+                  {row.case} {[row.phase, rank(row.case) && `${rank(row.case)} by Dice`].some(Boolean) && (
+                    <small>
+                      {[row.phase, rank(row.case) && `${rank(row.case)} by Dice`].filter(Boolean).join(", ")}
+                    </small>
+                  )}
+                </th>
                 <td>{row.class}</td>
                 <NumberCell text={row.voxels.toLocaleString("en-US")} first />
                 <NumberCell text={row.referenceVoxels.toLocaleString("en-US")} />
+                <NumberCell text={row.milliliters ? row.milliliters.predicted.toFixed(1) : "–"} first />
+                <NumberCell text={row.milliliters ? row.milliliters.reference.toFixed(1) : "–"} />
                 {NUMBERS.map((name, i) => <NumberCell text={printed(name, row.published[name])} first={!i} />)}
                 {NUMBERS.map((name, i) => <NumberCell text={printed(name, row.honest[name])} first={!i} />)}
                 <NumberCell text={printed("hd95", row.millimeters?.hd95)} first />
@@ -253,17 +262,32 @@ function CaseTable({ result: { label, evaluation: { metrics } }, shown }: { resu
   );
 }
 
+/** CSS classes of a view's paths, in their order. */
+function pathClasses(view: typeof VIEWS[number], classes: number): string[] {
+  const own = Array.from({ length: classes }, (_, k) => `class-${k}`);
+  return view === "differences" ? [...own.map((name) => `right ${name}`), ...ERRORS] : own;
+}
+
 function Slice({ overlay, id, index, label }: { overlay: Overlay; id: string; index: number; label: string }) {
-  const { width, height, slices, montage: { columns, tile } } = overlay;
+  const { width, height, aspect, slices, montage: { columns, tile } } = overlay;
   return (
-    <svg class="slice" viewBox={`0 0 ${width} ${height}`} role="img" aria-label={label}>
-      <use href={`#${id}`} x={-(index % columns) * tile.width} y={-Math.floor(index / columns) * tile.height} />
-      <g class="regions">
-        {slices[index].paths.map((path, region) => <path class={REGIONS[region]} d={path} />)}
+    <svg class="slice" viewBox={`0 0 ${width} ${height * aspect}`} role="img" aria-label={label}>
+      <g transform={aspect === 1 ? undefined : `scale(1 ${aspect})`}>
+        <use href={`#${id}`} x={-(index % columns) * tile.width} y={-Math.floor(index / columns) * tile.height} />
+        {VIEWS.map((view) => (
+          <g class={`regions ${view}`}>
+            {slices[index][view].map((path, i) => (
+              <path class={pathClasses(view, slices[index].reference.length)[i]} d={path} />
+            ))}
+          </g>
+        ))}
       </g>
     </svg>
   );
 }
+
+/** What the viewer's script needs of a slice. */
+const viewed = (slice: OverlaySlice) => ({ z: slice.z, paths: VIEWS.flatMap((view) => slice[view]) });
 
 function CaseFigure({ shown: { name, rank, dice, rows, overlay }, id }: { shown: ShownCase; id: string }) {
   const percent = printed("dice", dice);
@@ -276,7 +300,7 @@ function CaseFigure({ shown: { name, rank, dice, rows, overlay }, id }: { shown:
     <figcaption>
       <p>
         <strong>{rank === "only" ? "Only case" : rank[0].toUpperCase() + rank.slice(1)}: Dice {percent} %</strong>{" "}
-        <span>{name}</span>
+        <span>{name}{rows[0].phase && `, ${rows[0].phase}`}</span>
       </p>
       {distances.map((line) => <div>{line}</div>)}
     </figcaption>
@@ -291,7 +315,13 @@ function CaseFigure({ shown: { name, rank, dice, rows, overlay }, id }: { shown:
   }
   const { columns, rows: tiles, tile, png } = overlay.montage, middle = overlay.shown[1].index;
   return (
-    <figure class="case" data-columns={columns} data-tile-width={tile.width} data-tile-height={tile.height}>
+    <figure
+      class="case"
+      data-view="differences"
+      data-columns={columns}
+      data-tile-width={tile.width}
+      data-tile-height={tile.height}
+    >
       {heading}
       <svg class="definitions" width="0" height="0" aria-hidden="true">
         <defs>
@@ -315,9 +345,12 @@ function CaseFigure({ shown: { name, rank, dice, rows, overlay }, id }: { shown:
             aria-label={`slice of ${name}`}
           />
           <output>z {overlay.slices[middle].z}</output>
-          <label>
-            <input type="checkbox" checked /> masks
-          </label>
+          <select aria-label={`what is shown over ${name}`}>
+            <option value="differences">differences</option>
+            <option value="prediction">prediction</option>
+            <option value="reference">reference</option>
+            <option value="">image alone</option>
+          </select>
         </div>
       </div>
       <div class="thumbnails">
@@ -330,25 +363,34 @@ function CaseFigure({ shown: { name, rank, dice, rows, overlay }, id }: { shown:
       </div>
       <script
         type="application/json"
-        dangerouslySetInnerHTML={{ __html: JSON.stringify(overlay.slices).replaceAll("<", "\\u003c") }}
+        dangerouslySetInnerHTML={{ __html: JSON.stringify(overlay.slices.map(viewed)).replaceAll("<", "\\u003c") }}
       />
     </figure>
   );
 }
 
-function RegionLegend({ several }: { several: boolean }) {
-  const words = ["right", "predicted, not in the reference", "in the reference, missed", "another class"];
+function RegionLegend({ classes }: { classes: string[] }) {
+  const several = classes.length > 1,
+    words: Record<typeof ERRORS[number], string> = {
+      extra: "predicted, not in the reference",
+      missed: "in the reference, missed",
+      confused: "another class",
+    };
+  const items = [
+    ...classes.map((name, k) => [`right class-${k}`, several ? name : "right"]),
+    ...ERRORS.filter((error) => several || error !== "confused").map((error) => [error, words[error]]),
+  ];
   return (
-    <ul class="legend">
-      {words.slice(0, several ? 4 : 3).map((word, region) => (
+    <ul class="legend" data-view="differences">
+      {items.map(([style, text]) => (
         <li>
           <svg width="22" height="14" aria-hidden="true">
             <rect x="0" y="0" width="22" height="14" fill="#555" />
-            <g class="regions">
-              <path class={REGIONS[region]} d="M3 2h16v10h-16z" />
+            <g class="regions differences">
+              <path class={style} d="M3 2h16v10h-16z" />
             </g>
           </svg>
-          {word}
+          {text}
         </li>
       ))}
     </ul>
@@ -360,10 +402,11 @@ function Figures({ group, shown, prefix }: { group: Group; shown: Contents["show
     <>
       <h3>Best, median and worst case by Dice</h3>
       <p class="quiet">
-        Slices in the plane of the first two axes, x to the right, y downwards, as the case is stored; the box around
-        both masks with 20 voxels more on every side. Outlines run along the voxels' edges.
+        Slices in the plane of x (to the right) and y (downwards), as the case is stored; the box around both masks with
+        20 voxels more on every side. Outlines run along the voxels' edges. Errors are filled more strongly than what is
+        right.
       </p>
-      <RegionLegend several={group.results.some(({ evaluation }) => evaluation.metrics.classes.length > 1)} />
+      <RegionLegend classes={group.results[0].evaluation.metrics.classes} />
       {group.results.map((result, i) => (
         <section>
           <h3>{result.label}</h3>
@@ -411,8 +454,12 @@ function GroupSection({ group, contents, number }: { group: Group; contents: Con
           published={reference ? { name: reference.method, dice: reference.dice } : null}
         />
       </div>
-      <p class="quiet">A dot is a case (honest convention), the bar their mean. Point at a dot for its name.</p>
+      <p class="quiet">
+        A dot is a case{group.results.some(({ evaluation }) => evaluation.metrics.patients.length) &&
+          ", one frame of a patient"} (honest convention), the bar their mean. Point at a dot for its name.
+      </p>
       {group.results.map((result) => <CaseTable result={result} shown={contents.shown.get(result)!} />)}
+      <Clinical group={group} runs={contents.runs} />
       <Figures group={group} shown={contents.shown} prefix={`gray-${number}`} />
       <h3>Protocol of every row</h3>
       <ProtocolTable group={group} />
@@ -443,7 +490,8 @@ function CurveSection({ runs, title }: { runs: { run: Run; place: number }[]; ti
       <LearningCurves runs={runs} />
       <p class="quiet">
         Faint: every iteration. Bold: centred mean over a fortieth of the logged iterations; schedules are drawn as they
-        are. Single spikes may leave a chart. A dotted vertical line ends a run's labeled-only warm-up.
+        are. Single spikes may leave a chart. A dotted vertical line ends a run's labeled-only warm-up. Validation: the
+        mean over cases and classes, published convention; the ring is the best, the checkpoint that was kept.
       </p>
     </section>
   );

@@ -82,7 +82,7 @@ export function groupResults(runs: Run[], datasets: Published["datasets"]): Grou
   const groups = new Map<string, Group>();
   for (const run of runs) {
     for (const evaluation of run.evaluations) {
-      const { dataset, split: { labeled } } = evaluation.metrics, known = datasets[dataset];
+      const { dataset } = evaluation.metrics, { labeled } = countsOf(evaluation.metrics), known = datasets[dataset];
       const key = `${dataset} ${labeled}`;
       if (!groups.has(key)) {
         groups.set(key, {
@@ -99,6 +99,11 @@ export function groupResults(runs: Run[], datasets: Published["datasets"]): Grou
     }
   }
   return [...groups.values()];
+}
+
+/** The split in the unit of the published tables: patients where cases are frames of patients, else cases. */
+export function countsOf({ split }: Metrics): NonNullable<Metrics["split"]["patients"]> {
+  return split.patients ?? split;
 }
 
 /** Rows of a number of labeled cases; without such rows there is nothing to compare with, and no upper bound either. */
@@ -153,14 +158,18 @@ export function protocolSettings({ results, protocol, labeled, unit }: Group): S
     [
       `Training ${unit}, labeled + unlabeled`,
       protocol && `${labeled} + ${protocol.unlabeled[labeled] ?? "?"}`,
-      ({ evaluation: { metrics: { split } } }) => `${split.labeled} + ${split.unlabeled}`,
+      ({ evaluation: { metrics } }) => `${countsOf(metrics).labeled} + ${countsOf(metrics).unlabeled}`,
     ],
     [
       `Validation ${unit}`,
       protocol && String(protocol.validation),
-      ({ evaluation }) => String(evaluation.metrics.split.validation),
+      ({ evaluation: { metrics } }) => String(countsOf(metrics).validation),
     ],
-    [`Test ${unit}`, protocol && String(protocol.test), ({ evaluation }) => String(evaluation.metrics.split.test)],
+    [
+      `Test ${unit}`,
+      protocol && String(protocol.test),
+      ({ evaluation: { metrics } }) => String(countsOf(metrics).test),
+    ],
     [
       "Preparation",
       protocol && protocol.preparation,
@@ -170,7 +179,7 @@ export function protocolSettings({ results, protocol, labeled, unit }: Group): S
     [
       "Checkpoint",
       protocol && protocol.checkpoint,
-      ({ evaluation: { metrics } }) => checkpointText(metrics),
+      checkpointText,
     ],
     ["Checkpoint's iteration", null, ({ evaluation }) => number(evaluation.metrics.iteration)],
     ["Batch norm statistics", protocol && protocol.batchNorm, ({ evaluation }) => evaluation.metrics.batchNorm],
@@ -203,13 +212,15 @@ export function protocolSettings({ results, protocol, labeled, unit }: Group): S
     published: value,
     values: results.map((result) => {
       const text = of(result);
-      return { text, differs: value !== null && text !== value };
+      // "as published" is a preparation that a case of the field's own files has, whatever was done to it.
+      return { text, differs: value !== null && text !== value && text !== "as published" };
     }),
   }));
 }
 
 /** The settings that matter most, in one line. */
-export function shortProtocol({ run: { config, minutes }, evaluation: { metrics } }: Result): string {
+export function shortProtocol(result: Result): string {
+  const { run: { config, minutes }, evaluation: { metrics } } = result;
   const warmup = config.method === "supervised" || !config.warmup ? "" : `, ${config.warmup} of them labeled only`;
   return [
     `preset ${config.preset}`,
@@ -217,11 +228,11 @@ export function shortProtocol({ run: { config, minutes }, evaluation: { metrics 
     ...(minutes === null ? [] : [`${minutes.toFixed(1)} min`]),
     `training ${config.precision}`,
     `seed ${config.seed}`,
-    `checkpoint ${checkpointText(metrics)}`,
+    `checkpoint ${checkpointText(result)}`,
     `batch norm ${metrics.batchNorm}`,
     `inference ${metrics.precision}`,
     metrics.largestComponent ? "largest component" : "all components",
-    `${metrics.split.test} test, ${metrics.split.source}`,
+    `${countsOf(metrics).test} test ${metrics.split.patients ? "patients" : "cases"}, ${metrics.split.source}`,
   ].join(" · ");
 }
 
@@ -238,13 +249,16 @@ export function shortPublished({ unit, protocol }: { unit: string; protocol: Pub
 }
 
 /** Training keeps a best checkpoint only where there is a validation list. */
-function checkpointText({ checkpoint }: Metrics): string {
-  return checkpoint === "best" ? "best of the validation list" : checkpoint;
+function checkpointText(
+  { run: { config: { validateEvery } }, evaluation: { metrics: { checkpoint } } }: Result,
+): string {
+  if (checkpoint !== "best") return checkpoint;
+  return "best of the validation list" + (validateEvery ? `, every ${validateEvery} iterations` : "");
 }
 
 function spacing({ summary, nominalSpacing }: Metrics): string {
   if (!summary.millimeters) return "unknown, no mm";
-  return nominalSpacing ? "nominal, so are the mm" : "from the images";
+  return nominalSpacing ? "nominal, so are mm, ml and g" : "from the images";
 }
 
 /** The four numbers in the order of the tables. */
@@ -278,34 +292,52 @@ export function printedStatistic(
   return { mean, deviation: statistic?.deviation == null ? null : printed(name, statistic.deviation) };
 }
 
-/** One line of the results table: a row's mean over its classes, or one of its classes. */
+/** One line of the results table. */
 export interface ResultLine {
   result: Result;
-  /** Null for the mean over the classes, or the only class. */
-  className: string | null;
+  /** Null for the mean over the classes of a case, or the only class. */
+  part: string | null;
   published: Record<NumberName, Statistic>;
   honest: Record<NumberName, Statistic>;
   millimeters: Record<"hd95" | "asd", Statistic> | null;
-  /** Cases of this line. */
-  cases: number;
+  /** Cases, or patients, that the line is over. */
+  count: number;
 }
 
-/** The lines of a result: its mean, and its classes where there are several. */
+/** The lines of a result: its mean, its classes where there are several, its mean by patient where cases are frames. */
 export function resultLines(result: Result): ResultLine[] {
-  const { summary, classes, rows } = result.evaluation.metrics;
-  const names: [string, string | null][] = classes.length > 1
-    ? [["mean", null], ...classes.map((name): [string, string] => [name, name])]
-    : [[classes[0], null]];
-  return names.map(([key, className]) => {
-    return {
-      result,
-      className,
-      published: summary.published[key],
-      honest: summary.honest[key],
-      millimeters: summary.millimeters?.[key] ?? null,
-      cases: new Set(rows.map((row) => row.case)).size,
-    };
+  const { summary, patientSummary, classes, rows, patients } = result.evaluation.metrics;
+  const cases = new Set(rows.map((row) => row.case)).size, main = classes.length > 1 ? "mean" : classes[0];
+  const line = (part: string | null, of: Metrics["summary"], key: string, count: number) => ({
+    result,
+    part,
+    published: of.published[key],
+    honest: of.honest[key],
+    millimeters: of.millimeters?.[key] ?? null,
+    count,
   });
+  return [
+    line(null, summary, main, cases),
+    ...(classes.length > 1 ? classes.map((name) => line(name, summary, name, cases)) : []),
+    ...(patientSummary ? [line("by patient, ED and ES averaged", patientSummary, main, patients.length)] : []),
+  ];
+}
+
+/** A unit as printed: with a nominal spacing it is marked. */
+export function unitText(unit: "mm" | "ml" | "g" | "%", nominal: boolean): string {
+  return nominal && unit !== "%" ? `nominal ${unit}` : unit;
+}
+
+/** Whether any result's millimeters are nominal. */
+export function anyNominal(results: Result[]): boolean {
+  return results.some(({ evaluation }) => evaluation.metrics.nominalSpacing);
+}
+
+/** A number with its sign, as printed: −1.5, +2.0, 0.0; "–" where there is none. */
+export function signed(value: number | null, digits = 1): string {
+  if (value === null) return "–";
+  const size = Math.abs(value).toFixed(digits);
+  return (Number(size) === 0 ? "" : value < 0 ? "−" : "+") + size;
 }
 
 /** A case with its Dice, the mean over its classes that have one (honest convention). */

@@ -6,6 +6,7 @@
 import { basename, normalize } from "node:path";
 import { z } from "zod";
 import { DataError } from "../data/cases.ts";
+import { CLINICAL_NAMES } from "../evaluation/clinical.ts";
 
 const CONFIG = z.object({
   dataset: z.string(),
@@ -16,6 +17,7 @@ const CONFIG = z.object({
   precision: z.string(),
   seed: z.number(),
   patch: z.union([z.string(), z.array(z.number())]),
+  validateEvery: z.number().optional(),
   threads: z.number().optional(),
   computedOn: z.unknown().optional(),
 });
@@ -29,6 +31,30 @@ const SCORES = z.object({
 const DISTANCES = SCORES.pick({ hd95: true, asd: true });
 const STATISTIC = z.object({ mean: z.number().nullable(), deviation: z.number().nullable(), cases: z.number() });
 const SUMMARY = z.object({ dice: STATISTIC, jaccard: STATISTIC, hd95: STATISTIC, asd: STATISTIC });
+const SUMMARIES = z.object({
+  published: z.record(z.string(), SUMMARY),
+  honest: z.record(z.string(), SUMMARY),
+  millimeters: z.record(z.string(), SUMMARY.pick({ hd95: true, asd: true })).nullable(),
+});
+const COUNTS = z.object({ labeled: z.number(), unlabeled: z.number(), validation: z.number(), test: z.number() });
+const BY_QUANTITY = <S extends z.ZodType>(schema: S) => z.record(z.enum(CLINICAL_NAMES), schema);
+const PATIENT = z.object({
+  patient: z.string(),
+  frames: z.object({ ED: z.string().nullable(), ES: z.string().nullable() }),
+  values: BY_QUANTITY(z.object({
+    predicted: z.number().nullable(),
+    reference: z.number().nullable(),
+    error: z.number().nullable(),
+  })),
+});
+const AGREEMENT = z.object({
+  unit: z.enum(["ml", "%", "g"]),
+  bias: z.number().nullable(),
+  deviation: z.number().nullable(),
+  limits: z.tuple([z.number(), z.number()]).nullable(),
+  meanAbsolute: z.number().nullable(),
+  patients: z.number(),
+});
 
 const METRICS = z.object({
   dataset: z.string(),
@@ -42,39 +68,35 @@ const METRICS = z.object({
   largestComponent: z.boolean(),
   preparations: z.array(z.string()),
   nominalSpacing: z.boolean(),
-  split: z.object({
-    source: z.string(),
-    labeled: z.number(),
-    unlabeled: z.number(),
-    validation: z.number(),
-    test: z.number(),
-  }),
+  split: COUNTS.extend({ source: z.string(), patients: COUNTS.nullable() }),
   cases: z.string(),
   seconds: z.number(),
   versions: z.record(z.string(), z.string()),
   classes: z.array(z.string()).min(1),
   rows: z.array(z.object({
     case: z.string(),
+    patient: z.string().nullable(),
+    phase: z.enum(["ED", "ES"]).nullable(),
     class: z.string(),
     voxels: z.number(),
     referenceVoxels: z.number(),
+    milliliters: z.object({ predicted: z.number(), reference: z.number() }).nullable(),
     seconds: z.number(),
     published: SCORES,
     honest: SCORES,
     millimeters: DISTANCES.nullable(),
   })).min(1),
-  summary: z.object({
-    published: z.record(z.string(), SUMMARY),
-    honest: z.record(z.string(), SUMMARY),
-    millimeters: z.record(z.string(), SUMMARY.pick({ hd95: true, asd: true })).nullable(),
-  }),
+  summary: SUMMARIES,
+  patientSummary: SUMMARIES.nullable(),
+  patients: z.array(PATIENT),
+  clinical: BY_QUANTITY(AGREEMENT).nullable(),
 });
 
 /** Resolved options of a training. */
 export type Config = z.infer<typeof CONFIG>;
 /** The content of `metrics.json`. */
 export type Metrics = z.infer<typeof METRICS>;
-/** Mean, sample deviation and number of the cases that have a value. */
+/** Mean, sample deviation and number of the cases (or patients) that have a value. */
 export type Statistic = z.infer<typeof STATISTIC>;
 
 /** One `evaluation-*` folder. */
@@ -95,6 +117,8 @@ export interface Run {
   curves: Record<string, { iteration: number; value: number }[]>;
   /** Last logged iteration; 0 without a log. */
   iteration: number;
+  /** Mean Dice of the validation cases in the order of iterations, from `validation.jsonl`; empty without one. */
+  validation: { iteration: number; value: number }[];
   /** Sum of `seconds` over the log, in minutes, repeated iterations included; null without a log. */
   minutes: number | null;
   evaluations: Evaluation[];
@@ -114,8 +138,10 @@ async function readJson<S extends z.ZodType>(path: string, schema: S): Promise<z
   throw new DataError(`Cannot read "${path}":\n${z.prettifyError(result.error)}`);
 }
 
-/** The log; a line that a killed process left half-written at the end is dropped. */
-async function readLog(path: string): Promise<Record<string, number | null>[]> {
+type LogRow = { iteration: number } & Record<string, number | null>;
+
+/** A log of the run; a line that a killed process left half-written at the end is dropped. */
+async function readLog(path: string): Promise<LogRow[]> {
   let text;
   try {
     text = await Deno.readTextFile(path);
@@ -127,7 +153,7 @@ async function readLog(path: string): Promise<Record<string, number | null>[]> {
   for (const [i, line] of lines.entries()) {
     if (!line) continue;
     try {
-      rows.push(z.looseObject({ iteration: z.number() }).parse(JSON.parse(line)) as Record<string, number | null>);
+      rows.push(z.looseObject({ iteration: z.number() }).parse(JSON.parse(line)) as LogRow);
     } catch (error) {
       if (i === lines.length - 1) break;
       throw new DataError(
@@ -138,13 +164,17 @@ async function readLog(path: string): Promise<Record<string, number | null>[]> {
   return rows;
 }
 
+/** An interrupted run repeats the iterations after its last checkpoint; the later ones are those it went on with. */
+function lastRows<Row extends { iteration: number }>(rows: Row[]): Map<number, Row> {
+  const last = new Map(rows.map((row) => [row.iteration, row]));
+  return new Map([...last].sort(([a], [b]) => a - b));
+}
+
 async function readRun(folder: string): Promise<Run> {
   const config = await readJson(`${folder}/config.json`, CONFIG);
   const rows = await readLog(`${folder}/metrics.jsonl`), notes: string[] = [];
-  // An interrupted run repeats the iterations after its last checkpoint; the later ones are those it went on with.
-  const last = new Map(rows.map((row) => [row.iteration!, row]));
-  const curves: Run["curves"] = {};
-  for (const [iteration, row] of [...last].sort(([a], [b]) => a - b)) {
+  const last = lastRows(rows), curves: Run["curves"] = {};
+  for (const [iteration, row] of last) {
     for (const [key, value] of Object.entries(row)) {
       if (key === "iteration" || key === "seconds") continue;
       if (value !== null) (curves[key] ??= []).push({ iteration, value });
@@ -168,7 +198,8 @@ async function readRun(folder: string): Promise<Run> {
   for (const name of found.map((f) => f.name).sort()) {
     const path = `${folder}/${name}`, metrics = await readJson(`${path}/metrics.json`, METRICS);
     const { classes, summary } = metrics, wanted = classes.length > 1 ? ["mean", ...classes] : classes;
-    const lacking = wanted.filter((key) => !summary.published[key] || !summary.honest[key]);
+    const all = [summary, ...(metrics.patientSummary ? [metrics.patientSummary] : [])];
+    const lacking = wanted.filter((key) => all.some(({ published, honest }) => !published[key] || !honest[key]));
     if (lacking.length) {
       throw new DataError(
         `Cannot report "${path}/metrics.json": its summary lacks "${lacking.join(", ")}", found ${
@@ -186,7 +217,9 @@ async function readRun(folder: string): Promise<Run> {
     notes.push("no evaluation-* folder, so no results: run the dataset's eval task on it first");
   }
   const minutes = rows.length ? rows.reduce((sum, row) => sum + (row.seconds ?? 0), 0) / 60 : null;
-  return { folder, name: basename(folder), config, curves, iteration, minutes, evaluations, notes };
+  const validation = [...lastRows(await readLog(`${folder}/validation.jsonl`)).values()]
+    .flatMap(({ iteration, dice }) => typeof dice === "number" ? [{ iteration, value: dice }] : []);
+  return { folder, name: basename(folder), config, curves, iteration, validation, minutes, evaluations, notes };
 }
 
 /**

@@ -2,7 +2,7 @@
 for (const figure of document.querySelectorAll(".case[data-columns]")) {
   const slices = JSON.parse(figure.querySelector("script").textContent);
   const { columns, tileWidth, tileHeight } = figure.dataset;
-  const [slider, toggle] = figure.querySelectorAll("input");
+  const slider = figure.querySelector("input"), view = figure.querySelector("select");
   const output = figure.querySelector("output"), gray = figure.querySelector(".viewer use");
   const regions = figure.querySelectorAll(".viewer .regions path");
   const show = (index) => {
@@ -13,7 +13,7 @@ for (const figure of document.querySelectorAll(".case[data-columns]")) {
     slider.value = index;
   };
   slider.addEventListener("input", () => show(slider.valueAsNumber));
-  toggle.addEventListener("change", () => figure.classList.toggle("bare", !toggle.checked));
+  view.addEventListener("change", () => figure.dataset.view = view.value);
   for (const button of figure.querySelectorAll("button")) {
     button.addEventListener("click", () => show(Number(button.dataset.index)));
   }

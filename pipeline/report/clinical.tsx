@@ -1,0 +1,214 @@
+/** @jsxImportSource preact */
+/** Volumes and ejection fractions in the report: agreement over patients, Bland–Altman plots, every patient. @module */
+// deno-lint-ignore-file jsx-key -- rendered once, never compared with an earlier rendering
+import { CLINICAL_NAMES, CLINICAL_UNITS, type ClinicalName } from "../evaluation/clinical.ts";
+import { rounded, seriesStyle, short, ticks } from "./charts.tsx";
+import { clinicalReading } from "./contents.ts";
+import { anyNominal, type Group, type Result, signed, unitText } from "./results.ts";
+import type { Metrics, Run } from "./runs.ts";
+
+const WIDTH = 400, HEIGHT = 250, LEFT = 50, RIGHT = 88, TOP = 28, BOTTOM = 40;
+const INNER = { width: WIDTH - LEFT - RIGHT, height: HEIGHT - TOP - BOTTOM };
+/** Least distance of two labels on top of each other. */
+const LINE = 13;
+
+const number = (value: number | null) => value === null ? "–" : value.toFixed(1);
+
+/** Differences of prediction and reference over their means, with bias and limits of agreement; a dot a patient. */
+function BlandAltman({ name, metrics, place }: { name: ClinicalName; metrics: Metrics; place: number }) {
+  const { unit, bias, limits } = metrics.clinical![name], told = unitText(unit, metrics.nominalSpacing);
+  const points = metrics.patients.flatMap(({ patient, values }) => {
+    const { predicted, reference, error } = values[name];
+    return error === null ? [] : [{
+      words: `${patient}: predicted ${number(predicted)}, reference ${number(reference)}, error ${
+        signed(error)
+      } ${told}`,
+      mean: (predicted! + reference!) / 2,
+      error,
+    }];
+  });
+  if (!points.length) return null;
+  const lines = [
+    ...(limits ? [{ value: limits[1], words: "+1.96 SD", limit: true }] : []),
+    { value: bias!, words: "bias", limit: false },
+    ...(limits ? [{ value: limits[0], words: "−1.96 SD", limit: true }] : []),
+  ];
+  const [left, right] = padded(points.map(({ mean }) => mean), 0.08);
+  const [low, high] = padded([0, ...points.map(({ error }) => error), ...lines.map(({ value }) => value)], 0.08);
+  const x = (value: number) => rounded(LEFT + INNER.width * (value - left) / (right - left));
+  const y = (value: number) => rounded(TOP + INNER.height * (high - value) / (high - low));
+  const places = apart(lines.map(({ value }) => y(value)), 2 * LINE + 1);
+  const { color } = seriesStyle(place);
+  return (
+    <svg class="chart" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`Bland–Altman plot of ${name}`}>
+      <text class="chart-title" x={LEFT} y="16">{name}, {told}</text>
+      {ticks(low, high, 4).map((mark) => (
+        <g>
+          <line class="grid" x1={LEFT} x2={WIDTH - RIGHT} y1={y(mark)} y2={y(mark)} />
+          <text class="tick" x={LEFT - 6} y={y(mark) + 3.5} text-anchor="end">{short(mark).replace("-", "−")}</text>
+        </g>
+      ))}
+      {ticks(left, right, 4).map((mark) => (
+        <g>
+          <line class="axis" x1={x(mark)} x2={x(mark)} y1={HEIGHT - BOTTOM} y2={HEIGHT - BOTTOM + 4} />
+          <text class="tick" x={x(mark)} y={HEIGHT - BOTTOM + 15} text-anchor="middle">{short(mark)}</text>
+        </g>
+      ))}
+      <line class="axis" x1={LEFT} x2={WIDTH - RIGHT} y1={y(0)} y2={y(0)} />
+      <text class="tick" x={LEFT + INNER.width / 2} y={HEIGHT - 5} text-anchor="middle">
+        mean of predicted and reference
+      </text>
+      <text class="tick" text-anchor="middle" transform={`translate(11 ${TOP + INNER.height / 2}) rotate(-90)`}>
+        predicted − reference
+      </text>
+      {lines.map(({ value, words, limit }, i) => (
+        <g>
+          <line class={limit ? "limit" : "bias"} x1={LEFT} x2={WIDTH - RIGHT} y1={y(value)} y2={y(value)} />
+          <text class="tick" x={WIDTH - RIGHT + 6} y={places[i] - 2}>{words}</text>
+          <text x={WIDTH - RIGHT + 6} y={places[i] - 2 + LINE}>{signed(value)}</text>
+        </g>
+      ))}
+      {points.map(({ mean, error, words }) => (
+        <circle cx={x(mean)} cy={y(error)} r="4.5" fill={color} fill-opacity="0.5" stroke={color}>
+          <title>{words}</title>
+        </circle>
+      ))}
+    </svg>
+  );
+}
+
+/** The range of values, a part of it wider on both sides. */
+function padded(values: number[], part: number): [number, number] {
+  const low = Math.min(...values), high = Math.max(...values), more = part * (high - low || Math.abs(high) || 1);
+  return [low - more, high + more];
+}
+
+/** Places from top to bottom, moved until neighbours are `least` apart; their middle stays. */
+export function apart(places: number[], least: number): number[] {
+  const moved = [...places];
+  for (let i = 1; i < moved.length; i++) moved[i] = Math.max(moved[i], moved[i - 1] + least);
+  const shift = moved.reduce((sum, value, i) => sum + value - places[i], 0) / moved.length;
+  return moved.map((value) => rounded(value - shift));
+}
+
+function AgreementTable({ results }: { results: Result[] }) {
+  return (
+    <div class="scroll">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">quantity</th>
+            <th class="number" scope="col">bias</th>
+            <th class="group first" colspan={2} scope="colgroup">limits of agreement</th>
+            <th class="number first" scope="col">
+              mean absolute<br />error
+            </th>
+            <th class="number" scope="col">patients</th>
+          </tr>
+        </thead>
+        {results.map(({ label, evaluation: { metrics: { clinical, nominalSpacing } } }) => (
+          <tbody>
+            {results.length > 1 && (
+              <tr class="section-row">
+                <th colspan={6} scope="rowgroup">
+                  <span>{label}</span>
+                </th>
+              </tr>
+            )}
+            {CLINICAL_NAMES.map((name) => {
+              const { unit, bias, limits, meanAbsolute, patients } = clinical![name];
+              return (
+                <tr>
+                  <th scope="row">{name}, {unitText(unit, nominalSpacing)}</th>
+                  <td class="number">{signed(bias)}</td>
+                  <td class="number first">{signed(limits?.[0] ?? null)}</td>
+                  <td class="number">{signed(limits?.[1] ?? null)}</td>
+                  <td class="number first">{number(meanAbsolute)}</td>
+                  <td class="number">{patients}</td>
+                </tr>
+              );
+            })}
+          </tbody>
+        ))}
+      </table>
+    </div>
+  );
+}
+
+function PatientTable({ names, metrics }: { names: ClinicalName[]; metrics: Metrics }) {
+  return (
+    <div class="scroll">
+      <table>
+        <thead>
+          <tr>
+            <th></th>
+            {names.map((name) => (
+              <th class="group first" colspan={3} scope="colgroup">
+                {name}, {unitText(CLINICAL_UNITS[name], metrics.nominalSpacing)}
+              </th>
+            ))}
+          </tr>
+          <tr>
+            <th scope="col">patient</th>
+            {names.map(() => (
+              <>
+                <th class="number first" scope="col">
+                  <small>predicted</small>
+                </th>
+                <th class="number" scope="col">
+                  <small>reference</small>
+                </th>
+                <th class="number" scope="col">
+                  <small>error</small>
+                </th>
+              </>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {metrics.patients.map(({ patient, values }) => (
+            <tr>
+              <th scope="row">{patient}</th>
+              {names.map((name) => (
+                <>
+                  <td class="number first">{number(values[name].predicted)}</td>
+                  <td class="number">{number(values[name].reference)}</td>
+                  <td class="number">{signed(values[name].error)}</td>
+                </>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** The clinical part of a group; nothing where its cases are no frames of patients. */
+export function Clinical({ group, runs }: { group: Group; runs: Run[] }) {
+  const results = group.results.filter(({ evaluation }) => evaluation.metrics.clinical);
+  if (!results.length) return null;
+  const ofSide = (side: "LV" | "RV") => CLINICAL_NAMES.filter((name) => name.startsWith(side));
+  return (
+    <>
+      <h3>Volumes and ejection fractions</h3>
+      {clinicalReading(anyNominal(results)).map((line) => <p class="quiet">{line}</p>)}
+      <AgreementTable results={results} />
+      {results.map(({ run, label, evaluation: { metrics } }) => (
+        <section>
+          <h4>Bland–Altman plots of {label}</h4>
+          <div class="charts">
+            {CLINICAL_NAMES.map((name) => <BlandAltman name={name} metrics={metrics} place={runs.indexOf(run)} />)}
+          </div>
+          <details>
+            <summary>Every patient of {label}</summary>
+            {(["LV", "RV"] as const).map((side) => <PatientTable names={ofSide(side)} metrics={metrics} />)}
+          </details>
+        </section>
+      ))}
+      <p class="quiet">
+        A dot is a patient; point at it for its values. Bias: solid; limits of agreement: dashed.
+      </p>
+    </>
+  );
+}
