@@ -1,4 +1,4 @@
-/** Runs the tests, the golden values and tfjs-core's op tests, and closes with one line `N passed, N failed` over all. */
+/** Runs the tests, the examples, the golden values and tfjs-core's op tests, and closes with one line `N passed, N failed` over all. */
 async function run(args: string[]): Promise<string> {
   const command = new Deno.Command("deno", { args, stdout: "piped", stderr: "inherit", env: { NO_COLOR: "1" } });
   const child = command.spawn();
@@ -15,6 +15,7 @@ const rights = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--
 const more = ["--allow-write", `--allow-run=${Deno.execPath()}`]; // some tests watch a process end
 const texts = [
   await run(["test", ...rights, ...more, "tests/"]),
+  await run(["test", "--doc", ...rights, "mod.ts", "pipeline/"]),
   await run(["run", ...rights, "tasks/parity.ts"]),
   await run(["run", ...rights, "tasks/conformance.ts"]),
 ];
