@@ -22,6 +22,7 @@ export * from "./pipeline/data/sampler.ts";
 export * from "./pipeline/data/splits.ts";
 export * from "./pipeline/data/voxels.ts";
 export * from "./pipeline/evaluation/case_metrics.ts";
+export * from "./pipeline/evaluation/clinical.ts";
 export * from "./pipeline/evaluation/components.ts";
 export * from "./pipeline/evaluation/evaluate_case.ts";
 export * from "./pipeline/evaluation/inference.ts";
