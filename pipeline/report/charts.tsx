@@ -42,8 +42,11 @@ export function rounded(value: number): number {
 
 /** A curve of a run. */
 export interface Curve {
+  /** Of the run among all, from 0; it chooses the color. */
   place: number;
+  /** Of the run. */
   name: string;
+  /** In the order of iterations. */
   points: { iteration: number; value: number }[];
   /** Where the unlabeled half comes in; 0 without a warm-up. */
   warmup: number;

@@ -6,18 +6,25 @@ import { type Metrics, readRuns, type Run } from "./runs.ts";
 
 /** A case of the figures; without an overlay where its files are not there. */
 export interface ShownCase extends CaseDice {
+  /** By Dice over all cases of the result. */
   rank: "best" | "median" | "worst" | "only";
+  /** The case's own, a class each. */
   rows: Metrics["rows"];
+  /** Null where the image or the mask is gone. */
   overlay: Overlay | null;
 }
 
 /** The content of a report. */
 export interface Contents {
+  /** Datasets, numbers of runs and evaluations. */
   title: string;
   /** What a reader must know before the numbers: what is missing, unfinished or mixed. */
   notes: string[];
+  /** In the order they were named. */
   runs: Run[];
+  /** A table each. */
   groups: Group[];
+  /** Cases of the figures of every result. */
   shown: Map<Result, ShownCase[]>;
   /** Texts of the published rows' sources. */
   sources: Record<string, string>;

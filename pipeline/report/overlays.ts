@@ -31,6 +31,7 @@ export interface Overlay {
   height: number;
   /** Height of a voxel, its width being 1; 1 where the spacing is not known. */
   aspect: number;
+  /** All slices of the box along Z, empty ones too. */
   slices: OverlaySlice[];
   /** All slices of the box as tiles of one image, row by row; the size of a tile is in voxels. */
   montage: { png: Uint8Array; columns: number; rows: number; tile: { width: number; height: number } };

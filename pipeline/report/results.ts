@@ -46,7 +46,9 @@ export type PublishedRow = z.infer<typeof PUBLISHED_ROW>;
 export type PublishedDataset = z.infer<typeof DATASET>;
 /** The content of `data/published.json`. */
 export interface Published {
+  /** Where numbers come from, by the key that a row names. */
   sources: Record<string, string>;
+  /** By a profile's name. */
   datasets: Record<string, PublishedDataset>;
 }
 
@@ -59,7 +61,9 @@ export async function readPublished(): Promise<Published> {
 
 /** One run under one evaluation: a row of the table. */
 export interface Result {
+  /** With its configuration and curves. */
   run: Run;
+  /** One of the run's. */
   evaluation: Evaluation;
   /** Run and evaluation, unique in a report. */
   label: string;
@@ -67,13 +71,19 @@ export interface Result {
 
 /** What one table may hold: one dataset, one number of labeled cases. */
 export interface Group {
+  /** A profile's name. */
   dataset: string;
+  /** Of the dataset, for readers. */
   title: string;
+  /** What is counted: cases or patients. */
   unit: string;
+  /** How many of them are labeled. */
   labeled: number;
+  /** In the order of the runs. */
   results: Result[];
   /** Published rows for this number, then the upper bound that the paper prints beside every number. */
   published: PublishedRow[];
+  /** Of the published rows; null for a dataset without any. */
   protocol: PublishedDataset["protocol"] | null;
 }
 
@@ -130,7 +140,9 @@ export function methodName(key: string): string {
 
 /** One setting of the protocol over all rows of a table. */
 export interface Setting {
+  /** First column of the table. */
   name: string;
+  /** Null where it is not known, or means nothing there. */
   published: string | null;
   /** One value a result; `differs` where the published value is known and another. */
   values: { text: string; differs: boolean }[];
@@ -294,11 +306,15 @@ export function printedStatistic(
 
 /** One line of the results table. */
 export interface ResultLine {
+  /** Whose line it is. */
   result: Result;
   /** Null for the mean over the classes of a case, or the only class. */
   part: string | null;
+  /** Under the published convention for empty masks. */
   published: Record<NumberName, Statistic>;
+  /** Under the honest one. */
   honest: Record<NumberName, Statistic>;
+  /** Honest too, over the cases whose spacing is known; null where there are none. */
   millimeters: Record<"hd95" | "asd", Statistic> | null;
   /** Cases, or patients, that the line is over. */
   count: number;
@@ -342,7 +358,9 @@ export function signed(value: number | null, digits = 1): string {
 
 /** A case with its Dice, the mean over its classes that have one (honest convention). */
 export interface CaseDice {
+  /** Of the case. */
   name: string;
+  /** In [0, 1]. */
   dice: number;
 }
 

@@ -101,17 +101,21 @@ export type Statistic = z.infer<typeof STATISTIC>;
 
 /** One `evaluation-*` folder. */
 export interface Evaluation {
+  /** Its path; masks stand in it as `CASE.nii.gz`. */
   folder: string;
   /** What follows `evaluation-` in the folder's name. */
   name: string;
+  /** What stands in `metrics.json`. */
   metrics: Metrics;
 }
 
 /** One run folder. */
 export interface Run {
+  /** Its path. */
   folder: string;
   /** The folder's own name, or its path where two runs have the same. */
   name: string;
+  /** What stands in `config.json`. */
   config: Config;
   /** Values of `metrics.jsonl` by key, in the order of iterations; a key is absent where nothing was logged. */
   curves: Record<string, { iteration: number; value: number }[]>;
@@ -121,6 +125,7 @@ export interface Run {
   validation: { iteration: number; value: number }[];
   /** Sum of `seconds` over the log, in minutes, repeated iterations included; null without a log. */
   minutes: number | null;
+  /** In the order of their names. */
   evaluations: Evaluation[];
   /** What a reader must know: no evaluation, an unfinished or diverged training. */
   notes: string[];
