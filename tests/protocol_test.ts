@@ -1,0 +1,151 @@
+/** Points of docs/protocol.md that no other test pins: where the authors' code surprises, and this one does the same. */
+import assert from "node:assert/strict";
+import { drawPatch } from "../pipeline/data/augment.ts";
+import { ACDC, LA } from "../pipeline/data/profiles.ts";
+import { linearDice, squaredDice } from "../pipeline/losses/dice.ts";
+import { BANK_ROWS, type BankWeights, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
+import { gradientsOf } from "../pipeline/methods/method.ts";
+import { ssnet, ssnetStep } from "../pipeline/methods/ssnet.ts";
+import { headsSpec, PROJECTED, projection, select } from "../pipeline/networks/heads.ts";
+import { Pass } from "../pipeline/networks/layers.ts";
+import { initialize, SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
+import { stream } from "../pipeline/runs/random.ts";
+import { scheduleAt } from "../pipeline/runs/schedule.ts";
+import { startState, updateParameters } from "../pipeline/runs/training_step.ts";
+import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import * as rows from "../pipeline/tensorflow/rows.ts";
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../pipeline/tensorflow/tensors.ts";
+
+const { tf } = openTensorFlow({ device: "cpu" });
+const number = (tensor: Tensor) => tensor.dataSync()[0];
+const uniform = (shape: number[], name: string): Tensor => {
+  const random = stream(7, name), size = shape.reduce((a, n) => a * n, 1);
+  return tf.tensor(Float32Array.from({ length: size }, () => random() - 0.5), shape);
+};
+
+const HEADS = headsSpec(new SpecBuilder(), { classes: 2 });
+function heads() {
+  const { weights, buffers } = toWeights(HEADS, initialize(HEADS, stream(1, "weights")));
+  return { weights, pass: new Pass(weights, buffers, { training: true, updateStatistics: true }) };
+}
+const emptyBank = () => ({
+  rows: [0, 1].map(() => tf.zeros([BANK_ROWS, PROJECTED]) as Tensor2D),
+  counts: [0, 1].map(() => tf.scalar(0) as Scalar),
+});
+
+Deno.test("SS-Net's loss is Dice, smoothness and separation; cross entropy is reported and no part of it", () => {
+  const method = ssnet({ profile: LA, bankWeights: "ones" }), weight = 0.7;
+  const { weights, buffers, memory } = startState(method, stream(1, "weights"));
+  const image = uniform([2, 16, 16, 16, 1], "image");
+  const { losses, gradients } = ssnetStep({
+    ...{ weights, buffers, memory, profile: LA, bankWeights: "ones", dropout: false },
+    x: image,
+    label: tf.cast(tf.squeeze(tf.greater(tf.slice(image, 0, 1), 0.1), [-1]), "int32"),
+    seed: tf.tensor1d([1, 0], "int32"),
+    consistencyWeight: tf.scalar(weight),
+    direction: uniform([2, 16, 16, 16, 1], "direction"),
+  });
+  const { total, cross_entropy, dice, smoothness, separation_labeled, separation_unlabeled } = Object.fromEntries(
+    Object.entries(losses).map(([name, loss]) => [name, number(loss)]),
+  );
+  const sum = dice + weight * (smoothness + 0.1 * (separation_labeled + separation_unlabeled));
+  assert.ok(Math.abs(total - sum) < 1e-6, `${total} is not ${sum}`);
+  assert.ok(cross_entropy > 0.1);
+  // The background has selectors, and they are never run.
+  const names = Object.keys(weights), ofBackground = /^contrastive_class_selector_(memory)?0\./;
+  assert.equal(names.filter((name, i) => ofBackground.test(name) && gradients[i] === null).length, 12);
+  assert.deepEqual(Object.keys(memory), ["bank.1.rows", "bank.1.count"]);
+});
+
+Deno.test("of more than 32 candidates the bank keeps those with the lowest scores", () => {
+  const { pass } = heads(), count = 40, features = uniform([count, 16], "features") as Tensor2D;
+  const projected = projection(pass, null)(features), batch = rows.moments(projected, tf.scalar(count));
+  const selection = { of: "features", classIndex: 1, batch, active: tf.scalar(1) } as const;
+  const scores = select(heads().pass, projected, selection).dataSync();
+  const lowest = Array.from(scores, (_, i) => i).sort((a, b) => scores[a] - scores[b]).slice(0, BANK_ROWS);
+  const bank = updateBank(heads().pass, emptyBank(), {
+    features,
+    labels: tf.ones([count], "int32") as Tensor1D,
+    correct: tf.fill([count], 1, "bool") as Tensor1D,
+  });
+  const difference = tf.max(tf.abs(tf.sub(bank.rows[1], tf.gather(projected, lowest))));
+  assert.ok(number(difference) < 1e-6);
+  assert.equal(number(bank.counts[1]), BANK_ROWS);
+});
+
+Deno.test("the bank's selector learns nothing where its weights are ones, and something where they are learned", () => {
+  const labels = tf.ones([6], "int32") as Tensor1D, features = uniform([6, 16], "features") as Tensor2D;
+  const bank = emptyBank();
+  bank.rows[1] = uniform([BANK_ROWS, PROJECTED], "bank") as Tensor2D;
+  bank.counts[1] = tf.scalar(BANK_ROWS);
+  const largest = (bankWeights: BankWeights) => {
+    const { weights, pass } = heads();
+    const loss = () => separationLoss(pass, bank, { features, labels, bankWeights }).loss;
+    const at = Object.keys(weights).indexOf("contrastive_class_selector_memory1.3.weight");
+    return number(tf.max(tf.abs(gradientsOf(loss, weights).gradients[at]!)));
+  };
+  assert.ok(largest("ones") < 1e-7);
+  assert.ok(largest("learned") > 1e-5);
+});
+
+Deno.test("a parameter begins to decay with its first gradient, and goes on without one", () => {
+  let state = {
+    ...{ weights: { "head.w": tf.scalar(2) }, momentum: { "head.w": tf.scalar(0) }, buffers: {}, memory: {} },
+    touched: tf.tensor1d([0]),
+  };
+  const step = (gradient: number, took: number) => {
+    const update = { gradients: [tf.scalar(gradient)], participation: { head: tf.scalar(took) }, rate: tf.scalar(0.1) };
+    state = { ...state, ...updateParameters(state, update) } as typeof state;
+    return number(state.weights["head.w"]);
+  };
+  const near = (found: number, wanted: number) => assert.ok(Math.abs(found - wanted) < 1e-6, `${found}, ${wanted}`);
+  near(step(0, 0), 2);
+  const first = 1 + 1e-4 * 2, afterFirst = 2 - 0.1 * first;
+  near(step(1, 1), afterFirst);
+  near(step(0, 0), afterFirst - 0.1 * (0.9 * first + 1e-4 * afterFirst));
+});
+
+Deno.test("LA's distance is above 0 for equal soft maps, ACDC's is 0", () => {
+  const soft = tf.tensor2d([[0.3, 0.7], [0.6, 0.4]]);
+  assert.ok(number(linearDice(soft, soft)) > 0.4);
+  assert.ok(Math.abs(number(squaredDice(soft, soft))) < 1e-6);
+});
+
+Deno.test("a patch is always flipped, and its last start never comes", () => {
+  const almostOne = 1 - 2 ** -32, size = [120, 120, 90] as const;
+  const { flipAxis, start } = drawPatch(() => almostOne, size, LA.patch);
+  assert.deepEqual(start, [7, 7, 9]); // 8, 8, 10 would fit
+  assert.equal(flipAxis, 1);
+  assert.equal(drawPatch(() => 0, size, LA.patch).flipAxis, 0);
+});
+
+Deno.test("LA reads the consistency weight after counting the iteration, ACDC before", () => {
+  const weight = (profile: typeof LA | typeof ACDC, iteration: number) =>
+    scheduleAt(iteration, { profile, iterations: profile.iterations, warmup: 0, rateSchedule: "step" }).weight;
+  assert.ok(weight(LA, 150) > weight(LA, 149));
+  assert.equal(weight(ACDC, 150), weight(ACDC, 149));
+  assert.ok(weight(ACDC, 151) > weight(ACDC, 150));
+});
+
+Deno.test("the rates of LA's second half add up to a thousandth of its first half's, ACDC's to as much", () => {
+  const ratio = (profile: typeof LA | typeof ACDC) => {
+    const { iterations } = profile, course = { profile, iterations, warmup: 0, rateSchedule: "step" } as const;
+    const rates = Array.from({ length: iterations }, (_, i) => scheduleAt(i + 1, course).rate);
+    const sum = (values: number[]) => values.reduce((a, b) => a + b);
+    return sum(rates.slice(iterations / 2)) / sum(rates.slice(0, iterations / 2));
+  };
+  assert.ok(Math.abs(ratio(LA) - 0.001) < 1e-12);
+  assert.ok(Math.abs(ratio(ACDC) - 1) < 1e-12);
+});
+
+Deno.test("LA is tested with the last checkpoint, ACDC with the best of its validation; 5 % of ACDC are 3 patients", () => {
+  assert.deepEqual([LA.checkpoint, ACDC.checkpoint], ["last", "best"]);
+  const lines = (name: string) =>
+    Deno.readTextFileSync(new URL(`../data/${name}`, import.meta.url)).split("\n").filter(Boolean);
+  const patients = lines("splits/acdc_train_patients.list");
+  assert.equal(patients.length, 70);
+  assert.deepEqual(patients.slice(0, 3), ["patient099", "patient038", "patient050"]);
+  const { acdc } = JSON.parse(lines("published.json").join("\n"));
+  const labeled = new Set<number>(acdc.rows.map((row: { labeled: number }) => row.labeled));
+  assert.deepEqual([...labeled].sort((a, b) => a - b), [3, 7, 70]);
+});
