@@ -96,7 +96,7 @@ const GROUPS = ["weights", "momentum", "buffers", "memory"] as const;
 
 /**
  * Traces `method` with its update: one TensorFlow call per iteration. The first call takes the trace with it.
- * @param precision Of the convolutions; losses, batch norm and update stay in float32.
+ * @param precision Of the convolutions.
  */
 export function trainingStep(method: Method, precision: Precision): TrainingStep {
   let lossNames: string[] = [];
