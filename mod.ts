@@ -8,6 +8,7 @@
  */
 export * from "./pipeline/data/augment.ts";
 export * from "./pipeline/data/batches.ts";
+export * from "./pipeline/data/cardiac_cine.ts";
 export * from "./pipeline/data/cases.ts";
 export * from "./pipeline/data/geometry.ts";
 export * from "./pipeline/data/hdf5.ts";
@@ -16,6 +17,7 @@ export * from "./pipeline/data/nifti.ts";
 export * from "./pipeline/data/nrrd.ts";
 export * from "./pipeline/data/phantom.ts";
 export * from "./pipeline/data/preparation.ts";
+export type { PreparedCase, Problems } from "./pipeline/data/prepared_case.ts";
 export * from "./pipeline/data/profiles.ts";
 export * from "./pipeline/data/resample.ts";
 export * from "./pipeline/data/sampler.ts";

@@ -52,7 +52,7 @@ Deno.test("preprocess:la lists all bad cases in one table, with code 3, and leav
     const raw = `${folder}/raw`, cases = `${folder}/cases`;
     await rawCase(raw, "a");
     await rawCase(raw, "b", { label: false });
-    const run = () => task(folder, "preprocess", ["--raw", raw, "--cases", cases]);
+    const run = () => task(folder, "preprocess", ["la", "--raw", raw, "--cases", cases]);
     assert.equal((await run()).code, 0);
     assert.deepEqual(filesOf(cases), ["a.h5", "b.h5", "manifest.json"]);
     const before = await readManifest(cases);
@@ -67,10 +67,10 @@ Deno.test("preprocess:la lists all bad cases in one table, with code 3, and leav
     assert.match(error, /empty +mri_norm2.h5 or lgemri.nrrd wanted, found nothing\n +text +Cannot read .*as HDF5/);
     assert.deepEqual(filesOf(cases), ["a.h5", "b.h5", "manifest.json"]);
     assert.equal((await readManifest(cases)).sha256, before.sha256);
-    const elsewhere = await task(folder, "preprocess", ["--raw", raw, "--cases", `${folder}/new`]);
+    const elsewhere = await task(folder, "preprocess", ["la", "--raw", raw, "--cases", `${folder}/new`]);
     assert.equal(elsewhere.code, 3);
     assert.deepEqual(filesOf(folder), ["cases", "raw"]);
-    const outside = await task(`${folder}/cases`, "preprocess", ["--raw", raw, "--cases", `${folder}/new`]);
+    const outside = await task(`${folder}/cases`, "preprocess", ["la", "--raw", raw, "--cases", `${folder}/new`]);
     assert.equal(outside.code, 2, "no right to write there is a usage error");
     assert.match(outside.error, /--allow-write/);
   }));
@@ -79,20 +79,20 @@ Deno.test("split:la binds its split to the cases, and says what it lacks, with c
   withFolder(async (folder) => {
     const raw = `${folder}/raw`, cases = `${folder}/cases`;
     for (const name of ["a", "b", "c", "d"]) await rawCase(raw, name, { label: name !== "a" });
-    const preprocess = () => task(folder, "preprocess", ["--raw", raw, "--cases", cases]);
+    const preprocess = () => task(folder, "preprocess", ["la", "--raw", raw, "--cases", cases]);
     await preprocess();
-    const args = ["--cases", cases, "--labeled", "1", "--test-cases", "1", "--validation-cases", "1"];
+    const args = ["la", "--cases", cases, "--labeled", "1", "--test-cases", "1", "--validation-cases", "1"];
     assert.equal((await task(folder, "split", args)).code, 0);
     const split = JSON.parse(await Deno.readTextFile(`${cases}/split.json`));
     assert.deepEqual(split.unlabeled, ["a"]);
     assert.deepEqual(split.counts, { labeled: 1, unlabeled: 1, validation: 1, test: 1 });
     assert.equal(split.manifest, (await readManifest(cases)).sha256);
     assert.equal(split.seed, 1337);
-    const tooMany = await task(folder, "split", ["--cases", cases, "--labeled", "3", "--test-cases", "1"]);
+    const tooMany = await task(folder, "split", ["la", "--cases", cases, "--labeled", "3", "--test-cases", "1"]);
     assert.deepEqual([tooMany.code, /Cannot draw 3 labeled cases/.test(tooMany.error)], [3, true]);
-    const published = await task(folder, "split", ["--cases", cases, "--labeled", "2"]);
+    const published = await task(folder, "split", ["la", "--cases", cases, "--labeled", "2"]);
     assert.deepEqual([published.code, /not here are \w+, \w+$/m.test(published.error)], [3, true]);
-    const none = await task(folder, "split", ["--cases", raw]);
+    const none = await task(folder, "split", ["la", "--cases", raw]);
     assert.deepEqual([none.code, /write it with deno task preprocess:la/.test(none.error)], [3, true]);
   }));
 
@@ -101,7 +101,7 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
     const raw = `${folder}/raw`, cases = `${folder}/cases`, run = `${folder}/run`;
     const names = ["a", "b", "c", "d", "e"];
     for (const name of names) await rawCase(raw, name, { label: name < "d" });
-    await task(folder, "preprocess", ["--raw", raw, "--cases", cases]);
+    await task(folder, "preprocess", ["la", "--raw", raw, "--cases", cases]);
     const split = { profile: "la", source: "by hand", labeled: ["a"], unlabeled: [], validation: [], test: ["b", "c"] };
     await Deno.mkdir(run);
     const config = { dataset: "la", method: "supervised", patch: PATCH, cases, splitContent: split };
@@ -122,7 +122,14 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
     assert.deepEqual(filesOf(`${run}/evaluation-window`), ["b.nii.gz", "c.nii.gz", "metrics.json"]);
     const metrics = JSON.parse(await Deno.readTextFile(`${run}/evaluation-window/metrics.json`));
     assert.deepEqual([metrics.iteration, metrics.patch, metrics.stride], [12, [32, 32, 32], [8, 8, 8]]);
-    assert.deepEqual(metrics.split, { source: "by hand", labeled: 1, unlabeled: 0, validation: 0, test: 2 });
+    assert.deepEqual(metrics.split, {
+      source: "by hand",
+      labeled: 1,
+      unlabeled: 0,
+      validation: 0,
+      test: 2,
+      patients: null,
+    });
     assert.deepEqual(metrics.preparations, ["as published"]);
     const mask = await readNifti(`${run}/evaluation-window/b.nii.gz`), { label } = await readCase(`${cases}/b.h5`, "b");
     const { voxels, referenceVoxels, honest } = metrics.rows[0];

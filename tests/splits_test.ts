@@ -19,7 +19,7 @@ const refused = (action: () => unknown, message: RegExp) =>
   assert.throws(action, (error) => error instanceof DataError && message.test(error.message));
 
 const PUBLISHED = { train: ["a", "b", "c", "d", "e", "f"], test: ["x", "y", "z"] };
-const CHOICE = { labeledCases: 2, validationCases: 0, seed: 1 };
+const CHOICE = { unit: "case", labeled: 2, validation: 0, seed: 1 } as const;
 
 Deno.test("published lists are cut to the cases that are there, in their order; others are left out", () => {
   const cases = casesOf(["f", "d", "b", "a", "y", "x", "stranger"], ["d"]);
@@ -32,29 +32,29 @@ Deno.test("published lists are cut to the cases that are there, in their order; 
 });
 
 Deno.test("the first training cases must be there and have labels; all that fail are named", () => {
-  const choice = { ...CHOICE, labeledCases: 4 };
+  const choice = { ...CHOICE, labeled: 4 };
   refused(() => publishedLists(PUBLISHED, { ...choice, cases: casesOf(["a", "c"]) }), /not here are b, d$/);
   const cases = casesOf(["a", "b", "c", "d"], ["a", "d"]);
   refused(() => publishedLists(PUBLISHED, { ...choice, cases }), /without a label are a, d$/);
-  refused(() => publishedLists(PUBLISHED, { ...choice, labeledCases: 7, cases }), /the published list has 6/);
+  refused(() => publishedLists(PUBLISHED, { ...choice, labeled: 7, cases }), /the published list has 6/);
 });
 
 Deno.test("validation cases come from the training list behind the labeled ones, have labels, and repeat with the seed", () => {
   const cases = casesOf([...PUBLISHED.train, ...PUBLISHED.test], ["c"]),
-    choice = { ...CHOICE, cases, validationCases: 2 };
+    choice = { ...CHOICE, cases, validation: 2 };
   const lists = publishedLists(PUBLISHED, choice);
   assert.deepEqual(publishedLists(PUBLISHED, choice), lists);
   assert.equal(lists.validation.length, 2);
   assert.ok(lists.validation.every((name) => ["d", "e", "f"].includes(name)));
   assert.deepEqual([...lists.validation, ...lists.unlabeled].sort(), ["c", "d", "e", "f"]);
   assert.deepEqual(lists.test, PUBLISHED.test);
-  refused(() => publishedLists(PUBLISHED, { ...choice, validationCases: 4 }), /draw 4 validation cases: 3 .* are left/);
+  refused(() => publishedLists(PUBLISHED, { ...choice, validation: 4 }), /draw 4 validation cases: 3 .* are left/);
 });
 
 Deno.test("a drawn split uses every case once, never a case without a label where one is needed", () => {
   const names = Array.from({ length: 12 }, (_, i) => `case${i}`), bare = names.slice(0, 5);
-  const draw = (seed: number, validationCases = 2) =>
-    drawnLists({ cases: casesOf(names, bare), labeledCases: 2, validationCases, testCases: 3, seed });
+  const draw = (seed: number, validation = 2) =>
+    drawnLists({ cases: casesOf(names, bare), labeled: 2, validation, test: 3, unit: "case", seed });
   const lists = draw(4), { labeled, validation, test, unlabeled } = lists;
   assert.deepEqual([labeled, validation, test, unlabeled].map((list) => list.length), [2, 2, 3, 5]);
   assert.deepEqual([...labeled, ...validation, ...test, ...unlabeled].sort(), names.toSorted());

@@ -50,6 +50,17 @@ export interface Case {
   preparation: string;
 }
 
+/** Patient and number of the frame that a name `PATIENT_frameNN` tells; null for another name. */
+export function parseFrameName(name: string): { patient: string; frame: number } | null {
+  const [, patient, frame] = name.match(/^(.+)_frame(\d+)$/) ?? [];
+  return patient ? { patient, frame: Number(frame) } : null;
+}
+
+/** Whose frame a case is, by its name; a case of another name is a patient of its own. */
+export function patientOf(name: string): string {
+  return parseFrameName(name)?.patient ?? name;
+}
+
 /** What a case says whose source gives nothing but voxels along X, Y, Z. */
 export const BARE_CASE = {
   axes: "XYZ",

@@ -3,19 +3,24 @@
  * `lgemri.nrrd` as the challenge gives it, with `laendo.nrrd` (0 and 255) where there is a mask.
  * @module
  */
-import { BARE_CASE, type Case, DataError, type Fingerprint, intensityOf, readCase, sha256 } from "./cases.ts";
+import { BARE_CASE, type Case, type Fingerprint, readCase, sha256 } from "./cases.ts";
 import { cropGeometry, geometryDifferences } from "./geometry.ts";
 import { decodeNrrd } from "./nrrd.ts";
 import { cropPlane, normalize, publishedCrop } from "./preparation.ts";
+import {
+  fingerprintOf,
+  imageProblems,
+  labelProblems,
+  listed,
+  messageOf,
+  type PreparedCase,
+  type Problems,
+} from "./prepared_case.ts";
 import { LA } from "./profiles.ts";
 import type { Volume } from "./voxels.ts";
 import { stream } from "../runs/random.ts";
 
-/** A case that is ready to be written. */
-export interface PreparedCase {
-  prepared: Case;
-  fingerprint: Fingerprint;
-}
+const { classes } = LA;
 
 /** How NRRD volumes are prepared. */
 export interface LeftAtriumOptions {
@@ -34,7 +39,7 @@ export async function prepareLeftAtrium(
   raw: string,
   name: string,
   options: LeftAtriumOptions,
-): Promise<PreparedCase | { problems: string[] }> {
+): Promise<PreparedCase | Problems> {
   const files = [...Deno.readDirSync(`${raw}/${name}`)].map((f) => f.name);
   const hasFile = (file: string) => files.includes(file);
   if (hasFile("mri_norm2.h5")) return await published(raw, name);
@@ -42,14 +47,14 @@ export async function prepareLeftAtrium(
   return { problems: [`mri_norm2.h5 or lgemri.nrrd wanted, found ${files.join(", ") || "nothing"}`] };
 }
 
-async function published(raw: string, name: string): Promise<PreparedCase | { problems: string[] }> {
+async function published(raw: string, name: string): Promise<PreparedCase | Problems> {
   const file = `${name}/mri_norm2.h5`;
   try {
     const prepared = await readCase(`${raw}/${file}`, name), { image, label } = prepared;
-    const problems = [...imageProblems(image, file), ...labelProblems(label, file)];
+    const problems = [...imageProblems(image, file), ...labelProblems(label, { file, classes })];
     if (problems.length) return { problems };
     const sources = [{ file, sha256: sha256(await Deno.readFile(`${raw}/${file}`)) }];
-    return { prepared, fingerprint: fingerprintOf(prepared, image, sources) };
+    return { prepared, fingerprint: fingerprintOf(prepared, image, { sources, classes }) };
   } catch (error) {
     return { problems: [messageOf(error)] };
   }
@@ -59,7 +64,7 @@ async function challenge(
   raw: string,
   name: string,
   { crop, seed, hasLabel }: LeftAtriumOptions & { hasLabel: boolean },
-): Promise<PreparedCase | { problems: string[] }> {
+): Promise<PreparedCase | Problems> {
   const problems: string[] = [], sources: Fingerprint["sources"] = [];
   const read = async (file: string): Promise<Volume | null> => {
     try {
@@ -81,7 +86,7 @@ async function challenge(
       problems.push(`${labelFile}: 0 and 255 wanted, found ${listed(values)}`);
     } else {
       label = new Uint8Array(mask.data).map((value) => Number(value === 255));
-      problems.push(...labelProblems(label, labelFile));
+      problems.push(...labelProblems(label, { file: labelFile, classes }));
     }
   }
   if (volume && mask) {
@@ -109,44 +114,5 @@ async function challenge(
       preparation: "normalized, cropped by the label",
     };
   }
-  return { prepared, fingerprint: fingerprintOf(prepared, volume.data, sources) };
-}
-
-function fingerprintOf(
-  { shape, label, geometry, preparation }: Case,
-  source: Float32Array,
-  sources: Fingerprint["sources"],
-): Fingerprint {
-  let labelVoxels: Fingerprint["labelVoxels"] = null;
-  if (label) labelVoxels = { "1": label.reduce((sum, value) => sum + value, 0) };
-  return {
-    shape,
-    spacing: geometry?.spacing ?? null,
-    intensity: intensityOf(source),
-    labelVoxels,
-    preparation,
-    sources,
-  };
-}
-
-function imageProblems(image: Float32Array, file: string): string[] {
-  const bad = image.reduce((count, value) => count + Number(!Number.isFinite(value)), 0);
-  return bad ? [`${file}: ${bad} of ${image.length} voxels are no finite number`] : [];
-}
-
-function labelProblems(label: Uint8Array | null, file: string): string[] {
-  const values = [...new Set(label)];
-  if (values.some((value) => value > 1)) return [`${file}: a label of 0 and 1 wanted, found ${listed(values)}`];
-  if (label && !values.includes(1)) return [`${file}: its label is empty; leave it out if there is none`];
-  return [];
-}
-
-function listed(values: number[]): string {
-  return values.toSorted((a, b) => a - b).slice(0, 8).join(", ") + (values.length > 8 ? ", …" : "");
-}
-
-/** Of a problem with the data, or with a file that cannot be read; other errors are thrown on. */
-function messageOf(error: unknown): string {
-  if (error instanceof DataError || error instanceof Deno.errors.NotFound) return error.message;
-  throw error;
+  return { prepared, fingerprint: fingerprintOf(prepared, volume.data, { sources, classes }) };
 }

@@ -5,7 +5,7 @@
  */
 import { permutation, stream } from "../runs/random.ts";
 import type { Shape3 } from "./augment.ts";
-import { normalize } from "./preparation.ts";
+import { minMax, normalize } from "./preparation.ts";
 
 /** A phantom, normalised to zero mean and unit deviation; Z fastest. The same seed and name give the same bits. */
 export function phantom(seed: number, name: string, shape: Shape3): { image: Float32Array; label: Uint8Array } {
@@ -108,11 +108,4 @@ export function cinePhantom(
   };
   const ED = frame(cavity, wall);
   return { ED, ES: frame(cavity * contraction, wall * 1.3) };
-}
-
-/** `(image - min) / (max - min)`. */
-function minMax(image: Float32Array): Float32Array {
-  let low = Infinity, high = -Infinity;
-  for (const v of image) [low, high] = [Math.min(low, v), Math.max(high, v)];
-  return image.map((v) => (v - low) / (high - low));
 }

@@ -1,6 +1,6 @@
 /**
- * The published preparation of LA: zero mean and unit deviation over the whole volume, then a crop of X and Y (Z stays
- * whole) to the label's box, widened to the patch and by 10–19 voxels a side.
+ * The published preparations. LA: zero mean and unit deviation over the whole volume, then a crop of X and Y (Z stays
+ * whole) to the label's box, widened to the patch and by 10–19 voxels a side. ACDC: min–max over the whole volume.
  * @module
  */
 import type { Shape3 } from "./augment.ts";
@@ -24,6 +24,13 @@ export function normalize(image: Float32Array): Float32Array {
   for (const v of image) squares += (v - mean) ** 2;
   const deviation = Math.sqrt(squares / image.length);
   return image.map((v) => deviation > 0 ? (v - mean) / deviation : 0);
+}
+
+/** `(image - min) / (max - min)` over all voxels; an image of one value gives NaN. */
+export function minMax(image: Float32Array): Float32Array {
+  let low = Infinity, high = -Infinity;
+  for (const v of image) [low, high] = [Math.min(low, v), Math.max(high, v)];
+  return image.map((v) => (v - low) / (high - low));
 }
 
 /** First and last-plus-one voxel along X and Y of the published crop. @param random Draws the widening, side by side. */

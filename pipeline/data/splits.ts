@@ -1,11 +1,11 @@
 /**
  * Split files: case names under `labeled`, `unlabeled`, `validation`, `test`, and where they come from; no case stands
- * twice. The SHA-256 of the cases' manifest binds a split to the cases that it was made for.
+ * twice, no patient in two parts. The SHA-256 of the cases' manifest binds a split to the cases that it was made for.
  * @module
  */
 import { z } from "zod";
 import { permutation, stream } from "../runs/random.ts";
-import { DataError, type Manifest, readManifest } from "./cases.ts";
+import { DataError, type Manifest, parseFrameName, patientOf, readManifest } from "./cases.ts";
 
 const ROLES = ["labeled", "unlabeled", "validation", "test"] as const satisfies readonly Role[];
 /** What a case may be in a split. */
@@ -25,6 +25,10 @@ export interface Split extends Lists {
   manifest?: string;
   /** Lengths of the lists, for readers; {@linkcode checkSplit} compares them. */
   counts?: Record<Role, number>;
+  /** ACDC: patients of the lists; compared like `counts`. */
+  patients?: Record<Role, number>;
+  /** ACDC: slices of the labeled cases, for readers: publications count them. */
+  labeledSlices?: number;
 }
 
 const SPLIT = z.strictObject({
@@ -33,6 +37,8 @@ const SPLIT = z.strictObject({
   seed: z.int().nonnegative().optional(),
   manifest: z.string().optional(),
   counts: z.record(z.enum(ROLES), z.int().nonnegative()).optional(),
+  patients: z.record(z.enum(ROLES), z.int().nonnegative()).optional(),
+  labeledSlices: z.int().positive().optional(),
   labeled: z.array(z.string()).min(1),
   unlabeled: z.array(z.string()),
   validation: z.array(z.string()),
@@ -50,19 +56,39 @@ export function countCases(split: Lists): Record<Role, number> {
   };
 }
 
-/** Refuses a case that stands twice, and counts that are not those of the lists. @throws {DataError} Naming all of them. */
+/** How many patients have each role, by the names of their cases. */
+export function countPatients(split: Lists): Record<Role, number> {
+  const count = (role: Role) => new Set(split[role].map(patientOf)).size;
+  return {
+    labeled: count("labeled"),
+    unlabeled: count("unlabeled"),
+    validation: count("validation"),
+    test: count("test"),
+  };
+}
+
+/**
+ * Refuses a case that stands twice, a patient with frames in two parts, and counts that are not those of the lists.
+ * @throws {DataError} Naming all of them.
+ */
 export function checkSplit(split: Split, source: string): Split {
-  const all = ROLES.flatMap((role) => split[role]);
+  const problems: string[] = [], all = ROLES.flatMap((role) => split[role]);
   const twice = [...new Set(all.filter((name, i) => all.indexOf(name) !== i))];
-  if (twice.length) {
-    throw new DataError(`Cannot use the split "${source}": these cases stand in it twice: ${twice.join(", ")}`);
+  if (twice.length) problems.push(`these cases stand in it twice: ${twice.join(", ")}`);
+  const patients = [...new Set(all.filter(parseFrameName).map(patientOf))];
+  const shared = patients
+    .map((patient) => ({ patient, roles: ROLES.filter((role) => split[role].map(patientOf).includes(patient)) }))
+    .filter(({ roles }) => roles.length > 1)
+    .map(({ patient, roles }) => `${patient} (${roles.join(", ")})`);
+  if (shared.length) problems.push(`these patients stand in two parts of it: ${shared.join(", ")}`);
+  for (const [key, counts] of [["counts", countCases(split)], ["patients", countPatients(split)]] as const) {
+    const claimed = split[key];
+    if (!claimed) continue;
+    const wrong = ROLES.filter((role) => claimed[role] !== counts[role]);
+    const told = wrong.map((role) => `${role}: ${claimed[role]} claimed, ${counts[role]} listed`);
+    if (told.length) problems.push(`its ${key} are not those of its lists: ${told.join("; ")}`);
   }
-  const counts = countCases(split);
-  const wrong = ROLES.filter((role) => split.counts && split.counts[role] !== counts[role]);
-  if (wrong.length) {
-    const told = wrong.map((role) => `${role}: ${split.counts![role]} claimed, ${counts[role]} listed`);
-    throw new DataError(`Cannot use the split "${source}": its counts are not those of its lists: ${told.join("; ")}`);
-  }
+  if (problems.length) throw new DataError(`Cannot use the split "${source}": ${problems.join("; ")}`);
   return split;
 }
 
@@ -73,7 +99,7 @@ export async function readSplit(path: string): Promise<Split> {
     content = JSON.parse(await Deno.readTextFile(path));
   } catch (error) {
     throw new DataError(
-      `Cannot read the split "${path}": ${(error as Error).message}; write one with deno task split:la`,
+      `Cannot read the split "${path}": ${(error as Error).message}; write one with deno task split:la or split:acdc`,
     );
   }
   return parseSplit(content, path);
@@ -100,7 +126,7 @@ export async function checkCases(split: Split, folder: string, source: string): 
   if (split.manifest !== undefined && split.manifest !== sha256) {
     throw new DataError(
       `Cannot use the split "${source}" with the cases in "${folder}": it was made for a manifest.json with the SHA-256 ` +
-        `${split.manifest}, found ${sha256}; run deno task split:la again`,
+        `${split.manifest}, found ${sha256}; run deno task split:${split.profile} again`,
     );
   }
 }
@@ -109,68 +135,88 @@ export async function checkCases(split: Split, folder: string, source: string): 
 export interface Choice {
   /** Those that are there; only those with a label can be labeled, validated or tested. */
   cases: Manifest["cases"];
-  /** Cases whose labels are used. */
-  labeledCases: number;
-  /** 0 as published for LA. */
-  validationCases: number;
+  /** What is chosen and counted: single cases (LA), or patients with all their frames (ACDC). */
+  unit: "case" | "patient";
+  /** How many units' labels are used. */
+  labeled: number;
+  /** How many units are drawn for validation; 0 as published for LA. */
+  validation: number;
   /** Of what is drawn: stream "split" and the role. */
   seed: number;
 }
 
-/**
- * The published lists, cut to the cases that are there. Labeled are the first of the training list; validation cases are
- * drawn from the rest of it.
- * @param published Names in the order of the authors' lists.
- * @throws {DataError} When one of the first training cases is missing or has no label, or too few cases are left to draw.
- */
-export function publishedLists(
-  published: { train: string[]; test: string[] },
-  { cases, labeledCases, validationCases, seed }: Choice,
-): Lists {
-  const labeled = published.train.slice(0, labeledCases), cannot = `Cannot label the first ${labeledCases} cases`;
-  if (labeled.length < labeledCases) throw new DataError(`${cannot}: the published list has ${labeled.length}`);
-  const missing = labeled.filter((name) => !cases[name]);
-  if (missing.length) throw new DataError(`${cannot} of the published list: not here are ${missing.join(", ")}`);
-  const bare = labeled.filter((name) => !cases[name].labelVoxels);
-  if (bare.length) throw new DataError(`${cannot} of the published list: without a label are ${bare.join(", ")}`);
-  const rest = published.train.slice(labeledCases).filter((name) => cases[name]);
-  const validation = drawLabeled(rest, validationCases, { cases, seed, stream: "validation" });
-  return {
-    labeled,
-    unlabeled: rest.filter((name) => !validation.includes(name)),
-    validation,
-    test: published.test.filter((name) => cases[name]),
-  };
+/** Names of units in the order of the authors' lists. */
+export interface PublishedLists {
+  /** The first ones are labeled. */
+  train: string[];
+  /** Absent where the authors have none (LA). */
+  validation?: string[];
+  /** For the published figures. */
+  test: string[];
 }
 
 /**
- * All cases, drawn from the seed: first the test cases, then the validation cases, then the labeled ones, all of them
- * with a label; the rest is unlabeled. The test cases do not depend on the other numbers.
- * @param choice `testCases`: how many are tested.
- * @throws {DataError} When there are too few cases with a label.
+ * The published lists, cut to what is there. Labeled are the first of the training list; where no validation list is
+ * published, validation units are drawn from the rest of the training list.
+ * @throws {DataError} Naming all of the first training units that are missing, and all cases to be labeled, validated or
+ * tested that have no label; or when too few are left to draw.
  */
-export function drawnLists(
-  { cases, labeledCases, validationCases, testCases, seed }: Choice & { testCases: number },
-): Lists {
-  let rest = Object.keys(cases).sort();
-  const take = (count: number, stream: string) => {
-    const drawn = drawLabeled(rest, count, { cases, seed, stream });
+export function publishedLists(published: PublishedLists, choice: Choice): Lists {
+  const { unit, labeled: count } = choice, units = unitsOf(choice), here = (name: string) => units.has(name);
+  const labeled = published.train.slice(0, count), cannot = `Cannot label the first ${count} ${unit}s`;
+  if (labeled.length < count) throw new DataError(`${cannot}: the published list has ${labeled.length}`);
+  const bare = (names: string[]) => names.flatMap((name) => bareCases(units.get(name) ?? [], choice));
+  const { validation: list = [], test } = published;
+  const problems = [
+    { names: labeled.filter((name) => !here(name)), told: `${cannot} of the published list: not here are` },
+    { names: bare(labeled), told: `${cannot} of the published list: without a label are` },
+    { names: bare(list), told: "Cannot validate on the published list: without a label are" },
+    { names: bare(test), told: "Cannot test on the published list: without a label are" },
+  ].filter(({ names }) => names.length).map(({ names, told }) => `${told} ${names.join(", ")}`);
+  if (problems.length) throw new DataError(problems.join("\n"));
+  const rest = published.train.slice(count).filter(here);
+  const validation = published.validation ? list.filter(here) : draw(rest, "validation", choice, choice.validation);
+  const unlabeled = rest.filter((name) => !validation.includes(name));
+  return casesOf({ labeled, unlabeled, validation, test: test.filter(here) }, units);
+}
+
+/**
+ * All units, drawn from the seed: first the test units, then the validation units, then the labeled ones, all of them
+ * with labels; the rest is unlabeled. The test units do not depend on the other numbers.
+ * @param choice `test`: how many units are tested.
+ * @throws {DataError} When there are too few units with labels.
+ */
+export function drawnLists(choice: Choice & { test: number }): Lists {
+  const units = unitsOf(choice);
+  let rest = [...units.keys()];
+  const take = (role: "labeled" | "validation" | "test") => {
+    const drawn = draw(rest, role, choice, choice[role]);
     rest = rest.filter((name) => !drawn.includes(name));
     return drawn;
   };
-  const test = take(testCases, "test"), validation = take(validationCases, "validation");
-  const labeled = take(labeledCases, "labeled");
-  return { labeled, unlabeled: rest, validation, test };
+  const test = take("test"), validation = take("validation"), labeled = take("labeled");
+  return casesOf({ labeled, unlabeled: rest, validation, test }, units);
 }
 
-function drawLabeled(
-  names: string[],
-  count: number,
-  { cases, seed, stream: name }: { cases: Manifest["cases"]; seed: number; stream: string },
-): string[] {
-  const withLabel = names.filter((name) => cases[name].labelVoxels);
-  if (withLabel.length < count) {
-    throw new DataError(`Cannot draw ${count} ${name} cases: ${withLabel.length} cases with a label are left`);
+/** Cases by unit, both in the order of their names. */
+function unitsOf({ cases, unit }: Choice): Map<string, string[]> {
+  return Map.groupBy(Object.keys(cases).sort(), (name) => unit === "patient" ? patientOf(name) : name);
+}
+
+/** Lists of cases from lists of units. */
+function casesOf(lists: Lists, units: Map<string, string[]>): Lists {
+  const cases = ROLES.map((role) => [role, lists[role].flatMap((name) => units.get(name)!)]);
+  return Object.fromEntries(cases) as Lists;
+}
+
+const bareCases = (names: string[], { cases }: Choice) => names.filter((name) => !cases[name].labelVoxels);
+
+/** Some of these units, of those whose cases all have labels. */
+function draw(names: string[], role: Role, choice: Choice, count: number): string[] {
+  const units = unitsOf(choice), labeled = names.filter((name) => !bareCases(units.get(name)!, choice).length);
+  if (labeled.length < count) {
+    const { unit } = choice;
+    throw new DataError(`Cannot draw ${count} ${role} ${unit}s: ${labeled.length} ${unit}s with a label are left`);
   }
-  return permutation(withLabel.length, stream(seed, `split ${name}`)).slice(0, count).map((i) => withLabel[i]);
+  return permutation(labeled.length, stream(choice.seed, `split ${role}`)).slice(0, count).map((i) => labeled[i]);
 }

@@ -1,0 +1,232 @@
+/**
+ * Raw cardiac cine MRI (ACDC). As the challenge gives it, a folder a patient: `Info.cfg` with the numbers of the frames ED
+ * and ES, `PATIENT_frameNN.nii.gz` (or `.nii`) and, where there is a mask, `PATIENT_frameNN_gt.nii.gz`; other files, as
+ * the 4-D cine, are ignored. Or as the field's repositories publish it, taken as it is: `data/PATIENT_frameNN.h5`. Cases
+ * are frames, volumes `[Z, Y, X]` with X fastest, the order of both.
+ * @module
+ */
+import {
+  BARE_CASE,
+  type Case,
+  DataError,
+  type Fingerprint,
+  parseFrameName,
+  patientOf,
+  readCase,
+  sha256,
+} from "./cases.ts";
+import { geometryDifferences } from "./geometry.ts";
+import { writeArrays } from "./hdf5.ts";
+import { decodeNifti } from "./nifti.ts";
+import { minMax } from "./preparation.ts";
+import {
+  fingerprintOf,
+  imageProblems,
+  labelProblems,
+  messageOf,
+  type PreparedCase,
+  type Problems,
+} from "./prepared_case.ts";
+import { ACDC } from "./profiles.ts";
+import type { Volume } from "./voxels.ts";
+
+const { classes } = ACDC;
+
+/** How patients are prepared. */
+export interface CardiacCineOptions {
+  /** Whether the spacing in the NIfTI files is a usual one instead of the scanner's. */
+  nominalSpacing: boolean;
+}
+
+/**
+ * Patients of a raw folder, in order. Needs `--allow-read`.
+ * @throws {DataError} When the folder has both layouts.
+ */
+export function cinePatients(raw: string): string[] {
+  const published = publishedFrames(raw);
+  const folders = entriesOf(raw).filter((f) => f.isDirectory && !(published.length && f.name === "data"));
+  if (published.length && folders.length) {
+    throw new DataError(
+      `Cannot prepare "${raw}": it has data/*.h5 and ${folders.length} other folders; move one of the two elsewhere`,
+    );
+  }
+  return [...new Set(published.length ? published.map(patientOf) : folders.map((f) => f.name))].sort();
+}
+
+/**
+ * Reads, checks and prepares the frames of one patient. Needs `--allow-read`, `--allow-env`.
+ * @param raw Folder of all patients.
+ * @returns The frames in the order of their names, or all that is wrong with any of them.
+ */
+export async function prepareCine(
+  raw: string,
+  patient: string,
+  options: CardiacCineOptions,
+): Promise<PreparedCase[] | Problems> {
+  const published = publishedFrames(raw).filter((name) => patientOf(name) === patient);
+  const results = published.length
+    ? await Promise.all(published.map((name) => publishedFrame(raw, name)))
+    : await challengeFrames(raw, patient, options);
+  const problems = results.flatMap((result) => "problems" in result ? result.problems : []);
+  if (problems.length) return { problems };
+  return (results as PreparedCase[]).sort((a, b) => a.prepared.name < b.prepared.name ? -1 : 1);
+}
+
+/**
+ * Writes the planes of a labeled volume as the field's slice files, `NAME_slice_Z.h5` with `image` and `label` `[Y, X]`.
+ * Needs `--allow-read`, `--allow-write`, `--allow-env`.
+ * @param folder Must be there.
+ */
+export async function writeSlices(
+  folder: string,
+  { name, shape: [nz, ny, nx], image, label }: Case & { label: Uint8Array },
+): Promise<void> {
+  for (let z = 0; z < nz; z++) {
+    const [from, to] = [z * ny * nx, (z + 1) * ny * nx], shape = [ny, nx];
+    await writeArrays(`${folder}/${name}_slice_${z}.h5`, {
+      image: { data: image.subarray(from, to), shape },
+      label: { data: label.subarray(from, to), shape },
+    });
+  }
+}
+
+/** Names of the frames in the field's layout, also of those that only have slices; none in the challenge's layout. */
+function publishedFrames(raw: string): string[] {
+  const stems = [...entriesOf(`${raw}/data`), ...entriesOf(`${raw}/data/slices`)]
+    .filter((f) => f.name.endsWith(".h5"))
+    .map((f) => f.name.slice(0, -".h5".length).replace(/_slice_\d+$/, ""));
+  return [...new Set(stems)];
+}
+
+async function publishedFrame(raw: string, name: string): Promise<PreparedCase | Problems> {
+  const file = `data/${name}.h5`, subject = parseFrameName(name);
+  if (!subject) return { problems: [`${file}: a name of the form PATIENT_frameNN.h5 wanted`] };
+  try {
+    const bytes = await Deno.readFile(`${raw}/${file}`), found = await readCase(`${raw}/${file}`, name);
+    const problems = [...imageProblems(found.image, file), ...labelProblems(found.label, { file, classes })];
+    if (problems.length) return { problems };
+    const prepared: Case = { ...found, axes: "ZYX", ...subject }, sources = [{ file, sha256: sha256(bytes) }];
+    return { prepared, fingerprint: fingerprintOf(prepared, prepared.image, { sources, classes }) };
+  } catch (error) {
+    return { problems: [messageOf(error)] };
+  }
+}
+
+/** A frame to be read. */
+interface Frame {
+  name: string;
+  phase: Case["phase"];
+}
+
+async function challengeFrames(
+  raw: string,
+  patient: string,
+  { nominalSpacing }: CardiacCineOptions,
+): Promise<(PreparedCase | Problems)[]> {
+  const files = entriesOf(`${raw}/${patient}`).map((f) => f.name), info = await readInfo(raw, patient);
+  // Without an Info.cfg the frames that are there are still checked, so that all that is wrong is told at once.
+  const frames: Frame[] = "problems" in info
+    ? [...new Set(files.map((file) => file.replace(/\.nii(\.gz)?$/, "")).filter(parseFrameName))]
+      .map((name) => ({ name, phase: null }))
+    : (["ED", "ES"] as const)
+      .map((phase) => ({ name: `${patient}_frame${String(info[phase]).padStart(2, "0")}`, phase }));
+  const about = "problems" in info ? BARE_CASE : info;
+  const results: (PreparedCase | Problems)[] = "problems" in info ? [info] : [];
+  for (const frame of frames) results.push(await challengeFrame(raw, patient, { frame, files, about, nominalSpacing }));
+  return results;
+}
+
+async function challengeFrame(
+  raw: string,
+  patient: string,
+  { frame: { name, phase }, files, about: { group, height, weight }, nominalSpacing }: CardiacCineOptions & {
+    frame: Frame;
+    files: string[];
+    about: Pick<Case, "group" | "height" | "weight">;
+  },
+): Promise<PreparedCase | Problems> {
+  const problems: string[] = [], sources: Fingerprint["sources"] = [];
+  const fileOf = (stem: string): string | null => {
+    const found = [`${stem}.nii.gz`, `${stem}.nii`].filter((file) => files.includes(file));
+    if (found.length > 1) problems.push(`${patient}/${stem}: one file wanted, found ${found.join(" and ")}`);
+    return found.length ? `${patient}/${found[0]}` : null;
+  };
+  const read = async (file: string | null): Promise<Volume | null> => {
+    if (!file) return null;
+    try {
+      const bytes = await Deno.readFile(`${raw}/${file}`);
+      sources.push({ file, sha256: sha256(bytes) });
+      return decodeNifti(bytes, `${raw}/${file}`, { axes: "ZYX" });
+    } catch (error) {
+      problems.push(messageOf(error));
+      return null;
+    }
+  };
+  const imageFile = fileOf(name), labelFile = fileOf(`${name}_gt`);
+  if (!imageFile) problems.push(`${patient}/${name}.nii.gz or .nii: ${phase} in Info.cfg wants it, it is not there`);
+  const volume = await read(imageFile), mask = await read(labelFile);
+  if (volume && imageFile) {
+    problems.push(...imageProblems(volume.data, imageFile));
+    if (volume.data.every((value) => value === volume.data[0])) {
+      problems.push(`${imageFile}: all its voxels are ${volume.data[0]}`);
+    }
+  }
+  if (mask && labelFile) problems.push(...labelProblems(mask.data, { file: labelFile, classes }));
+  if (volume && mask) {
+    if (String(mask.shape) !== String(volume.shape)) {
+      problems.push(`${labelFile}: the shape of its image [${volume.shape}] wanted, found [${mask.shape}]`);
+    }
+    const differences = geometryDifferences(mask.geometry!, volume.geometry!);
+    problems.push(...differences.map((difference) => `${labelFile}: not where its image is: ${difference}`));
+  }
+  if (problems.length || !volume) return { problems };
+  const { frame } = parseFrameName(name)!;
+  const prepared: Case = {
+    ...{ name, patient, frame, phase, group, height, weight, axes: "ZYX" },
+    shape: volume.shape,
+    image: minMax(volume.data),
+    label: mask && new Uint8Array(mask.data),
+    geometry: volume.geometry,
+    nominalSpacing,
+    preparation: "min-max to [0, 1] per volume",
+  };
+  return { prepared, fingerprint: fingerprintOf(prepared, volume.data, { sources, classes }) };
+}
+
+/** What `Info.cfg` says, lines of `Key: value`. */
+interface Info extends Pick<Case, "group" | "height" | "weight"> {
+  ED: number;
+  ES: number;
+}
+
+async function readInfo(raw: string, patient: string): Promise<Info | Problems> {
+  const file = `${patient}/Info.cfg`;
+  let text: string;
+  try {
+    text = await Deno.readTextFile(`${raw}/${file}`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return { problems: [`${file}: it is not there, and it names the frames ED and ES`] };
+  }
+  const said = Object.fromEntries(text.matchAll(/^\s*(\w+)\s*:\s*(.*?)\s*$/gm).map(([, key, value]) => [key, value]));
+  const number = (key: string) => said[key] ? Number(said[key]) : null;
+  const [ED, ES, height, weight] = ["ED", "ES", "Height", "Weight"].map(number);
+  const problems = Object.entries({ ED, ES })
+    .filter(([, frame]) => !(Number.isInteger(frame) && frame! > 0))
+    .map(([key]) => `${file}: ${key} wanted as the number of a frame, found ${said[key] ?? "none"}`);
+  if (!problems.length && ED === ES) problems.push(`${file}: two frames wanted, ED and ES are both ${ED}`);
+  for (const [key, value] of Object.entries({ Height: height, Weight: weight })) {
+    if (value !== null && !(value > 0)) problems.push(`${file}: ${key} wanted as a number, found ${said[key]}`);
+  }
+  return problems.length ? { problems } : { ED: ED!, ES: ES!, height, weight, group: said.Group || null };
+}
+
+/** Of a folder; none where it is not there. */
+function entriesOf(folder: string): Deno.DirEntry[] {
+  try {
+    return [...Deno.readDirSync(folder)];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,72 @@
+/** What the preparations of all datasets give, check and record. @module */
+import { type Case, DataError, type Fingerprint, intensityOf } from "./cases.ts";
+
+/** A case that is ready to be written. */
+export interface PreparedCase {
+  /** As it is written. */
+  prepared: Case;
+  /** As the manifest holds it. */
+  fingerprint: Fingerprint;
+}
+
+/** All that is wrong with a raw case, a line each. */
+export interface Problems {
+  /** At least one; each names the file, what was found and what is wanted. */
+  problems: string[];
+}
+
+/**
+ * The fingerprint of a prepared case.
+ * @param source Voxels of the image before any preparation.
+ * @param options `classes`: background included.
+ */
+export function fingerprintOf(
+  { shape, label, geometry, preparation }: Case,
+  source: Float32Array,
+  { sources, classes }: { sources: Fingerprint["sources"]; classes: number },
+): Fingerprint {
+  let labelVoxels: Fingerprint["labelVoxels"] = null;
+  if (label) {
+    const counts = new Array(classes).fill(0);
+    label.forEach((value) => counts[value]++);
+    labelVoxels = Object.fromEntries(counts.map((count, value) => [value, count]).slice(1));
+  }
+  return {
+    shape,
+    spacing: geometry?.spacing ?? null,
+    intensity: intensityOf(source),
+    labelVoxels,
+    preparation,
+    sources,
+  };
+}
+
+/** What an image cannot be: not finite. @param file Its name, for the problem. */
+export function imageProblems(image: Float32Array, file: string): string[] {
+  const bad = image.reduce((count, value) => count + Number(!Number.isFinite(value)), 0);
+  return bad ? [`${file}: ${bad} of ${image.length} voxels are no finite number`] : [];
+}
+
+/** What a label cannot be: other values than those of the classes, or empty. @param options `classes`: background included. */
+export function labelProblems(
+  label: Float32Array | Uint8Array | null,
+  { file, classes }: { file: string; classes: number },
+): string[] {
+  if (!label) return [];
+  const values = [...new Set<number>(label)], wanted = classes === 2 ? "0 and 1" : `0 to ${classes - 1}`;
+  if (values.some((value) => !(value >= 0 && value < classes && Number.isInteger(value)))) {
+    return [`${file}: a label of ${wanted} wanted, found ${listed(values)}`];
+  }
+  return values.some((value) => value > 0) ? [] : [`${file}: its label is empty; leave it out if there is none`];
+}
+
+/** Numbers in order, the first eight. */
+export function listed(values: number[]): string {
+  return values.toSorted((a, b) => a - b).slice(0, 8).join(", ") + (values.length > 8 ? ", …" : "");
+}
+
+/** Of a problem with the data, or with a file that cannot be read; other errors are thrown on. */
+export function messageOf(error: unknown): string {
+  if (error instanceof DataError || error instanceof Deno.errors.NotFound) return error.message;
+  throw error;
+}
