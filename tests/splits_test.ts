@@ -1,7 +1,16 @@
 /** Splits: published lists and drawn ones, and the refusal of those that do not fit the cases. */
 import assert from "node:assert/strict";
 import { DataError, type Fingerprint, type Manifest, readManifest } from "../pipeline/data/cases.ts";
-import { checkCases, checkSplit, drawnLists, parseSplit, publishedLists, type Split } from "../pipeline/data/splits.ts";
+import {
+  checkCases,
+  checkSplit,
+  countCases,
+  countPatients,
+  drawnLists,
+  parseSplit,
+  publishedLists,
+  type Split,
+} from "../pipeline/data/splits.ts";
 import { writeJson } from "../pipeline/runs/files.ts";
 
 const fingerprint = (labelVoxels: Fingerprint["labelVoxels"]): Fingerprint => ({
@@ -63,6 +72,53 @@ Deno.test("a drawn split uses every case once, never a case without a label wher
   assert.deepEqual(draw(4, 0).test, test, "the test cases do not depend on the other numbers");
   assert.ok([5, 6, 7].some((seed) => String(draw(seed).test) !== String(test)), "another seed draws others");
   refused(() => draw(4, 3), /draw 2 labeled cases: 1 cases with a label are left/);
+});
+
+const frames = (...patients: string[]) => patients.flatMap((name) => [`${name}_frame01`, `${name}_frame07`]);
+
+Deno.test("by patient, published lists give all frames of a patient to one part; a validation list is taken as it is", () => {
+  const published = { train: ["p1", "p2", "p3"], validation: ["p4", "p5"], test: ["p6", "p7"] };
+  const cases = casesOf(frames("p7", "p4", "p3", "p2", "p1"), frames("p3"));
+  const choice = { ...CHOICE, unit: "patient", cases } as const;
+  assert.deepEqual(publishedLists(published, choice), {
+    labeled: frames("p1", "p2"),
+    unlabeled: frames("p3"),
+    validation: frames("p4"),
+    test: frames("p7"),
+  });
+  const bare = { ...choice, cases: casesOf(frames("p2", "p4", "p7"), ["p2_frame07", "p4_frame01", "p7_frame07"]) };
+  const lines = [
+    "Cannot label the first 2 patients of the published list: not here are p1",
+    "Cannot label the first 2 patients of the published list: without a label are p2_frame07",
+    "Cannot validate on the published list: without a label are p4_frame01",
+    "Cannot test on the published list: without a label are p7_frame07",
+  ];
+  refused(() => publishedLists(published, bare), new RegExp(`^${lines.join("\n")}$`));
+});
+
+Deno.test("by patient, a drawn split never parts the frames of a patient nor labels one that lacks a mask", () => {
+  const names = Array.from({ length: 9 }, (_, i) => `p${i}`), cases = casesOf(frames(...names), ["p2_frame01"]);
+  for (let seed = 0; seed < 20; seed++) {
+    const lists = drawnLists({ cases, unit: "patient", labeled: 3, validation: 2, test: 2, seed });
+    const split = checkSplit({ profile: "acdc", source: "x", ...lists }, "s.json");
+    const sizes = { labeled: 3, unlabeled: 2, validation: 2, test: 2 };
+    assert.deepEqual(countPatients(split), sizes);
+    assert.deepEqual(countCases(split), { labeled: 6, unlabeled: 4, validation: 4, test: 4 });
+    assert.ok(lists.unlabeled.includes("p2_frame01") && lists.unlabeled.includes("p2_frame07"));
+  }
+});
+
+Deno.test("patients with frames in two parts of a split are refused, all of them, and wrong counts of patients", () => {
+  const split = {
+    ...{ profile: "acdc", source: "by hand", labeled: frames("a", "b"), unlabeled: ["c_frame01"], validation: [] },
+    ...{
+      test: ["c_frame07", "a_frame12", "d_frame01"],
+      patients: { labeled: 2, unlabeled: 1, validation: 0, test: 2 },
+    },
+  };
+  const message =
+    /stand in two parts of it: a \(labeled, test\), c \(unlabeled, test\); its patients .* test: 2 claimed, 3/;
+  refused(() => checkSplit(split, "s.json"), message);
 });
 
 const SPLIT: Split = { profile: "la", source: "x", labeled: ["a"], unlabeled: ["b"], validation: [], test: ["c"] };
