@@ -132,7 +132,7 @@ function checkpointPath(): string {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     const why = options.checkpoint === "best"
-      ? "it comes with validation cases in the split; --checkpoint last takes the last one"
+      ? "it comes with a validation above Dice 0; --checkpoint last takes the last one"
       : "train first";
     throw new DataError(`Cannot evaluate "${options.run}": it has no ${options.checkpoint}.safetensors; ${why}`);
   }

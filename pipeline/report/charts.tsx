@@ -167,9 +167,11 @@ export function LineChart(
                 <title>{words(p)}</title>
               </circle>
             ))}
-            <circle class="best" cx={x(best.iteration)} cy={y(best.value)} r="5" stroke={color}>
-              <title>best, {words(best)}</title>
-            </circle>
+            {best.value > 0 && ( // else no checkpoint was kept
+              <circle class="best" cx={x(best.iteration)} cy={y(best.value)} r="5" stroke={color}>
+                <title>best, {words(best)}</title>
+              </circle>
+            )}
           </g>
         );
       })}

@@ -9,6 +9,8 @@ import type { Metrics, Run } from "./runs.ts";
 
 const WIDTH = 400, HEIGHT = 250, LEFT = 50, RIGHT = 88, TOP = 28, BOTTOM = 40;
 const INNER = { width: WIDTH - LEFT - RIGHT, height: HEIGHT - TOP - BOTTOM };
+/** Volumes and ejection fractions: two rows of three plots. */
+const PLOTTED = CLINICAL_NAMES.filter((name) => name !== "LV mass");
 /** Least distance of two labels on top of each other. */
 const LINE = 13;
 
@@ -198,7 +200,7 @@ export function Clinical({ group, runs }: { group: Group; runs: Run[] }) {
         <section>
           <h4>Bland–Altman plots of {label}</h4>
           <div class="charts">
-            {CLINICAL_NAMES.map((name) => <BlandAltman name={name} metrics={metrics} place={runs.indexOf(run)} />)}
+            {PLOTTED.map((name) => <BlandAltman name={name} metrics={metrics} place={runs.indexOf(run)} />)}
           </div>
           <details>
             <summary>Every patient of {label}</summary>

@@ -201,7 +201,10 @@ function ProtocolTable({ group }: { group: Group }) {
 }
 
 function CaseTable({ result: { label, evaluation: { metrics } }, shown }: { result: Result; shown: ShownCase[] }) {
-  const rank = (name: string) => shown.find((one) => one.name === name)?.rank;
+  const remark = ({ case: name, phase }: Metrics["rows"][number]) => {
+    const rank = shown.find((one) => one.name === name)?.rank;
+    return [phase, rank && `${rank} by Dice`].filter(Boolean).join(", ");
+  };
   return (
     <details>
       <summary>Every case of {label}</summary>
@@ -234,16 +237,17 @@ function CaseTable({ result: { label, evaluation: { metrics } }, shown }: { resu
             </tr>
           </thead>
           <tbody>
-            {metrics.rows.map((row) => (
+            {metrics.rows.map((row, i) => (
               <tr>
-                <th scope="row">
-                  {row.case} {[row.phase, rank(row.case) && `${rank(row.case)} by Dice`].some(Boolean) && (
-                    <small>
-                      {[row.phase, rank(row.case) && `${rank(row.case)} by Dice`].filter(Boolean).join(", ")}
-                    </small>
-                  )}
-                </th>
-                <td>{row.class}</td>
+                {row.case !== metrics.rows[i - 1]?.case && (
+                  <th
+                    scope="rowgroup"
+                    rowspan={metrics.rows.filter((one) => one.case === row.case).length}
+                  >
+                    {row.case} <small>{remark(row)}</small>
+                  </th>
+                )}
+                <td class="word">{row.class}</td>
                 <NumberCell text={row.voxels.toLocaleString("en-US")} first />
                 <NumberCell text={row.referenceVoxels.toLocaleString("en-US")} />
                 <NumberCell text={row.milliliters ? row.milliliters.predicted.toFixed(1) : "–"} first />
@@ -403,8 +407,8 @@ function Figures({ group, shown, prefix }: { group: Group; shown: Contents["show
       <h3>Best, median and worst case by Dice</h3>
       <p class="quiet">
         Slices in the plane of x (to the right) and y (downwards), as the case is stored; the box around both masks with
-        20 voxels more on every side. Outlines run along the voxels' edges. Errors are filled more strongly than what is
-        right.
+        20 voxels more on every side. Outlines run along the voxels' edges. The color of a class: where both masks
+        agree; errors are filled more strongly.
       </p>
       <RegionLegend classes={group.results[0].evaluation.metrics.classes} />
       {group.results.map((result, i) => (
