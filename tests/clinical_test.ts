@@ -1,9 +1,19 @@
-/** Volumes, ejection fractions and their agreement, each in closed form. */
+/** Volumes, ejection fractions and their agreement, each in closed form; eval:acdc as a user runs it. */
 import assert from "node:assert/strict";
-import { BARE_CASE, type Case } from "../pipeline/data/cases.ts";
+import { BARE_CASE, type Case, readCase, writeCase } from "../pipeline/data/cases.ts";
+import { readNifti } from "../pipeline/data/nifti.ts";
+import { fingerprintOf } from "../pipeline/data/prepared_case.ts";
+import { ACDC } from "../pipeline/data/profiles.ts";
 import { agreementOf, CLINICAL_NAMES, clinicalAgreement, patientValues } from "../pipeline/evaluation/clinical.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
 import { patientRows, type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
+import { METHODS } from "../pipeline/methods/methods.ts";
+import { readRuns } from "../pipeline/report/runs.ts";
+import { writeCheckpoint } from "../pipeline/runs/checkpoint.ts";
+import { writeJson } from "../pipeline/runs/files.ts";
+import { stream } from "../pipeline/runs/random.ts";
+import { startState } from "../pipeline/runs/training_step.ts";
+import { heart } from "./report_fixture.ts";
 
 const CLASSES = ["right ventricle", "myocardium", "left ventricle"];
 
@@ -140,4 +150,81 @@ Deno.test("by patient, frames are averaged first: two frames of one heart count 
   assert.deepEqual(honest["left ventricle"].hd95, { mean: 0, deviation: null, cases: 1 });
   assertClose(published.mean.dice.mean, (2.5 / 3 + 2 / 3) / 2);
   assertClose(summarize(rows).honest["left ventricle"].dice.mean, 1 / 3);
+});
+
+Deno.test("eval:acdc takes the best checkpoint and writes masks in the files' order, patients and what report reads", async () => {
+  const folder = await Deno.makeTempDir(), cases = `${folder}/cases`, run = `${folder}/run`;
+  const evaluate = async (...more: string[]) => {
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys"],
+        ...[`--allow-write=${folder}`, new URL("../tasks/evaluate.ts", import.meta.url).pathname],
+        ...["acdc", "--run", run, "--batch-norm", "window", ...more],
+      ],
+      env: { NO_COLOR: "1" },
+    }).output();
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    return { code, out: text(stdout), error: text(stderr) };
+  };
+  try {
+    for (const path of [cases, run]) await Deno.mkdir(path);
+    const all = ["a", "b", "c"].flatMap((patient) => heart(patient, { shape: [40, 32, 3], spacing: [1.5, 1.5, 10] }));
+    const source = { file: "phantom", sha256: "0" }, fingerprints: Record<string, unknown> = {};
+    for (const one of all) {
+      await writeCase(`${cases}/${one.name}.h5`, one, source);
+      fingerprints[one.name] = fingerprintOf(one, one.image, { sources: [source], classes: 4 });
+    }
+    await writeJson(`${cases}/manifest.json`, { dataset: "acdc", options: {}, cases: fingerprints });
+    const of = (...patients: string[]) =>
+      all.filter(({ patient }) => patients.includes(patient!)).map(({ name }) => name);
+    const split = {
+      profile: "acdc",
+      source: "by hand",
+      labeled: of("a"),
+      unlabeled: [],
+      validation: [],
+      test: of("b", "c"),
+    };
+    const training = { preset: "fast", iterations: 7, warmup: 0, precision: "fp32", seed: 1 };
+    const config = { dataset: "acdc", method: "supervised", patch: "32x32", cases, splitContent: split, ...training };
+    await writeJson(`${run}/config.json`, config);
+    const without = await evaluate();
+    assert.deepEqual([without.code, /no best.safetensors.*--checkpoint last/.test(without.error)], [3, true]);
+    const method = METHODS.supervised({ profile: ACDC, bankWeights: "ones" });
+    await writeCheckpoint(`${run}/best.safetensors`, method.spec, startState(method, stream(1, "weights")), 5);
+
+    const { code, out, error } = await evaluate();
+    assert.equal(code, 0, error);
+    assert.match(out, /^b_frame01 {2}right ventricle {2}Dice .* nominal mm/m);
+    assert.match(out, /^LV EDV {2}bias -?[\d.]+, limits .* nominal ml, 2 patients$/m);
+    assert.match(out, /over 4 cases of 2 patients, .*evaluation-window-best\/metrics.json$/m);
+    const [{ evaluations: [{ metrics }] }] = await readRuns([run]);
+    assert.deepEqual([metrics.checkpoint, metrics.iteration, metrics.nominalSpacing], ["best", 5, true]);
+    assert.deepEqual(metrics.split, {
+      ...{ source: "by hand", labeled: 2, unlabeled: 0, validation: 0, test: 4 },
+      patients: { labeled: 1, unlabeled: 0, validation: 0, test: 2 },
+    });
+    assert.deepEqual(metrics.patients.map(({ patient, frames }) => [patient, frames.ED, frames.ES]), [
+      ["b", "b_frame01", "b_frame10"],
+      ["c", "c_frame01", "c_frame10"],
+    ]);
+    const lv = metrics.rows.filter((row) => row.patient === "b" && row.class === "left ventricle");
+    const [ed, es] = lv.map(({ referenceVoxels }) => referenceVoxels);
+    assertClose(metrics.patients[0].values["LV EF"].reference, 100 * (ed - es) / ed);
+    assertClose(metrics.patients[0].values["LV EDV"].reference, ed * 0.0225);
+    // The mask is read in the order of its case: right voxels are then those that the row counts.
+    const mask = await readNifti(`${run}/evaluation-window-best/b_frame01.nii.gz`, { axes: "ZYX" });
+    const { label, shape, geometry } = await readCase(`${cases}/b_frame01.h5`, "b_frame01");
+    assert.deepEqual([mask.shape, mask.geometry], [shape, geometry]);
+    for (const [k, name] of CLASSES.entries()) {
+      const { voxels, referenceVoxels, honest } = metrics.rows.find((row) =>
+        row.case === "b_frame01" && row.class === name
+      )!;
+      const both = mask.data.reduce((sum, value, i) => sum + Number(value === k + 1 && label![i] === k + 1), 0);
+      assert.equal(mask.data.filter((value) => value === k + 1).length, voxels);
+      assertClose(honest.dice, 2 * both / (voxels + referenceVoxels));
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

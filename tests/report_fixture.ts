@@ -139,7 +139,8 @@ function leftAtrium(name: string, { shape, spacing }: { shape: Shape3; spacing: 
   };
 }
 
-function heart(
+/** Both frames of a patient, 01 (ED) and 10 (ES), `[Z, Y, X]`. @param place `shape` and `spacing` along X, Y, Z. */
+export function heart(
   patient: string,
   { shape: [nx, ny, nz], spacing }: { shape: Shape3; spacing: Shape3 | null },
 ): Labeled[] {
