@@ -6,7 +6,7 @@
 import { relu } from "../tensorflow/ops.ts";
 import type { Tensor5D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
-import { SpecBuilder } from "./parameters.ts";
+import type { SpecBuilder } from "./parameters.ts";
 
 const FILTERS = 16;
 const DROPOUT = 0.5;

@@ -1,6 +1,6 @@
 /** `ssnet_step3d`, `ssnet_step2d`: two whole iterations with momentum SGD. @module */
 import type { Tensor1D } from "@tensorflow/tfjs";
-import { type DatasetProfile } from "../../pipeline/data/profiles.ts";
+import type { DatasetProfile } from "../../pipeline/data/profiles.ts";
 import { ssnet, ssnetStep } from "../../pipeline/methods/ssnet.ts";
 import { toWeights, type Weights } from "../../pipeline/networks/parameters.ts";
 import { consistencyWeight } from "../../pipeline/runs/schedule.ts";

@@ -4,7 +4,7 @@ import { type CaseMetrics, caseMetrics } from "../../pipeline/evaluation/case_me
 import { largestComponent } from "../../pipeline/evaluation/components.ts";
 import { predictSlices, sliceNetwork } from "../../pipeline/evaluation/slices.ts";
 import { slidingWindow, windowNetwork } from "../../pipeline/evaluation/sliding_window.ts";
-import { type NetworkName } from "../../pipeline/networks/network.ts";
+import type { NetworkName } from "../../pipeline/networks/network.ts";
 import { toWeights } from "../../pipeline/networks/parameters.ts";
 import { goldenState } from "../golden_numbers.ts";
 import { type Golden, specOf } from "./golden.ts";
