@@ -367,6 +367,22 @@ Deno.test("a case whose image or mask is gone is a note in both forms; the other
   });
 });
 
+Deno.test("a slice's picture is clipped to its own tile of the montage, with voxels as high as they are", async () => {
+  await inFolder(async (root) => {
+    await writeWhole(`${root}/r`, { spacing: [1, 2, 3], cases: CASES.slice(0, 1) });
+    const html = page(await gatherContents([`${root}/r`]));
+    const pictures = [
+      ...html.matchAll(
+        /<svg class="slice" viewBox="0 0 (\d+) (\d+)"[^>]*><svg width="(\d+)" height="(\d+)" viewBox="0 0 (\d+) (\d+)" preserveAspectRatio="none"><use/g,
+      ),
+    ].map(([, ...sizes]) => sizes.map(Number));
+    assert.equal(pictures.length, html.match(/<use /g)!.length);
+    for (const [width, height, w, h, columns, rows] of pictures) {
+      assert.deepEqual([width, height, w, h], [columns, 2 * rows, columns, 2 * rows]);
+    }
+  });
+});
+
 Deno.test("a spacing that only some cases have is said beside the mm", async () => {
   await inFolder(async (root) => {
     await writeWhole(`${root}/r`, { spacing: [0.625, 0.625, 0.625] });

@@ -276,7 +276,8 @@ function Slice({ overlay, id, index, label }: { overlay: Overlay; id: string; in
   const { width, height, aspect, slices, montage: { columns, tile } } = overlay;
   return (
     <svg class="slice" viewBox={`0 0 ${width} ${height * aspect}`} role="img" aria-label={label}>
-      <g transform={aspect === 1 ? undefined : `scale(1 ${aspect})`}>
+      {/* Clips the neighboring tiles where the picture's box is wider than the slice, and stretches its voxels. */}
+      <svg width={width} height={height * aspect} viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none">
         <use href={`#${id}`} x={-(index % columns) * tile.width} y={-Math.floor(index / columns) * tile.height} />
         {VIEWS.map((view) => (
           <g class={`regions ${view}`}>
@@ -285,7 +286,7 @@ function Slice({ overlay, id, index, label }: { overlay: Overlay; id: string; in
             ))}
           </g>
         ))}
-      </g>
+      </svg>
     </svg>
   );
 }
