@@ -11,9 +11,9 @@ const rights = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--
 
 const task = (name: string) => new URL(`../tasks/${name}.ts`, import.meta.url).pathname;
 
-/** Five phantoms, prepared and split by the tasks themselves. */
+/** Six phantoms, prepared and split by the tasks themselves. */
 async function cases(folder: string) {
-  for (const name of ["a", "b", "c", "d", "e"]) {
+  for (const name of ["a", "b", "c", "d", "e", "f"]) {
     const { image, label } = phantom(3, name, SHAPE), shape = [...SHAPE];
     await Deno.mkdir(`${folder}/raw/${name}`, { recursive: true });
     await writeArrays(`${folder}/raw/${name}/mri_norm2.h5`, {
@@ -100,6 +100,23 @@ Deno.test("train:la names every labeled case without a label and every missing c
     assert.equal(code, 3, stderr);
     assert.match(stderr, new RegExp(`"${bare}" as a labeled case: its label is missing or empty`));
     assert.match(stderr, new RegExp(`${gone}\\.h5`));
+    assert.equal(await Deno.stat(`${folder}/run`).then(() => true, () => false), false);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("train:la refuses a split with too few cases for a batch before it makes a run folder", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await cases(folder);
+    const path = `${folder}/cases/split.json`, split = JSON.parse(await Deno.readTextFile(path));
+    split.unlabeled.pop();
+    split.counts.unlabeled = split.unlabeled.length;
+    await Deno.writeTextFile(path, JSON.stringify(split));
+    const { code, stderr } = await ended(start(folder, "run", ["--iterations", "3"]));
+    assert.equal(code, 3, stderr);
+    assert.match(stderr, /2 unlabeled wanted, 1 found/);
     assert.equal(await Deno.stat(`${folder}/run`).then(() => true, () => false), false);
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -61,6 +61,12 @@ export async function readTrainingItems(
     labeled: await read(split.labeled, true),
     unlabeled: withUnlabeled ? await read(split.unlabeled, false) : [],
   };
+  const wanted = { labeled: profile.labeledPerBatch, unlabeled: withUnlabeled ? profile.unlabeledPerBatch : 0 };
+  for (const part of problems.length ? [] : ["labeled", "unlabeled"] as const) {
+    const found = items[part].length;
+    if (found >= wanted[part]) continue;
+    problems.push(`Cannot fill a batch from the split: ${wanted[part]} ${part} wanted, ${found} found`);
+  }
   if (problems.length) throw new DataError(problems.join("\n"));
   return items;
 }
