@@ -50,7 +50,7 @@ const ended = async (child: Deno.ChildProcess) => {
   return { code, stderr: new TextDecoder().decode(stderr) };
 };
 
-// Left out for now: with two threads SS-Net's step is not bit-reproducible (two undisturbed runs part in the last digits
+// Left out for now: with two threads SS-Net's step is not bit-reproducible (two undisturbed processes part in the last digits
 // of iteration 4), so the comparison fails, and its message about 38 MB takes minutes. The resuming itself is sound.
 Deno.test.ignore(
   "train:la stops at a signal with code 75, and resumed it ends with the bits of an undisturbed run",
