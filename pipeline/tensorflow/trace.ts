@@ -11,8 +11,15 @@ import type { Tensor } from "./tensors.ts";
 /** Arithmetic of convolutions: float32, or bfloat16 with the losses in float32. */
 export type Precision = "fp32" | "bf16";
 
-/** ConfigProto.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = ON. */
-const BF16_CONFIG = new Uint8Array([0x52, 0x05, 0x52, 0x03, 0xf8, 0x01, 0x01]);
+/**
+ * ConfigProto.graph_options.rewrite_options, arithmetic_optimization = OFF: it flattens chains of additions in an order that
+ * differs from process to process, and with it the last digits of a step. For bf16 also
+ * auto_mixed_precision_onednn_bfloat16 = ON.
+ */
+const CONFIG = {
+  fp32: new Uint8Array([0x52, 0x04, 0x52, 0x02, 0x38, 0x02]),
+  bf16: new Uint8Array([0x52, 0x07, 0x52, 0x05, 0x38, 0x02, 0xf8, 0x01, 0x01]),
+};
 /** Operations of the losses: Grappler must leave them in float32. */
 const LOSSES = "Softmax,LogSoftmax,Sum,Mean,Square,Sub,RealDiv,Sqrt,Rsqrt,Exp,Log,Pow,Tanh,Sigmoid";
 /** So are the matrix products: batch statistics and separation loss are made of them, convolutions are not. */
@@ -55,7 +62,7 @@ export type Traced = (...inputs: Tensor[]) => Promise<Tensor[]>;
 export function trace(fn: (...inputs: any[]) => Tensor[], precision: Precision = "fp32"): Traced {
   const { tf, backend, binding } = openTensorFlow();
   if (precision === "bf16") keepLossesInFloat32();
-  const config = precision === "bf16" ? BF16_CONFIG : undefined;
+  const config = CONFIG[precision];
   const functions = new Map<
     string,
     { name: string; captured: number[]; capturedTypes: number[]; outputTypes: number[] }
