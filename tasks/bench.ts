@@ -2,8 +2,9 @@
  * `deno task bench KIND`: times one kind of work on synthetic tensors of the real shapes and prints the figures, with
  * `--json` as one JSON line. Peak memory is the process's own (its largest resident set), so every figure comes from a process of its own.
  *
- * step               one whole training step of a method: losses, gradients, update
- * forward-backward   one patch (LA) or slice (ACDC) through the network and back, labeled loss and update
+ * step               one whole training step of a method: losses, gradients, update; beside it its warm-up's step.
+ *                    `--method all`: every method on both datasets in both precisions
+ * forward-backward   one patch (LA) or slice (ACDC) through a network and back: Dice and the gradients of every parameter
  * inference          one window (LA) or a volume of 10 slices of 216 x 256 (ACDC), resampling included
  * metrics            Dice, Jaccard, 95HD and ASD of one LA-sized mask pair
  */
@@ -15,19 +16,26 @@ import { type DatasetName, PROFILES } from "../pipeline/data/profiles.ts";
 import { caseMetrics } from "../pipeline/evaluation/case_metrics.ts";
 import { predictSlices, sliceNetwork } from "../pipeline/evaluation/slices.ts";
 import { windowNetwork } from "../pipeline/evaluation/sliding_window.ts";
-import type { Method } from "../pipeline/methods/method.ts";
-import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
+import { foregroundDice, squaredDice } from "../pipeline/losses/dice.ts";
+import { gradientsOf, type Method } from "../pipeline/methods/method.ts";
+import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
+import { warmupOf } from "../pipeline/methods/supervised.ts";
+import { Pass } from "../pipeline/networks/layers.ts";
+import { NETWORK_NAMES, NETWORKS } from "../pipeline/networks/network.ts";
+import { initialize, SpecBuilder, toWeights, type Weights } from "../pipeline/networks/parameters.ts";
 import { parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { stream } from "../pipeline/runs/random.ts";
-import { startState, type TrainingState, trainingStep } from "../pipeline/runs/training_step.ts";
+import { startState, toTensors, trainingStep } from "../pipeline/runs/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import { trace } from "../pipeline/tensorflow/trace.ts";
 
 const KINDS = ["step", "forward-backward", "inference", "metrics"] as const;
 const [kind, ...rest] = Deno.args;
 const options = parseOptions(
   z.strictObject({
     dataset: z.enum(Object.keys(PROFILES) as [DatasetName, ...DatasetName[]]).default("la").describe("whose shapes"),
-    method: z.enum(METHOD_NAMES).default("ssnet").describe("whose step"),
+    method: z.enum([...METHOD_NAMES, "all"]).default("ssnet").describe("whose step"),
+    network: z.enum(NETWORK_NAMES).optional().describe("whose forward and backward pass, instead of the dataset's"),
     precision: z.enum(["fp32", "bf16"]).default("fp32").describe("arithmetic of convolutions"),
     iterations: z.int().positive().default(3).describe("repetitions after a first one that is not counted"),
     threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
@@ -41,20 +49,11 @@ const options = parseOptions(
   },
 );
 
-const profile = PROFILES[options.dataset];
-
-/** The method's whole step, or the labeled-only one on a single patch: what the authors' code is timed on. */
-function timedMethod(): { method: Method; labeled: number; unlabeled: number } {
-  if (kind !== "step") {
-    return { method: METHODS.supervised({ profile, bankWeights: "ones" }), labeled: 1, unlabeled: 0 };
-  }
-  const method = METHODS[options.method]({ profile, bankWeights: "ones" });
-  return { method, labeled: profile.labeledPerBatch, unlabeled: method.usesUnlabeled ? profile.unlabeledPerBatch : 0 };
-}
+const published = PROFILES[options.dataset];
 
 /** A block of every class, where the authors' code is timed with one; raster order, last axis fastest. */
 function blocks(): Int32Array {
-  const { patch } = profile, label = new Int32Array(patch.reduce((a, n) => a * n, 1));
+  const { patch, name } = published, label = new Int32Array(patch.reduce((a, n) => a * n, 1));
   const fill = (from: number[], to: number[], value: number) => {
     const visit = (axis: number, offset: number) => {
       if (axis === patch.length) label[offset] = value;
@@ -62,35 +61,65 @@ function blocks(): Int32Array {
     };
     visit(0, 0);
   };
-  if (profile.name === "la") fill([30, 30, 20], [80, 80, 60], 1);
+  if (name === "la") fill([30, 30, 20], [80, 80, 60], 1);
   else [60, 100, 140].forEach((row, k) => fill([row, 60], [row + 40, 100], k + 1));
   return label;
 }
 
-async function timeStep(): Promise<number[]> {
-  const { tf } = openTensorFlow();
-  const { method, labeled, unlabeled } = timedMethod(), { patch } = profile;
-  const state: TrainingState = startState(method, stream(1, "weights"));
-  const step = trainingStep(method, options.precision), random = stream(1, "bench");
-  const one = blocks(), rows = labeled + unlabeled;
-  const label = tf.tile(tf.tensor(one, [1, ...patch], "int32"), [labeled, ...patch.map(() => 1)]);
-  const image = Float32Array.from({ length: rows * one.length }, () => 3.46 * (random() - 0.5)); // deviation 1
-  const x = tf.tensor(image, [rows, ...patch, 1]);
+/** Labels of a batch and its images of deviation 1, labeled rows first. */
+function batchOf(labeled: number, unlabeled: number): { x: Tensor; label: Tensor; labels: Int32Array } {
+  const { tf } = openTensorFlow(), { patch } = published, random = stream(1, "bench"), one = blocks();
+  const labels = new Int32Array(labeled * one.length), rows = labeled + unlabeled;
+  for (let row = 0; row < labeled; row++) labels.set(one, row * one.length);
+  const image = Float32Array.from({ length: rows * one.length }, () => 3.46 * (random() - 0.5));
+  const label = tf.tensor(labels, [labeled, ...patch], "int32");
+  return { x: tf.tensor(image, [rows, ...patch, 1]), label, labels };
+}
+
+async function timeStep(method: Method): Promise<number[]> {
+  const { tf } = openTensorFlow(), { profile } = method;
+  const state = startState(method, stream(1, "weights")), step = trainingStep(method, options.precision);
+  const { labeledPerBatch: labeled, unlabeledPerBatch } = profile;
+  const { labels, ...batch } = batchOf(labeled, method.usesUnlabeled ? unlabeledPerBatch : 0);
+  const scheduled = method.scheduled?.(1000, 0.5) ?? {};
   return await repeat(async (i) => {
     const losses = await step(state, {
-      x,
-      label,
+      ...batch,
       seed: tf.tensor1d([7, 10000 * i], "int32") as Tensor1D,
       consistencyWeight: tf.scalar(0.1),
       rate: tf.scalar(0.01),
+      scheduled: Object.fromEntries(Object.entries(scheduled).map(([name, value]) => [name, tf.scalar(value)])),
+      targets: toTensors(method.targets?.(labels, [labeled, ...profile.patch]) ?? {}),
     });
     Object.values(losses).forEach((loss: Tensor) => loss.dataSync());
   });
 }
 
+/** What the authors' code is timed on: the labeled loss of one row and its gradients, without an update. */
+async function timeForwardBackward(): Promise<number[]> {
+  const { tf } = openTensorFlow(), { classes } = published;
+  const { spec, forward } = NETWORKS[options.network ?? published.network];
+  const built = spec(new SpecBuilder(), { classes });
+  const { weights, buffers } = toWeights(built, initialize(built, stream(1, "weights")));
+  const { x, label } = batchOf(1, 0), names = Object.keys(weights);
+  const dice = published.name === "la" ? foregroundDice : squaredDice;
+  const run = trace(function forwardBackward(x: Tensor, label: Tensor, seed: Tensor1D, ...values: Tensor[]) {
+    const given: Weights = Object.fromEntries(names.map((name, i) => [name, values[i]]));
+    const pass = new Pass(given, { ...buffers }, { training: true, dropoutSeed: seed });
+    const target = tf.cast(tf.oneHot(label, classes), "float32");
+    const { value, gradients } = gradientsOf(() => dice(tf.softmax(forward(pass, x).logits), target), given);
+    return [value, ...gradients.filter((gradient) => gradient !== null)];
+  }, options.precision);
+  return await repeat(async (i) => {
+    const results = await run(x, label, tf.tensor1d([7, i], "int32"), ...Object.values(weights));
+    results[0].dataSync();
+    results.forEach((tensor) => tensor.dispose());
+  });
+}
+
 async function timeInference(): Promise<number[]> {
-  const { tf } = openTensorFlow();
-  const state = startState(METHODS.supervised({ profile, bankWeights: "ones" }), stream(1, "weights"));
+  const { tf } = openTensorFlow(), profile = published;
+  const state = startState(METHODS.supervised({ profile }), stream(1, "weights"));
   const how = { network: profile.network, statistics: "running", precision: options.precision } as const;
   if (profile.name === "la") {
     const network = windowNetwork(state, how), x = tf.randomNormal([1, ...profile.patch, 1], 0, 1, "float32", 1);
@@ -127,24 +156,34 @@ async function repeat(work: (i: number) => Promise<unknown>): Promise<number[]> 
 }
 
 const round = (value: number, digits: number) => Number(value.toFixed(digits));
-await runTask(async () => {
-  if (!(KINDS as readonly string[]).includes(kind)) {
-    console.error(`Cannot time "${kind ?? ""}": one of ${KINDS.join(", ")} wanted`);
-    return 2;
-  }
-  if (kind !== "metrics") openTensorFlow({ threads: options.threads, device: options.device });
-  const [first, ...seconds] = kind === "metrics"
-    ? await timeMetrics()
-    : kind === "inference"
-    ? await timeInference()
-    : await timeStep();
+
+/** Minimum and median of all but the first. */
+function summaryOf([first, ...seconds]: number[]) {
   const sorted = [...seconds].sort((a, b) => a - b), middle = sorted.length >> 1;
   const median = sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-  const result = {
+  return { minimum: round(sorted[0], 4), median: round(median, 4), first: round(first, 3) };
+}
+
+/** Seconds of the kind that was asked for; of a step also those of the warm-up, where that is another one. */
+async function time(): Promise<{ seconds: number[]; warmup?: number[] }> {
+  if (kind === "metrics") return { seconds: await timeMetrics() };
+  openTensorFlow({ threads: options.threads, device: options.device });
+  if (kind === "inference") return { seconds: await timeInference() };
+  if (kind === "forward-backward") return { seconds: await timeForwardBackward() };
+  const method = METHODS[options.method as MethodName]({ profile: published });
+  const seconds = await timeStep(method);
+  return method.usesUnlabeled ? { seconds, warmup: await timeStep(warmupOf(method)) } : { seconds };
+}
+
+async function bench() {
+  const { seconds, warmup } = await time(), { minimum, median, first } = summaryOf(seconds);
+  const before = warmup && summaryOf(warmup);
+  return {
     kind,
     ...options,
-    stepSeconds: { minimum: round(sorted[0], 4), median: round(median, 4) },
-    firstSeconds: round(first, 3),
+    stepSeconds: { minimum, median },
+    firstSeconds: first,
+    ...before && { warmupSeconds: { minimum: before.minimum, median: before.median } },
     peakMemoryGb: round(process.resourceUsage().maxRSS / 1e6, 2),
     versions: {
       deno: Deno.version.deno,
@@ -152,8 +191,54 @@ await runTask(async () => {
     },
     cpu: cpus()[0].model,
   };
-  if (options.json) return console.log(JSON.stringify(result));
+}
+
+type Result = Awaited<ReturnType<typeof bench>>;
+
+/** One method in a process of its own, since a process knows only the peak of all that it has done. */
+async function benchElsewhere(dataset: string, method: string, precision: string): Promise<Result> {
+  const given = { dataset, method, precision, iterations: options.iterations, threads: options.threads };
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys"],
+      ...[new URL(import.meta.url).pathname, "step", "--device", options.device, "--json"],
+      ...Object.entries(given).flatMap(([name, value]) => [`--${name}`, String(value)]),
+    ],
+  }).output();
+  const text = new TextDecoder();
+  if (code) throw new Error(`The step of ${method} on ${dataset} in ${precision} failed:\n${text.decode(stderr)}`);
+  return JSON.parse(text.decode(stdout));
+}
+
+function print({ dataset, method, precision, threads, stepSeconds, warmupSeconds, ...result }: Result) {
+  const warm = warmupSeconds ? `, warm-up ${warmupSeconds.minimum} s` : "";
   console.log(
-    `${kind} ${options.dataset} ${options.method} ${options.precision}, ${options.threads} threads: minimum ${result.stepSeconds.minimum} s, median ${result.stepSeconds.median} s of ${seconds.length}, first ${result.firstSeconds} s, peak memory ${result.peakMemoryGb} GB (${result.cpu})`,
+    `${kind} ${dataset} ${method} ${precision}, ${threads} threads: minimum ${stepSeconds.minimum} s, median ` +
+      `${stepSeconds.median} s of ${options.iterations}, first ${result.firstSeconds} s${warm}, peak memory ` +
+      `${result.peakMemoryGb} GB (${result.cpu})`,
   );
+}
+
+await runTask(async () => {
+  if (!(KINDS as readonly string[]).includes(kind)) {
+    console.error(`Cannot time "${kind ?? ""}": one of ${KINDS.join(", ")} wanted`);
+    return 2;
+  }
+  if (kind === "step" && options.method === "all") {
+    const steps: Result[] = [];
+    for (const dataset of Object.keys(PROFILES)) {
+      for (const method of METHOD_NAMES) {
+        for (const precision of ["fp32", "bf16"]) {
+          const result = await benchElsewhere(dataset, method, precision);
+          steps.push(result);
+          if (!options.json) print(result);
+        }
+      }
+    }
+    if (options.json) console.log(JSON.stringify({ kind: "steps", steps }));
+    return;
+  }
+  const result = await bench();
+  if (options.json) console.log(JSON.stringify(result));
+  else print(result);
 });

@@ -17,6 +17,7 @@ import {
   patientValues,
 } from "../pipeline/evaluation/clinical.ts";
 import { patientRows, type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
+import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { NETWORKS } from "../pipeline/networks/network.ts";
 import { SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
 import { readCheckpoint } from "../pipeline/runs/checkpoint.ts";
@@ -24,14 +25,14 @@ import { replaceFolder, writeJson } from "../pipeline/runs/files.ts";
 import { parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
-const [dataset, ...args] = Deno.args, profile = PROFILES[dataset as keyof typeof PROFILES];
+const [dataset, ...args] = Deno.args, published = PROFILES[dataset as keyof typeof PROFILES];
 const options = parseOptions(
   z.strictObject({
     run: z.string().default(`data/runs/${dataset}-ssnet`).describe("run folder"),
     cases: z.string().optional().describe("folder of the cases instead of the one that was trained on"),
     split: z.string().optional().describe("split file whose test cases are evaluated, instead of the training's split"),
-    checkpoint: z.enum(["last", "best"]).default(profile.checkpoint).describe(
-      "best: by the validation cases of the training",
+    checkpoint: z.enum(["last", "best"]).optional().describe(
+      "best: by the validation cases of the training; the method's own choice where none is named",
     ),
     batchNorm: z.enum(["running", "window"]).default("running").describe(
       "running: the training's statistics, as published; window: each window's own",
@@ -43,8 +44,8 @@ const options = parseOptions(
   { name: `eval:${dataset}`, description: "Evaluate a run on the test cases", args },
 );
 const CONFIG = z.looseObject({
-  dataset: z.literal(profile.name),
-  method: z.string(),
+  dataset: z.literal(published.name),
+  method: z.enum(METHOD_NAMES),
   patch: z.string(),
   cases: z.string(),
   splitContent: z.unknown(),
@@ -56,13 +57,14 @@ async function evaluate() {
   await checkCases(split, folder, options.split ?? `${options.run}/config.json`);
   await checkTestCases(split.test, folder);
   const { binding } = openTensorFlow({ threads: options.threads, device: options.device });
-  const { classNames, classes } = profile;
+  const { profile } = METHODS[config.method]({ profile: published });
+  const { classNames, classes } = profile, checkpoint = options.checkpoint ?? profile.checkpoint;
   const spec = NETWORKS[profile.network].spec(new SpecBuilder(), { classes });
-  const { state, iteration } = await readCheckpoint(checkpointPath(), spec);
+  const { state, iteration } = await readCheckpoint(checkpointPath(checkpoint), spec);
   const patch = config.patch.split("x").map(Number); // the training's patch is the network's input
   const { batchNorm, precision } = options;
   const segment = segmenter(profile, toWeights(spec, state), { patch, statistics: batchNorm, precision });
-  const target = `${options.run}/evaluation-${batchNorm}${options.checkpoint === "best" ? "-best" : ""}`;
+  const target = `${options.run}/evaluation-${batchNorm}${checkpoint === "best" ? "-best" : ""}`;
   const rows: ResultRow[] = [], preparations = new Set<string>(), begun = performance.now();
   let nominalSpacing = false;
   await replaceFolder(target, async (temporary) => {
@@ -79,7 +81,7 @@ async function evaluate() {
     await writeJson(`${temporary}/metrics.json`, {
       dataset,
       method: config.method,
-      checkpoint: options.checkpoint,
+      checkpoint,
       iteration,
       batchNorm,
       precision,
@@ -125,16 +127,16 @@ async function readConfig(path: string): Promise<z.infer<typeof CONFIG>> {
   return result.data;
 }
 
-function checkpointPath(): string {
-  const path = `${options.run}/${options.checkpoint}.safetensors`;
+function checkpointPath(checkpoint: "last" | "best"): string {
+  const path = `${options.run}/${checkpoint}.safetensors`;
   try {
     Deno.statSync(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    const why = options.checkpoint === "best"
+    const why = checkpoint === "best"
       ? "it comes with a validation above Dice 0; --checkpoint last takes the last one"
       : "train first";
-    throw new DataError(`Cannot evaluate "${options.run}": it has no ${options.checkpoint}.safetensors; ${why}`);
+    throw new DataError(`Cannot evaluate "${options.run}": it has no ${checkpoint}.safetensors; ${why}`);
   }
   return path;
 }

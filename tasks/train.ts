@@ -7,11 +7,12 @@ import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { z } from "zod";
 import { assembleBatch, readTrainingItems } from "../pipeline/data/batches.ts";
 import { type Case, DataError, readCase } from "../pipeline/data/cases.ts";
-import { PROFILES } from "../pipeline/data/profiles.ts";
+import { presetOf, PROFILES } from "../pipeline/data/profiles.ts";
 import { checkCases, readSplit } from "../pipeline/data/splits.ts";
 import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
-import type { Method } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
+import { ssnetSettings } from "../pipeline/methods/ssnet.ts";
+import { warmupOf } from "../pipeline/methods/supervised.ts";
 import { readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
 import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
 import { openLog } from "../pipeline/runs/log.ts";
@@ -19,12 +20,19 @@ import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { startProgress } from "../pipeline/runs/progress.ts";
 import { stream, streamKey } from "../pipeline/runs/random.ts";
 import { scheduleAt } from "../pipeline/runs/schedule.ts";
-import { startState, type TrainingState, trainingStep } from "../pipeline/runs/training_step.ts";
+import {
+  type Batch,
+  beginAnew,
+  startState,
+  toTensors,
+  type TrainingState,
+  trainingStep,
+} from "../pipeline/runs/training_step.ts";
 import { openValidation } from "../pipeline/runs/validation.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
-const [dataset, ...args] = Deno.args, profile = PROFILES[dataset as keyof typeof PROFILES];
-const { fast } = profile.presets;
+const [dataset, ...args] = Deno.args, published = PROFILES[dataset as keyof typeof PROFILES];
+const { fast } = published, settings = ssnetSettings(published);
 const options = parseOptions(
   z.strictObject({
     cases: z.string().default(`data/cases/${dataset}`).describe("folder of the cases"),
@@ -35,15 +43,30 @@ const options = parseOptions(
       `paper: as published; fast: ${fast.iterations} iterations, the first ${fast.warmup} on the labeled half alone, ` +
         `${fast.precision}, rate / 10 in the last sixth`,
     ),
-    iterations: z.int().positive().optional().describe("length of the training instead of the preset's"),
+    iterations: z.int().nonnegative().optional().describe(
+      "length of the training instead of the preset's; 0 writes the untrained network",
+    ),
     warmup: z.int().nonnegative().optional().describe(
       "first iterations on the labeled half alone, instead of the preset's",
     ),
     precision: z.enum(["fp32", "bf16"]).optional().describe("arithmetic of convolutions instead of the preset's"),
-    bankWeights: z.enum(["ones", "learned"]).default("ones").describe(
-      "ones: as the authors' code; learned: as the paper",
+    smoothnessWeight: z.number().nonnegative().default(settings.smoothnessWeight).describe(
+      "SS-Net: weight of the smoothness term, 0 leaves it out",
     ),
-    patch: z.string().default(profile.patch.join("x")).describe("patch, multiples of 16"),
+    separationWeight: z.number().nonnegative().default(settings.separationWeight).describe(
+      "SS-Net: weight of the separation term, 0 leaves it out",
+    ),
+    perturbationRadius: z.number().positive().default(settings.perturbationRadius).describe(
+      "SS-Net: length of the adversarial perturbation",
+    ),
+    bankRows: z.int().min(2).default(settings.bankRows).describe("SS-Net: rows that the bank keeps per class"),
+    bankKeeps: z.enum(["lowest", "highest"]).default(settings.bankKeeps).describe(
+      "SS-Net: which scores stay in the bank; lowest: as the authors' code; highest: as the paper's words",
+    ),
+    bankWeights: z.enum(["ones", "learned"]).default(settings.bankWeights).describe(
+      "SS-Net: ones: as the authors' code; learned: as the paper",
+    ),
+    patch: z.string().default(published.patch.join("x")).describe("patch, multiples of 16"),
     seed: z.int().nonnegative().default(1337).describe("seed of everything random"),
     threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
     device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute"),
@@ -55,8 +78,9 @@ const options = parseOptions(
   }),
   { name: `train:${dataset}`, description: "Train a method with few labels", args },
 );
-const { resume, ...given } = options;
-const config = { dataset, ...profile.presets[options.preset], ...definedOnly(given) };
+const { resume, ...given } = options, method = METHODS[options.method]({ ...options, profile: published });
+const { profile } = method;
+const config = { dataset, ...presetOf(profile, options.preset), ...definedOnly(given) };
 
 function definedOnly<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as never;
@@ -102,7 +126,6 @@ async function train(): Promise<number> {
     console.error(problem);
     return EXIT.usage;
   }
-  const method = METHODS[config.method]({ profile, bankWeights: config.bankWeights });
   const items = await readTrainingItems(config.cases, split, { profile, withUnlabeled: method.usesUnlabeled });
   const validationCases = await readValidationCases(config.cases, split.validation);
   let state: TrainingState, iteration = 0;
@@ -121,12 +144,17 @@ async function train(): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGUSR1"] as const) {
     Deno.addSignalListener(signal, () => interrupted = true);
   }
-  // A warm-up is the labeled-only method on this method's network and state.
-  const labeledOnly: Method = { ...METHODS.supervised({ profile, bankWeights: "ones" }), spec: method.spec };
-  const steps = { warm: trainingStep(labeledOnly, config.precision), main: trainingStep(method, config.precision) };
-  const isWarm = (iteration: number) => iteration <= config.warmup || !method.usesUnlabeled;
-  const batchOf = (iteration: number) =>
-    assembleBatch(items, { profile, seed: config.seed, iteration, patch, withUnlabeled: !isWarm(iteration) });
+  const stages = [warmupOf(method), method].map((method) => ({
+    method,
+    step: trainingStep(method, config.precision),
+  }));
+  const stageOf = (iteration: number) => stages[iteration <= config.warmup ? 0 : 1];
+  const labelShape = [profile.labeledPerBatch, ...patch];
+  const batchOf = (iteration: number) => {
+    const { usesUnlabeled, targets } = stageOf(iteration).method;
+    const batch = assembleBatch(items, { profile, seed: config.seed, iteration, patch, withUnlabeled: usesUnlabeled });
+    return { ...batch, targets: targets?.(batch.label, labelShape) ?? {} };
+  };
   using log = await openLog(`${folder}/metrics.jsonl`, iteration);
   const progress = startProgress(iteration, config.iterations);
   const segment = segmenter(profile, state, { patch, statistics: "running", precision: config.precision });
@@ -144,22 +172,27 @@ async function train(): Promise<number> {
   while (next && !interrupted) {
     const begun = performance.now(), batch = next;
     iteration++;
-    const { weight, rate } = scheduleAt(iteration, { profile, ...config });
-    const inputs = {
+    const { weight, rate, published } = scheduleAt(iteration, { profile, ...config });
+    const { method: active, step } = stageOf(iteration);
+    if (active === method && iteration === config.warmup + 1) beginAnew(method, state);
+    const scheduled = active.scheduled?.(iteration - config.warmup - 1, published / profile.iterations) ?? {};
+    const inputs: Batch = {
       x: tf.tensor(batch.image, [batch.rows, ...patch, 1]) as Tensor,
-      label: tf.tensor(batch.label, [profile.labeledPerBatch, ...patch], "int32") as Tensor,
+      label: tf.tensor(batch.label, labelShape, "int32") as Tensor,
       seed: tf.tensor1d([streamKey(config.seed, "dropout") >> 8, iteration * 10000], "int32") as Tensor1D,
       consistencyWeight: tf.scalar(weight),
       rate: tf.scalar(rate),
+      scheduled: Object.fromEntries(Object.entries(scheduled).map(([name, value]) => [name, tf.scalar(value)])),
+      targets: toTensors(batch.targets),
     };
-    const running = (isWarm(iteration) ? steps.warm : steps.main)(state, inputs);
+    const running = step(state, inputs);
     // TensorFlow computes on threads of its own: the next batch is made meanwhile.
     next = iteration < config.iterations ? batchOf(iteration + 1) : null;
     const losses = await running;
     const values = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.dataSync()[0]]));
-    [...Object.values(inputs), ...Object.values(losses)].forEach((tensor) => tensor.dispose());
+    tf.dispose([{ ...inputs }, losses]);
     const seconds = (performance.now() - begun) / 1000;
-    log.write({ iteration, ...values, consistency_weight: weight, rate, seconds });
+    log.write({ iteration, ...values, ...scheduled, consistency_weight: weight, rate, seconds });
     if (!Number.isFinite(values.total)) {
       console.error(`Training diverged at iteration ${iteration}: total loss ${values.total}; last checkpoint kept`);
       return EXIT.diverged;

@@ -110,7 +110,7 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
       task(folder, "evaluate", ["la", "--run", run, "--batch-norm", "window", ...more]);
     const untrained = await evaluate();
     assert.deepEqual([untrained.code, /it has no last.safetensors; train first/.test(untrained.error)], [3, true]);
-    const method = METHODS.supervised({ profile: LA, bankWeights: "ones" });
+    const method = METHODS.supervised({ profile: LA });
     await writeCheckpoint(`${run}/last.safetensors`, method.spec, startState(method, stream(1, "weights")), 12);
 
     const good = await evaluate();

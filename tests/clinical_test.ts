@@ -190,7 +190,7 @@ Deno.test("eval:acdc takes the best checkpoint and writes masks in the files' or
     await writeJson(`${run}/config.json`, config);
     const without = await evaluate();
     assert.deepEqual([without.code, /no best.safetensors.*--checkpoint last/.test(without.error)], [3, true]);
-    const method = METHODS.supervised({ profile: ACDC, bankWeights: "ones" });
+    const method = METHODS.supervised({ profile: ACDC });
     await writeCheckpoint(`${run}/best.safetensors`, method.spec, startState(method, stream(1, "weights")), 5);
 
     const { code, out, error } = await evaluate();

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { drawPatch } from "../pipeline/data/augment.ts";
 import { ACDC, LA } from "../pipeline/data/profiles.ts";
 import { linearDice, squaredDice } from "../pipeline/losses/dice.ts";
-import { BANK_ROWS, type BankWeights, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
+import { type BankWeights, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
 import { gradientsOf } from "../pipeline/methods/method.ts";
-import { ssnet, ssnetStep } from "../pipeline/methods/ssnet.ts";
+import { ssnet, type SSNetSettings, ssnetSettings, ssnetStep } from "../pipeline/methods/ssnet.ts";
 import { headsSpec, PROJECTED, projection, select } from "../pipeline/networks/heads.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
 import { initialize, SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
@@ -17,6 +17,7 @@ import * as rows from "../pipeline/tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../pipeline/tensorflow/tensors.ts";
 
 const { tf } = openTensorFlow({ device: "cpu" });
+const BANK_ROWS = 32;
 const number = (tensor: Tensor) => tensor.dataSync()[0];
 const uniform = (shape: number[], name: string): Tensor => {
   const random = stream(7, name), size = shape.reduce((a, n) => a * n, 1);
@@ -33,22 +34,27 @@ const emptyBank = () => ({
   counts: [0, 1].map(() => tf.scalar(0) as Scalar),
 });
 
-Deno.test("SS-Net's loss is Dice, smoothness and separation; cross entropy is reported and no part of it", () => {
-  const method = ssnet({ profile: LA, bankWeights: "ones" }), weight = 0.7;
+/** One step on LA, small, without dropout, at weight 0.7. */
+function step(changed: Partial<SSNetSettings> = {}) {
+  const method = ssnet({ profile: LA, ...changed });
   const { weights, buffers, memory } = startState(method, stream(1, "weights"));
   const image = uniform([2, 16, 16, 16, 1], "image");
-  const { losses, gradients } = ssnetStep({
-    ...{ weights, buffers, memory, profile: LA, bankWeights: "ones", dropout: false },
+  const { losses, gradients, ...after } = ssnetStep({
+    ...{ weights, buffers, memory, profile: LA, settings: ssnetSettings(LA, changed), dropout: false },
     x: image,
     label: tf.cast(tf.squeeze(tf.greater(tf.slice(image, 0, 1), 0.1), [-1]), "int32"),
     seed: tf.tensor1d([1, 0], "int32"),
-    consistencyWeight: tf.scalar(weight),
+    consistencyWeight: tf.scalar(0.7),
     direction: uniform([2, 16, 16, 16, 1], "direction"),
   });
-  const { total, cross_entropy, dice, smoothness, separation_labeled, separation_unlabeled } = Object.fromEntries(
-    Object.entries(losses).map(([name, loss]) => [name, number(loss)]),
-  );
-  const sum = dice + weight * (smoothness + 0.1 * (separation_labeled + separation_unlabeled));
+  const values = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, number(loss)]));
+  return { weights, gradients, losses: values, memory: after.memory };
+}
+
+Deno.test("SS-Net's loss is Dice, smoothness and separation; cross entropy is reported and no part of it", () => {
+  const { weights, gradients, losses, memory } = step(), weight = 0.7;
+  const { total, cross_entropy, supervised, smoothness, separation_labeled, separation_unlabeled } = losses;
+  const sum = supervised + weight * (smoothness + 0.1 * (separation_labeled + separation_unlabeled));
   assert.ok(Math.abs(total - sum) < 1e-6, `${total} is not ${sum}`);
   assert.ok(cross_entropy > 0.1);
   // The background has selectors, and they are never run.
@@ -57,17 +63,38 @@ Deno.test("SS-Net's loss is Dice, smoothness and separation; cross entropy is re
   assert.deepEqual(Object.keys(memory), ["bank.1.rows", "bank.1.count"]);
 });
 
-Deno.test("of more than 32 candidates the bank keeps those with the lowest scores", () => {
+Deno.test("an ablation leaves its term out, and the others stay as they were", () => {
+  const whole = step().losses, smooth = step({ separationWeight: 0 }), separated = step({ smoothnessWeight: 0 });
+  const close = (a: number, b: number) => assert.ok(Math.abs(a - b) < 1e-5, `${a} is not ${b}`);
+  close(smooth.losses.total, whole.supervised + 0.7 * whole.smoothness);
+  assert.equal(smooth.losses.separation_labeled, undefined);
+  const heads = Object.keys(smooth.weights).map((name, i) => /head|selector/.test(name) ? smooth.gradients[i] : null);
+  assert.ok(heads.every((gradient) => gradient === null));
+  assert.equal(number(smooth.memory["bank.1.count"]), 0);
+  close(separated.losses.total, whole.supervised + 0.07 * (whole.separation_labeled + whole.separation_unlabeled));
+  assert.equal(separated.losses.smoothness, undefined);
+  const alone = step({ smoothnessWeight: 0, separationWeight: 0 }).losses;
+  close(alone.total, whole.supervised);
+  const other = step({ bankRows: 8, perturbationRadius: 2 });
+  assert.deepEqual(other.memory["bank.1.rows"].shape, [8, PROJECTED]);
+  assert.notEqual(other.losses.smoothness, whole.smoothness);
+});
+
+Deno.test("of more than 32 candidates the bank keeps those with the lowest scores, or the highest when asked", () => {
   const { pass } = heads(), count = 40, features = uniform([count, 16], "features") as Tensor2D;
   const projected = projection(pass, null)(features), batch = rows.moments(projected, tf.scalar(count));
   const selection = { of: "features", classIndex: 1, batch, active: tf.scalar(1) } as const;
   const scores = select(heads().pass, projected, selection).dataSync();
   const lowest = Array.from(scores, (_, i) => i).sort((a, b) => scores[a] - scores[b]).slice(0, BANK_ROWS);
-  const bank = updateBank(heads().pass, emptyBank(), {
+  const voxels = {
     features,
     labels: tf.ones([count], "int32") as Tensor1D,
     correct: tf.fill([count], 1, "bool") as Tensor1D,
-  });
+  };
+  const bank = updateBank(heads().pass, emptyBank(), { ...voxels, keeps: "lowest" });
+  const other = updateBank(heads().pass, emptyBank(), { ...voxels, keeps: "highest" });
+  const highest = Array.from(scores, (_, i) => i).sort((a, b) => scores[b] - scores[a]).slice(0, BANK_ROWS);
+  assert.ok(number(tf.max(tf.abs(tf.sub(other.rows[1], tf.gather(projected, highest))))) < 1e-6);
   const difference = tf.max(tf.abs(tf.sub(bank.rows[1], tf.gather(projected, lowest))));
   assert.ok(number(difference) < 1e-6);
   assert.equal(number(bank.counts[1]), BANK_ROWS);
@@ -121,7 +148,7 @@ Deno.test("a patch is always flipped, and its last start never comes", () => {
 
 Deno.test("LA reads the consistency weight after counting the iteration, ACDC before", () => {
   const weight = (profile: typeof LA | typeof ACDC, iteration: number) =>
-    scheduleAt(iteration, { profile, iterations: profile.iterations, warmup: 0, rateSchedule: "step" }).weight;
+    scheduleAt(iteration, { profile, iterations: profile.iterations, warmup: 0, rateSchedule: "published" }).weight;
   assert.ok(weight(LA, 150) > weight(LA, 149));
   assert.equal(weight(ACDC, 150), weight(ACDC, 149));
   assert.ok(weight(ACDC, 151) > weight(ACDC, 150));
@@ -129,7 +156,7 @@ Deno.test("LA reads the consistency weight after counting the iteration, ACDC be
 
 Deno.test("the rates of LA's second half add up to a thousandth of its first half's, ACDC's to as much", () => {
   const ratio = (profile: typeof LA | typeof ACDC) => {
-    const { iterations } = profile, course = { profile, iterations, warmup: 0, rateSchedule: "step" } as const;
+    const { iterations } = profile, course = { profile, iterations, warmup: 0, rateSchedule: "published" } as const;
     const rates = Array.from({ length: iterations }, (_, i) => scheduleAt(i + 1, course).rate);
     const sum = (values: number[]) => values.reduce((a, b) => a + b);
     return sum(rates.slice(iterations / 2)) / sum(rates.slice(0, iterations / 2));

@@ -129,10 +129,25 @@ Deno.test("train:la refuses a split with too few cases for a batch before it mak
 });
 
 Deno.test("a short training sees the whole ramp and every step of the rate", () => {
-  const short = { profile: LA, iterations: 150, warmup: 0, rateSchedule: "step" } as const;
-  assert.deepEqual(scheduleAt(1, { ...short, iterations: 15000 }), { weight: Math.exp(-5), rate: 0.01 });
+  const short = { profile: LA, iterations: 150, warmup: 0, rateSchedule: "published" } as const;
+  const first = { weight: Math.exp(-5), rate: 0.01, published: 0 };
+  assert.deepEqual(scheduleAt(1, { ...short, iterations: 15000 }), first);
   assert.equal(scheduleAt(150, short).weight, 1);
   assert.deepEqual([25, 26, 150].map((i) => scheduleAt(i, short).rate), [0.01, 0.001, 0.01 * 0.1 ** 5]);
   const warm = { ...short, warmup: 50, rateSchedule: "flat" } as const;
-  assert.deepEqual([50, 150].map((i) => scheduleAt(i, warm)), [{ weight: 0, rate: 0.01 }, { weight: 1, rate: 0.001 }]);
+  assert.deepEqual([50, 150].map((i) => scheduleAt(i, warm)), [
+    { weight: 0, rate: 0.01, published: 0 },
+    { weight: 1, rate: 0.001, published: 14850 },
+  ]);
+});
+
+Deno.test("a rate of its own begins behind the warm-up, a polynomial one ends near nothing", () => {
+  const course = { iterations: 2300, warmup: 800, rateSchedule: "published" } as const;
+  const rates = (profile: Parameters<typeof scheduleAt>[1]["profile"], iterations: number[]) =>
+    iterations.map((i) => scheduleAt(i, { profile, ...course }).rate);
+  assert.deepEqual(rates(LA, [800, 801, 1050, 1051]), [0.01, 0.01, 0.01, 0.001]);
+  const [warm, start, half, end] = rates({ ...LA, rate: { base: 0.01, power: 0.9 } }, [1, 801, 1551, 2300]);
+  assert.deepEqual([warm, start], [0.01, 0.01]);
+  assert.ok(Math.abs(half - 0.01 * (1 - 7499 / 15000) ** 0.9) < 1e-15);
+  assert.ok(end < 2e-5);
 });

@@ -7,7 +7,7 @@ import { batchCases } from "../pipeline/data/sampler.ts";
 import { checkSplit } from "../pipeline/data/splits.ts";
 import { LA } from "../pipeline/data/profiles.ts";
 import { ssnet } from "../pipeline/methods/ssnet.ts";
-import { supervised } from "../pipeline/methods/supervised.ts";
+import { warmupOf } from "../pipeline/methods/supervised.ts";
 import { toWeights } from "../pipeline/networks/parameters.ts";
 import { readCheckpoint, readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
 import { permutation, stream } from "../pipeline/runs/random.ts";
@@ -82,7 +82,7 @@ Deno.test("the short schedule's rate falls to a tenth in the last sixth", () => 
   assert.deepEqual([1, 500, 501].map((s) => flatRate(s, { base: 0.01, total: 600 })), [0.01, 0.01, 0.001]);
 });
 
-const options = { profile: LA, bankWeights: "ones" } as const;
+const options = { profile: LA } as const;
 const METHOD = ssnet(options);
 const start = () => startState(METHOD, stream(1, "weights"));
 function batch(iteration: number): Batch {
@@ -94,6 +94,8 @@ function batch(iteration: number): Batch {
     seed: tf.tensor1d([9, iteration * 10000], "int32"),
     consistencyWeight: tf.scalar(1),
     rate: tf.scalar(0.01),
+    scheduled: {},
+    targets: {},
   };
 }
 const apart = (a: Record<string, Tensor>, b: Record<string, Tensor>) =>
@@ -122,7 +124,7 @@ Deno.test("SS-Net's step with dropout, traced, equals the eager one, and leaks n
 
 Deno.test("a labeled-only warm-up leaves SS-Net's heads as they were", async () => {
   const state = start(), before = start();
-  await trainingStep({ ...supervised(options), spec: METHOD.spec }, "fp32")(state, batch(1));
+  await trainingStep(warmupOf(METHOD), "fp32")(state, batch(1));
   assert.equal(
     apart({ w: before.weights["projection_head.0.weight"] }, { w: state.weights["projection_head.0.weight"] }),
     0,

@@ -11,11 +11,14 @@ export interface Preset {
   precision: Precision;
   /** First iterations on the labeled half alone. */
   warmup: number;
-  /** "step": the published rate; "flat": constant, a tenth in the last sixth. */
-  rateSchedule: "step" | "flat";
+  /** "published": the course of the method's own rate; "flat": constant, a tenth in the last sixth. */
+  rateSchedule: "published" | "flat";
 }
 
-/** A dataset and its published protocol. */
+/** Published course of a learning rate: a tenth of it after every so many iterations (Infinity: constant), or `(1 - s/T)^power`. */
+export type Rate = { base: number } & ({ every: number } | { power: number });
+
+/** A dataset and SS-Net's published protocol on it; another method spreads it and changes what its own paper has differently. */
 export interface DatasetProfile {
   /** In tasks, split files, run folders; methods look up by it what the authors' code does differently. */
   name: "la" | "acdc";
@@ -23,7 +26,7 @@ export interface DatasetProfile {
   classes: number;
   /** Of the classes from 1 on, as results print them. */
   classNames: readonly string[];
-  /** V-Net for volumes, U-Net for slices. */
+  /** What is tested: V-Net for volumes, U-Net for slices, or a method's own. */
   network: NetworkName;
   /** Voxels of a network input along every axis. */
   patch: readonly number[];
@@ -31,10 +34,12 @@ export interface DatasetProfile {
   labeledPerBatch: number;
   /** Rows behind them, for a method that takes any. */
   unlabeledPerBatch: number;
-  /** Published length of a training; every length below belongs to it and shrinks with a shorter one. */
+  /** Published first iterations on the labeled half alone; the base rate holds in them. */
+  warmup: number;
+  /** Published iterations behind the warm-up; every length below belongs to them and shrinks with a shorter training. */
   iterations: number;
-  /** Learning rate, a tenth of it after every so many iterations (Infinity: constant). */
-  rate: { base: number; every: number };
+  /** Learning rate. */
+  rate: Rate;
   /** Weight of the unsupervised terms: its maximum, the length of its ramp in steps, and the number of the first iteration. */
   consistency: { maximum: number; length: number; countsFrom: 0 | 1 };
   /** Published stride of the sliding window; null where there is none. */
@@ -43,8 +48,15 @@ export interface DatasetProfile {
   largestComponent: boolean;
   /** Which one is tested: the best of the validation cases as published, or the last where the authors chose by the test cases. */
   checkpoint: "best" | "last";
-  /** "paper": the published training; "fast": a short one, on the labeled half alone at first. */
-  presets: { paper: Preset; fast: Preset };
+  /** A short training, on the labeled half alone at first. */
+  fast: Preset;
+}
+
+/** "paper": the published training; "fast": the profile's short one. */
+export function presetOf(profile: DatasetProfile, name: "paper" | "fast"): Preset {
+  if (name === "fast") return profile.fast;
+  const { warmup, iterations } = profile;
+  return { iterations: warmup + iterations, precision: "fp32", warmup, rateSchedule: "published" };
 }
 
 /** Left atrium, 3-D. */
@@ -57,15 +69,13 @@ export const LA = {
   stride: [18, 18, 4],
   labeledPerBatch: 2,
   unlabeledPerBatch: 2,
+  warmup: 0,
   iterations: 15000,
   rate: { base: 0.01, every: 2500 },
   consistency: { maximum: 1, length: 40, countsFrom: 1 },
   largestComponent: true,
   checkpoint: "last",
-  presets: {
-    paper: { iterations: 15000, precision: "fp32", warmup: 0, rateSchedule: "step" },
-    fast: { iterations: 650, precision: "bf16", warmup: 500, rateSchedule: "flat" },
-  },
+  fast: { iterations: 650, precision: "bf16", warmup: 500, rateSchedule: "flat" },
 } as const satisfies DatasetProfile;
 
 /** Cardiac cine MRI, 2-D: trained on slices, validated and tested on volumes `[Z, Y, X]`. */
@@ -78,15 +88,13 @@ export const ACDC = {
   stride: null,
   labeledPerBatch: 12,
   unlabeledPerBatch: 12,
+  warmup: 0,
   iterations: 30000,
   rate: { base: 0.01, every: Infinity },
   consistency: { maximum: 0.1, length: 200, countsFrom: 0 },
   largestComponent: false,
   checkpoint: "best",
-  presets: {
-    paper: { iterations: 30000, precision: "fp32", warmup: 0, rateSchedule: "step" },
-    fast: { iterations: 900, precision: "bf16", warmup: 600, rateSchedule: "flat" },
-  },
+  fast: { iterations: 1520, precision: "bf16", warmup: 1200, rateSchedule: "flat" },
 } as const satisfies DatasetProfile;
 
 /** The datasets by name. */

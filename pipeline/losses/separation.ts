@@ -13,16 +13,15 @@ import { stopGradient } from "../tensorflow/ops.ts";
 import * as rows from "../tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 
-/** Rows kept per class. */
-export const BANK_ROWS = 32;
-
-/** The feature bank: per class `[32, 32]` rows, zero beyond its count. The background's stays empty. */
+/** The feature bank: per class `[S, 32]` rows (published: S = 32), zero beyond its count. The background's stays empty. */
 export interface FeatureBank {
   /** By class, from 0 on; entry 0 is never read. */
   rows: Tensor2D[];
-  /** By class: how many of the 32 rows are filled. */
+  /** By class: how many of the rows are filled. */
   counts: Scalar[];
 }
+/** Which scores stay when there are more voxels than rows. */
+export type BankOrder = "lowest" | "highest";
 /** "ones" as the authors' code has it (its normalisation cancels), "learned" as the paper writes it. */
 export type BankWeights = "ones" | "learned";
 
@@ -41,14 +40,14 @@ function rowsWhere(condition: Tensor1D): ClassRows {
 }
 
 /**
- * The bank after this step: per class the projections (running statistics) of its correct voxels; of more than 32 those
- * with the lowest `sigmoid(selector)` in ascending order, else all in their order. A class without any keeps what it had.
+ * The bank after this step: per class the projections (running statistics) of its correct voxels; of more than S those
+ * with the lowest (or highest) `sigmoid(selector)` in that order, else all in their order. A class without any keeps what it had.
  *
  * @param pass Training pass that moves running statistics: the selectors run in it.
- * The paper speaks of the features with the highest scores; the authors' code, and this, keep the lowest.
+ * The paper speaks of the features with the highest scores; the authors' code keeps the lowest.
  *
  * @param features `[N, 16]` @param labels int32 `[N]`
- * @param correct bool `[N]`: labeled voxels predicted right and not background.
+ * @param correct bool `[N]`: labeled voxels predicted right and not background. @param keeps Which scores stay.
  * @returns Tensors of their own; the bank that was given is left as it is.
  *
  * @example Two correct voxels of class 1 fill two rows; a second step without any keeps them
@@ -65,8 +64,8 @@ function rowsWhere(condition: Tensor1D): ClassRows {
  * const features = tf.randomNormal([4, 16], 0, 1, "float32", 1) as Tensor2D, labels = tf.tensor1d([1, 1, 1, 0], "int32");
  * const empty = { rows: [0, 1].map(() => tf.zeros([32, 32]) as Tensor2D), counts: [0, 1].map(() => tf.scalar(0)) };
  * const right = tf.tensor1d([true, false, true, false], "bool"), none = tf.zerosLike(right);
- * const bank = updateBank(pass, empty, { features, labels, correct: right });
- * const same = updateBank(pass, bank, { features, labels, correct: none });
+ * const bank = updateBank(pass, empty, { features, labels, correct: right, keeps: "lowest" });
+ * const same = updateBank(pass, bank, { features, labels, correct: none, keeps: "lowest" });
  * assert.deepEqual([0, 1].map((c) => same.counts[c].dataSync()[0]), [0, 2]);
  * assert.deepEqual(same.rows[1].arraySync(), bank.rows[1].arraySync());
  *
@@ -78,25 +77,33 @@ function rowsWhere(condition: Tensor1D): ClassRows {
 export function updateBank(
   pass: Pass,
   bank: FeatureBank,
-  { features, labels, correct }: { features: Tensor2D; labels: Tensor1D; correct: Tensor1D },
+  { features, labels, correct, keeps }: {
+    features: Tensor2D;
+    labels: Tensor1D;
+    correct: Tensor1D;
+    keeps: BankOrder;
+  },
 ): FeatureBank {
-  const { tf } = openTensorFlow();
+  const { tf } = openTensorFlow(), size = bank.rows.at(-1)!.shape[0];
   const project = projection(pass, null);
   const next: FeatureBank = { rows: [...bank.rows], counts: [...bank.counts] };
   for (let c = 1; c < bank.rows.length; c++) {
     const { at, count } = rowsWhere(tf.logicalAnd(tf.equal(labels, c), correct));
     const projected = project(rows.gatherRows(features, at)); // [M, 32]
-    const ranked = asNumber(tf.greater(count, BANK_ROWS));
+    const ranked = asNumber(tf.greater(count, size));
     const batch = rows.moments(projected, count);
     const scores = tf.squeeze(select(pass, projected, { of: "features", classIndex: c, batch, active: ranked }), [1]);
     // Ranked by score, else by position; scores are below 1.
-    const key = tf.add(tf.mul(scores, ranked), tf.mul(tf.cast(at, "float32"), tf.sub(1, ranked))) as Tensor1D;
+    const key = tf.add(
+      tf.mul(keeps === "lowest" ? scores : tf.neg(scores), ranked),
+      tf.mul(tf.cast(at, "float32"), tf.sub(1, ranked)),
+    ) as Tensor1D;
     // So many empty rows behind them that there are always enough to choose from.
-    const padded = rows.append(projected, tf.zeros([BANK_ROWS, PROJECTED]));
-    const chosen = rows.smallest(rows.append(key, tf.fill([BANK_ROWS], Number.MAX_SAFE_INTEGER)), BANK_ROWS);
+    const padded = rows.append(projected, tf.zeros([size, PROJECTED]));
+    const chosen = rows.smallest(rows.append(key, tf.fill([size], Number.MAX_SAFE_INTEGER)), size);
     const any = tf.greater(count, 0);
     next.rows[c] = tf.where(any, rows.gatherRows(padded, chosen), bank.rows[c]) as Tensor2D;
-    next.counts[c] = tf.where(any, tf.minimum(count, BANK_ROWS), bank.counts[c]) as Scalar;
+    next.counts[c] = tf.where(any, tf.minimum(count, size), bank.counts[c]) as Scalar;
   }
   return next;
 }
@@ -140,10 +147,10 @@ export function separationLoss(
     // Σ a_i ẑ_i / M = Σ s_i ẑ_i / Σ s_i
     const weight = tf.maximum(rows.sumRows(scores), 1e-12); // [1]
     const center = tf.div(rows.weightedSum(scores, rows.unitRows(z)), weight); // [32]
-    const prototypes = rows.unitRows(bank.rows[c]); // [32, 32]
+    const prototypes = rows.unitRows(bank.rows[c]); // [S, 32]
     const bankBatch = rows.moments(prototypes, bankCount);
-    const b = select(pass, prototypes, { of: "bank", classIndex: c, batch: bankBatch, active }); // [32, 1]
-    const filled = tf.expandDims(tf.cast(tf.less(tf.range(0, BANK_ROWS), bankCount), "float32"), 1);
+    const b = select(pass, prototypes, { of: "bank", classIndex: c, batch: bankBatch, active }); // [S, 1]
+    const filled = tf.expandDims(tf.cast(tf.less(tf.range(0, prototypes.shape[0]), bankCount), "float32"), 1);
     // The division by itself is the authors' normalisation over an axis of length 1: the selector runs and never learns.
     const weights = bankWeights === "ones"
       ? tf.div(b, b)

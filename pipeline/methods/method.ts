@@ -4,10 +4,10 @@
  * @module
  */
 import type { DatasetProfile } from "../data/profiles.ts";
-import type { BankWeights } from "../losses/separation.ts";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
+import type { SSNetSettings } from "./ssnet.ts";
 
 /** What a training step reads. */
 export interface StepInputs {
@@ -25,12 +25,19 @@ export interface StepInputs {
   seed: Tensor1D;
   /** Weight of the unsupervised terms at this iteration. */
   consistencyWeight: Scalar;
+  /** What the method's `scheduled` gives for this iteration. */
+  scheduled: Record<string, Scalar>;
+  /** What the method's `targets` and `hostWork` give for this batch. */
+  targets: Record<string, Tensor>;
 }
 
 /** What a training step gives. */
 export interface StepOutputs {
-  /** Named losses; `total` is the one that was differentiated. */
-  losses: Record<string, Scalar>;
+  /**
+   * Named losses. `total` is the one that was differentiated; `supervised` its part on the labeled rows, which every method
+   * has and compares by.
+   */
+  losses: Record<"total" | "supervised", Scalar> & Record<string, Scalar>;
   /** `gradients[i]` belongs to the i-th parameter; null where none can arrive. */
   gradients: (Tensor | null)[];
   /** By the first part of a parameter's name: 1 if it took part, 0 if its gradient is absent (not zero) this time. */
@@ -41,24 +48,56 @@ export interface StepOutputs {
   memory: Weights;
 }
 
-/** What a method is made for; the settings are read by some methods only. */
-export interface MethodOptions {
+/** An array that the host made for a batch. */
+export interface HostArray {
+  /** The last axis fastest. */
+  data: Float32Array | Int32Array;
+  /** Rows first. */
+  shape: number[];
+}
+
+/** What a method is made for; the settings are read by SS-Net only. */
+export interface MethodOptions extends Partial<SSNetSettings> {
   /** Network, classes and constants of the dataset. */
   profile: DatasetProfile;
-  /** SS-Net's form of the separation loss; the others pass over it. */
-  bankWeights: BankWeights;
 }
 
 /** A method; one file in this folder. */
 export interface Method {
+  /** The dataset's profile with what this method changes in it: network, batch, schedule, inference. */
+  profile: DatasetProfile;
   /** Parameters and running statistics, heads included: what a checkpoint holds. */
   spec: NetworkSpec;
   /** Whether unlabeled rows are read at all. */
   usesUnlabeled: boolean;
-  /** The method's own state before the first step: shapes by name, all zeros. */
-  memory: Record<string, number[]>;
+  /** The method's own state before the first step, by name. @param random Uniform in [0, 1). */
+  memory(random: () => number): Weights;
   /** Losses, gradients and new state of one iteration; pure, runs once per shape on symbols ({@linkcode trace}). */
   step(inputs: StepInputs): StepOutputs;
+  /**
+   * What follows the optimiser's update, in the same traced function: a teacher, a discriminator. Its losses are logged beside
+   * the step's.
+   * @param inputs The step's, with weights, buffers and memory as they are now.
+   */
+  after?(inputs: StepInputs): { losses: Record<string, Scalar>; memory: Weights };
+  /** The step of the published or short warm-up; without it the labeled-only one. */
+  warmup?: Method["step"];
+  /** Parts of the state that begin anew when the warm-up is over; the others go on. */
+  begin?(state: { weights: Weights; buffers: Weights }): { memory?: Weights; momentum?: "zeros" };
+  /**
+   * Numbers that change from iteration to iteration beside weight and rate.
+   * @param iteration Behind the warm-up, from 0. @param share Of the training behind the warm-up that is done, in [0, 1).
+   */
+  scheduled?(iteration: number, share: number): Record<string, number>;
+  /** Targets that the host makes from the labels while the step before is computed. @param shape `[L, ...patch]` */
+  targets?(label: Int32Array, shape: number[]): Record<string, HostArray>;
+  /** Work of the host on what a first traced function gives, in front of the step. */
+  hostWork?: {
+    /** Pure and traced, as the step is. */
+    read(inputs: StepInputs): Tensor;
+    /** From its int32 values to more targets. */
+    work(values: Int32Array, shape: number[]): Record<string, HostArray>;
+  };
 }
 
 /** Value of a loss and its gradients by every weight, null where none can arrive. */
@@ -67,4 +106,10 @@ export function gradientsOf(loss: () => Tensor, weights: Weights): { value: Scal
   // deno-lint-ignore no-explicit-any
   const { value, grads } = (openTensorFlow().tf.engine() as any).gradients(loss, Object.values(weights), null, true);
   return { value, gradients: Object.values(weights).map((_, i) => grads[i] ?? null) };
+}
+
+/** Sums of two lists of gradients, null where neither has one. */
+export function addGradients(a: (Tensor | null)[], b: (Tensor | null)[]): (Tensor | null)[] {
+  const { tf } = openTensorFlow();
+  return a.map((g, i) => g && b[i] ? tf.add(g, b[i]!) : g ?? b[i]);
 }

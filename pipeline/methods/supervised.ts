@@ -14,14 +14,15 @@ const DICE = { la: foregroundDice, acdc: squaredDice } as const;
 
 /**
  * Labeled-only training on a dataset, with the network of the other methods but no heads. Losses it reports: total,
- * cross_entropy, dice. The same step is the warm-up of a short training of another method.
+ * supervised (the same), cross_entropy, dice. The same step is the warm-up of a short training of another method.
  */
 export function supervised({ profile }: MethodOptions): Method {
   const { classes } = profile, { spec, forward } = NETWORKS[profile.network];
   return {
+    profile,
     spec: spec(new SpecBuilder(), { classes }),
     usesUnlabeled: false,
-    memory: {},
+    memory: () => ({}),
     step({ weights, buffers, memory, x, label, seed }) {
       const { tf } = openTensorFlow();
       const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });
@@ -34,7 +35,14 @@ export function supervised({ profile }: MethodOptions): Method {
         losses.dice = tf.keep(DICE[profile.name](tf.softmax(logits), target));
         return tf.mul(tf.add(losses.cross_entropy, losses.dice), 0.5);
       }, weights);
-      return { losses: { total: value, ...losses }, gradients, participation: {}, buffers: pass.buffers, memory };
+      const all = { total: value, supervised: value, ...losses };
+      return { losses: all, gradients, participation: {}, buffers: pass.buffers, memory };
     },
   };
+}
+
+/** A method's warm-up, as a method on the same network and state. */
+export function warmupOf(method: Method): Method {
+  const { profile, spec, memory, warmup } = method;
+  return { profile, spec, memory, usesUnlabeled: false, step: warmup ?? supervised({ profile }).step };
 }

@@ -15,6 +15,8 @@ export interface Network {
 /** V-Net for volumes, U-Net for slices. */
 export type NetworkName = "vnet" | "unet";
 
+/** For schemas, which want at least one. */
+export const NETWORK_NAMES = ["vnet", "unet"] as const satisfies NetworkName[];
 /** What a profile chooses from. */
 export const NETWORKS: Record<NetworkName, Network> = {
   vnet: { spec: vnetSpec, forward: (pass, x) => vnet(pass, x as Tensor5D) },

@@ -209,6 +209,7 @@ function steps(points: number[][]): string {
 /** Logged quantities in the order of the charts; what a method adds comes behind them under its own key. */
 const TITLES: Record<string, string> = {
   total: "Total loss",
+  supervised: "Supervised loss",
   dice: "Dice loss, labeled",
   cross_entropy: "Cross entropy, labeled",
   smoothness: "Smoothness loss",

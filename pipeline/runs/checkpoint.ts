@@ -102,7 +102,10 @@ export async function readState(
   const { tf } = openTensorFlow();
   const named = (list: { name: string; shape: number[] }[], prefix: string) =>
     list.map(({ name, shape }) => ({ name: prefix + name, shape }));
-  const memories = Object.entries(memory).map(([name, shape]) => ({ name, shape }));
+  const memories = Object.entries(memory(() => 0)).map(([name, tensor]) => {
+    tensor.dispose(); // only its shape is wanted
+    return { name, shape: tensor.shape };
+  });
   checkShapes(path, tensors, [
     ...spec.parameters,
     ...spec.buffers,

@@ -2,7 +2,7 @@
  * Schedules of the published runs, and how a shorter training follows them.
  * @module
  */
-import type { DatasetProfile } from "../data/profiles.ts";
+import type { DatasetProfile, Preset } from "../data/profiles.ts";
 
 /**
  * Ramp-up factor `exp(-5 (1 - clip(step, 0, length) / length)²)`.
@@ -70,9 +70,9 @@ export function stepRate(step: number, { base, every }: { base: number; every: n
   return base * 0.1 ** Math.floor((step - 1) / every);
 }
 
-/** Rate of step j = 0, 1, ... of the compared methods: `base * (1 - max(j - 1, 0) / total)^0.9`, set one step late as there. */
-export function polyRate(step: number, { base, total }: { base: number; total: number }): number {
-  return base * (1 - Math.max(step - 1, 0) / total) ** 0.9;
+/** Rate of step j = 0, 1, ... of the compared methods: `base * (1 - max(j - 1, 0) / total)^power`, set one step late as there. */
+export function polyRate(step: number, { base, total, power }: { base: number; total: number; power: number }): number {
+  return base * (1 - Math.max(step - 1, 0) / total) ** power;
 }
 
 /** Rate of optimiser step s = 1, 2, ... of a short training: `base`, and a tenth of it in the last sixth. */
@@ -81,30 +81,33 @@ export function flatRate(step: number, { base, total }: { base: number; total: n
 }
 
 /** Length and course of a training. */
-export interface Schedule {
+export interface Schedule extends Pick<Preset, "iterations" | "warmup" | "rateSchedule"> {
   /** The published length, rate and ramp. */
   profile: Pick<DatasetProfile, "iterations" | "rate" | "consistency">;
-  /** Of this training. */
-  iterations: number;
-  /** First iterations on the labeled half alone. */
-  warmup: number;
-  /** "step": the published rate; "flat": `flatRate`. */
-  rateSchedule: "step" | "flat";
+}
+
+/** Where a training stands. */
+export interface ScheduledValues {
+  /** Weight of the unsupervised terms, 0 in the warm-up. */
+  weight: number;
+  /** Learning rate. */
+  rate: number;
+  /** Iterations behind the warm-up that are done, in units of the published training: from 0 on; 0 in the warm-up. */
+  published: number;
 }
 
 /**
  * Consistency weight and learning rate of an iteration. Lengths that the protocol gives in iterations shrink with a
  * shorter training: else it would never see its unsupervised terms.
  *
- * @param iteration From 1.
- * @returns `weight` of the unsupervised terms, 0 in the warm-up; `rate` of the optimiser.
+ * @param iteration From 1, the warm-up included.
  *
  * @example A tenth of the published length is at the same place of ramp and rate after a tenth of the iterations
  * ```ts
  * import assert from "node:assert/strict";
  * import { LA, scheduleAt } from "@ssnet/pipeline";
  *
- * const course = { profile: LA, warmup: 0, rateSchedule: "step" } as const;
+ * const course = { profile: LA, warmup: 0, rateSchedule: "published" } as const;
  * const short = scheduleAt(1001, { ...course, iterations: 1500 });
  * assert.deepEqual(short, scheduleAt(10001, { ...course, iterations: 15000 }));
  * ```
@@ -112,14 +115,18 @@ export interface Schedule {
 export function scheduleAt(
   iteration: number,
   { profile, iterations, warmup, rateSchedule }: Schedule,
-): { weight: number; rate: number } {
-  const { rate: { base, every }, consistency } = profile;
-  const position = (iteration - warmup - 1 + consistency.countsFrom) * profile.iterations / (iterations - warmup);
-  const published = Math.floor((iteration - 1) * profile.iterations / iterations) + 1;
+): ScheduledValues {
+  const { rate, consistency } = profile, scale = profile.iterations / (iterations - warmup);
+  const done = iteration - warmup - 1, published = Math.max(done, 0) * scale;
+  const publishedRate = (): number => {
+    if (done < 0) return rate.base;
+    return "every" in rate
+      ? stepRate(Math.floor(published) + 1, rate)
+      : polyRate(Math.floor(published), { ...rate, total: profile.iterations });
+  };
   return {
-    weight: iteration <= warmup ? 0 : consistencyWeight(position, consistency),
-    rate: rateSchedule === "step"
-      ? stepRate(published, { base, every })
-      : flatRate(iteration, { base, total: iterations }),
+    weight: done < 0 ? 0 : consistencyWeight((done + consistency.countsFrom) * scale, consistency),
+    rate: rateSchedule === "published" ? publishedRate() : flatRate(iteration, { base: rate.base, total: iterations }),
+    published,
   };
 }

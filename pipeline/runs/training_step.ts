@@ -3,7 +3,7 @@
  * `v = 0.9 v + g + 1e-4 p; p = p - rate v`, on every parameter that has had a gradient at least once.
  * @module
  */
-import type { Method } from "../methods/method.ts";
+import type { HostArray, Method, StepInputs } from "../methods/method.ts";
 import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
@@ -25,7 +25,7 @@ export interface TrainingState {
   touched: Tensor1D;
 }
 
-/** The state before the first step. @param random Uniform in [0, 1), for the weights. */
+/** The state before the first step. @param random Uniform in [0, 1), for the weights and then for the method's memory. */
 export function startState(method: Method, random: () => number): TrainingState {
   const { tf } = openTensorFlow(), { spec } = method;
   const { weights, buffers } = toWeights(spec, initialize(spec, random));
@@ -35,23 +35,38 @@ export function startState(method: Method, random: () => number): TrainingState 
     weights,
     buffers,
     momentum: zeros(Object.entries(weights).map(([name, weight]) => [name, weight.shape])),
-    memory: zeros(Object.entries(method.memory)),
+    memory: method.memory(random),
     touched: tf.zeros([spec.parameters.length]) as Tensor1D,
   };
 }
 
+/** Replaces what a method wants to begin anew when its warm-up is over; nothing where it says nothing. */
+export function beginAnew(method: Method, state: TrainingState): void {
+  const { tf } = openTensorFlow(), { memory, momentum } = method.begin?.(state) ?? {};
+  for (const [name, tensor] of Object.entries(memory ?? {})) {
+    state.memory[name].dispose();
+    state.memory[name] = tensor;
+  }
+  for (const [name, tensor] of momentum === "zeros" ? Object.entries(state.momentum) : []) {
+    tensor.dispose();
+    state.momentum[name] = tf.zeros(tensor.shape);
+  }
+}
+
 /** What changes from iteration to iteration. */
-export interface Batch {
-  /** Labeled rows first `[B, ..., 1]`. */
-  x: Tensor;
-  /** int32 `[L, ...]`. */
-  label: Tensor;
-  /** int32 `[2]` */
-  seed: Tensor1D;
-  /** Weight w of the unsupervised terms. */
-  consistencyWeight: Scalar;
+export interface Batch extends Omit<StepInputs, "weights" | "buffers" | "memory"> {
   /** Learning rate. */
   rate: Scalar;
+}
+
+/** A host's arrays as tensors; the caller disposes them. */
+export function toTensors(arrays: Record<string, HostArray>): Record<string, Tensor> {
+  const { tf } = openTensorFlow();
+  const entries = Object.entries(arrays).map(([name, { data, shape }]) => [
+    name,
+    tf.tensor(data, shape, data instanceof Int32Array ? "int32" : "float32"),
+  ]);
+  return Object.fromEntries(entries);
 }
 
 /**
@@ -92,41 +107,72 @@ export function updateParameters(
 /** The losses of one step; the state's tensors are replaced and the old ones disposed. */
 export type TrainingStep = (state: TrainingState, batch: Batch) => Promise<Record<string, Scalar>>;
 
-const GROUPS = ["weights", "momentum", "buffers", "memory"] as const;
+/** A step's inputs by path, as a traced function takes them one by one. */
+type Inputs = TrainingState & Batch;
+const NAMED = ["weights", "momentum", "buffers", "memory", "scheduled", "targets"] as const;
+const SINGLE = ["touched", "x", "label", "seed", "consistencyWeight", "rate"] as const;
+const STATE = ["weights", "momentum", "buffers", "memory"] as const;
+
+/** A state's tensors in the order of another's names. */
+function tensorsOf(state: TrainingState, like: TrainingState): Tensor[] {
+  return [...STATE.flatMap((group) => Object.keys(like[group]).map((name) => state[group][name])), state.touched];
+}
+
+function flatten(inputs: Inputs): Tensor[] {
+  return [...NAMED.flatMap((group) => Object.values(inputs[group])), ...SINGLE.map((name) => inputs[name])];
+}
+
+/** The inverse of {@linkcode flatten}, with the names of `like`. */
+function unflatten(like: Inputs, tensors: Tensor[]): Inputs {
+  const rest = [...tensors];
+  const groups = NAMED.map((group) => [
+    group,
+    Object.fromEntries(Object.keys(like[group]).map((name) => [name, rest.shift()!])),
+  ]);
+  return Object.fromEntries([...groups, ...SINGLE.map((name) => [name, rest.shift()!])]);
+}
 
 /**
- * Traces `method` with its update: one TensorFlow call per iteration. The first call takes the trace with it.
+ * Traces `method` with its update: one TensorFlow call per iteration, two where the host works in between. The first call
+ * takes the trace with it.
  * @param precision Of the convolutions.
  */
 export function trainingStep(method: Method, precision: Precision): TrainingStep {
   let lossNames: string[] = [];
-  const pack = (state: TrainingState) => [...GROUPS.flatMap((group) => Object.values(state[group])), state.touched];
-  const unpack = (like: TrainingState, tensors: Tensor[]): TrainingState => {
-    const rest = [...tensors];
-    const groups = GROUPS.map((group) => [
-      group,
-      Object.fromEntries(Object.keys(like[group]).map((name) => [name, rest.shift()!])),
-    ]);
-    return { ...Object.fromEntries(groups), touched: rest.shift() as Tensor1D };
-  };
-  let current!: TrainingState; // gives the names while the function is traced
+  let current!: Inputs; // gives the names while a function is traced
   const traced = trace(function trainingStep(...tensors: Tensor[]) {
-    const [x, label, seed, consistencyWeight, rate] = tensors.slice(0, 5);
-    const state = unpack(current, tensors.slice(5));
-    // deno-lint-ignore no-explicit-any
-    const inputs = { ...state, x, label, seed, consistencyWeight } as any;
+    const inputs = unflatten(current, tensors);
     const { losses, gradients, participation, buffers, memory } = method.step(inputs);
-    const updated = updateParameters(state, { gradients, participation, rate: rate as Scalar });
-    lossNames = Object.keys(losses);
-    return [...Object.values(losses), ...pack({ ...updated, buffers, memory })];
+    const updated = { ...updateParameters(inputs, { gradients, participation, rate: inputs.rate }), buffers, memory };
+    const later = method.after?.({ ...inputs, ...updated });
+    const next = { ...updated, memory: later?.memory ?? memory };
+    const all = { ...losses, ...later?.losses };
+    lossNames = Object.keys(all);
+    return [...Object.values(all), ...tensorsOf(next, inputs)];
   }, precision);
-  return async (state, { x, label, seed, consistencyWeight, rate }) => {
-    current = state;
-    const old = pack(state);
-    const results = await traced(x, label, seed, consistencyWeight, rate, ...old);
-    const count = results.length - old.length;
-    Object.assign(state, unpack(state, results.slice(count)));
+  const read = method.hostWork && trace(function hostWork(...tensors: Tensor[]) {
+    return [method.hostWork!.read(unflatten(current, tensors))];
+  }, precision);
+  /** The batch with what the host makes of the first function's values. */
+  const complete = async (state: TrainingState, batch: Batch): Promise<Batch> => {
+    if (!read) return batch;
+    current = { ...state, ...batch };
+    const [result] = await read(...flatten(current));
+    const targets = toTensors(method.hostWork!.work(result.dataSync() as Int32Array, result.shape));
+    result.dispose();
+    return { ...batch, targets: { ...batch.targets, ...targets } };
+  };
+  return async (state, batch) => {
+    const completed = await complete(state, batch);
+    current = { ...state, ...completed };
+    const old = tensorsOf(state, state);
+    const results = await traced(...flatten(current));
+    const losses = results.splice(0, lossNames.length);
+    for (const group of STATE) for (const name of Object.keys(state[group])) state[group][name] = results.shift()!;
+    state.touched = results.shift() as Tensor1D;
+    const passed = new Set(Object.values(batch.targets)); // the others are this function's own
+    old.push(...Object.values(completed.targets).filter((tensor) => !passed.has(tensor)));
     old.forEach((tensor) => tensor.dispose());
-    return Object.fromEntries(lossNames.map((name, i) => [name, results[i] as Scalar]));
+    return Object.fromEntries(lossNames.map((name, i) => [name, losses[i] as Scalar]));
   };
 }

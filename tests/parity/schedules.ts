@@ -8,7 +8,7 @@ export function schedules(golden: Golden): void {
   checkEach("la_weight", "la_iteration", (i) => consistencyWeight(i, { maximum: 1, length: 40 }));
   checkEach("acdc_weight", "acdc_iteration", (i) => consistencyWeight(i, { maximum: 0.1, length: 200 }));
   checkEach("la_lr", "la_lr_step", (step) => stepRate(step, { base: 0.01, every: 2500 }));
-  checkEach("poly_lr", "poly_lr_step0", (step) => polyRate(step, { base: 0.01, total: 30000 }));
+  checkEach("poly_lr", "poly_lr_step0", (step) => polyRate(step, { base: 0.01, total: 30000, power: 0.9 }));
   for (const key of golden.keys(/^sigmoid_rampup_\d+$/)) {
     checkEach(key, "rampup_current", (at) => rampUp(at, Number(key.match(/\d+$/)![0])));
   }

@@ -1,6 +1,6 @@
 /** `prototypes_c2`, `prototypes_c4`: heads, feature bank and separation loss, in the order that the README gives. @module */
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
-import { BANK_ROWS, type FeatureBank, separationLoss, updateBank } from "../../pipeline/losses/separation.ts";
+import { type FeatureBank, separationLoss, updateBank } from "../../pipeline/losses/separation.ts";
 import {
   headsSpec,
   prediction,
@@ -19,6 +19,7 @@ import { goldenState } from "../golden_numbers.ts";
 import { type Golden, l2, numbers } from "./golden.ts";
 
 const { tf } = openTensorFlow();
+const BANK_ROWS = 32;
 
 interface Half {
   name: string;
@@ -44,7 +45,7 @@ export function prototypes(golden: Golden): void {
     counts: Array.from({ length: classes }, () => tf.scalar(0)),
   };
   const start = { ...buffers };
-  const bank = updateBank(pass, empty, { ...labeled, correct });
+  const bank = updateBank(pass, empty, { ...labeled, correct, keeps: "lowest" });
   checkBank(golden, "memory", bank);
   checkHeads(golden, { weights, buffers: start, bank, halves: [labeled, unlabeled], correct });
 
@@ -68,7 +69,7 @@ export function prototypes(golden: Golden): void {
   golden.checkNorms("head_grad_l2", found, { limit: 2e-4, zero: "head_grad_is_zero" });
 
   const all = tf.cast(tf.onesLike(second.labels), "bool") as Tensor1D;
-  checkBank(golden, "memory2", updateBank(pass, bank, { ...second, correct: all }));
+  checkBank(golden, "memory2", updateBank(pass, bank, { ...second, correct: all, keeps: "lowest" }));
   for (const key of golden.keys(/^running_(mean|var)__/)) {
     const [kind, layer] = key.split("__");
     golden.check(key, numbers(buffers[`${layer}.${kind}`]), { limit: 3e-6 });

@@ -1,7 +1,7 @@
 /** `ssnet_step3d`, `ssnet_step2d`: two whole iterations with momentum SGD. @module */
 import type { Tensor1D } from "@tensorflow/tfjs";
 import type { DatasetProfile } from "../../pipeline/data/profiles.ts";
-import { ssnet, ssnetStep } from "../../pipeline/methods/ssnet.ts";
+import { ssnet, ssnetSettings, ssnetStep } from "../../pipeline/methods/ssnet.ts";
 import { toWeights, type Weights } from "../../pipeline/networks/parameters.ts";
 import { consistencyWeight } from "../../pipeline/runs/schedule.ts";
 import { updateParameters } from "../../pipeline/runs/training_step.ts";
@@ -12,18 +12,14 @@ import { checkParameters } from "./networks.ts";
 import { noiseOf } from "./smoothness.ts";
 
 const { tf } = openTensorFlow();
-const BANK_WEIGHTS = "ones";
-
 export function iterations(golden: Golden, published: DatasetProfile): void {
   const { weightSet, labeled, iterations, directionStreams } = golden.cases;
   const classes = golden.shape("memory_count")[1], profile = { ...published, classes };
-  const { spec, memory: shapes } = ssnet({ profile, bankWeights: BANK_WEIGHTS });
+  const { spec, memory: startMemory } = ssnet({ profile });
   const x = golden.image("input"), label = tf.slice(golden.labels("label"), 0, labeled);
   const start = toWeights(spec, goldenState(spec, weightSet));
   let buffers = start.buffers;
-  let memory: Weights = Object.fromEntries(
-    Object.entries(shapes).map(([name, shape]) => [name, tf.zeros(shape)]),
-  );
+  let memory: Weights = startMemory(() => 0);
   const zeros = Object.fromEntries(spec.parameters.map(({ name }) => [name, tf.zerosLike(start.weights[name])]));
   let state = {
     weights: start.weights,
@@ -41,12 +37,13 @@ export function iterations(golden: Golden, published: DatasetProfile): void {
       seed: tf.tensor1d([0, 0], "int32"),
       direction: channelsLast(noiseOf(directionStreams[step], golden.shape("input"))),
       consistencyWeight: tf.scalar(consistency),
-      bankWeights: BANK_WEIGHTS,
+      settings: ssnetSettings(profile),
       profile,
       dropout: false,
     });
     const of = (key: string) => ({ expected: golden.row(key, step) });
-    const values = [...Object.values(losses).map((loss) => numbers(loss)[0]), consistency];
+    const names = ["total", "cross_entropy", "supervised", "smoothness", "separation_labeled", "separation_unlabeled"];
+    const values = [...names.map((name) => numbers(losses[name])[0]), consistency];
     golden.check(`losses step ${step + 1}`, values, { limit: 1e-4, ...of("losses") });
     const zero = "grad_is_zero";
     golden.checkNorms(`grad_l2 step ${step + 1}`, norms(gradients), { limit: 2e-2, zero, ...of("grad_l2") });
