@@ -2,6 +2,7 @@
  * Distances between the surfaces of two masks, on an exact Euclidean distance transform.
  * @module
  */
+import { checkSize, checkSpacing, squaredDistanceTransform, stridesOf } from "../data/distance_transform.ts";
 
 /** Distances between two surfaces, in the unit of the spacing (voxels without one). */
 export interface SurfaceMetrics {
@@ -13,95 +14,6 @@ export interface SurfaceMetrics {
   asd: number;
   /** Mean distance from the reference's surface to the prediction's. */
   asdReverse: number;
-}
-
-function checkSize(mask: Uint8Array, shape: readonly number[]): void {
-  const count = shape.reduce((product, n) => product * n, 1);
-  if (count !== mask.length) throw new RangeError(`mask has ${mask.length} voxels, shape [${shape}] has ${count}`);
-}
-
-function checkSpacing(shape: readonly number[], spacing: readonly number[]): void {
-  if (spacing.length !== shape.length || !spacing.every((w) => w > 0 && Number.isFinite(w))) {
-    throw new RangeError(`spacing [${spacing}] is not one positive number per axis of shape [${shape}]`);
-  }
-}
-
-/** Voxels between neighbours along each axis; the last axis is the fastest. */
-function stridesOf(shape: readonly number[]): number[] {
-  const strides = shape.map(() => 1);
-  for (let axis = shape.length - 2; axis >= 0; axis--) strides[axis] = strides[axis + 1] * shape[axis + 1];
-  return strides;
-}
-
-/** Squared distances to the nearest non-zero voxel, one axis after the other. */
-function squaredDistances(mask: Uint8Array, shape: readonly number[], spacing: readonly number[]): Float64Array {
-  const squared = new Float64Array(mask.length);
-  for (let i = 0; i < mask.length; i++) squared[i] = mask[i] === 0 ? Infinity : 0;
-  const strides = stridesOf(shape);
-  const longest = Math.max(...shape);
-  const line = new Float64Array(longest), starts = new Float64Array(longest);
-  const vertices = new Int32Array(longest);
-  for (let axis = 0; axis < shape.length; axis++) {
-    const n = shape[axis], stride = strides[axis], width = spacing[axis], area = width * width;
-    for (let block = 0; block < mask.length; block += n * stride) {
-      for (let first = block; first < block + stride; first++) {
-        // Lower envelope of the parabolas line[v] + area (q - v)²; vertices[k] is lowest from starts[k] on.
-        let last = -1;
-        for (let q = 0; q < n; q++) {
-          line[q] = squared[first + q * stride];
-          if (line[q] === Infinity) continue;
-          let start = -Infinity;
-          while (last >= 0) {
-            const v = vertices[last];
-            start = (line[q] - line[v]) / (2 * area * (q - v)) + (q + v) / 2;
-            if (start > starts[last]) break;
-            last--;
-          }
-          if (last < 0) start = -Infinity;
-          vertices[++last] = q;
-          starts[last] = start;
-        }
-        if (last < 0) continue;
-        for (let q = 0, k = 0; q < n; q++) {
-          while (k < last && starts[k + 1] < q) k++;
-          const offset = width * (q - vertices[k]);
-          squared[first + q * stride] = line[vertices[k]] + offset * offset;
-        }
-      }
-    }
-  }
-  return squared;
-}
-
-/**
- * Exact Euclidean distance from each voxel to the nearest non-zero voxel:
- * `d(p) = min over q with mask(q) ≠ 0 of sqrt(Σ_axis (spacing (p - q))²)`. Infinity everywhere for an all-zero mask.
- *
- * Source: Felzenszwalb and Huttenlocher, "Distance Transforms of Sampled Functions", 2012.
- *
- * @param mask raster order, last axis fastest
- * @param shape voxels per axis, any number of axes
- * @param spacing size of a voxel along each axis of `shape`, in the same order; 1 by default
- * @returns distances in the unit of `spacing`, same order as `mask`
- * @throws {RangeError} when the mask does not have the shape's size, or the spacing is not one positive number per axis
- *
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { distanceTransform } from "@ssnet/pipeline";
- *
- * const distances = distanceTransform(Uint8Array.of(1, 0, 0, 0), [2, 2], [3, 4]);
- * assert.deepEqual(distances, Float64Array.of(0, 4, 3, 5));
- * ```
- */
-export function distanceTransform(
-  mask: Uint8Array,
-  shape: readonly number[],
-  spacing: readonly number[] = shape.map(() => 1),
-): Float64Array {
-  checkSize(mask, shape);
-  checkSpacing(shape, spacing);
-  return squaredDistances(mask, shape, spacing).map(Math.sqrt);
 }
 
 /**
@@ -195,7 +107,7 @@ function sampleDistances(
   shape: readonly number[],
   spacing: readonly number[],
 ): Float64Array {
-  const squared = squaredDistances(to, shape, spacing);
+  const squared = squaredDistanceTransform(to, shape, spacing);
   let count = 0;
   for (let i = 0; i < from.length; i++) if (from[i] !== 0) squared[count++] = Math.sqrt(squared[i]);
   return squared.slice(0, count);
