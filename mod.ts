@@ -36,6 +36,7 @@ export * from "./pipeline/evaluation/summary.ts";
 export * from "./pipeline/evaluation/surface_distance.ts";
 export * from "./pipeline/losses/dice.ts";
 export * from "./pipeline/losses/separation.ts";
+export * from "./pipeline/losses/signed_distance.ts";
 export * from "./pipeline/losses/smoothness.ts";
 export * from "./pipeline/methods/method.ts";
 export * from "./pipeline/methods/methods.ts";
