@@ -7,6 +7,7 @@ import { forward, gradients } from "./networks.ts";
 import { resampling } from "./resample.ts";
 import { schedules } from "./schedules.ts";
 import { prototypes } from "./separation.ts";
+import { signedDistances } from "./signed_distance.ts";
 import { adversarial } from "./smoothness.ts";
 import { iterations } from "./training_step.ts";
 import { slices, windows } from "./volumes.ts";
@@ -26,6 +27,7 @@ export const CHECKS: Record<string, (golden: Golden) => void | Promise<void>> = 
   ramps: schedules,
   losses,
   metrics,
+  sdf_dtc_sassnet: signedDistances,
   resample: resampling,
   sliding_window: windows,
   acdc_volume: slices,

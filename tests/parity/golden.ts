@@ -28,6 +28,9 @@ export interface Cases {
   iterations: number[];
   directionStream: number;
   directionStreams: number[];
+  dtcIteration: number;
+  dtcRampLength: number;
+  dtcDistanceWeight: number;
 }
 
 /** A golden file while it is checked. */
