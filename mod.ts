@@ -32,6 +32,7 @@ export * from "./pipeline/evaluation/inference.ts";
 export * from "./pipeline/evaluation/overlap.ts";
 export * from "./pipeline/evaluation/slices.ts";
 export * from "./pipeline/evaluation/sliding_window.ts";
+export * from "./pipeline/evaluation/statistics.ts";
 export * from "./pipeline/evaluation/summary.ts";
 export * from "./pipeline/evaluation/surface_distance.ts";
 export * from "./pipeline/losses/dice.ts";
