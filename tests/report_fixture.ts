@@ -16,11 +16,15 @@ type Shape3 = [number, number, number];
 /**
  * Writes `config.json` and `metrics.jsonl` of a training of `iterations`, SS-Net's after `warmup` of them; of ACDC also
  * `validation.jsonl`, the best at its last but one row.
+ * @param options Of the method: other keys of `config.json`.
  */
-export async function writeRun(folder: string, { method = "ssnet", dataset = "la", iterations = 300, warmup = 100 }) {
+export async function writeRun(
+  folder: string,
+  { method = "ssnet", dataset = "la", iterations = 300, warmup = 100, seed = 1337, preset = "fast", options = {} },
+) {
   await Deno.mkdir(folder, { recursive: true });
   await writeJson(`${folder}/config.json`, {
-    ...{ dataset, method, preset: "fast", iterations, warmup, precision: "bf16", seed: 1337, patch: "48x48x32" },
+    ...{ dataset, method, preset, iterations, warmup, precision: "bf16", seed, patch: "48x48x32", ...options },
     validateEvery: 20,
     ...{ threads: 2, computedOn: "cpu", versions: { deno: "2.9.6", tensorflow: "2.21.0" } },
   });

@@ -1,8 +1,10 @@
 /** The report of run folders made for it: the right numbers in the right places, and everything else said. */
 import assert from "node:assert/strict";
 import { type Geometry, reverseAxes } from "../pipeline/data/geometry.ts";
+import { bootstrapInterval } from "../pipeline/evaluation/statistics.ts";
 import { smooth, ticks } from "../pipeline/report/charts.tsx";
 import { apart } from "../pipeline/report/clinical.tsx";
+import type { Comparison } from "../pipeline/report/comparison.ts";
 import { gatherContents } from "../pipeline/report/contents.ts";
 import { markdown } from "../pipeline/report/markdown.ts";
 import { makeOverlay, outline } from "../pipeline/report/overlays.ts";
@@ -457,6 +459,260 @@ Deno.test("all unreadable folders and files are named at once, as bad data", asy
     );
     await changeMetrics(`${root}/summary`, (metrics) => delete metrics.summary.honest["left atrium"]);
     await assert.rejects(readRuns([`${root}/summary`]), /its summary lacks "left atrium"/);
+  });
+});
+
+/** One cell of a grid; `dice` by the number of the case and, of ACDC, the frame; a 0 is an empty mask. */
+interface Cell {
+  run?: Parameters<typeof writeRun>[1];
+  change?: (metrics: Metrics) => void;
+  dice: (patient: number, frame: number) => number;
+}
+
+/**
+ * Run folders without masks, an evaluation each, of left atria c0 … or, of ACDC, hearts with two frames. Jaccard is half
+ * the Dice, 95HD 10 times what is missing to 1, ASD a tenth of that.
+ */
+async function writeGrid(
+  root: string,
+  { patients, cells, dataset = "la" }: { patients: number; cells: Record<string, Cell>; dataset?: "la" | "acdc" },
+): Promise<string[]> {
+  await writeWhole(`${root}/base`, { dataset, cases: [{ name: "c0", shift: 1 }] });
+  const base = await readMetrics(`${root}/base`);
+  for (const [name, { run = {}, change, dice }] of Object.entries(cells)) {
+    await writeRun(`${root}/${name}`, { dataset, ...run });
+    const metrics = { ...structuredClone(base), method: run.method ?? "ssnet", iteration: run.iterations ?? 300 };
+    metrics.rows = Array.from({ length: patients }, (_, k) =>
+      base.rows.map((row) => {
+        const value = dice(k, Number(row.phase === "ES")), isEmpty = value === 0;
+        const numbers = { dice: value, jaccard: value / 2 };
+        return {
+          ...{ ...row, case: row.case.replace("c0", `c${k}`), patient: row.patient && `c${k}`, millimeters: null },
+          published: { ...numbers, hd95: isEmpty ? 0 : 10 * (1 - value), asd: isEmpty ? 0 : 1 - value },
+          honest: { ...numbers, hd95: isEmpty ? null : 10 * (1 - value), asd: isEmpty ? null : 1 - value },
+        };
+      })).flat();
+    change?.(metrics);
+    await Deno.mkdir(`${root}/${name}/evaluation-window`, { recursive: true });
+    await Deno.writeTextFile(`${root}/${name}/evaluation-window/metrics.json`, JSON.stringify(metrics));
+  }
+  return Object.keys(cells).map((name) => `${root}/${name}`);
+}
+
+const comparisonsOf = async (folders: string[]): Promise<Comparison[]> =>
+  [...(await gatherContents(folders)).comparisons.values()].flat();
+
+Deno.test("a comparison has a row a method: mean and interval over patients, deviation over seeds, its published row", async () => {
+  await inFolder(async (root) => {
+    // Dyadic numbers: sums are exact.
+    const ssnet = (seed: number) => (k: number) => 0.75 + k / 64 + seed / 32, other = (k: number) => 0.625 + k / 128;
+    const folders = await writeGrid(root, {
+      patients: 8,
+      cells: {
+        a1: { run: { seed: 1 }, dice: ssnet(1) },
+        b2: { run: { method: "ua_mt", seed: 2 }, dice: other },
+        a0: { run: { seed: 0 }, dice: ssnet(0) },
+        c: { run: { method: "supervised", seed: 1, iterations: 900 }, dice: (k) => 0.875 - (k % 2 ? k : -k) / 128 },
+      },
+    });
+    const contents = await gatherContents(folders), text = markdown(contents);
+    const rows = firstTable(text), [table] = await comparisonsOf(folders);
+    assert.deepEqual(rows.map((row) => row.method), ["SS-Net", "labeled only", "UA-MT"]);
+    assert.deepEqual(rows.map((row) => row.seeds), ["0, 1", "1", "2"]);
+    assert.deepEqual(rows.map((row) => row.schedule), [
+      "300 iterations, 100 labeled only",
+      "900 iterations",
+      "300 iterations, 100 labeled only",
+    ]);
+    // Seeds averaged: 0.75 + k/64 + 1/64; their means differ by 1/32.
+    const values = Array.from({ length: 8 }, (_, k) => 0.75 + k / 64 + 1 / 64),
+      [low, high] = bootstrapInterval(values)!;
+    const told = (value: number) => (100 * value).toFixed(2);
+    assert.equal(
+      rows[0]["Dice %"],
+      `${told(0.75 + 4.5 / 64)} ± ${told(Math.SQRT1_2 / 32)} [${told(low)}, ${told(high)}]`,
+    );
+    assert.match(rows[2]["Jaccard %"], /^32\.62 \[/); // one seed: no deviation
+    assert.deepEqual(rows.map((row) => [row["published: Dice %"], row["published: ASD voxels"]]), [
+      ["88.55 (2)", "1.90"],
+      ["82.74 (1)", "3.26"],
+      ["87.79 (1)", "2.12"],
+    ]);
+    assert.match(
+      text,
+      /Published numbers stand under their own protocol; this table's differs from it in: Iterations; .*Batch norm/,
+    );
+    assert.equal(table.convention, "both");
+    assert.match(text, /Protocol of every row: Preset: fast · .*Checkpoint: last · Batch norm statistics: window/);
+    assert.match(text, /· Largest component: kept · Empty masks: none, both conventions agree\.$/m);
+    const patients = firstTable(text.slice(text.indexOf("Dice % of the cases")));
+    assert.equal(patients.length, 8);
+    assert.deepEqual(patients[3], {
+      cases: "c3",
+      "SS-Net": told(values[3]),
+      "UA-MT": "64.84",
+      "labeled only": "85.16",
+    });
+  });
+});
+
+Deno.test("SS-Net is tested against every other method, each number a family with Holm's correction, in both forms", async () => {
+  await inFolder(async (root) => {
+    const folders = await writeGrid(root, {
+      patients: 8,
+      cells: {
+        s: { dice: (k) => 0.75 + k / 64 },
+        u: { run: { method: "ua_mt" }, dice: () => 0.5 },
+        // SS-Net minus this: 1, 2, 3, -4, 5, 6, 7, 8 parts of 128.
+        d: { run: { method: "dtc" }, dice: (k) => 0.75 + k / 64 - (k === 3 ? -4 : k + 1) / 128 },
+      },
+    });
+    const contents = await gatherContents(folders), text = markdown(contents), html = page(contents);
+    const tests = firstTable(text.slice(text.indexOf("| number |")));
+    assert.equal(tests.length, 8);
+    assert.deepEqual(tests.map((row) => row.number.split(" ")[0]), [
+      ...["Dice", "Dice", "Jaccard", "Jaccard", "95HD", "95HD", "ASD", "ASD"],
+    ]);
+    assert.deepEqual(tests[0], {
+      ...{ number: "Dice %", "SS-Net against": "UA-MT", patients: "8", "mean difference": "+30.47", W: "0" },
+      ...{ p: "0.0078", "p, Holm": "0.0156", distribution: "exact" },
+    });
+    // 14 of 256 choices of signs give 4 or less as the smaller sum: {}, 1, 2, 3, 1+2, 4, 1+3 on either side.
+    assert.deepEqual([tests[1].W, tests[1].p, tests[1]["p, Holm"]], ["4", "0.0547", "0.0547"]);
+    assert.equal(tests[4]["mean difference"], "−3.05");
+    const rows = html.slice(html.indexOf("SS-Net against")).match(/<tr><th scope="row">(UA-MT|DTC)<.*?<\/tr>/g)!;
+    assert.ok(rows[0].includes(">+30.47<") && rows[0].includes(">0.0078<") && rows[0].includes(">0.0156<"), rows[0]);
+    assert.equal(rows.length, 8);
+  });
+});
+
+Deno.test("with fewer than 8 patients, without SS-Net or without another method there is a sentence and no test", async () => {
+  await inFolder(async (root) => {
+    const cells = {
+      s: { dice: () => 0.75 },
+      s2: { run: { seed: 2 }, dice: () => 0.75 },
+      u: { run: { method: "ua_mt" }, dice: () => 0.5 },
+      u2: { run: { method: "ua_mt", seed: 2 }, dice: () => 0.5 },
+    };
+    const of = (patients: number, ...names: (keyof typeof cells)[]) =>
+      writeGrid(root, { patients, cells: Object.fromEntries(names.map((name) => [name, cells[name]])) });
+    const told = async (folders: string[], sentence: string) => {
+      const contents = await gatherContents(folders);
+      for (const text of [markdown(contents), page(contents)]) {
+        assert.ok(text.includes(sentence), sentence);
+        assert.ok(!text.includes("p, Holm"));
+      }
+    };
+    await told(await of(7, "s", "u"), "No test is possible: it wants at least 8 patients, here are 7.");
+    await told(await of(8, "u", "u2"), "No test: SS-Net is not in this table.");
+    await told(await of(8, "s", "s2"), "No test: there is no other method beside SS-Net in this table.");
+    assert.deepEqual(await comparisonsOf(await of(8, "s")), []);
+  });
+});
+
+Deno.test("rows of different protocols never share a table; its title says what differs", async () => {
+  await inFolder(async (root) => {
+    const dice = () => 0.5, supervised = { method: "supervised" }, paper = { preset: "paper" };
+    const changes: Record<string, [Cell, RegExp]> = {
+      norm: [{ dice, change: (m) => m.batchNorm = "running" }, /^Batch norm statistics: running$/],
+      preset: [{ dice, run: paper }, /^Preset: paper$/],
+      crop: [{ dice, change: (m) => m.preparations = ["whole volume"] }, /^Preparation: whole volume$/],
+      checkpoint: [
+        { dice, change: (m) => m.checkpoint = "best" },
+        /^Checkpoint: best of the validation list, every 20/,
+      ],
+      largest: [{ dice, change: (m) => m.largestComponent = false }, /^Largest component: not taken$/],
+      case: [{ dice, change: (m) => m.rows[0].case = "x" }, /^Lists of cases: number 2 of 2/],
+      split: [{ dice, run: { options: { splitContent: { labeled: ["y"] } } } }, /^Lists of cases: number 2 of 2/],
+      schedule: [{ dice, run: { seed: 2, iterations: 299 } }, /^Schedule: 299 iterations, 100 labeled only$/],
+    };
+    for (const [name, [cell, title]] of Object.entries(changes)) {
+      const cells = { s: { dice }, l: { run: supervised, dice }, [name]: cell };
+      const tables = await comparisonsOf(await writeGrid(`${root}/${name}`, { patients: 8, cells }));
+      assert.ok(
+        tables.length > 1 && tables.some((table) => title.test(table.title)),
+        `${name}: ${tables.map((table) => table.title).join(" | ")}`,
+      );
+      const other = tables.find((table) => title.test(table.title))!;
+      assert.deepEqual(other.methods.map(({ method }) => method), ["ssnet"], name);
+    }
+  });
+});
+
+Deno.test("where a mask is empty both conventions have a table, and published rows stand beside theirs alone", async () => {
+  await inFolder(async (root) => {
+    const folders = await writeGrid(root, {
+      patients: 8,
+      cells: {
+        s: { dice: (k) => k === 2 ? 0 : 0.75 + k / 64 },
+        u: { run: { method: "ua_mt" }, dice: (k) => 0.5 + k / 64 },
+      },
+    });
+    const tables = await comparisonsOf(folders), contents = await gatherContents(folders);
+    assert.deepEqual(tables.map(({ convention }) => convention), ["published", "honest"]);
+    assert.deepEqual(tables.map(({ title }) => title), [
+      "Empty masks: published convention",
+      "Empty masks: honest convention",
+    ]);
+    const [published, honest] = tables.map(({ methods: [ssnet] }) => ssnet);
+    assert.deepEqual([published.numbers.hd95.values.c2, honest.numbers.hd95.values.c2], [0, null]);
+    assert.deepEqual([published.published?.dice, honest.published], [88.55, null]);
+    const text = markdown(contents), second = text.slice(text.indexOf("#### Empty masks: honest"));
+    assert.match(firstTable(second)[0]["95HD voxels"], /\(7 of 8\)$/);
+    assert.equal(firstTable(second)[0]["published: Dice %"], undefined);
+    const distances = firstTable(second.slice(second.indexOf("| number |"))).filter((row) =>
+      row.number === "95HD voxels"
+    );
+    assert.equal(distances[0].W, "no test: 7 patients have a value in both, a test wants at least 8");
+    assert.ok(page(contents).includes("no test: 7 patients have a value in both"));
+  });
+});
+
+Deno.test("a seed counts once, an unfinished training not at all, and other options of a method are no seeds", async () => {
+  await inFolder(async (root) => {
+    const dice = () => 0.5,
+      folders = await writeGrid(root, {
+        patients: 8,
+        cells: {
+          s: { run: { options: { bankWeights: "ones" } }, dice },
+          twin: { run: { options: { bankWeights: "ones" } }, dice },
+          short: { run: { seed: 2, options: { bankWeights: "ones" } }, dice, change: (m) => m.iteration = 200 },
+          learned: { run: { options: { bankWeights: "learned" } }, dice: () => 0.25 },
+        },
+      });
+    const { notes } = await gatherContents(folders), [{ methods, tests }] = await comparisonsOf(folders);
+    const leftOut = notes.filter((note) => note.includes("left out"));
+    assert.deepEqual(leftOut, [
+      "twin, window: left out of the comparison, SS-Net with seed 1337 is in it from s, window",
+      "short, window: left out of the comparison, evaluated after 200 of 300 iterations",
+    ]);
+    assert.deepEqual(methods.map(({ label, seeds }) => [label, seeds]), [
+      ["SS-Net, bankWeights ones", [1337]],
+      ["SS-Net, bankWeights learned", [1337]],
+    ]);
+    assert.deepEqual(methods.map(({ published }) => published?.dice), [88.55, undefined]);
+    assert.ok("pairs" in tests && tests.pairs[0].difference === 0.25);
+    // With one run left there is nothing to compare, and the note says why.
+    const pair = await gatherContents(folders.slice(0, 2));
+    assert.deepEqual([...pair.comparisons.values()], [[]]);
+    assert.equal(pair.notes.filter((note) => note.includes("left out")).length, 1);
+  });
+});
+
+Deno.test("a patient of two frames is one unit, averaged over both", async () => {
+  await inFolder(async (root) => {
+    const folders = await writeGrid(root, {
+      ...{ dataset: "acdc", patients: 8 },
+      cells: {
+        s: { dice: (k, frame) => 0.5 + k / 32 + frame / 8 },
+        bcp: { run: { method: "bcp" }, dice: (k, frame) => 0.25 + k / 64 + frame / 8 },
+      },
+    });
+    const [{ methods: [ssnet, bcp], patients, tests }] = await comparisonsOf(folders);
+    assert.deepEqual(patients, Array.from({ length: 8 }, (_, k) => `c${k}`));
+    assert.equal(ssnet.numbers.dice.values.c2, 0.5 + 2 / 32 + 1 / 16);
+    assert.deepEqual([bcp.published?.dice, ssnet.published?.dice], [88.84, 86.78]);
+    assert.ok("pairs" in tests && tests.pairs[0].patients === 8);
   });
 });
 

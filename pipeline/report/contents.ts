@@ -1,5 +1,6 @@
 /** Everything that a report shows, read and ordered once for both of its forms. @module */
 import { DataError } from "../data/cases.ts";
+import { compareMethods, type Comparison } from "./comparison.ts";
 import { type Overlay, readOverlay } from "./overlays.ts";
 import { type CaseDice, type Group, groupResults, readPublished, type Result, shownCases } from "./results.ts";
 import { type Metrics, readRuns, type Run } from "./runs.ts";
@@ -24,6 +25,8 @@ export interface Contents {
   runs: Run[];
   /** A table each. */
   groups: Group[];
+  /** Methods side by side, a table for each protocol; none for a group of one run. */
+  comparisons: Map<Group, Comparison[]>;
   /** Cases of the figures of every result. */
   shown: Map<Result, ShownCase[]>;
   /** Texts of the published rows' sources. */
@@ -65,6 +68,12 @@ export async function gatherContents(folders: string[]): Promise<Contents> {
   const groups = groupResults(runs, datasets), notes = runs.flatMap((run) => run.notes.map((n) => `${run.name}: ${n}`));
   const names = [...new Set(runs.map(({ config }) => config.dataset))];
   if (names.length > 1) notes.push(`these runs are of different datasets (${names.join(", ")}): a table for each`);
+  const comparisons = new Map<Group, Comparison[]>();
+  for (const group of groups) {
+    const { tables, notes: leftOut } = compareMethods(group);
+    comparisons.set(group, tables);
+    notes.push(...leftOut);
+  }
   const shown = new Map<Result, ShownCase[]>();
   for (const result of groups.flatMap(({ results }) => results)) {
     const { metrics } = result.evaluation, cases: ShownCase[] = [];
@@ -88,5 +97,5 @@ export async function gatherContents(folders: string[]): Promise<Contents> {
   const title = `${names.map((name) => datasets[name]?.title ?? name).join(", ")}: ${counted(runs.length, "run")}, ${
     counted(evaluations, "evaluation")
   }`;
-  return { title, notes, runs, groups, shown, sources };
+  return { title, notes, runs, groups, comparisons, shown, sources };
 }

@@ -1,5 +1,13 @@
 /** The report as Markdown: every table of the page, without its figures. @module */
 import { CLINICAL_NAMES, CLINICAL_UNITS } from "../evaluation/clinical.ts";
+import {
+  type Comparison,
+  COMPARISON_READING,
+  printedPair,
+  printedSummary,
+  publishedApart,
+  TEST_HEADS,
+} from "./comparison.ts";
 import { clinicalReading, type Contents, READING } from "./contents.ts";
 import {
   anyNominal,
@@ -65,6 +73,77 @@ function results(group: Group, sources: string[]): string[] {
     ...Array(7).fill("–"),
   ]);
   return table(head, [...own, ...published], 4);
+}
+
+/** The comparisons of a group: their protocol, methods, tests, patients. */
+function comparison(tables: Comparison[], { unit }: Group, sources: string[]): string[] {
+  if (!tables.length) return [];
+  return [
+    "### Methods compared",
+    "",
+    ...COMPARISON_READING.map((line) => `- ${line}`),
+    "",
+    ...tables.flatMap((table) => [
+      ...(table.title ? [`#### ${cell(table.title)}`, ""] : []),
+      `Protocol of every row: ${table.protocol.map(({ name, text }) => `${name}: ${cell(text)}`).join(" · ")}.`,
+      "",
+      ...comparedMethods(table, sources),
+      ...tests(table),
+      ...patients(table, unit),
+    ]),
+  ];
+}
+
+function comparedMethods({ methods, convention, differsFromPublished }: Comparison, sources: string[]): string[] {
+  const isBeside = convention !== "honest" && methods.some(({ published }) => published);
+  const rows = methods.map(({ label, seeds, schedule, minutes, numbers, published }) => [
+    cell(label),
+    seeds.join(", "),
+    schedule,
+    minutes === null ? "–" : minutes.toFixed(1),
+    ...NUMBERS.map((name) => {
+      const { mean, deviation, interval, count } = printedSummary(name, numbers[name]);
+      return [mean, deviation && `± ${deviation}`, interval, count && `(${count})`].filter(Boolean).join(" ");
+    }),
+    ...(isBeside
+      ? NUMBERS.map((name, i) =>
+        published ? published[name].toFixed(2) + (i ? "" : ` (${sources.indexOf(published.source) + 1})`) : "–"
+      )
+      : []),
+  ]);
+  const head = [...["method", "seeds", "schedule", "minutes"], ...NUMBERS.map((name) => UNITS[name])];
+  return [
+    ...table(isBeside ? [...head, ...NUMBERS.map((name) => `published: ${UNITS[name]}`)] : head, rows, 3),
+    ...(isBeside && differsFromPublished.length ? [publishedApart(differsFromPublished), ""] : []),
+  ];
+}
+
+function tests({ tests }: Comparison): string[] {
+  if ("reason" in tests) return [cell(tests.reason), ""];
+  return table(
+    ["number", `${cell(tests.reference)} against`, ...TEST_HEADS],
+    tests.pairs.map((pair) => {
+      const { patients, difference, test } = printedPair(pair);
+      const values = "reason" in test ? [`no test: ${test.reason}`, "–", "–", "–"] : test;
+      return [UNITS[pair.number], cell(pair.against), patients, difference, ...values];
+    }),
+    2,
+  );
+}
+
+function patients({ methods, patients }: Comparison, unit: string): string[] {
+  return NUMBERS.flatMap((name) => [
+    `${UNITS[name]} of the ${unit}, mean over seeds:`,
+    "",
+    ...table(
+      [unit, ...methods.map(({ label }) => cell(label))],
+      patients.map((patient) => [
+        cell(patient),
+        ...methods.map(({ numbers }) => printed(name, numbers[name].values[patient])),
+      ]),
+      1,
+    ),
+  ]);
 }
 
 function protocol(group: Group): string[] {
@@ -162,7 +241,7 @@ function cases({ results }: Group): string[] {
 }
 
 /** The Markdown of a report. */
-export function markdown({ title, notes, groups, sources }: Contents): string {
+export function markdown({ title, notes, groups, comparisons, sources }: Contents): string {
   return [
     `# ${cell(title)}`,
     "",
@@ -172,6 +251,8 @@ export function markdown({ title, notes, groups, sources }: Contents): string {
       return [
         `## ${cell(group.title)}, ${group.labeled} labeled ${group.unit}`,
         "",
+        ...comparison(comparisons.get(group)!, group, used),
+        ...(comparisons.get(group)!.length ? ["### Every run", ""] : []),
         ...results(group, used),
         ...(group.protocol && used.length
           ? [`Published protocol: ${cell(shortPublished({ ...group, protocol: group.protocol }))}.`, ""]

@@ -9,6 +9,7 @@ import type { ComponentChildren } from "preact";
 import { renderToString } from "preact-render-to-string";
 import { DiceByCase, LearningCurves, seriesStyle } from "./charts.tsx";
 import { Clinical } from "./clinical.tsx";
+import { Comparisons } from "./comparison_tables.tsx";
 import { type Contents, READING, type ShownCase } from "./contents.ts";
 import { ERRORS, type Overlay, type OverlaySlice, VIEWS } from "./overlays.ts";
 import css from "./page.css" with { type: "text" };
@@ -16,6 +17,7 @@ import {
   anyNominal,
   casesByDice,
   type Group,
+  letter,
   methodName,
   nothingPublished,
   type NumberName,
@@ -32,9 +34,6 @@ import {
 } from "./results.ts";
 import type { Metrics, Run, Statistic } from "./runs.ts";
 import viewer from "./viewer.js" with { type: "text" };
-
-/** Letters of the sources, as footnotes. */
-const letter = (index: number) => String.fromCharCode(97 + index);
 
 function NumberCell({ text, deviation, first }: { text: string; deviation?: string | null; first?: boolean }) {
   return (
@@ -427,6 +426,7 @@ function Figures({ group, shown, prefix }: { group: Group; shown: Contents["show
 function GroupSection({ group, contents, number }: { group: Group; contents: Contents; number: number }) {
   const sources = [...new Set(group.published.map(({ source }) => source))];
   const reference = group.published.find((row) => row.method === "SS-Net" && !row.class);
+  const comparisons = contents.comparisons.get(group)!;
   const differing = [
     ...new Set(protocolSettings(group).filter(({ values }) => values.some((v) => v.differs)).map(({ name }) => name)),
   ];
@@ -434,6 +434,8 @@ function GroupSection({ group, contents, number }: { group: Group; contents: Con
   return (
     <section>
       <h2>{group.title}, {group.labeled} labeled {group.unit}</h2>
+      <Comparisons tables={comparisons} unit={group.unit} sources={sources} />
+      {comparisons.length > 0 && <h3>Every run</h3>}
       <ResultsTable group={group} sources={sources} />
       {sources.length
         ? (

@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import type { Evaluation, Metrics, Run, Statistic } from "./runs.ts";
+import type { Config, Evaluation, Metrics, Run, Statistic } from "./runs.ts";
 
 const PROTOCOL = z.strictObject({
   iterations: z.number(),
@@ -137,6 +137,26 @@ const METHODS: Record<string, string> = {
 export function methodName(key: string): string {
   return METHODS[key] ?? key;
 }
+/** Its place in a table of methods; unknown ones come last. */
+export function methodOrder(key: string): number {
+  const known = Object.keys(METHODS), place = known.indexOf(key);
+  return place < 0 ? known.length : place;
+}
+
+/** Keys of a configuration that are settings of their own, or leave the result as it is. */
+const NO_METHOD_OPTIONS = [
+  ...["dataset", "method", "preset", "iterations", "warmup", "rateSchedule", "precision", "seed", "patch"],
+  ...["validateEvery", "saveEvery", "cases", "split", "splitContent", "run", "threads", "device", "computedOn"],
+  "versions",
+];
+
+/** What is left of a configuration: options that only methods read. */
+export function methodOptions(config: Config): Record<string, string> {
+  const own = Object.entries(config).filter(([key]) => !NO_METHOD_OPTIONS.includes(key));
+  return Object.fromEntries(
+    own.map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]),
+  );
+}
 
 /** One setting of the protocol over all rows of a table. */
 export interface Setting {
@@ -155,6 +175,11 @@ export function protocolSettings({ results, protocol, labeled, unit }: Group): S
   const number = (value: number) => value.toLocaleString("en-US");
   const settings: [string, string | null, (result: Result) => string][] = [
     ["Method", null, ({ run }) => methodName(run.config.method)],
+    [
+      "Options of the method",
+      null,
+      ({ run }) => Object.entries(methodOptions(run.config)).map((pair) => pair.join(" ")).join(", ") || "none",
+    ],
     ["Preset", null, ({ run }) => run.config.preset],
     ["Iterations", protocol && number(protocol.iterations), ({ run }) => number(run.config.iterations)],
     [
@@ -284,6 +309,10 @@ export const UNITS: Record<NumberName, string> = {
   hd95: "95HD voxels",
   asd: "ASD voxels",
 };
+/** Letters of the sources, as footnotes of the page. */
+export function letter(index: number): string {
+  return String.fromCharCode(97 + index);
+}
 /** What stands in the place of published rows where there are none. */
 export function nothingPublished({ unit, labeled }: Group): string {
   return `There are no published results here for this dataset with ${labeled} labeled ${unit}.`;

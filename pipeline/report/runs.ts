@@ -8,7 +8,7 @@ import { z } from "zod";
 import { DataError } from "../data/cases.ts";
 import { CLINICAL_NAMES } from "../evaluation/clinical.ts";
 
-const CONFIG = z.object({
+const CONFIG = z.looseObject({
   dataset: z.string(),
   method: z.string(),
   preset: z.string(),
@@ -20,6 +20,7 @@ const CONFIG = z.object({
   validateEvery: z.number().optional(),
   threads: z.number().optional(),
   computedOn: z.unknown().optional(),
+  splitContent: z.unknown().optional(),
 });
 
 const SCORES = z.object({
@@ -92,7 +93,7 @@ const METRICS = z.object({
   clinical: BY_QUANTITY(AGREEMENT).nullable(),
 });
 
-/** Resolved options of a training. */
+/** Resolved options of a training, those of its method included. */
 export type Config = z.infer<typeof CONFIG>;
 /** The content of `metrics.json`. */
 export type Metrics = z.infer<typeof METRICS>;
