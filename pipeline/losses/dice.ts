@@ -28,15 +28,34 @@ export function linearDice(p: Tensor, q: Tensor, smooth = 1e-8): Scalar {
   return tf.sub(1, tf.div(overlap, tf.add(tf.add(tf.sum(p), tf.sum(q)), smooth))) as Scalar;
 }
 
+/** The last class `[..., 1]`; of two classes that is the foreground. */
+function lastClass(x: Tensor): Tensor {
+  const { tf } = openTensorFlow();
+  return tf.slice(x, x.shape.map((n, i) => i === x.rank - 1 ? n - 1 : 0), [...x.shape.slice(0, -1), 1]);
+}
+
 /**
  * {@linkcode linearDice} of the last class alone; of two classes that is the foreground. LA's supervised term.
  * @param p Probabilities `[..., K]`. @param q One-hot target `[..., K]`.
  */
 export function foregroundDice(p: Tensor, q: Tensor): Scalar {
+  return linearDice(lastClass(p), lastClass(q));
+}
+
+/**
+ * {@linkcode squaredDice} of the last class alone, s = 1e-5: LA's supervised term of UA-MT, SASSNet and DTC.
+ * @param p Probabilities `[..., K]`. @param q One-hot target `[..., K]`.
+ */
+export function foregroundSquaredDice(p: Tensor, q: Tensor): Scalar {
+  return squaredDice(lastClass(p), lastClass(q), 1e-5);
+}
+
+/** Per class `[K]`, over all other axes: `Σ p q`, and `Σ p² + Σ q²`. */
+function classSums(p: Tensor, q: Tensor): { overlap: Tensor; squares: Tensor } {
   const { tf } = openTensorFlow();
-  const last = (x: Tensor) =>
-    tf.slice(x, x.shape.map((n, i) => i === x.rank - 1 ? n - 1 : 0), [...x.shape.slice(0, -1), 1]);
-  return linearDice(last(p), last(q));
+  const classes = p.shape.at(-1)!;
+  const sum = (x: Tensor) => tf.sum(tf.reshape(x, [-1, classes]), 0);
+  return { overlap: sum(tf.mul(p, q)), squares: tf.add(sum(tf.square(p)), sum(tf.square(q))) };
 }
 
 /**
@@ -59,10 +78,29 @@ export function foregroundDice(p: Tensor, q: Tensor): Scalar {
  */
 export function squaredDice(p: Tensor, q: Tensor, smooth = 1e-10): Scalar {
   const { tf } = openTensorFlow();
-  const classes = p.shape.at(-1)!;
-  const sum = (x: Tensor) => tf.sum(tf.reshape(x, [-1, classes]), 0); // [K]
-  const overlap = tf.add(tf.mul(sum(tf.mul(p, q)), 2), smooth);
-  return tf.mean(tf.sub(1, tf.div(overlap, tf.add(tf.add(sum(tf.square(p)), sum(tf.square(q))), smooth)))) as Scalar;
+  const { overlap, squares } = classSums(p, q);
+  return tf.mean(tf.sub(1, tf.div(tf.add(tf.mul(overlap, 2), smooth), tf.add(squares, smooth)))) as Scalar;
+}
+
+/**
+ * {@linkcode squaredDice} without the factor 2: `mean_c [1 - Σ p q / (Σ p² + Σ q² + 1e-10)]`. MC-Net's supervised term on
+ * ACDC, as published: half of `squaredDice`, plus 0.5, so 0.5 for p = q.
+ * @param p Probabilities `[..., K]`. @param q Target `[..., K]`.
+ *
+ * @example Nothing is wrong, and the loss is 0.5
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { halvedDice, openTensorFlow } from "@ssnet/pipeline";
+ *
+ * const { tf } = openTensorFlow({ device: "cpu" });
+ * const p = tf.tensor2d([[1, 0], [1, 0], [0, 1]]);
+ * assert.ok(Math.abs(halvedDice(p, p).dataSync()[0] - 0.5) < 1e-6);
+ * ```
+ */
+export function halvedDice(p: Tensor, q: Tensor): Scalar {
+  const { tf } = openTensorFlow();
+  const { overlap, squares } = classSums(p, q);
+  return tf.mean(tf.sub(1, tf.div(overlap, tf.add(squares, 1e-10)))) as Scalar;
 }
 
 /**

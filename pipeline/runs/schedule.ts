@@ -54,6 +54,26 @@ export function consistencyWeight(iteration: number, ramp: { maximum: number; le
 }
 
 /**
+ * UA-MT's threshold: the consistency counts where the entropy is below `(0.75 + 0.25 rampUp(iteration, length)) ln 2`.
+ *
+ * Reference: UA-MT, `train_LA_meanteacher_certainty_unlabel.py`; ln 2 also where there are more than two classes.
+ * @param iteration From 0. @param length Iterations of the whole training.
+ * @returns In nats, up to ln 2.
+ *
+ * @example At the end all voxels of two classes count, but for those of probability 1/2
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { uncertaintyThreshold } from "@ssnet/pipeline";
+ *
+ * assert.ok(Math.abs(uncertaintyThreshold(0, 6000) - 0.521028) < 1e-6);
+ * assert.equal(uncertaintyThreshold(6000, 6000), Math.LN2);
+ * ```
+ */
+export function uncertaintyThreshold(iteration: number, length: number): number {
+  return (0.75 + 0.25 * rampUp(iteration, length)) * Math.LN2;
+}
+
+/**
  * Rate of optimiser step s = 1, 2, ...: `base * 0.1^floor((s - 1) / every)`. LA: base 0.01, every 2500; ACDC: every
  * `Infinity`, that is constant.
  *

@@ -1,0 +1,132 @@
+/**
+ * Bidirectional copy-paste (BCP; Bai et al., CVPR 2023): a box of one image in another, and the losses of the two regions,
+ * as its published code computes them now (the ACDC Dice masks every class, the background too).
+ * @module
+ */
+import { openTensorFlow } from "../tensorflow/device.ts";
+import { statelessUniform } from "../tensorflow/ops.ts";
+import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
+import { crossEntropy, squaredDice } from "./dice.ts";
+
+/**
+ * The mask of one iteration: 0 in a box of `floor(2/3 n)` of every axis of n voxels, 1 outside. The box starts anywhere in
+ * `[0, n - floor(2/3 n))`, each place equally likely; the last one, flush with the border, never comes.
+ * @param size Patch `[X, Y, Z]` or `[H, W]`. @param seed int32 `[2]`
+ * @returns `[1, ...size, 1]`
+ *
+ * @example The box of LA's patch is 74 x 74 x 53
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { boxMask, LA, openTensorFlow } from "@ssnet/pipeline";
+ *
+ * const { tf } = openTensorFlow({ device: "cpu" });
+ * const mask = boxMask(LA.patch, tf.tensor1d([3, 4], "int32"));
+ * assert.deepEqual(mask.shape, [1, 112, 112, 80, 1]);
+ * assert.equal(tf.sum(tf.sub(1, mask)).dataSync()[0], 74 * 74 * 53);
+ * ```
+ */
+export function boxMask(size: readonly number[], seed: Tensor1D): Tensor {
+  const { tf } = openTensorFlow();
+  const uniform = tf.unstack(statelessUniform([size.length], seed));
+  const lines = size.map((n, axis) => {
+    const box = Math.floor(2 * n / 3);
+    const start = tf.floor(tf.mul(uniform[axis], n - box));
+    const position = tf.sub(tf.range(0, n), start);
+    const inside = tf.cast(tf.logicalAnd(tf.greaterEqual(position, 0), tf.less(position, box)), "float32");
+    return tf.reshape(inside, [1, ...size.map((_, i) => i === axis ? n : 1), 1]);
+  });
+  return tf.sub(1, lines.reduce((a, b) => tf.mul(a, b)));
+}
+
+/**
+ * `M a + (1 - M) b`: b's box in a. Images, and one-hot labels, which stay one-hot.
+ * @param mask M `[1, ..., 1]` @param outside a `[B, ..., C]` @param inside b, of the same shape.
+ */
+export function paste(mask: Tensor, { outside, inside }: { outside: Tensor; inside: Tensor }): Tensor {
+  const { tf } = openTensorFlow();
+  return tf.add(tf.mul(outside, mask), tf.mul(inside, tf.sub(1, mask)));
+}
+
+/** Cross entropy of a region R, pooled over the batch: `Σ R CE / Σ R`. @param region R `[1, ..., 1]`, 0 or 1, not empty. */
+export function regionCrossEntropy(logits: Tensor, target: Tensor, region: Tensor): Scalar {
+  const { tf } = openTensorFlow();
+  return tf.div(crossEntropy(logits, tf.mul(target, region)), tf.mean(region)) as Scalar;
+}
+
+/**
+ * LA's Dice of a region R, linear, of every sample b and class c, background included:
+ * `mean_bc [1 - (2 Σ_R p q + 1e-5) / (Σ_R (p + q) + 1e-5)]`.
+ * @param p Probabilities `[B, ..., K]`. @param q One-hot target `[B, ..., K]`. @param region R `[1, ..., 1]`, 0 or 1.
+ */
+export function regionLinearDice(p: Tensor, q: Tensor, region: Tensor): Scalar {
+  const { tf } = openTensorFlow();
+  const axes = p.shape.slice(1, -1).map((_, i) => i + 1), smooth = 1e-5;
+  const sum = (x: Tensor) => tf.sum(tf.mul(x, region), axes); // [B, K]
+  const overlap = tf.add(tf.mul(sum(tf.mul(p, q)), 2), smooth);
+  return tf.mean(tf.sub(1, tf.div(overlap, tf.add(sum(tf.add(p, q)), smooth)))) as Scalar;
+}
+
+/**
+ * ACDC's Dice of a region R, {@linkcode squaredDice} with sums over R: of every class, background included, pooled over
+ * the batch.
+ * @param p Probabilities `[B, ..., K]`. @param q One-hot target `[B, ..., K]`. @param region R `[1, ..., 1]`, 0 or 1.
+ */
+export function regionSquaredDice(p: Tensor, q: Tensor, region: Tensor): Scalar {
+  const { tf } = openTensorFlow();
+  return squaredDice(tf.mul(p, region), tf.mul(q, region)); // R² = R
+}
+
+/** The label of a region and what the region counts. */
+export interface Region {
+  /** One-hot `[B, ..., K]`; read in the region only. */
+  target: Tensor;
+  /** 1 where the label is true, 0.5 where it is a pseudo label. */
+  weight: number;
+}
+
+/** What the loss of a mixed image is made of. */
+export interface CopyPaste {
+  /** Of {@linkcode boxMask}. */
+  mask: Tensor;
+  /** Where the mask is 1. */
+  outside: Region;
+  /** The box. */
+  inside: Region;
+  /** LA {@linkcode regionLinearDice}, ACDC {@linkcode regionSquaredDice}. */
+  dice: (p: Tensor, q: Tensor, region: Tensor) => Scalar;
+}
+
+/**
+ * BCP's loss of mixed images: `(Dice + CE) / 2`, where each is `w_M L_M(y_M) + w_B L_B(y_B)`, M the region outside the box
+ * and B the box.
+ * @param logits Of the mixed images `[B, ..., K]`.
+ *
+ * @example A box with a pseudo label counts half as much as what is around it
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { boxMask, copyPasteLoss, openTensorFlow, regionLinearDice } from "@ssnet/pipeline";
+ *
+ * const { tf } = openTensorFlow({ device: "cpu" });
+ * const mask = boxMask([6, 6], tf.tensor1d([0, 0], "int32"));
+ * const target = tf.concat([tf.ones([1, 6, 6, 1]), tf.zeros([1, 6, 6, 1])], 3), logits = tf.zeros([1, 6, 6, 2]);
+ * const { crossEntropy } = copyPasteLoss(logits, {
+ *   mask, outside: { target, weight: 1 }, inside: { target, weight: 0.5 }, dice: regionLinearDice,
+ * });
+ * assert.ok(Math.abs(crossEntropy.dataSync()[0] - 1.5 * Math.LN2) < 1e-6);
+ * ```
+ */
+export function copyPasteLoss(
+  logits: Tensor,
+  { mask, outside, inside, dice }: CopyPaste,
+): { total: Scalar; dice: Scalar; crossEntropy: Scalar } {
+  const { tf } = openTensorFlow();
+  const probabilities = tf.softmax(logits), box = tf.sub(1, mask);
+  const weighted = (loss: (target: Tensor, region: Tensor) => Scalar) =>
+    tf.add(
+      tf.mul(loss(outside.target, mask), outside.weight),
+      tf.mul(loss(inside.target, box), inside.weight),
+    ) as Scalar;
+  const overlap = weighted((target, region) => dice(probabilities, target, region));
+  const entropy = weighted((target, region) => regionCrossEntropy(logits, target, region));
+  return { total: tf.mul(tf.add(overlap, entropy), 0.5) as Scalar, dice: overlap, crossEntropy: entropy };
+}

@@ -1,0 +1,42 @@
+/**
+ * The teacher of mean-teacher methods (Tarvainen & Valpola 2017): an exponential moving average of the student's weights.
+ * @module
+ */
+import type { Weights } from "../networks/parameters.ts";
+import { openTensorFlow } from "../tensorflow/device.ts";
+import type { Scalar } from "../tensorflow/tensors.ts";
+
+/** What the teacher keeps of itself in an iteration, once it is warm. */
+export const EMA_DECAY = 0.99;
+
+/**
+ * UA-MT's decay, which warms up: `a(k) = min(1 - 1 / (k + 1), 0.99)`. At k = 0 it is 0: the teacher becomes the student.
+ * @param step k: updates made so far.
+ */
+export function emaDecay(step: Scalar): Scalar {
+  const { tf } = openTensorFlow();
+  return tf.minimum(tf.sub(1, tf.div(1, tf.add(step, 1))), EMA_DECAY) as Scalar;
+}
+
+/**
+ * `teacher ← a teacher + (1 - a) student`, of every weight of the teacher by its name.
+ * @param decay a. UA-MT: of {@linkcode emaDecay}; BCP: {@linkcode EMA_DECAY} throughout.
+ *
+ * @example The first update copies the student, the second gives the mean of two
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { emaDecay, openTensorFlow, updateTeacher, type Weights } from "@ssnet/pipeline";
+ *
+ * const { tf } = openTensorFlow({ device: "cpu" });
+ * let teacher: Weights = { w: tf.zeros([1]) };
+ * [4, 6].forEach((w, k) => teacher = updateTeacher(teacher, { w: tf.tensor1d([w]) }, emaDecay(tf.scalar(k))));
+ * assert.equal(teacher.w.dataSync()[0], 5);
+ * ```
+ */
+export function updateTeacher(teacher: Weights, student: Weights, decay: Scalar): Weights {
+  const { tf } = openTensorFlow();
+  const rest = tf.sub(1, decay), names = Object.keys(teacher);
+  return Object.fromEntries(
+    names.map((name) => [name, tf.add(tf.mul(teacher[name], decay), tf.mul(student[name], rest))]),
+  );
+}
