@@ -1,5 +1,6 @@
 /** The checks by the name of their golden file. @module */
 import { ACDC, LA } from "../../pipeline/data/profiles.ts";
+import { consistencies } from "./consistency.ts";
 import type { Golden } from "./golden.ts";
 import { losses } from "./losses.ts";
 import { metrics } from "./metrics.ts";
@@ -9,6 +10,7 @@ import { schedules } from "./schedules.ts";
 import { prototypes } from "./separation.ts";
 import { signedDistances } from "./signed_distance.ts";
 import { adversarial } from "./smoothness.ts";
+import { teachers } from "./teacher.ts";
 import { iterations } from "./training_step.ts";
 import { slices, windows } from "./volumes.ts";
 
@@ -26,6 +28,8 @@ export const CHECKS: Record<string, (golden: Golden) => void | Promise<void>> = 
   ssnet_step2d: (golden) => iterations(golden, ACDC),
   ramps: schedules,
   losses,
+  consistency: consistencies,
+  ema: teachers,
   metrics,
   sdf_dtc_sassnet: signedDistances,
   resample: resampling,

@@ -1,6 +1,14 @@
-/** `losses`: the losses that SS-Net uses, with their gradients; those of the compared methods are not written yet. @module */
+/** `losses`: the losses that the methods use, with their gradients. @module */
 import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
-import { crossEntropy, foregroundDice, linearDice, squaredDice } from "../../pipeline/losses/dice.ts";
+import { sharpen } from "../../pipeline/losses/consistency.ts";
+import {
+  crossEntropy,
+  foregroundDice,
+  foregroundSquaredDice,
+  halvedDice,
+  linearDice,
+  squaredDice,
+} from "../../pipeline/losses/dice.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
 import { type Golden, numbers, sub } from "./golden.ts";
 
@@ -22,12 +30,21 @@ export function losses(golden: Golden): void {
     dice_4_absent_class: { loss: (x) => squaredDice(p(x), absent), of: [a4] },
     cross_entropy_3d: { loss: (x) => crossEntropy(x, label3d), of: [a] },
     cross_entropy_2d: { loss: (x) => crossEntropy(x, label2d), of: [a4] },
+    baseline_dice_2: { loss: (x) => squaredDice(p(x), label3d, 1e-5), of: [a] },
+    baseline_dice_4: { loss: (x) => squaredDice(p(x), label2d, 1e-5), of: [a4] },
+    baseline_dice_4_absent_class: { loss: (x) => squaredDice(p(x), absent, 1e-5), of: [a4] },
+    baseline_dice_loss: { loss: (x) => foregroundSquaredDice(p(x), label3d), of: [a] },
+    mc_dice_4_absent_class: { loss: (x) => halvedDice(p(x), absent), of: [a4] },
+    mc_sharpening_sum_squares: { loss: (x) => tf.sum(tf.square(sharpen(p(x)))), of: [a4] },
   };
   for (const [name, { loss, of }] of Object.entries(cases)) {
     const [x, y] = of;
-    golden.check(name, numbers(loss(x, y)), { limit: 2e-6 });
+    golden.check(name, numbers(loss(x, y)), { limit: 2e-6, relative: name === "mc_sharpening_sum_squares" });
     tf.grads((...of) => loss(of[0], of[1]))(of).forEach((gradient, i) =>
       golden.checkGradient(`${name}__grad${i ? 2 : ""}`, sub(gradient, 1), { limit: 1e-5 })
     );
   }
+  golden.check("mc_sharpened_a", sub(sharpen(p(a)), 1), { limit: 2e-6 });
+  golden.check("mc_sharpened_a4", sub(sharpen(p(a4)), 1), { limit: 2e-6 });
+  golden.leaveOut(/^(baseline_dice_loss1|softmax_|symmetric_mse|entropy_|compute_kl|mc_mse|mc_kl|mc_soft_ce)/);
 }

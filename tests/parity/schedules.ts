@@ -1,5 +1,5 @@
 /** `ramps`: schedules of the published runs. @module */
-import { consistencyWeight, polyRate, rampUp, stepRate } from "../../pipeline/runs/schedule.ts";
+import { consistencyWeight, polyRate, rampUp, stepRate, uncertaintyThreshold } from "../../pipeline/runs/schedule.ts";
 import type { Golden } from "./golden.ts";
 
 export function schedules(golden: Golden): void {
@@ -8,8 +8,13 @@ export function schedules(golden: Golden): void {
   checkEach("la_weight", "la_iteration", (i) => consistencyWeight(i, { maximum: 1, length: 40 }));
   checkEach("acdc_weight", "acdc_iteration", (i) => consistencyWeight(i, { maximum: 0.1, length: 200 }));
   checkEach("la_lr", "la_lr_step", (step) => stepRate(step, { base: 0.01, every: 2500 }));
+  golden.check("acdc_lr", [stepRate(30000, { base: 0.01, every: Infinity })], { limit: 0 });
   checkEach("poly_lr", "poly_lr_step0", (step) => polyRate(step, { base: 0.01, total: 30000, power: 0.9 }));
   for (const key of golden.keys(/^sigmoid_rampup_\d+$/)) {
     checkEach(key, "rampup_current", (at) => rampUp(at, Number(key.match(/\d+$/)![0])));
   }
+  for (const key of golden.keys(/^uamt_threshold_max\d+$/)) {
+    checkEach(key, "uamt_iteration", (at) => uncertaintyThreshold(at, Number(key.match(/\d+$/)![0])));
+  }
+  golden.leaveOut(/^(cosine|linear)_/);
 }
