@@ -32,7 +32,26 @@ import { openValidation } from "../pipeline/runs/validation.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
 const [dataset, ...args] = Deno.args, published = PROFILES[dataset as keyof typeof PROFILES];
-const { fast } = published, settings = ssnetSettings(published);
+const { fast } = published, usual = ssnetSettings(published);
+const only = (text: string, value: unknown) => `SS-Net only: ${text} (default: ${value})`;
+const ablations = {
+  smoothnessWeight: z.number().nonnegative().optional().describe(
+    only("weight of the smoothness term, 0 leaves it out", usual.smoothnessWeight),
+  ),
+  separationWeight: z.number().nonnegative().optional().describe(
+    only("weight of the separation term, 0 leaves it out", usual.separationWeight),
+  ),
+  perturbationRadius: z.number().positive().optional().describe(
+    only("length of the adversarial perturbation", usual.perturbationRadius),
+  ),
+  bankRows: z.int().min(2).optional().describe(only("rows that the bank keeps per class", usual.bankRows)),
+  bankKeeps: z.enum(["lowest", "highest"]).optional().describe(
+    only("which scores stay in the bank; lowest: as the authors' code; highest: as the paper's words", usual.bankKeeps),
+  ),
+  bankWeights: z.enum(["ones", "learned"]).optional().describe(
+    only("ones: as the authors' code; learned: as the paper", usual.bankWeights),
+  ),
+};
 const options = parseOptions(
   z.strictObject({
     cases: z.string().default(`data/cases/${dataset}`).describe("folder of the cases"),
@@ -50,22 +69,7 @@ const options = parseOptions(
       "first iterations on the labeled half alone, instead of the preset's",
     ),
     precision: z.enum(["fp32", "bf16"]).optional().describe("arithmetic of convolutions instead of the preset's"),
-    smoothnessWeight: z.number().nonnegative().default(settings.smoothnessWeight).describe(
-      "SS-Net: weight of the smoothness term, 0 leaves it out",
-    ),
-    separationWeight: z.number().nonnegative().default(settings.separationWeight).describe(
-      "SS-Net: weight of the separation term, 0 leaves it out",
-    ),
-    perturbationRadius: z.number().positive().default(settings.perturbationRadius).describe(
-      "SS-Net: length of the adversarial perturbation",
-    ),
-    bankRows: z.int().min(2).default(settings.bankRows).describe("SS-Net: rows that the bank keeps per class"),
-    bankKeeps: z.enum(["lowest", "highest"]).default(settings.bankKeeps).describe(
-      "SS-Net: which scores stay in the bank; lowest: as the authors' code; highest: as the paper's words",
-    ),
-    bankWeights: z.enum(["ones", "learned"]).default(settings.bankWeights).describe(
-      "SS-Net: ones: as the authors' code; learned: as the paper",
-    ),
+    ...ablations,
     patch: z.string().default(published.patch.join("x")).describe("patch, multiples of 16"),
     seed: z.int().nonnegative().default(1337).describe("seed of everything random"),
     threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
@@ -80,7 +84,8 @@ const options = parseOptions(
 );
 const { resume, ...given } = options, method = METHODS[options.method]({ ...options, profile: published });
 const { profile } = method;
-const config = { dataset, ...presetOf(profile, options.preset), ...definedOnly(given) };
+const settings = options.method === "ssnet" ? ssnetSettings(published, options) : {};
+const config = { dataset, ...presetOf(profile, options.preset), ...definedOnly(given), ...settings };
 
 function definedOnly<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as never;
@@ -96,6 +101,10 @@ async function obstacle(folder: string, resolved: object): Promise<string | null
     return `Cannot train on the patch "${config.patch}": ${profile.patch.length} multiples of 16 wanted, as in ${
       profile.patch.join("x")
     }`;
+  }
+  const strange = options.method === "ssnet" ? [] : Object.keys(ablations).filter((name) => name in config);
+  if (strange.length) {
+    return `Cannot train ${options.method} with ${strange.join(", ")}: only SS-Net reads them; leave them out`;
   }
   const stored = await Deno.readTextFile(`${folder}/config.json`).then(JSON.parse, () => null);
   if (!resume) {

@@ -76,6 +76,22 @@ export function regionSquaredDice(p: Tensor, q: Tensor, region: Tensor): Scalar 
   return squaredDice(tf.mul(p, region), tf.mul(q, region)); // R² = R
 }
 
+/** Dice of a region: LA {@linkcode regionLinearDice}, ACDC {@linkcode regionSquaredDice}. */
+export type RegionDice = (p: Tensor, q: Tensor, region: Tensor) => Scalar;
+
+/**
+ * `(Dice_R + CE_R) / 2` of a region R.
+ * @param logits `[B, ..., K]` @param options `target`: one-hot `[B, ..., K]`, read in the region only; `region`: R `[1, ..., 1]`.
+ */
+export function regionLoss(
+  logits: Tensor,
+  { target, region, dice }: { target: Tensor; region: Tensor; dice: RegionDice },
+): Scalar {
+  const { tf } = openTensorFlow();
+  const overlap = dice(tf.softmax(logits), target, region);
+  return tf.mul(tf.add(overlap, regionCrossEntropy(logits, target, region)), 0.5) as Scalar;
+}
+
 /** The label of a region and what the region counts. */
 export interface Region {
   /** One-hot `[B, ..., K]`; read in the region only. */
@@ -92,14 +108,14 @@ export interface CopyPaste {
   outside: Region;
   /** The box. */
   inside: Region;
-  /** LA {@linkcode regionLinearDice}, ACDC {@linkcode regionSquaredDice}. */
-  dice: (p: Tensor, q: Tensor, region: Tensor) => Scalar;
+  /** The dataset's. */
+  dice: RegionDice;
 }
 
 /**
- * BCP's loss of mixed images: `(Dice + CE) / 2`, where each is `w_M L_M(y_M) + w_B L_B(y_B)`, M the region outside the box
- * and B the box.
+ * BCP's loss of mixed images: `w_M L_M + w_B L_B`, L of {@linkcode regionLoss}, M the region outside the box and B the box.
  * @param logits Of the mixed images `[B, ..., K]`.
+ * @returns The sum, and both losses before their weights.
  *
  * @example A box with a pseudo label counts half as much as what is around it
  * ```ts
@@ -109,24 +125,23 @@ export interface CopyPaste {
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const mask = boxMask([6, 6], tf.tensor1d([0, 0], "int32"));
  * const target = tf.concat([tf.ones([1, 6, 6, 1]), tf.zeros([1, 6, 6, 1])], 3), logits = tf.zeros([1, 6, 6, 2]);
- * const { crossEntropy } = copyPasteLoss(logits, {
+ * const { total, outside } = copyPasteLoss(logits, {
  *   mask, outside: { target, weight: 1 }, inside: { target, weight: 0.5 }, dice: regionLinearDice,
  * });
- * assert.ok(Math.abs(crossEntropy.dataSync()[0] - 1.5 * Math.LN2) < 1e-6);
+ * const wanted = (2 / 3 + Math.LN2) / 2; // mean Dice loss of 1/3 and 1
+ * assert.ok(Math.abs(outside.dataSync()[0] - wanted) < 1e-5);
+ * assert.ok(Math.abs(total.dataSync()[0] - 1.5 * wanted) < 1e-5);
  * ```
  */
 export function copyPasteLoss(
   logits: Tensor,
   { mask, outside, inside, dice }: CopyPaste,
-): { total: Scalar; dice: Scalar; crossEntropy: Scalar } {
+): { total: Scalar; outside: Scalar; inside: Scalar } {
   const { tf } = openTensorFlow();
-  const probabilities = tf.softmax(logits), box = tf.sub(1, mask);
-  const weighted = (loss: (target: Tensor, region: Tensor) => Scalar) =>
-    tf.add(
-      tf.mul(loss(outside.target, mask), outside.weight),
-      tf.mul(loss(inside.target, box), inside.weight),
-    ) as Scalar;
-  const overlap = weighted((target, region) => dice(probabilities, target, region));
-  const entropy = weighted((target, region) => regionCrossEntropy(logits, target, region));
-  return { total: tf.mul(tf.add(overlap, entropy), 0.5) as Scalar, dice: overlap, crossEntropy: entropy };
+  const losses = {
+    outside: regionLoss(logits, { target: outside.target, region: mask, dice }),
+    inside: regionLoss(logits, { target: inside.target, region: tf.sub(1, mask), dice }),
+  };
+  const total = tf.add(tf.mul(losses.outside, outside.weight), tf.mul(losses.inside, inside.weight)) as Scalar;
+  return { total, ...losses };
 }

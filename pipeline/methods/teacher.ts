@@ -2,7 +2,7 @@
  * The teacher of mean-teacher methods (Tarvainen & Valpola 2017): an exponential moving average of the student's weights.
  * @module
  */
-import type { Weights } from "../networks/parameters.ts";
+import type { NetworkSpec, Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar } from "../tensorflow/tensors.ts";
 
@@ -13,9 +13,8 @@ export const EMA_DECAY = 0.99;
  * UA-MT's decay, which warms up: `a(k) = min(1 - 1 / (k + 1), 0.99)`. At k = 0 it is 0: the teacher becomes the student.
  * @param step k: updates made so far.
  */
-export function emaDecay(step: Scalar): Scalar {
-  const { tf } = openTensorFlow();
-  return tf.minimum(tf.sub(1, tf.div(1, tf.add(step, 1))), EMA_DECAY) as Scalar;
+export function emaDecay(step: number): number {
+  return Math.min(1 - 1 / (step + 1), EMA_DECAY);
 }
 
 /**
@@ -29,7 +28,7 @@ export function emaDecay(step: Scalar): Scalar {
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * let teacher: Weights = { w: tf.zeros([1]) };
- * [4, 6].forEach((w, k) => teacher = updateTeacher(teacher, { w: tf.tensor1d([w]) }, emaDecay(tf.scalar(k))));
+ * [4, 6].forEach((w, k) => teacher = updateTeacher(teacher, { w: tf.tensor1d([w]) }, tf.scalar(emaDecay(k))));
  * assert.equal(teacher.w.dataSync()[0], 5);
  * ```
  */
@@ -39,4 +38,20 @@ export function updateTeacher(teacher: Weights, student: Weights, decay: Scalar)
   return Object.fromEntries(
     names.map((name) => [name, tf.add(tf.mul(teacher[name], decay), tf.mul(student[name], rest))]),
   );
+}
+
+const PREFIX = "teacher.";
+const prefixed = (tensors: Weights): Weights =>
+  Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [PREFIX + name, tensor]));
+
+/** A teacher in a method's memory, parameters and running statistics behind "teacher.". */
+export function rememberTeacher({ weights, buffers }: { weights: Weights; buffers: Weights }): Weights {
+  return { ...prefixed(weights), ...prefixed(buffers) };
+}
+
+/** The teacher that {@linkcode rememberTeacher} put away. `buffers` is a copy that a training pass may move. */
+export function recallTeacher(spec: NetworkSpec, memory: Weights): { weights: Weights; buffers: Weights } {
+  const of = (list: { name: string }[]): Weights =>
+    Object.fromEntries(list.map(({ name }) => [name, memory[PREFIX + name]]));
+  return { weights: of(spec.parameters), buffers: of(spec.buffers) };
 }

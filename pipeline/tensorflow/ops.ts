@@ -156,9 +156,18 @@ function registerTransposedGradient() {
 
 /** Uniform numbers in [0, 1) that depend on the seed alone. @param seed int32 `[2]` */
 export function statelessUniform(shape: number[], seed: Tensor1D): Tensor {
+  return stateless("StatelessRandomUniform", shape, seed);
+}
+
+/** Normal numbers of mean 0 and deviation 1 that depend on the seed alone. @param seed int32 `[2]` */
+export function statelessNormal(shape: number[], seed: Tensor1D): Tensor {
+  return stateless("StatelessRandomNormal", shape, seed);
+}
+
+function stateless(op: string, shape: number[], seed: Tensor1D): Tensor {
   const { tf } = openTensorFlow();
   const int = (name: string) => ({ name, type: ATTRIBUTE.type, value: DTYPE.int32 });
-  return one("StatelessRandomUniform", [float("dtype"), int("T"), int("Tseed")], [tf.tensor1d(shape, "int32"), seed]);
+  return one(op, [float("dtype"), int("T"), int("Tseed")], [tf.tensor1d(shape, "int32"), seed]);
 }
 
 /** Dropout of whole channels (`Dropout3d`): each `[b, c]` is 0 with `probability`, else scaled by `1 / (1 - probability)`. */

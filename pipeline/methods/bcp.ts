@@ -1,0 +1,202 @@
+/**
+ * BCP (Bai et al., CVPR 2023, "Bidirectional copy-paste"): first trained on labeled images mixed with each other, then on
+ * labeled and unlabeled images pasted into one another both ways; pseudo labels come from a teacher, the moving average
+ * of the student, cleaned by their largest components.
+ * `L = mix(x₁) + mix(x₂)`, weight 1 where the label is true, 1/2 where it is a pseudo label; no consistency ramp.
+ *
+ * Source of truth: DeepMed-Lab-ECNU/BCP as it is today: the ACDC Dice masks all classes, 10,000 iterations of the first
+ * stage (published figures predate both).
+ * Deviation: the second stage begins with the **last** network of the first, not with the one that was best on the test
+ * cases (LA) or the validation cases (ACDC), so that no test case takes part and both stages are one training. The heads
+ * that its network carries and never uses are left out.
+ * @module
+ */
+import type { DatasetProfile } from "../data/profiles.ts";
+import { largestComponent } from "../evaluation/components.ts";
+import {
+  boxMask,
+  copyPasteLoss,
+  paste,
+  type Region,
+  regionLinearDice,
+  regionLoss,
+  regionSquaredDice,
+} from "../losses/copy_paste.ts";
+import { Pass } from "../networks/layers.ts";
+import { NETWORKS } from "../networks/network.ts";
+import { initialize, SpecBuilder, toWeights, type Weights } from "../networks/parameters.ts";
+import { openTensorFlow } from "../tensorflow/device.ts";
+import { after } from "../tensorflow/ops.ts";
+import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
+import { addGradients, gradientsOf, type Method, type MethodOptions, type StepInputs } from "./method.ts";
+import { EMA_DECAY, recallTeacher, rememberTeacher, updateTeacher } from "./teacher.ts";
+
+const FROM_LABEL = 1, FROM_TEACHER = 0.5;
+/** What the method's own code has differently from SS-Net's profile: on LA batches of 4 + 4, and a first stage of its own. */
+const PROTOCOL = {
+  la: { labeledPerBatch: 4, unlabeledPerBatch: 4, warmup: 2000 },
+  acdc: { warmup: 10000 },
+} as const satisfies Record<string, Partial<DatasetProfile>>;
+/** Its Dice, what the box of the first mixed image shows, and what goes on unchanged when the second stage begins. */
+const VARIANT = {
+  la: { dice: regionLinearDice, firstBox: "unlabeled", keepsMomentum: false, averagesStatistics: false },
+  acdc: { dice: regionSquaredDice, firstBox: "labeled", keepsMomentum: true, averagesStatistics: true },
+} as const;
+
+/** Images of one mix with their labels. */
+interface Part extends Region {
+  /** `[B, ..., 1]` */
+  image: Tensor;
+}
+
+/** Splits a batch into its two halves. */
+function inHalves(x: Tensor): [Tensor, Tensor] {
+  return openTensorFlow().tf.split(x, 2) as [Tensor, Tensor];
+}
+
+/**
+ * The largest component of every class from 1 on, of every row by itself; the rest becomes background. Of equally large ones
+ * the first in raster order stays.
+ * @param classes int32 `[B, ...]` @param shape Its axes.
+ *
+ * @example The lone pixel goes
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { cleanPseudoLabels } from "@ssnet/pipeline";
+ *
+ * assert.deepEqual([...cleanPseudoLabels(Int32Array.of(1, 1, 0, 1, 2, 0), [1, 1, 6])], [1, 1, 0, 0, 2, 0]);
+ * ```
+ */
+export function cleanPseudoLabels(classes: Int32Array, [rows, ...size]: number[]): Int32Array {
+  const cleaned = new Int32Array(classes.length), voxels = classes.length / rows;
+  for (let row = 0; row < rows; row++) {
+    const own = classes.subarray(row * voxels, (row + 1) * voxels), target = cleaned.subarray(row * voxels);
+    for (const c of new Set(own)) {
+      if (c === 0) continue;
+      const kept = largestComponent(Uint8Array.from(own, (value) => value === c ? 1 : 0), size);
+      kept.forEach((value, i) => value && (target[i] = c));
+    }
+  }
+  return cleaned;
+}
+
+/**
+ * BCP on a dataset. Its memory is the teacher. Losses it reports: total, supervised (regions with a true label), pseudo
+ * (regions with a pseudo label, before their weight).
+ */
+export function bcp(options: MethodOptions): Method {
+  const profile: DatasetProfile = { ...options.profile, ...PROTOCOL[options.profile.name] };
+  const { classes } = profile, { spec: specOf, forward } = NETWORKS[profile.network];
+  const spec = specOf(new SpecBuilder(), { classes }), { dice, ...variant } = VARIANT[profile.name];
+  const seedOf = (seed: Tensor1D, draw: number) => {
+    const { tf } = openTensorFlow();
+    return tf.add(seed, tf.tensor1d([0, 1000 * draw], "int32")) as Tensor1D;
+  };
+  const oneHot = (label: Tensor) => {
+    const { tf } = openTensorFlow();
+    return tf.cast(tf.oneHot(label, classes), "float32");
+  };
+  const training = (dropoutSeed: Tensor1D) => ({ training: true, updateStatistics: true, dropoutSeed });
+  const maskOf = ({ x, seed }: StepInputs) => boxMask(x.shape.slice(1, -1), seedOf(seed, 1));
+
+  return {
+    profile,
+    spec,
+    usesUnlabeled: true,
+    memory: (random) => rememberTeacher(toWeights(spec, initialize(spec, random))),
+    /** The labeled half mixed with itself. */
+    warmup(inputs) {
+      const { weights, memory, x, label, seed } = inputs, { tf } = openTensorFlow();
+      const mask = maskOf(inputs), [a, b] = inHalves(x), [labelA, labelB] = inHalves(oneHot(label));
+      const pass = new Pass(weights, { ...inputs.buffers }, training(seedOf(seed, 2)));
+      const { value, gradients } = gradientsOf(() => {
+        const { logits } = forward(pass, paste(mask, { outside: a, inside: b }));
+        if (profile.name === "la") {
+          const target = paste(mask, { outside: labelA, inside: labelB });
+          return regionLoss(logits, { target, region: tf.onesLike(mask), dice });
+        }
+        const whole = { outside: { target: labelA, weight: 1 }, inside: { target: labelB, weight: 1 } };
+        return copyPasteLoss(logits, { mask, ...whole, dice }).total;
+      }, weights);
+      return {
+        losses: { total: value, supervised: value },
+        gradients,
+        participation: {},
+        buffers: pass.buffers,
+        memory,
+      };
+    },
+    begin({ weights, buffers }) {
+      const copy = (tensors: Weights): Weights =>
+        Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, tensor.clone()]));
+      const memory = rememberTeacher({ weights: copy(weights), buffers: copy(buffers) });
+      return variant.keepsMomentum ? { memory } : { memory, momentum: "zeros" };
+    },
+    hostWork: {
+      /** The teacher's classes, the halves in passes of their own. */
+      read({ memory, x, label, seed }) {
+        const { tf } = openTensorFlow(), labeled = label.shape[0];
+        const teacher = recallTeacher(spec, memory);
+        const [, images] = tf.split(x, [labeled, x.shape[0] - labeled]);
+        const classesOf = (half: Tensor, draw: number) => {
+          const pass = new Pass(teacher.weights, teacher.buffers, { training: true, dropoutSeed: seedOf(seed, draw) });
+          return tf.cast(tf.argMax(forward(pass, half).logits, -1), "int32");
+        };
+        const [first, second] = inHalves(images), found = classesOf(first, 3);
+        return tf.concat([found, classesOf(after(second, [found]), 4)]);
+      },
+      work: (values, shape) => ({ pseudo_label: { data: cleanPseudoLabels(values, shape), shape } }),
+    },
+    step(inputs) {
+      const { weights, memory, x, label, seed, targets } = inputs, { tf } = openTensorFlow();
+      const labeled = label.shape[0], mask = maskOf(inputs);
+      const [labeledX, unlabeledX] = tf.split(x, [labeled, x.shape[0] - labeled]);
+      const [a, b] = inHalves(labeledX), [ua, ub] = inHalves(unlabeledX);
+      const [labelA, labelB] = inHalves(oneHot(label)), [pseudoA, pseudoB] = inHalves(oneHot(targets.pseudo_label));
+      const buffers = { ...inputs.buffers }, kept: { supervised: Scalar; pseudo: Scalar }[] = [];
+      /** One mixed image: `box` says which of the two its box shows. */
+      const mix = (
+        box: "labeled" | "unlabeled",
+        { labeled, unlabeled }: Record<typeof box, Part>,
+        before: Tensor[],
+      ) => {
+        const pass = new Pass(weights, buffers, training(seedOf(seed, 5 + kept.length)));
+        const [outside, inside] = box === "labeled" ? [unlabeled, labeled] : [labeled, unlabeled];
+        const mixed = paste(mask, { outside: outside.image, inside: inside.image });
+        return gradientsOf(() => {
+          const { logits } = forward(pass, before.length ? after(mixed, before) : mixed);
+          const losses = copyPasteLoss(logits, { mask, outside, inside, dice });
+          const [own, other] = box === "labeled" ? [losses.inside, losses.outside] : [losses.outside, losses.inside];
+          kept.push({ supervised: tf.keep(own), pseudo: tf.keep(other) });
+          return losses.total;
+        }, weights);
+      };
+      const part = (image: Tensor, target: Tensor, weight: number): Part => ({ image, target, weight });
+      const pairs = [
+        { labeled: part(a, labelA, FROM_LABEL), unlabeled: part(ua, pseudoA, FROM_TEACHER) },
+        { labeled: part(b, labelB, FROM_LABEL), unlabeled: part(ub, pseudoB, FROM_TEACHER) },
+      ];
+      const first = mix(variant.firstBox, pairs[0], []);
+      const ended = first.gradients.filter((gradient) => gradient !== null);
+      const second = mix(variant.firstBox === "labeled" ? "unlabeled" : "labeled", pairs[1], ended);
+      return {
+        losses: {
+          total: tf.add(first.value, second.value) as Scalar,
+          supervised: tf.add(kept[0].supervised, kept[1].supervised) as Scalar,
+          pseudo: tf.add(kept[0].pseudo, kept[1].pseudo) as Scalar,
+        },
+        gradients: addGradients(first.gradients, second.gradients),
+        participation: {},
+        buffers,
+        memory,
+      };
+    },
+    after({ weights, buffers, memory }) {
+      const { tf } = openTensorFlow(), teacher = recallTeacher(spec, memory), decay = tf.scalar(EMA_DECAY);
+      // LA's code leaves the statistics to the teacher's own passes. Nothing ever reads them: it runs on its batch's alone.
+      const statistics = variant.averagesStatistics ? updateTeacher(teacher.buffers, buffers, decay) : teacher.buffers;
+      const moved = updateTeacher(teacher.weights, weights, decay);
+      return { losses: {}, memory: rememberTeacher({ weights: moved, buffers: statistics }) };
+    },
+  };
+}

@@ -1,0 +1,100 @@
+/**
+ * UA-MT (Yu et al., MICCAI 2019, "Uncertainty-aware self-ensembling model"): a teacher, the moving average of the student,
+ * gives targets on noisy unlabeled images where its own uncertainty over eight noisy passes is low.
+ * `L = (CE + Dice) / 2 + w Σ M (p - p_T)² / (2 Σ M)`, M = [uncertainty < H].
+ *
+ * Source of truth: yulequan/UA-MT (LA) and HiLab-git/SSL4MIS (ACDC). As there: ln 2 in the threshold and the 2 in the
+ * denominator also for four classes; the target is a pass of its own, not the mean of the eight; teacher and student both
+ * in training mode; the student is tested, on LA without a component filter.
+ * Deviation: 15,000 iterations on LA as for every method of SS-Net's table, where UA-MT's own code has 6000.
+ * @module
+ */
+import type { DatasetProfile } from "../data/profiles.ts";
+import { certainMask, maskedSquaredError, predictiveEntropy } from "../losses/consistency.ts";
+import { crossEntropy, foregroundSquaredDice, squaredDice } from "../losses/dice.ts";
+import { Pass } from "../networks/layers.ts";
+import { NETWORKS } from "../networks/network.ts";
+import { initialize, SpecBuilder, toWeights } from "../networks/parameters.ts";
+import { uncertaintyThreshold } from "../runs/schedule.ts";
+import { openTensorFlow } from "../tensorflow/device.ts";
+import { after, statelessNormal } from "../tensorflow/ops.ts";
+import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
+import { gradientsOf, type Method, type MethodOptions } from "./method.ts";
+import { emaDecay, recallTeacher, rememberTeacher, updateTeacher } from "./teacher.ts";
+
+/** What the method's own code has differently from SS-Net's profile. */
+const PROTOCOL = {
+  la: {
+    rate: { base: 0.01, every: 2500 },
+    consistency: { maximum: 0.1, length: 40, countsFrom: 0 },
+    largestComponent: false,
+  },
+  acdc: { rate: { base: 0.01, power: 0.9 }, consistency: { maximum: 0.1, length: 200, countsFrom: 0 } },
+} as const satisfies Record<string, Partial<DatasetProfile>>;
+const DICE = { la: foregroundSquaredDice, acdc: squaredDice } as const;
+const SMOOTH = 1e-5, NOISE = 0.1, NOISE_LIMIT = 0.2, CALLS = 4;
+
+/**
+ * UA-MT on a dataset. Its memory is the teacher. Losses it reports: total, supervised, consistency before its weight,
+ * certain_share (of the unlabeled voxels, those that count).
+ */
+export function uaMt(options: MethodOptions): Method {
+  const profile: DatasetProfile = { ...options.profile, ...PROTOCOL[options.profile.name] };
+  const { classes } = profile, { spec: specOf, forward } = NETWORKS[profile.network];
+  const spec = specOf(new SpecBuilder(), { classes });
+  return {
+    profile,
+    spec,
+    usesUnlabeled: true,
+    memory: (random) => rememberTeacher(toWeights(spec, initialize(spec, random))),
+    scheduled: (iteration, share) => ({
+      teacher_decay: emaDecay(iteration),
+      uncertainty_threshold: uncertaintyThreshold(share, 1),
+    }),
+    step({ weights, buffers, memory, x, label, seed, consistencyWeight, scheduled }) {
+      const { tf } = openTensorFlow();
+      const labeled = label.shape[0], unlabeled = x.shape[0] - labeled;
+      const halves = (t: Tensor) => tf.split(t, [labeled, unlabeled]);
+      let draws = 0;
+      const drawSeed = () => tf.add(seed, tf.tensor1d([0, 1000 * ++draws], "int32")) as Tensor1D;
+      const training = () => ({ training: true, updateStatistics: true, dropoutSeed: drawSeed() });
+      const teacher = recallTeacher(spec, memory), [, images] = halves(x);
+      const teach = (x: Tensor): Tensor => {
+        const noise = tf.clipByValue(tf.mul(statelessNormal(x.shape, drawSeed()), NOISE), -NOISE_LIMIT, NOISE_LIMIT);
+        return tf.softmax(forward(new Pass(teacher.weights, teacher.buffers, training()), tf.add(x, noise)).logits);
+      };
+      const target = teach(images);
+      // One call behind the other: else the activations of all exist at once.
+      const twice = tf.concat([images, images]), passes: Tensor[] = [];
+      for (let call = 0; call < CALLS; call++) {
+        passes.push(...tf.split(teach(after(twice, [passes.at(-1) ?? target])), 2));
+      }
+      const mean = tf.div(tf.addN(passes), passes.length);
+      const certain = certainMask(predictiveEntropy(mean), scheduled.uncertainty_threshold);
+
+      const student = new Pass(weights, { ...buffers }, training()), kept: Record<string, Scalar> = {};
+      const oneHot = tf.cast(tf.oneHot(label, classes), "float32");
+      const { value, gradients } = gradientsOf(() => {
+        const [labeledLogits, unlabeledLogits] = halves(forward(student, after(x, [certain])).logits);
+        const dice = DICE[profile.name](tf.softmax(labeledLogits), oneHot, SMOOTH);
+        kept.supervised = tf.keep(tf.mul(tf.add(crossEntropy(labeledLogits, oneHot), dice), 0.5) as Scalar);
+        kept.consistency = tf.keep(maskedSquaredError(tf.softmax(unlabeledLogits), target, certain));
+        return tf.add(kept.supervised, tf.mul(consistencyWeight, kept.consistency));
+      }, weights);
+      const { supervised, consistency } = kept;
+      return {
+        losses: { total: value, supervised, consistency, certain_share: tf.mean(certain) as Scalar },
+        gradients,
+        participation: {},
+        buffers: student.buffers,
+        memory: rememberTeacher(teacher),
+      };
+    },
+    // Parameters alone: the teacher's running statistics are those of its own passes.
+    after({ weights, memory, scheduled }) {
+      const teacher = recallTeacher(spec, memory);
+      const moved = updateTeacher(teacher.weights, weights, scheduled.teacher_decay);
+      return { losses: {}, memory: rememberTeacher({ ...teacher, weights: moved }) };
+    },
+  };
+}

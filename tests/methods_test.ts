@@ -1,0 +1,133 @@
+/** Every method on both datasets: its step traced beside the eager one, what its loss is made of, what its state does. */
+import assert from "node:assert/strict";
+import { ACDC, type DatasetName, type DatasetProfile, LA } from "../pipeline/data/profiles.ts";
+import { cleanPseudoLabels } from "../pipeline/methods/bcp.ts";
+import type { Method } from "../pipeline/methods/method.ts";
+import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
+import { warmupOf } from "../pipeline/methods/supervised.ts";
+import type { Weights } from "../pipeline/networks/parameters.ts";
+import { stream } from "../pipeline/runs/random.ts";
+import { type Batch, beginAnew, startState, toTensors, trainingStep } from "../pipeline/runs/training_step.ts";
+import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+
+const { tf } = openTensorFlow({ device: "cpu" });
+const SMALL: Record<DatasetName, DatasetProfile> = {
+  la: { ...LA, patch: [32, 32, 16] },
+  acdc: { ...ACDC, patch: [32, 32], labeledPerBatch: 4, unlabeledPerBatch: 2 },
+};
+const WEIGHT = 0.7;
+
+function methodOf(name: MethodName, dataset: DatasetName): Method {
+  return METHODS[name]({ profile: SMALL[dataset] });
+}
+
+/** A batch of blobs in noise: the label is where a smooth field is high. */
+function batchOf(method: Method, iteration: number): Batch {
+  const { profile: { labeledPerBatch: labeled, unlabeledPerBatch, patch, classes } } = method;
+  const rows = labeled + (method.usesUnlabeled ? unlabeledPerBatch : 0), random = stream(5, "images", iteration);
+  const size = patch.reduce((a, n) => a * n, 1), labels = new Int32Array(labeled * size);
+  const image = Float32Array.from({ length: rows * size }, (_, i) => {
+    const column = i % patch.at(-1)!, c = Math.floor(classes * column / patch.at(-1)!);
+    if (i < labels.length) labels[i] = c;
+    return c + random() - 0.5;
+  });
+  const shape = [labeled, ...patch], scheduled = method.scheduled?.(iteration - 1, 0.5) ?? {};
+  return {
+    x: tf.tensor(image, [rows, ...patch, 1]),
+    label: tf.tensor(labels, shape, "int32"),
+    seed: tf.tensor1d([3, 10000 * iteration], "int32"),
+    consistencyWeight: tf.scalar(WEIGHT),
+    rate: tf.scalar(0.01),
+    scheduled: Object.fromEntries(Object.entries(scheduled).map(([key, value]) => [key, tf.scalar(value)])),
+    targets: toTensors(method.targets?.(labels, shape) ?? {}),
+  };
+}
+const start = (method: Method) => startState(method, stream(1, "weights"));
+const numbers = (tensors: Weights) =>
+  Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, tensor.dataSync()]));
+const apart = (a: Weights, b: Weights) =>
+  Math.max(...Object.keys(a).map((key) => tf.tidy(() => tf.max(tf.abs(tf.sub(a[key], b[key]))).dataSync()[0])));
+
+/** How the total is made of the other losses. */
+const TOTALS: Record<MethodName, (l: Record<string, number>) => number> = {
+  ssnet: (l) => l.supervised + WEIGHT * (l.smoothness + 0.1 * (l.separation_labeled + l.separation_unlabeled)),
+  supervised: (l) => (l.cross_entropy + l.dice) / 2,
+  ua_mt: (l) => l.supervised + WEIGHT * l.consistency,
+  bcp: (l) => l.supervised + 0.5 * l.pseudo,
+};
+
+for (const name of METHOD_NAMES) {
+  for (const dataset of ["la", "acdc"] as const) {
+    Deno.test(`${name} on ${dataset}: the total is the sum that its file says, and it falls`, async () => {
+      const method = methodOf(name, dataset), state = start(method), step = trainingStep(method, "fp32");
+      const seen: Record<string, number>[] = [];
+      let count = 0;
+      for (let iteration = 1; iteration <= 6; iteration++) {
+        const batch = batchOf(method, iteration), result = await step(state, batch);
+        seen.push(Object.fromEntries(Object.entries(result).map(([key, loss]) => [key, loss.dataSync()[0]])));
+        tf.dispose([{ ...batch }, result]);
+        if (iteration === 2) count = tf.memory().numTensors;
+      }
+      assert.equal(tf.memory().numTensors, count, "tensors leak");
+      for (const values of seen) {
+        assert.ok(Object.values(values).every(Number.isFinite), JSON.stringify(values));
+        const sum = TOTALS[name](values);
+        assert.ok(Math.abs(values.total - sum) < 1e-5, `total ${values.total} is not ${sum}`);
+      }
+      assert.ok(seen[5].supervised < seen[0].supervised, `${seen.map(({ supervised }) => supervised)}`);
+      const untouched = Object.keys(state.weights).filter((_, i) => state.touched.dataSync()[i] === 0);
+      if (name !== "ssnet") assert.deepEqual(untouched.filter((key) => !/out_conv_unused/.test(key)), []);
+    });
+
+    Deno.test(`${name} on ${dataset}: the same seed gives the same step, another seed another one`, async () => {
+      const method = methodOf(name, dataset), step = trainingStep(method, "fp32");
+      const [a, b, c] = [start(method), start(method), start(method)], batch = batchOf(method, 1);
+      await step(a, batch);
+      await step(b, batch);
+      assert.equal(apart(a.weights, b.weights), 0);
+      await step(c, { ...batch, seed: tf.tensor1d([4, 10000], "int32") });
+      assert.ok(apart(a.weights, c.weights) > 0);
+    });
+  }
+}
+
+Deno.test("UA-MT's teacher becomes the student after the first step and its mean with the next after the second", async () => {
+  const method = methodOf("ua_mt", "acdc"), state = start(method), step = trainingStep(method, "fp32");
+  const teacher = () =>
+    Object.fromEntries(Object.keys(state.weights).map((name) => [name, state.memory[`teacher.${name}`]]));
+  assert.ok(apart(state.weights, teacher()) > 0);
+  await step(state, batchOf(method, 1));
+  assert.equal(apart(state.weights, teacher()), 0);
+  const first = numbers(state.weights);
+  await step(state, batchOf(method, 2));
+  for (const [name, values] of Object.entries(numbers(teacher()))) {
+    const student = state.weights[name].dataSync();
+    values.forEach((value, i) => assert.ok(Math.abs(value - (first[name][i] + student[i]) / 2) < 1e-6));
+  }
+  const statistics = Object.keys(state.memory).filter((name) => /running_mean/.test(name));
+  assert.ok(statistics.every((name) => state.memory[name].dataSync().some((value) => value !== 0)));
+});
+
+Deno.test("BCP's second stage begins with the first one's network as its teacher, and on LA without momentum", async () => {
+  for (const dataset of ["la", "acdc"] as const) {
+    const method = methodOf("bcp", dataset), warm = warmupOf(method), state = start(method);
+    const { supervised, total } = await trainingStep(warm, "fp32")(state, batchOf(warm, 1));
+    assert.equal(supervised.dataSync()[0], total.dataSync()[0]);
+    const momentum = numbers(state.momentum);
+    beginAnew(method, state);
+    for (const [name, weight] of Object.entries(state.weights)) {
+      assert.deepEqual(state.memory[`teacher.${name}`].dataSync(), weight.dataSync());
+      const expected = dataset === "la" ? new Float32Array(weight.size) : momentum[name];
+      assert.deepEqual(state.momentum[name].dataSync(), expected);
+    }
+    await trainingStep(method, "fp32")(state, batchOf(method, 2));
+    assert.ok(apart(state.weights, start(method).weights) > 0);
+  }
+});
+
+Deno.test("a pseudo label keeps the largest component of every class in every row", () => {
+  const rows = [[1, 1, 0, 1, 2, 0], [0, 2, 0, 2, 2, 3]];
+  const cleaned = cleanPseudoLabels(Int32Array.from(rows.flat()), [2, 1, 6]);
+  assert.deepEqual([...cleaned], [1, 1, 0, 0, 2, 0, 0, 0, 0, 2, 2, 3]);
+  assert.deepEqual([...cleanPseudoLabels(new Int32Array(8), [1, 2, 2, 2])], Array(8).fill(0));
+});
