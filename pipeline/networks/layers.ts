@@ -1,6 +1,6 @@
 /**
  * Layers as PyTorch has them, on named weights: convolutions with bias, batch norm (eps 1e-5, momentum 0.1,
- * unbiased running variance), dropout of channels and of entries, linear layers.
+ * unbiased running variance), instance norm, dropout of channels and of entries, linear layers.
  * @module
  */
 import { openTensorFlow } from "../tensorflow/device.ts";
@@ -8,6 +8,16 @@ import * as ops from "../tensorflow/ops.ts";
 import * as rows from "../tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
 import type { Weights } from "./parameters.ts";
+
+/** How a decoder doubles the size: by a transposed convolution, or by interpolation with aligned corners and a convolution. */
+export type Upsampling = "transposed" | "linear";
+/** Which decoder of a network. */
+export interface DecoderOptions {
+  /** As the names of its parameters begin, with their dot. */
+  prefix: string;
+  /** Decides its layers too. */
+  upsampling: Upsampling;
+}
 
 /** How a network is run. */
 export interface PassOptions {
@@ -38,15 +48,15 @@ export class Pass {
     return this.weights[name] as Tensor1D;
   }
 
-  /** Kernels 3 and 1 keep the size, kernel 2 has stride 2; without bias. */
+  /** Kernels 3 and 1 keep the size, kernels 2 and 4 (its padding 1) have stride 2; without bias. Sizes that are halved are even. */
   #convolve<T extends Tensor>(x: T, weight: Tensor): T {
     const { tf } = openTensorFlow();
-    const halves = weight.shape[0] === 2, stride = halves ? 2 : 1, padding = halves ? "valid" : "same";
+    const kernel = weight.shape[0], stride = kernel % 2 ? 1 : 2, padding = kernel === 2 ? "valid" : "same";
     if (x.rank === 4) return tf.conv2d(x as unknown as Tensor4D, weight as Tensor4D, stride, padding) as Tensor as T;
     return tf.conv3d(x as unknown as Tensor5D, weight as Tensor5D, stride, padding) as Tensor as T;
   }
 
-  /** Convolution: kernels 3 and 1 keep the size, kernel 2 has stride 2. @param x `[B, X, Y, Z, C]` or `[B, H, W, C]` */
+  /** Convolution: kernels 3 and 1 keep the size, kernels 2 and 4 (its padding 1) have stride 2. @param x `[B, X, Y, Z, C]` or `[B, H, W, C]` */
   convolution<T extends Tensor>(x: T, name: string): T {
     return ops.addBias(this.#convolve(x, this.weights[`${name}.weight`]), this.#vector(`${name}.bias`));
   }
@@ -60,10 +70,19 @@ export class Pass {
     );
   }
 
+  /** Convolution and the instance norm behind it, which is the same in training and evaluation. @param x `[B, X, Y, Z, C]` */
+  convolutionInstanceNorm<T extends Tensor>(x: T, name: string): T {
+    return ops.instanceNorm(this.#convolve(x, this.weights[`${name}.weight`]), this.#vector(`${name}.bias`));
+  }
+
+  /** Transposed convolution (kernel 2, stride 2). @param x `[B, H, W, C]` */
+  upConvolution(x: Tensor4D, name: string): Tensor4D {
+    return ops.addBias(ops.upConvolution(x, this.weights[`${name}.weight`]), this.#vector(`${name}.bias`));
+  }
+
   /** Transposed convolution (kernel 2, stride 2) and the batch norm behind it. @param x `[B, X, Y, Z, C]` */
   upConvolutionNorm(x: Tensor5D, { convolution, norm }: { convolution: string; norm: string }): Tensor5D {
-    const apply = (x: Tensor5D, weight: Tensor) => ops.upConvolution(x, weight as Tensor5D);
-    return this.#normalized(x, { layer: convolution, norm, outputAxis: [-1, 1] }, apply);
+    return this.#normalized(x, { layer: convolution, norm, outputAxis: [-1, 1] }, ops.upConvolution);
   }
 
   /** @param outputAxis Shape that lays a vector along the weight's axis of outputs. */
@@ -167,5 +186,11 @@ export class Pass {
   dropout<T extends Tensor>(x: T, probability: number): T {
     const seed = this.#drawSeed();
     return seed ? ops.dropout(x, probability, seed) : x;
+  }
+
+  /** Uniform numbers in [0, 1), fresh at every call of one pass; null where dropout is off. */
+  uniform(shape: number[]): Tensor | null {
+    const seed = this.#drawSeed();
+    return seed && ops.statelessUniform(shape, seed);
   }
 }

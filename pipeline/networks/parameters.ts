@@ -12,8 +12,8 @@ export interface ParameterSpec {
   name: string;
   /** In PyTorch's layout. */
   shape: number[];
-  /** Decides how it is initialized. */
-  kind: "conv" | "convT" | "linear" | "bias" | "bn_gamma" | "bn_beta";
+  /** Decides how it is initialized; "conv_normal" is a convolution with a normal distribution. */
+  kind: "conv" | "conv_normal" | "convT" | "linear" | "bias" | "bn_gamma" | "bn_beta";
   /** PyTorch's fan-in of the weight (for a bias: of its weight): `shape[1] * k...`. */
   fanIn: number;
 }
@@ -60,7 +60,7 @@ export class SpecBuilder {
   readonly buffers: BufferSpec[] = [];
 
   /** Adds `NAME.weight` of a shape in PyTorch's layout and `NAME.bias`, one value an output. */
-  layer(kind: "conv" | "convT" | "linear", name: string, shape: number[]): this {
+  layer(kind: "conv" | "conv_normal" | "convT" | "linear", name: string, shape: number[]): this {
     const fanIn = shape.slice(1).reduce((a, b) => a * b, 1);
     const outputs = kind === "convT" ? shape[1] : shape[0];
     this.parameters.push({ name: `${name}.weight`, shape, kind, fanIn });
@@ -86,8 +86,8 @@ export function sizeOf(shape: readonly number[]): number {
 
 /**
  * PyTorch's default initialisation (Kaiming-uniform with a = √5): weights and biases uniform in ±1/√fan_in, gamma 1,
- * beta 0; running means 0, variances 1.
- * @param random Uniform in [0, 1); one number a weight or bias, in the order of the specification.
+ * beta 0; running means 0, variances 1. "conv_normal" is Kaiming-normal: mean 0, deviation √(2/fan_in).
+ * @param random Uniform in [0, 1); one number a weight or bias (two a normal one), in the order of the specification.
  *
  * @example
  * ```ts
@@ -106,13 +106,21 @@ export function initialize(spec: NetworkSpec, random: () => number): StateDict {
   for (const { name, shape, kind, fanIn } of spec.parameters) {
     const values = new Float32Array(sizeOf(shape));
     if (kind === "bn_gamma") values.fill(1);
-    else if (kind !== "bn_beta") {
+    else if (kind === "conv_normal") {
+      const deviation = Math.sqrt(2 / fanIn);
+      for (let i = 0; i < values.length; i++) values[i] = normal(random) * deviation;
+    } else if (kind !== "bn_beta") {
       const bound = 1 / Math.sqrt(fanIn);
       for (let i = 0; i < values.length; i++) values[i] = (2 * random() - 1) * bound;
     }
     state[name] = values;
   }
   return { ...state, ...initialStatistics(spec) };
+}
+
+/** Normal with mean 0 and variance 1 (Box and Muller 1958). */
+function normal(random: () => number): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
 /** Running means 0, running variances 1. */

@@ -62,6 +62,15 @@ export interface Normalized<T extends Tensor> {
 /** Added to every variance, as PyTorch's batch norm does. */
 export const EPSILON = 1e-5;
 
+/** Attributes of a batch norm that takes the batch's statistics, forwards and backwards. */
+const BATCH_STATISTICS: Attribute[] = [
+  float("T"),
+  float("U"),
+  { name: "epsilon", type: ATTRIBUTE.float, value: EPSILON },
+  string("data_format", "NHWC"),
+  { name: "is_training", type: ATTRIBUTE.bool, value: true },
+];
+
 const as4d = (shape: number[]): [number, number, number, number] => {
   const [b, ...rest] = shape, c = rest.pop()!;
   const w = rest.length ? rest.pop()! : 1;
@@ -89,18 +98,11 @@ export interface NormParameters {
  */
 export function batchNormTrain<T extends Tensor>(x: T, { gamma, beta, bias }: NormParameters): Normalized<T> {
   const { tf } = openTensorFlow();
-  const shared = [
-    float("T"),
-    float("U"),
-    { name: "epsilon", type: ATTRIBUTE.float, value: EPSILON },
-    string("data_format", "NHWC"),
-    { name: "is_training", type: ATTRIBUTE.bool, value: true },
-  ];
   const statistics: Tensor1D[] = [];
   const op = tf.customGrad((x: any, gamma: any, beta: any, bias: any, save: any) => {
     const none = tf.tensor1d([]);
     const flat = tf.reshape(x, as4d(x.shape));
-    const forward = [...shared, { name: "exponential_avg_factor", type: ATTRIBUTE.float, value: 1 }];
+    const forward = [...BATCH_STATISTICS, { name: "exponential_avg_factor", type: ATTRIBUTE.float, value: 1 }];
     const [y, mean, variance, ...reserve] = many("FusedBatchNormV3", forward, [flat, gamma, beta, none, none], 6);
     // customGrad tidies up behind itself: what the caller gets must be kept.
     statistics.push(tf.keep(tf.add(mean, bias)) as Tensor1D, tf.keep(variance) as Tensor1D);
@@ -108,7 +110,12 @@ export function batchNormTrain<T extends Tensor>(x: T, { gamma, beta, bias }: No
     return {
       value: tf.reshape(y, x.shape),
       gradFunc: (dy: any, saved: Tensor[]) => {
-        const [dx, dGamma, dBeta] = many("FusedBatchNormGradV3", shared, [tf.reshape(dy, saved[0].shape), ...saved], 5);
+        const [dx, dGamma, dBeta] = many(
+          "FusedBatchNormGradV3",
+          BATCH_STATISTICS,
+          [tf.reshape(dy, saved[0].shape), ...saved],
+          5,
+        );
         return [tf.reshape(dx, x.shape), dGamma, dBeta, tf.zerosLike(dBeta)];
       },
     };
@@ -118,14 +125,51 @@ export function batchNormTrain<T extends Tensor>(x: T, { gamma, beta, bias }: No
 }
 
 /**
- * Transposed convolution without overlap: kernel 2, stride 2.
- * @param x `[B, X, Y, Z, I]` @param weight `[2, 2, 2, O, I]` @returns `[B, 2X, 2Y, 2Z, O]`
+ * Instance norm without parameters, eps 1e-5: every channel of every sample by its own mean and biased variance.
+ *
+ * A bias in front of it cancels: it is not added, and its gradient is exactly 0. A batch norm a sample: TensorFlow's
+ * kernel passes over x less often than moments and their gradients would.
+ * @param x `[B, ..., C]` without that bias. @param bias `[C]`
  */
-export function upConvolution(x: Tensor5D, weight: Tensor5D): Tensor5D {
+export function instanceNorm<T extends Tensor>(x: T, bias: Tensor1D): T {
   const { tf } = openTensorFlow();
-  const [b, X, Y, Z] = x.shape, o = weight.shape[3];
+  const attributes = [...BATCH_STATISTICS, { name: "exponential_avg_factor", type: ATTRIBUTE.float, value: 1 }];
+  const [b, h, w, c] = as4d(x.shape);
+  const samples = (t: any): Tensor[] => tf.split(tf.reshape(t, [b, h, w, c]), b);
+  const joined = (ts: Tensor[]) => tf.reshape(tf.concat(ts), x.shape);
+  const op = tf.customGrad((x: any, _bias: any, save: any) => {
+    const none = tf.tensor1d([]), gamma = tf.ones([c]), beta = tf.zeros([c]);
+    const each = samples(x).map((sample) => {
+      const [y, , , ...reserve] = many("FusedBatchNormV3", attributes, [sample, gamma, beta, none, none], 6);
+      return { y, saved: [sample, gamma, ...reserve] };
+    });
+    const count = each[0].saved.length;
+    save(each.flatMap(({ saved }) => saved));
+    return {
+      value: joined(each.map(({ y }) => y)),
+      gradFunc: (dy: any, saved: Tensor[]) => {
+        const dx = samples(dy).map((dy, i) => {
+          const inputs = [dy, ...saved.slice(i * count, (i + 1) * count)];
+          return many("FusedBatchNormGradV3", BATCH_STATISTICS, inputs, 5)[0];
+        });
+        return [joined(dx), tf.zeros([c])];
+      },
+    };
+  });
+  return op(x, bias) as T;
+}
+
+/**
+ * Transposed convolution without overlap: kernel 2, stride 2.
+ * @param x `[B, X, Y, Z, I]` or `[B, H, W, I]` @param weight `[2, 2, 2, O, I]` or `[2, 2, O, I]`
+ * @returns Twice the size, O channels.
+ */
+export function upConvolution<T extends Tensor>(x: T, weight: Tensor): T {
+  const { tf } = openTensorFlow();
+  const size = x.shape.slice(1, -1).map((n) => 2 * n), shape = [x.shape[0], ...size, weight.shape.at(-2)!] as any;
+  if (x.rank === 4) return tf.conv2dTranspose(x as any, weight as Tensor4D, shape, 2, "same") as Tensor as T;
   registerTransposedGradient();
-  return tf.conv3dTranspose(x, weight, [b, 2 * X, 2 * Y, 2 * Z, o], 2 as any, "same");
+  return tf.conv3dTranspose(x as any, weight as Tensor5D, shape, 2 as any, "same") as Tensor as T;
 }
 
 let registered = false;
@@ -212,22 +256,49 @@ export function stopGradient<T extends Tensor>(x: T): T {
   return op(x) as T;
 }
 
-/** The largest of every 2 x 2 block. @param x `[B, H, W, C]`, H and W even @returns `[B, H/2, W/2, C]` */
-export function maxPool2(x: Tensor4D): Tensor4D {
+/** The largest of every block of 2. @param x `[B, X, Y, Z, C]` or `[B, H, W, C]`, sizes even @returns Half the size. */
+export function maxPool2<T extends Tensor>(x: T): T {
+  const blocks = [1, ...x.shape.slice(1, -1).map(() => 2), 1], volumes = x.rank === 5;
+  const name = volumes ? "MaxPool3D" : "MaxPool";
   const attributes = [
     float("T"),
     string("padding", "VALID"),
-    string("data_format", "NHWC"),
-    { name: "ksize", type: ATTRIBUTE.int, value: [1, 2, 2, 1] },
-    { name: "strides", type: ATTRIBUTE.int, value: [1, 2, 2, 1] },
+    string("data_format", volumes ? "NDHWC" : "NHWC"),
+    { name: "ksize", type: ATTRIBUTE.int, value: blocks },
+    { name: "strides", type: ATTRIBUTE.int, value: blocks },
   ];
+  const backwards = volumes ? [...attributes, float("TInput")] : attributes;
   const op = openTensorFlow().tf.customGrad((x: any, save: any) => {
-    const y = one("MaxPool", attributes, [x]);
+    const y = one(name, attributes, [x]);
     save([x, y]);
-    return { value: y, gradFunc: (dy: any, [x, y]: Tensor[]) => one("MaxPoolGrad", attributes, [x, y, dy]) };
+    return { value: y, gradFunc: (dy: any, [x, y]: Tensor[]) => one(`${name}Grad`, backwards, [x, y, dy]) };
+  });
+  return op(x) as T;
+}
+
+/** One of TensorFlow's kernels that resize slices, with its gradient. @param x `[B, H, W, C]` @param size `[H', W']` */
+function resize(
+  x: Tensor4D,
+  size: [number, number],
+  { kernel, flags }: { kernel: "ResizeBilinear" | "ResizeNearestNeighbor"; flags: Record<string, boolean> },
+): Tensor4D {
+  const { tf } = openTensorFlow();
+  const set = Object.entries(flags).map(([name, value]): Attribute => ({ name, type: ATTRIBUTE.bool, value }));
+  const attributes = [float("T"), ...set], [, h, w] = x.shape;
+  const op = tf.customGrad((x: any, save: any) => {
+    save([x]);
+    return {
+      value: one(kernel, attributes, [x, tf.tensor1d(size, "int32")]),
+      gradFunc: (dy: any, [x]: Tensor[]) =>
+        one(`${kernel}Grad`, attributes, [dy, kernel === "ResizeBilinear" ? x : tf.tensor1d([h, w], "int32")]),
+    };
   });
   return op(x) as Tensor4D;
 }
+const linear = (alignedCorners: boolean) => ({
+  kernel: "ResizeBilinear" as const,
+  flags: { align_corners: alignedCorners, half_pixel_centers: !alignedCorners },
+});
 
 /**
  * Bilinear interpolation to twice the size, corners aligned: line i of an axis of n lies at `i (n - 1) / (2n - 1)`.
@@ -235,17 +306,46 @@ export function maxPool2(x: Tensor4D): Tensor4D {
  * @param x `[B, H, W, C]` @returns `[B, 2H, 2W, C]`
  */
 export function upBilinear(x: Tensor4D): Tensor4D {
+  const [, h, w] = x.shape;
+  return resize(x, [2 * h, 2 * w], linear(true));
+}
+
+/** How {@linkcode upTrilinear} interpolates. */
+export interface TrilinearOptions {
+  /** Times the size of every axis. */
+  factor: number;
+  /** Where line i of an axis of n lies: `i (n - 1) / (factor n - 1)`, or else `(i + 0.5) / factor - 0.5`, not beyond the ends. */
+  alignedCorners: boolean;
+}
+
+/**
+ * Trilinear interpolation to a multiple of the size: separable, the first axis and then the planes of the other two.
+ * @param x `[B, X, Y, Z, C]`
+ *
+ * @example Without aligned corners the ends are held
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { openTensorFlow, upTrilinear } from "@ssnet/pipeline";
+ *
+ * const { tf } = openTensorFlow({ device: "cpu" });
+ * const line = tf.tensor5d([0, 4], [1, 2, 1, 1, 1]);
+ * const up = upTrilinear(line, { factor: 2, alignedCorners: false });
+ * assert.deepEqual(up.shape, [1, 4, 2, 2, 1]);
+ * assert.deepEqual([...tf.slice(up, [0, 0, 0, 0, 0], [1, 4, 1, 1, 1]).dataSync()], [0, 1, 3, 4]);
+ * ```
+ */
+export function upTrilinear(x: Tensor5D, { factor, alignedCorners }: TrilinearOptions): Tensor5D {
   const { tf } = openTensorFlow();
-  const attributes = [float("T"), { name: "align_corners", type: ATTRIBUTE.bool, value: true }];
-  const op = tf.customGrad((x: any, save: any) => {
-    save([x]);
-    const size = tf.tensor1d([2 * x.shape[1], 2 * x.shape[2]], "int32");
-    return {
-      value: one("ResizeBilinear", attributes, [x, size]),
-      gradFunc: (dy: any, [x]: Tensor[]) => one("ResizeBilinearGrad", attributes, [dy, x]),
-    };
-  });
-  return op(x) as Tensor4D;
+  const [b, X, Y, Z, c] = x.shape, how = linear(alignedCorners);
+  const lines = resize(tf.reshape(x, [b, X, Y * Z, c]), [factor * X, Y * Z], how);
+  const planes = resize(tf.reshape(lines, [b * factor * X, Y, Z, c]), [factor * Y, factor * Z], how);
+  return tf.reshape(planes, [b, factor * X, factor * Y, factor * Z, c]);
+}
+
+/** Every entry `factor` times along both axes. @param x `[B, H, W, C]` */
+export function upNearest(x: Tensor4D, factor: number): Tensor4D {
+  const [, h, w] = x.shape, flags = { align_corners: false, half_pixel_centers: false };
+  return resize(x, [factor * h, factor * w], { kernel: "ResizeNearestNeighbor", flags });
 }
 
 /**
