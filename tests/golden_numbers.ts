@@ -14,6 +14,8 @@ function fmix32(h: number): number {
 export const u32 = (stream: number, i: number): number => fmix32((fmix32(stream) + Math.imul(i, 0x9e3779b1)) >>> 0);
 /** Uniform in [-1, 1). */
 export const U = (stream: number, i: number): number => u32(stream, i) / 2147483648 - 1;
+/** Mean 0, variance 1, three uniform numbers each. */
+export const N = (stream: number, i: number): number => U(stream, 3 * i) + U(stream, 3 * i + 1) + U(stream, 3 * i + 2);
 /** Uniform in [0, 1), exact in float32. */
 export const R = (stream: number, i: number): number => (u32(stream, i) >>> 8) / 16777216;
 

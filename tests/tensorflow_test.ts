@@ -46,11 +46,24 @@ const cases: [string, (...xs: any[]) => any, () => any[]][] = [
     () => [normal([2, 3, 4, 2, 3], 1), normal([3], 2), normal([3], 3)],
   ],
   ["upConvolution()", ops.upConvolution, () => [normal([1, 2, 3, 2, 3], 1), normal([2, 2, 2, 4, 3], 2)]],
+  ["upConvolution() of slices", ops.upConvolution, () => [normal([2, 3, 2, 3], 1), normal([2, 2, 4, 3], 2)]],
+  ["instanceNorm()", ops.instanceNorm, () => [normal([2, 3, 4, 2, 3], 1), normal([3], 2)]],
+  ...[[2, true], [2, false], [4, false]].map(([factor, alignedCorners]): [string, (x: any) => any, () => any[]] => [
+    `upTrilinear() ${factor} times ${alignedCorners ? "with" : "without"} aligned corners`,
+    (x) => ops.upTrilinear(x, { factor, alignedCorners } as ops.TrilinearOptions),
+    () => [normal([2, 2, 3, 2, 2], 1)],
+  ]),
+  ["upNearest()", (x) => ops.upNearest(x, 4), () => [normal([2, 2, 3, 2], 1)]],
   // every entry at least 0.1 from the next, so that no step changes the order
   [
     "maxPool2()",
     ops.maxPool2,
     () => [tf.mul(tf.reshape(tf.tensor1d(permutation(96, stream(1, "pool"))), [2, 4, 6, 2]), 0.1)],
+  ],
+  [
+    "maxPool2() of volumes",
+    ops.maxPool2,
+    () => [tf.mul(tf.reshape(tf.tensor1d(permutation(192, stream(1, "pool"))), [2, 4, 6, 2, 2]), 0.1)],
   ],
   ["upBilinear()", ops.upBilinear, () => [normal([2, 3, 4, 2], 1)]],
   ["dropout()", (x) => ops.dropout(x, 0.3, seed()), () => [normal([2, 5, 3, 3], 1)]],

@@ -26,18 +26,19 @@ export function urpcUnetSpec(builder: SpecBuilder, { classes }: { classes: numbe
   return builder;
 }
 
-/** `x + x n`, n uniform in ±0.3, the same for all samples. */
-function featureNoise(pass: Pass, x: Tensor4D): Tensor4D {
+/** `x + x n`, n uniform in ±0.3, the same for all samples; x itself where dropout is off. @param x `[B, H, W, C]` */
+export function featureNoise(pass: Pass, x: Tensor4D): Tensor4D {
   const { tf } = openTensorFlow();
   const uniform = pass.uniform([1, ...x.shape.slice(1)]);
   return uniform ? tf.mul(x, tf.add(tf.mul(uniform, 2 * NOISE), 1 - NOISE)) : x;
 }
 
 /**
- * Removes where the mean over the channels is at least r times its largest of that sample, r uniform in 0.7 to 0.9, one for
- * all samples.
+ * x without the places where the mean over its channels is at least r times the sample's largest one; r uniform in 0.7 to
+ * 0.9, the same for all samples. x itself where dropout is off.
+ * @param x `[B, H, W, C]`
  */
-function featureDropout(pass: Pass, x: Tensor4D): Tensor4D {
+export function featureDropout(pass: Pass, x: Tensor4D): Tensor4D {
   const { tf } = openTensorFlow();
   const uniform = pass.uniform([]);
   if (!uniform) return x;

@@ -1,6 +1,7 @@
 /** The checks by the name of their golden file. @module */
 import { ACDC, LA } from "../../pipeline/data/profiles.ts";
 import { consistencies } from "./consistency.ts";
+import { checkDiscriminator } from "./discriminator.ts";
 import type { Golden } from "./golden.ts";
 import { losses } from "./losses.ts";
 import { metrics } from "./metrics.ts";
@@ -31,7 +32,10 @@ export const CHECKS: Record<string, (golden: Golden) => void | Promise<void>> = 
   consistency: consistencies,
   ema: teachers,
   metrics,
-  sdf_dtc_sassnet: signedDistances,
+  sdf_dtc_sassnet: (golden) => {
+    signedDistances(golden);
+    checkDiscriminator(golden);
+  },
   resample: resampling,
   sliding_window: windows,
   acdc_volume: slices,

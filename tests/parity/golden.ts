@@ -39,6 +39,9 @@ export interface Cases {
   mcnetRampLength2d: number;
   mcnetRampLength3d: number;
   mcnetSupervisedWeight: number;
+  discriminatorWeightSet: number;
+  mapStream: number;
+  imageStream: number;
 }
 
 /** A golden file while it is checked. */
