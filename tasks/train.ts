@@ -82,7 +82,8 @@ const options = parseOptions(
   }),
   { name: `train:${dataset}`, description: "Train a method with few labels", args },
 );
-const { resume, ...given } = options, method = METHODS[options.method]({ ...options, profile: published });
+const { resume, ...given } = options, trainingPatch = options.patch.split("x").map(Number);
+const method = METHODS[options.method]({ ...options, patch: trainingPatch, profile: published });
 const { profile } = method;
 const settings = options.method === "ssnet" ? ssnetSettings(published, options) : {};
 const config = { dataset, ...presetOf(profile, options.preset), ...definedOnly(given), ...settings };

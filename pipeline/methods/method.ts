@@ -60,6 +60,8 @@ export interface HostArray {
 export interface MethodOptions extends Partial<SSNetSettings> {
   /** Network, classes and constants of the dataset. */
   profile: DatasetProfile;
+  /** Of the training, where it is not the profile's: SASSNet's 2-D discriminator is made for a size. */
+  patch?: readonly number[];
 }
 
 /** A method; one file in this folder. */

@@ -1,15 +1,25 @@
 /** The methods by name: a researcher adds one by adding its file and a line here. @module */
 import { bcp } from "./bcp.ts";
+import { dtc } from "./dtc.ts";
+import { mcNet } from "./mc_net.ts";
 import type { Method, MethodOptions } from "./method.ts";
+import { sassnet } from "./sassnet.ts";
 import { ssnet } from "./ssnet.ts";
 import { supervised } from "./supervised.ts";
 import { uaMt } from "./ua_mt.ts";
+import { urpc } from "./urpc.ts";
 
 /** What `--method` chooses from. */
-export const METHODS = { ssnet, supervised, ua_mt: uaMt, bcp } as const satisfies Record<
-  string,
-  (options: MethodOptions) => Method
->;
+export const METHODS = {
+  ssnet,
+  supervised,
+  ua_mt: uaMt,
+  sassnet,
+  dtc,
+  urpc,
+  mc_net: mcNet,
+  bcp,
+} as const satisfies Record<string, (options: MethodOptions) => Method>;
 /** As in `--method` and in a run's `config.json`. */
 export type MethodName = keyof typeof METHODS;
 /** For schemas, which want at least one. */

@@ -74,7 +74,7 @@ export function ssnetSettings(profile: DatasetProfile, changed: Partial<SSNetSet
  * Losses it reports: total, supervised (Dice alone), cross_entropy (no part of the total), smoothness, separation_labeled,
  * separation_unlabeled; the last three before their weights.
  */
-export function ssnet({ profile, ...changed }: MethodOptions): Method {
+export function ssnet({ profile, patch: _, ...changed }: MethodOptions): Method {
   const { classes } = profile, settings = ssnetSettings(profile, changed);
   const step = (inputs: StepInputs) => {
     const { tf } = openTensorFlow();
@@ -182,7 +182,7 @@ export function ssnetStep(inputs: SSNetInputs): StepOutputs {
     kept.supervised = tf.keep(protocol.supervised(halves(probabilities)[0], target));
     kept.cross_entropy = withoutGradient(logits, (logits) => tf.keep(crossEntropy(halves(logits)[0], target)));
     if (!separationWeight) return kept.supervised;
-    return tf.add(kept.supervised, tf.mul(consistencyWeight, separation(features, probabilities)));
+    return tf.add(kept.supervised, tf.mul(consistencyWeight, separation(features!, probabilities)));
   }, weights);
   let { value: total, gradients } = main;
 

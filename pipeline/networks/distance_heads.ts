@@ -6,13 +6,13 @@
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Tensor, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
 import type { DecoderOptions, Pass } from "./layers.ts";
-import type { NetworkName } from "./network.ts";
+import type { Backbone } from "./network.ts";
 import type { SpecBuilder } from "./parameters.ts";
 import { unetDecoder, unetDecoderSpec, unetEncoder, unetEncoderSpec, unetHeadSpec } from "./unet.ts";
 import { vnetDecoder, vnetDecoderSpec, vnetEncoder, vnetEncoderSpec, vnetHeadSpec } from "./vnet.ts";
 
 /** The public V-Net of these methods gives its parts no prefix. */
-const DECODERS: Record<NetworkName, DecoderOptions> = {
+const DECODERS: Record<Backbone, DecoderOptions> = {
   vnet: { prefix: "", upsampling: "transposed" },
   unet: { prefix: "decoder.", upsampling: "linear" },
 };
@@ -23,7 +23,7 @@ const DECODERS: Record<NetworkName, DecoderOptions> = {
  */
 export function distanceHeadsSpec(
   builder: SpecBuilder,
-  { network, classes }: { network: NetworkName; classes: number },
+  { network, classes }: { network: Backbone; classes: number },
 ): SpecBuilder {
   const decoder = DECODERS[network],
     [distance, segmentation] = ["out_conv", "out_conv2"].map((name) => decoder.prefix + name);

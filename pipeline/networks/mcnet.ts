@@ -5,12 +5,12 @@
  */
 import type { Tensor, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
 import type { DecoderOptions, Pass } from "./layers.ts";
-import type { NetworkName } from "./network.ts";
+import type { Backbone } from "./network.ts";
 import type { SpecBuilder } from "./parameters.ts";
 import { unetDecoder, unetDecoderSpec, unetEncoder, unetEncoderSpec, unetHeadSpec } from "./unet.ts";
 import { vnetDecoder, vnetDecoderSpec, vnetEncoder, vnetEncoderSpec, vnetHeadSpec } from "./vnet.ts";
 
-const DECODERS: Record<NetworkName, DecoderOptions[]> = {
+const DECODERS: Record<Backbone, DecoderOptions[]> = {
   vnet: [{ prefix: "decoder1.", upsampling: "transposed" }, { prefix: "decoder2.", upsampling: "linear" }],
   unet: [{ prefix: "decoder1.", upsampling: "linear" }, { prefix: "decoder2.", upsampling: "transposed" }],
 };
@@ -18,7 +18,7 @@ const DECODERS: Record<NetworkName, DecoderOptions[]> = {
 /** Parameters of MC-Net; 12,347,716 values for V-Net and 2 classes, 2,577,624 for U-Net and 4. */
 export function mcnetSpec(
   builder: SpecBuilder,
-  { network, classes }: { network: NetworkName; classes: number },
+  { network, classes }: { network: Backbone; classes: number },
 ): SpecBuilder {
   network === "vnet" ? vnetEncoderSpec(builder, "encoder.") : unetEncoderSpec(builder);
   for (const decoder of DECODERS[network]) {

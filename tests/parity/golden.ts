@@ -6,7 +6,7 @@
 import type { Tensor } from "@tensorflow/tfjs";
 import type { HdfArray } from "../../pipeline/data/hdf5.ts";
 import { headsSpec } from "../../pipeline/networks/heads.ts";
-import { type NetworkName, NETWORKS } from "../../pipeline/networks/network.ts";
+import { type Backbone, NETWORKS } from "../../pipeline/networks/network.ts";
 import { type NetworkSpec, SpecBuilder, toPyTorch, type Weights } from "../../pipeline/networks/parameters.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
 
@@ -182,7 +182,7 @@ export function norms(tensors: (Tensor | null)[]): (number | null)[] {
   return tensors.map((tensor) => tensor && l2(tensor.dataSync()));
 }
 /** Parameters of a network with its heads. */
-export function specOf(network: NetworkName, classes: number): NetworkSpec {
+export function specOf(network: Backbone, classes: number): NetworkSpec {
   return headsSpec(NETWORKS[network].spec(new SpecBuilder(), { classes }), { classes });
 }
 /** A gradient in PyTorch's layout. */

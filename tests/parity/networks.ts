@@ -3,7 +3,7 @@ import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { crossEntropy, foregroundDice, squaredDice } from "../../pipeline/losses/dice.ts";
 import { gradientsOf } from "../../pipeline/methods/method.ts";
 import { Pass } from "../../pipeline/networks/layers.ts";
-import { type NetworkName, NETWORKS } from "../../pipeline/networks/network.ts";
+import { type Backbone, NETWORKS } from "../../pipeline/networks/network.ts";
 import { toWeights, type Weights } from "../../pipeline/networks/parameters.ts";
 import { updateParameters } from "../../pipeline/runs/training_step.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
@@ -13,15 +13,15 @@ import { type Golden, inTheirLayout, l2, norms, numbers, specOf, sub } from "./g
 const { tf } = openTensorFlow();
 
 /** One training pass, then evaluation with the statistics it left, then with hashed ones. */
-export function forward(golden: Golden, network: NetworkName): void {
+export function forward(golden: Golden, network: Backbone): void {
   const spec = specOf(network, golden.shape("train_logits")[1]), x = golden.image("input");
   const { weights, buffers } = toWeights(spec, goldenState(spec, golden.cases.weightSet));
   const run = (buffers: Weights, training: boolean) =>
     NETWORKS[network].forward(new Pass(weights, buffers, { training, updateStatistics: training }), x);
   const train = run(buffers, true);
   golden.check("train_logits", sub(train.logits, 1), { limit: 1e-4 });
-  golden.check("train_features_sub4", sub(train.features, 4), { limit: 1e-4 });
-  const channels = tf.unstack(tf.reshape(train.features, [-1, train.features.shape.at(-1)!]), 1).map(numbers);
+  golden.check("train_features_sub4", sub(train.features!, 4), { limit: 1e-4 });
+  const channels = tf.unstack(tf.reshape(train.features!, [-1, train.features!.shape.at(-1)!]), 1).map(numbers);
   golden.check("train_features_mean", channels.map((v) => v.reduce((a, b) => a + b, 0) / v.length), { limit: 1e-4 });
   golden.check("train_features_l2", channels.map(l2), { limit: 5e-5, relative: true });
   golden.checkStatistics(spec, buffers);
@@ -33,13 +33,13 @@ export function forward(golden: Golden, network: NetworkName): void {
   const hashed = goldenState(spec, golden.cases.weightSet, { hashedStatistics: true });
   const evaluated = run(toWeights(spec, hashed).buffers, false);
   golden.check("eval_hash_logits_sub2", sub(evaluated.logits, 2), { limit: 3e-4 });
-  golden.check("eval_hash_features_sub4", sub(evaluated.features, 4), { limit: 3e-4 });
+  golden.check("eval_hash_features_sub4", sub(evaluated.features!, 4), { limit: 3e-4 });
 }
 
 const SUPERVISED = { vnet: foregroundDice, unet: squaredDice };
 
 /** Gradients of Dice and of cross entropy + Dice, then two steps of SGD with Dice alone. */
-export function gradients(golden: Golden, network: NetworkName): void {
+export function gradients(golden: Golden, network: Backbone): void {
   const classes = golden.shape("grad_dice__decoder.out_conv.weight")[0], spec = specOf(network, classes);
   const x = golden.image("input");
   const target = tf.cast(tf.oneHot(golden.labels("label") as Tensor1D, classes), "float32");

@@ -1,4 +1,4 @@
-/** `sdf_dtc_sassnet`: signed distance maps and DTC's losses; SASSNet's discriminator is not written yet. @module */
+/** `sdf_dtc_sassnet`: signed distance maps and DTC's losses. @module */
 import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { crossEntropy, squaredDice } from "../../pipeline/losses/dice.ts";
 import { distanceToMask, meanSquaredError, signedDistanceMaps } from "../../pipeline/losses/signed_distance.ts";

@@ -4,7 +4,7 @@ import { linearDice, squaredDice } from "../../pipeline/losses/dice.ts";
 import { adversarialDirection, PROBE_RADIUS, smoothnessLoss, unitPerSample } from "../../pipeline/losses/smoothness.ts";
 import { gradientsOf } from "../../pipeline/methods/method.ts";
 import { Pass } from "../../pipeline/networks/layers.ts";
-import { type NetworkName, NETWORKS } from "../../pipeline/networks/network.ts";
+import { type Backbone, NETWORKS } from "../../pipeline/networks/network.ts";
 import { toWeights } from "../../pipeline/networks/parameters.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
 import { goldenState, R } from "../golden_numbers.ts";
@@ -18,7 +18,7 @@ const PROTOCOL = {
   unet: { distance: squaredDice as (p: Tensor, q: Tensor) => Scalar, perturbationRadius: 6 },
 };
 
-export function adversarial(golden: Golden, network: NetworkName): void {
+export function adversarial(golden: Golden, network: Backbone): void {
   const spec = specOf(network, golden.shape("pred_sub2")[1]), x = golden.image("input");
   const { weights, buffers } = toWeights(spec, goldenState(spec, golden.cases.weightSet));
   const { distance, perturbationRadius } = PROTOCOL[network];

@@ -4,7 +4,7 @@ import { type CaseMetrics, caseMetrics } from "../../pipeline/evaluation/case_me
 import { largestComponent } from "../../pipeline/evaluation/components.ts";
 import { predictSlices, sliceNetwork } from "../../pipeline/evaluation/slices.ts";
 import { slidingWindow, windowNetwork } from "../../pipeline/evaluation/sliding_window.ts";
-import type { NetworkName } from "../../pipeline/networks/network.ts";
+import type { Backbone } from "../../pipeline/networks/network.ts";
 import { toWeights } from "../../pipeline/networks/parameters.ts";
 import { goldenState } from "../golden_numbers.ts";
 import { type Golden, specOf } from "./golden.ts";
@@ -12,7 +12,7 @@ import { type Golden, specOf } from "./golden.ts";
 const PUBLISHED = { statistics: "running", precision: "fp32" } as const;
 const METRICS_LIMIT = 1e-9;
 
-const hashed = (golden: Golden, network: NetworkName, classes: number) => {
+const hashed = (golden: Golden, network: Backbone, classes: number) => {
   const spec = specOf(network, classes);
   return toWeights(spec, goldenState(spec, golden.cases.weightSet, { hashedStatistics: true }));
 };

@@ -1,0 +1,59 @@
+/**
+ * MC-Net (Wu et al., MICCAI 2021, "Semi-supervised left atrium segmentation with mutual consistency training"), version 1:
+ * two decoders on one encoder, each to agree with the other's sharpened probabilities on all rows.
+ * `L = λ Σ_d Dice(p_d) + w (mean((p₁ - sp(p₂))²) + mean((p₂ - sp(p₁))²))`; the targets are not detached.
+ *
+ * Source of truth: ycwu1997/MC-Net (both datasets). As there: the Dice of ACDC lacks the factor 2, sharpening is of every
+ * channel by itself, the cross entropy is no part of L, the first decoder alone is tested, on LA without a component filter.
+ * Deviation: on LA the last network is tested, not the one that was best on the test cases.
+ * @module
+ */
+import type { DatasetProfile } from "../data/profiles.ts";
+import { mutualConsistency } from "../losses/consistency.ts";
+import { foregroundDice, halvedDice } from "../losses/dice.ts";
+import { Pass } from "../networks/layers.ts";
+import { NETWORKS } from "../networks/network.ts";
+import { SpecBuilder } from "../networks/parameters.ts";
+import { openTensorFlow } from "../tensorflow/device.ts";
+import type { Scalar } from "../tensorflow/tensors.ts";
+import { gradientsOf, type Method, type MethodOptions } from "./method.ts";
+
+/** What the method's own code has differently from SS-Net's profile: a constant rate on both, the ramp counted from 1. */
+const PROTOCOL = {
+  la: {
+    network: "vnet_mutual",
+    rate: { base: 0.01, every: Infinity },
+    consistency: { maximum: 1, length: 40, countsFrom: 1 },
+    largestComponent: false,
+  },
+  acdc: { network: "unet_mutual", consistency: { maximum: 0.1, length: 200, countsFrom: 1 } },
+} as const satisfies Record<string, Partial<DatasetProfile>>;
+const LABELED_LOSS = { la: { dice: foregroundDice, weight: 0.5 }, acdc: { dice: halvedDice, weight: 1 } } as const;
+
+/** MC-Net on a dataset. Losses it reports: total, supervised (the weighted sum of both decoders' Dice), consistency before its weight. */
+export function mcNet(options: MethodOptions): Method {
+  const profile: DatasetProfile = { ...options.profile, ...PROTOCOL[options.profile.name] };
+  const { classes } = profile, { spec, forward } = NETWORKS[profile.network];
+  const { dice, weight } = LABELED_LOSS[profile.name];
+  return {
+    profile,
+    spec: spec(new SpecBuilder(), { classes }),
+    usesUnlabeled: true,
+    memory: () => ({}),
+    step({ weights, buffers, memory, x, label, seed, consistencyWeight }) {
+      const { tf } = openTensorFlow(), labeled = label.shape[0];
+      const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });
+      const target = tf.cast(tf.oneHot(label, classes), "float32"), kept: Record<string, Scalar> = {};
+      const { value, gradients } = gradientsOf(() => {
+        const probabilities = forward(pass, x).all!.map((logits) => tf.softmax(logits));
+        const terms = probabilities.map((p) => dice(tf.slice(p, 0, labeled), target));
+        kept.supervised = tf.keep(tf.mul(tf.addN(terms), weight) as Scalar);
+        kept.consistency = tf.keep(mutualConsistency(probabilities));
+        return tf.add(kept.supervised, tf.mul(consistencyWeight, kept.consistency));
+      }, weights);
+      const { supervised, consistency } = kept;
+      const losses = { total: value, supervised, consistency };
+      return { losses, gradients, participation: {}, buffers: pass.buffers, memory };
+    },
+  };
+}

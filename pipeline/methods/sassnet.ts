@@ -1,0 +1,115 @@
+/**
+ * SASSNet (Li et al., MICCAI 2020, "Shape-aware semi-supervised 3D semantic segmentation"): a second head regresses signed
+ * distance maps s, and a discriminator D that sees map and image learns to tell labeled from unlabeled rows.
+ * `L = Dice + 0.3 MSE(s, sdf) + w CE(D(s_U, x_U), labeled)`; then one step of D with `CE(D(s, x), labeled | unlabeled)`.
+ *
+ * Source of truth: kleinzcy/SASSnet (LA). As there: while the network learns, D runs without dropout; while D learns, the
+ * network runs with its running statistics and without dropout. The cross entropy of the segmentation is no part of L.
+ * Deviations: 15,000 iterations on LA, where SASSNet's own code has 6000; weight 0.015 for any number of labels (it has
+ * 0.015 for 8 and 0.01 for 16). It has no 2-D version: on ACDC the heads and targets are those of DTC here, D is that of
+ * HiLab-git/SSL4MIS's adversarial network, the weight 0.01.
+ * @module
+ */
+import type { DatasetProfile } from "../data/profiles.ts";
+import { crossEntropy } from "../losses/dice.ts";
+import { discriminator, discriminatorSpec } from "../networks/discriminator.ts";
+import { Pass } from "../networks/layers.ts";
+import { NETWORKS } from "../networks/network.ts";
+import { initialize, SpecBuilder, toWeights, type Weights } from "../networks/parameters.ts";
+import { openTensorFlow } from "../tensorflow/device.ts";
+import { after } from "../tensorflow/ops.ts";
+import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
+import { type AdamState, startAdam, updateAdam } from "./adam.ts";
+import { distanceTargets, labeledTerms } from "./dtc.ts";
+import { gradientsOf, type Method, type MethodOptions } from "./method.ts";
+
+/** What the method's own code has differently from SS-Net's profile. */
+const PROTOCOL = {
+  la: {
+    network: "vnet_distance",
+    rate: { base: 0.01, every: 2500 },
+    consistency: { maximum: 0.015, length: 40, countsFrom: 0 },
+    largestComponent: false,
+  },
+  acdc: {
+    network: "unet_distance",
+    rate: { base: 0.01, power: 0.9 },
+    consistency: { maximum: 0.01, length: 200, countsFrom: 0 },
+  },
+} as const satisfies Record<string, Partial<DatasetProfile>>;
+const ADAM = { rate: 1e-4, beta1: 0.9, beta2: 0.99 }, LABELED = 1;
+const PARTS = { weights: "", first: "first.", second: "second." } as const;
+
+/** The discriminator and its optimiser in the method's memory, behind "discriminator.". */
+function remember(state: AdamState): Weights {
+  const memory: Weights = { "discriminator.step": state.step };
+  for (const [part, prefix] of Object.entries(PARTS)) {
+    for (const [name, tensor] of Object.entries(state[part as keyof typeof PARTS])) {
+      memory[`discriminator.${prefix}${name}`] = tensor;
+    }
+  }
+  return memory;
+}
+
+function recall(names: string[], memory: Weights): AdamState {
+  const of = (prefix: string): Weights =>
+    Object.fromEntries(names.map((name) => [name, memory[`discriminator.${prefix}${name}`]]));
+  const { weights, first, second } = PARTS;
+  return { weights: of(weights), first: of(first), second: of(second), step: memory["discriminator.step"] as Scalar };
+}
+
+/**
+ * SASSNet on a dataset. Its memory is the discriminator with its optimiser. Losses it reports: total, supervised, dice,
+ * distance and adversarial before their weights, discriminator.
+ */
+export function sassnet(options: MethodOptions): Method {
+  const profile: DatasetProfile = { ...options.profile, ...PROTOCOL[options.profile.name] };
+  const { classes } = profile, { spec: specOf, forward } = NETWORKS[profile.network];
+  const patch = options.patch ?? profile.patch;
+  const judge = discriminatorSpec(new SpecBuilder(), { channels: classes - 1, patch });
+  const names = judge.parameters.map(({ name }) => name);
+  /** Cross entropy of D's verdict on rows of which the first `labeled` are to pass for labeled ones. */
+  const verdict = (pass: Pass, { map, image, labeled }: { map: Tensor; image: Tensor; labeled: number }): Scalar => {
+    const { tf } = openTensorFlow();
+    const classOf = Array.from({ length: map.shape[0] }, (_, row) => row < labeled ? LABELED : 0);
+    const target = tf.cast(tf.oneHot(tf.tensor1d(classOf, "int32"), 2), "float32");
+    return crossEntropy(discriminator(pass, { map, image }), target);
+  };
+  return {
+    profile,
+    spec: specOf(new SpecBuilder(), { classes }),
+    usesUnlabeled: true,
+    memory: (random) => remember(startAdam(toWeights(judge, initialize(judge, random)).weights)),
+    targets: (label, shape) => distanceTargets(label, shape, classes),
+    step({ weights, buffers, memory, x, label, seed, consistencyWeight, targets }) {
+      const { tf } = openTensorFlow(), labeled = label.shape[0], unlabeled = x.shape[0] - labeled;
+      const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });
+      const kept: Record<string, Scalar> = {}, [, image] = tf.split(x, [labeled, unlabeled]);
+      const { value, gradients } = gradientsOf(() => {
+        const { logits, distance } = forward(pass, x);
+        const outputs = { logits: tf.slice(logits, 0, labeled), distance: tf.slice(distance!, 0, labeled) };
+        const { supervised, ...terms } = labeledTerms(outputs, { label, targets, profile });
+        const fixed = new Pass(recall(names, memory).weights, {}, { training: false });
+        const map = tf.slice(distance!, labeled);
+        const adversarial = verdict(fixed, { map, image, labeled: unlabeled });
+        Object.assign(kept, { supervised, ...terms, adversarial });
+        Object.values(kept).forEach((loss) => tf.keep(loss));
+        return tf.add(supervised, tf.mul(consistencyWeight, adversarial));
+      }, weights);
+      const { supervised, ...others } = kept;
+      const losses = { total: value, supervised, ...others };
+      return { losses, gradients, participation: {}, buffers: pass.buffers, memory };
+    },
+    after({ weights, buffers, memory, x, label, seed }) {
+      const { tf } = openTensorFlow(), state = recall(names, memory);
+      const { distance } = forward(new Pass(weights, buffers, { training: false }), after(x, Object.values(weights)));
+      const dropoutSeed = tf.add(seed, tf.tensor1d([0, 5000], "int32")) as Tensor1D;
+      const { value, gradients } = gradientsOf(() => {
+        const pass = new Pass(state.weights, {}, { training: true, dropoutSeed });
+        return verdict(pass, { map: distance!, image: x, labeled: label.shape[0] });
+      }, state.weights);
+      const next = updateAdam(state, gradients as Tensor[], ADAM);
+      return { losses: { discriminator: value }, memory: remember(next) };
+    },
+  };
+}
