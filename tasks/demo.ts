@@ -3,10 +3,7 @@
  * step the task itself; ends with the page, `report: PATH`, and the Dice on unseen phantoms, `dice: X` and `dice-acdc: X`.
  */
 import { z } from "zod";
-import type { Geometry } from "../pipeline/data/geometry.ts";
-import { writeArrays } from "../pipeline/data/hdf5.ts";
-import { writeNiftiMask } from "../pipeline/data/nifti.ts";
-import { cinePhantom, phantom } from "../pipeline/data/phantom.ts";
+import { writeRawAtria, writeRawHearts } from "../pipeline/data/raw_phantoms.ts";
 import { parseOptions } from "../pipeline/runs/options.ts";
 
 parseOptions(z.strictObject({}), {
@@ -15,38 +12,6 @@ parseOptions(z.strictObject({}), {
   args: Deno.args,
 });
 const SEED = 1337, folder = await Deno.makeTempDir({ prefix: "ss-net-demo-" });
-const numbered = (name: string, count: number) =>
-  Array.from({ length: count }, (_, i) => `${name}${String(i + 1).padStart(3, "0")}`);
-
-/** Atria, as the field publishes its volumes. */
-async function atria(raw: string) {
-  const shape = [72, 72, 48] as const;
-  for (const name of numbered("phantom", 10)) {
-    const { image, label } = phantom(SEED, name, shape);
-    await Deno.mkdir(`${raw}/${name}`, { recursive: true });
-    await writeArrays(`${raw}/${name}/mri_norm2.h5`, {
-      image: { data: image, shape: [...shape] },
-      label: { data: label, shape: [...shape] },
-    });
-  }
-}
-
-/** Beating hearts in the challenge's layout. */
-async function hearts(raw: string) {
-  const shape = [6, 72, 64] as const; // Z, Y, X
-  const geometry: Geometry = { spacing: [10, 1.5, 1.5], origin: [0, 0, 0], direction: [0, 0, 1, 0, 1, 0, 1, 0, 0] };
-  for (const name of numbered("patient", 12)) {
-    const frames = cinePhantom(SEED, name, shape);
-    await Deno.mkdir(`${raw}/${name}`, { recursive: true });
-    await Deno.writeTextFile(`${raw}/${name}/Info.cfg`, "ED: 1\nES: 10\n");
-    for (const [number, { image, label }] of [["01", frames.ED], ["10", frames.ES]] as const) {
-      const place = { shape, geometry, axes: "ZYX" } as const;
-      const bytes = Uint8Array.from(image, (value) => Math.round(255 * value));
-      await writeNiftiMask(`${raw}/${name}/${name}_frame${number}.nii.gz`, bytes, place);
-      await writeNiftiMask(`${raw}/${name}/${name}_frame${number}_gt.nii.gz`, label, place);
-    }
-  }
-}
 
 async function task(name: string, args: string[]) {
   console.log(`\n== ${name} ${args.join(" ")}`);
@@ -63,7 +28,8 @@ async function task(name: string, args: string[]) {
 /** Raw phantoms to an evaluated run; its mean Dice. */
 async function run(dataset: "la" | "acdc", options: { split: string[]; train: string[] }) {
   const [raw, cases, run] = ["raw", "cases", "run"].map((kind) => `${folder}/${dataset}-${kind}`);
-  await (dataset === "la" ? atria : hearts)(raw);
+  if (dataset === "la") await writeRawAtria(raw, { seed: SEED, count: 10, shape: [72, 72, 48] });
+  else await writeRawHearts(raw, { seed: SEED, count: 12, shape: [6, 72, 64] });
   await task("preprocess", [dataset, "--raw", raw, "--cases", cases]);
   await task("split", [dataset, "--cases", cases, "--test-cases", "3", ...options.split]);
   const split = ["--cases", cases, "--split", `${cases}/split.json`, "--run", run];

@@ -37,6 +37,9 @@ const options = parseOptions(
     batchNorm: z.enum(["running", "window"]).default("running").describe(
       "running: the training's statistics, as published; window: each window's own",
     ),
+    components: z.enum(published.patch.length === 3 ? ["largest", "all"] : ["all"]).optional().describe(
+      "which connected components of a prediction are kept, instead of the method's own choice",
+    ),
     precision: z.enum(["fp32", "bf16"]).default("fp32").describe("arithmetic of convolutions"),
     threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
     device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute"),
@@ -63,8 +66,14 @@ async function evaluate() {
   const { state, iteration } = await readCheckpoint(checkpointPath(checkpoint), spec);
   const patch = config.patch.split("x").map(Number); // the training's patch is the network's input
   const { batchNorm, precision } = options;
-  const segment = segmenter(profile, toWeights(spec, state), { patch, statistics: batchNorm, precision });
-  const target = `${options.run}/evaluation-${batchNorm}${checkpoint === "best" ? "-best" : ""}`;
+  const largestComponent = options.components ? options.components === "largest" : profile.largestComponent;
+  const segment = segmenter({ ...profile, largestComponent }, toWeights(spec, state), {
+    patch,
+    statistics: batchNorm,
+    precision,
+  });
+  const unusual = largestComponent === profile.largestComponent ? "" : `-${options.components}`;
+  const target = `${options.run}/evaluation-${batchNorm}${checkpoint === "best" ? "-best" : ""}${unusual}`;
   const rows: ResultRow[] = [], preparations = new Set<string>(), begun = performance.now();
   let nominalSpacing = false;
   await replaceFolder(target, async (temporary) => {
@@ -87,7 +96,7 @@ async function evaluate() {
       precision,
       patch,
       stride: profile.stride && strideOf(profile, patch),
-      largestComponent: profile.largestComponent,
+      largestComponent,
       preparations: [...preparations],
       nominalSpacing,
       split: {

@@ -1,0 +1,91 @@
+/**
+ * Measured figures of trainings, `data/costs.json`, as `deno task bench step --method all --json` prints them. They turn
+ * minutes into iterations, and iterations into hours and memory.
+ * @module
+ */
+import { z } from "zod";
+import { DataError } from "../data/cases.ts";
+import type { Precision } from "../tensorflow/trace.ts";
+
+const MEDIAN = z.object({ median: z.number().positive() });
+const ROW = z.looseObject({
+  dataset: z.string(),
+  method: z.string(),
+  precision: z.string(),
+  device: z.string(),
+  threads: z.int(),
+  stepSeconds: MEDIAN,
+  warmupSeconds: MEDIAN.optional(),
+  peakMemoryGb: z.number().positive(),
+  versions: z.object({ tensorflow: z.string().nullable() }),
+  cpu: z.string(),
+});
+
+/** One step that was measured. */
+export type CostRow = z.infer<typeof ROW>;
+
+/** Which training costs are asked for. */
+export interface CostKey {
+  /** Profile's name. */
+  dataset: string;
+  /** As in `--method`. */
+  method: string;
+  /** Of the convolutions. */
+  precision: Precision;
+  /** "cpu" or "gpu". */
+  device: string;
+}
+
+/** What a training costs. */
+export interface Costs {
+  /** Of one step of the method. */
+  stepSeconds: number;
+  /** Of one step of its warm-up; null for the labeled-only method, which is its own. */
+  warmupSeconds: number | null;
+  /** Largest resident set. */
+  memoryGb: number;
+  /** Where it was measured: processor, threads, TensorFlow. */
+  machine: string;
+}
+
+/** The measured steps of a file, none where there is no file. Needs `--allow-read`. @throws {DataError} When it holds anything else. */
+export async function readCosts(path: string | URL): Promise<CostRow[]> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+  const cannot = `Cannot read the measured figures "${path}":`;
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch (error) {
+    throw new DataError(`${cannot} ${(error as Error).message}`, { cause: error });
+  }
+  const result = z.looseObject({ steps: z.array(ROW) }).safeParse(content);
+  if (!result.success) throw new DataError(`${cannot}\n${z.prettifyError(result.error)}`);
+  return result.data.steps;
+}
+
+/** The costs of a training; null when it was not measured. */
+export function costsOf(rows: CostRow[], { dataset, method, precision, device }: CostKey): Costs | null {
+  const row = rows.find((row) =>
+    row.dataset === dataset && row.method === method && row.precision === precision && row.device === device
+  );
+  return row
+    ? {
+      stepSeconds: row.stepSeconds.median,
+      warmupSeconds: row.warmupSeconds?.median ?? null,
+      memoryGb: row.peakMemoryGb,
+      machine: `${row.cpu}, ${row.threads} threads, TensorFlow ${row.versions.tensorflow}`,
+    }
+    : null;
+}
+
+/** The command that measures a training. */
+export function benchCommand({ dataset, method, precision, device }: CostKey): string {
+  const elsewhere = device === "cpu" ? "" : ` --device ${device}`;
+  return `deno task bench step --dataset ${dataset} --method ${method} --precision ${precision}${elsewhere} --json`;
+}

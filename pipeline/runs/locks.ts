@@ -1,0 +1,122 @@
+/**
+ * Locks of folders that several processes and machines share, without a server: `lock-1`, `lock-2`, … in the folder, of
+ * which the highest number says who has it. A number is created exclusively and never used again, so two that find the same
+ * dead lock cannot both take it over.
+ * @module
+ */
+import { writeAtomically } from "./files.ts";
+
+/** A holder touches its lock so often. */
+export const HEARTBEAT_SECONDS = 30;
+/** A lock untouched for longer belongs to a dead process. */
+export const DEAD_AFTER_SECONDS = 600;
+
+/** Who took a lock; the content of its file. */
+export interface Holder {
+  /** Process. */
+  pid: number;
+  /** Machine. */
+  host: string;
+  /** ISO time. */
+  taken: string;
+  /** ISO time; null while it works. */
+  released: string | null;
+}
+
+/** A taken lock; released at the end of an `await using`. */
+export interface Lock extends AsyncDisposable {
+  /** Whether another process has taken it over, as this one looked dead. */
+  lost(): boolean;
+}
+
+/** Tells a lock from the holder that stands in its way. */
+export type Taken = { lock: Lock } | { holder: Holder };
+
+const UNKNOWN: Holder = { pid: 0, host: "an unknown host", taken: "", released: null };
+
+/**
+ * Takes the lock of a folder, which must exist, or tells who holds it. A lock is free when it was released, when its process
+ * is gone from this machine, or when it has not been touched for {@linkcode DEAD_AFTER_SECONDS}. Needs `--allow-read`,
+ * `--allow-write`, `--allow-sys=hostname`.
+ *
+ * @param waitSeconds How long to wait for a holder. @param onLost Called once when another process takes the lock over.
+ */
+export async function takeLock(
+  folder: string,
+  { waitSeconds = 0, onLost }: { waitSeconds?: number; onLost?: () => void } = {},
+): Promise<Taken> {
+  const until = performance.now() + 1000 * waitSeconds;
+  while (true) {
+    const highest = Math.max(0, ...numbers(folder));
+    const holder = highest ? await livingHolder(`${folder}/lock-${highest}`) : null;
+    if (!holder) {
+      const lock = await create(folder, highest + 1, onLost);
+      if (lock) return { lock };
+    } else if (performance.now() >= until) return { holder };
+    else await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+const numbers = (folder: string) =>
+  [...Deno.readDirSync(folder)].flatMap(({ name }) => /^lock-\d+$/.test(name) ? [Number(name.slice(5))] : []);
+
+async function livingHolder(path: string): Promise<Holder | null> {
+  let text: string, touched: number;
+  try {
+    [text, touched] = [await Deno.readTextFile(path), (await Deno.stat(path)).mtime!.getTime()];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return UNKNOWN; // a higher one has just replaced it
+    throw error;
+  }
+  if (Date.now() - touched > 1000 * DEAD_AFTER_SECONDS) return null;
+  if (!text.endsWith("}\n")) return UNKNOWN; // created, not written yet
+  const holder: Holder = JSON.parse(text);
+  return holder.released || (holder.host === Deno.hostname() && !isRunning(holder.pid)) ? null : holder;
+}
+
+/** Where there is no `/proc`, the heartbeat alone tells. */
+function isRunning(pid: number): boolean {
+  const exists = (path: string) => {
+    try {
+      return Boolean(Deno.statSync(path));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  };
+  return exists(`/proc/${pid}`) || !exists(`/proc/${Deno.pid}`);
+}
+
+/** Null when another process was first. */
+async function create(folder: string, number: number, onLost?: () => void): Promise<Lock | null> {
+  const path = `${folder}/lock-${number}`;
+  const holder: Holder = { pid: Deno.pid, host: Deno.hostname(), taken: new Date().toISOString(), released: null };
+  const line = () => JSON.stringify(holder) + "\n";
+  try {
+    await Deno.writeTextFile(path, line(), { createNew: true });
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return null;
+    throw error;
+  }
+  for (const older of numbers(folder).filter((n) => n < number)) {
+    await Deno.remove(`${folder}/lock-${older}`).catch(() => {}); // it no longer counts
+  }
+  let told = false;
+  const lost = () => numbers(folder).some((n) => n > number);
+  const beat = setInterval(() => {
+    if (!lost()) return Deno.utimeSync(path, new Date(), new Date());
+    clearInterval(beat);
+    if (!told) onLost?.();
+    told = true;
+  }, 1000 * HEARTBEAT_SECONDS);
+  Deno.unrefTimer(beat);
+  return {
+    lost,
+    async [Symbol.asyncDispose]() {
+      clearInterval(beat);
+      if (lost()) return;
+      holder.released = new Date().toISOString();
+      await writeAtomically(path, [new TextEncoder().encode(line())]);
+    },
+  };
+}

@@ -1,0 +1,477 @@
+/**
+ * `deno task reproduce`: the grid {dataset} × {labeled count} × {method} × {seed}. A cell is a run folder
+ * `OUT/DATASET-LABELED/METHOD/SEED`, made by the tasks themselves: preprocess, split, train, evaluate; a report ends it.
+ * Finished cells are skipped, interrupted ones go on, broken ones are told and do not stop the others; any number of
+ * processes and machines may work on one grid.
+ *
+ * ci     phantoms and small patches; ends with checks of every cell and `N passed, N failed`
+ * fast   the same minutes for every method, evaluated alike
+ * paper  the published schedules, each method evaluated as its own code does
+ * @module
+ */
+import { resolve } from "node:path";
+import { z } from "zod";
+import { DataError, readManifest } from "../pipeline/data/cases.ts";
+import { type DatasetName, type DatasetProfile, type Preset, presetOf, PROFILES } from "../pipeline/data/profiles.ts";
+import { writeRawAtria, writeRawHearts } from "../pipeline/data/raw_phantoms.ts";
+import { checkCases, readSplit, type Split } from "../pipeline/data/splits.ts";
+import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
+import { benchCommand, type Costs, costsOf, readCosts } from "../pipeline/runs/costs.ts";
+import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
+import {
+  type Cell,
+  fillCells,
+  gridCells,
+  hoursOf,
+  type Length,
+  lengthOf,
+  memoryProblems,
+  type PlannedCell,
+  planTable,
+  thirds,
+} from "../pipeline/runs/grid.ts";
+import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, takeLock } from "../pipeline/runs/locks.ts";
+import { readLog } from "../pipeline/runs/log.ts";
+import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { slurmScript } from "../pipeline/runs/slurm.ts";
+
+const options = parseOptions(
+  z.strictObject({
+    scale: z.enum(["ci", "fast", "paper"]).describe(
+      "ci: phantoms; fast: --minutes for every method, evaluated alike; paper: each method's published training",
+    ),
+    dataset: z.string().default("la,acdc").describe("datasets, with commas"),
+    labeled: z.string().optional().describe(
+      "labeled cases of la (4, 8, 80) and patients of acdc (3, 7, 70), with commas; 80 and 70, the whole list, are for " +
+        "the labeled-only method (default: 4,8,3,7; ci: 4,3)",
+    ),
+    method: z.string().default(METHOD_NAMES.join(",")).describe("methods, with commas"),
+    seed: z.string().default("1337").describe("seeds, with commas"),
+    minutes: z.number().positive().default(30).describe("fast: of every training, by the figures in data/costs.json"),
+    out: z.string().optional().describe("folder of the grid (default: data/runs/reproduce-SCALE)"),
+    raw: z.string().default("data/raw").describe("fast, paper: folder with raw la and acdc, where no cases are yet"),
+    cases: z.string().default("data/cases").describe("fast, paper: folder with the cases of la and acdc"),
+    cell: z.int().nonnegative().optional().describe("only the cell of this index, without checks and report"),
+    slurm: z.boolean().default(false).describe("write a job array whose tasks are the cells, and stop"),
+    dryRun: z.boolean().default(false).describe("print cells, iterations, hours and memory, and stop"),
+    threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
+    device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute"),
+  }),
+  { name: "reproduce", description: "Train, evaluate and compare every method", args: Deno.args },
+);
+const { scale, threads, device } = options, out = options.out ?? `data/runs/reproduce-${scale}`;
+const root = scale === "ci" ? { raw: `${out}/raw`, cases: `${out}/cases` } : { raw: options.raw, cases: options.cases };
+
+/** What ci trains on: few and small, so that the whole grid is a matter of minutes. */
+const CI = {
+  la: { patch: "32x32x32", iterations: 40, phantoms: { seed: 1337, count: 10, shape: [48, 48, 40] } },
+  acdc: { patch: "64x64", iterations: 40, phantoms: { seed: 1337, count: 9, shape: [4, 64, 56] } },
+} as const;
+/** Cells are saved so often that an interruption costs little beside a checkpoint. */
+const SAVE_EVERY = 50;
+
+// ── What a cell is ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The dataset's profile with what the cell's method changes in it. */
+function methodOf({ dataset, method }: Cell): { profile: DatasetProfile; usesUnlabeled: boolean } {
+  return METHODS[method as MethodName]({ profile: PROFILES[dataset] });
+}
+
+/** How all methods, or each as its own code does, are tested. */
+function evaluationOf(cell: Cell) {
+  const { checkpoint, largestComponent } = methodOf(cell).profile;
+  return scale === "paper"
+    ? { batchNorm: "running", checkpoint, largestComponent }
+    : { batchNorm: "window", checkpoint: "last", largestComponent: PROFILES[cell.dataset].largestComponent };
+}
+
+function presetOfCell(cell: Cell): Preset {
+  const preset = presetOf(methodOf(cell).profile, scale === "paper" ? "paper" : "fast");
+  return scale === "ci" ? { ...preset, precision: "fp32" } : preset;
+}
+
+/** What stands in a cell's folder from its start: its length, which later figures must not change. */
+const STORED = z.strictObject({
+  scale: z.string(),
+  dataset: z.string(),
+  labeled: z.int(),
+  method: z.string(),
+  seed: z.int(),
+  minutes: z.number().nullable(),
+  iterations: z.int().positive(),
+  warmup: z.int().nonnegative(),
+  costs: z.looseObject({}).nullable(),
+});
+
+const pathOf = (cell: Cell) => `${out}/${cell.folder}`;
+const splitPath = ({ dataset, labeled }: Cell) => `${out}/${dataset}-${labeled}/split.json`;
+
+async function readJson(path: string): Promise<unknown> {
+  try {
+    return JSON.parse(await Deno.readTextFile(path));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw new DataError(`Cannot read "${path}": ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    return Boolean(await Deno.stat(path));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Folder of the evaluation that this scale wants; null where there is none yet. */
+async function evaluationFolder(folder: string, wanted: object): Promise<string | null> {
+  if (!await exists(`${folder}/DONE`)) return null;
+  for (const { name } of Deno.readDirSync(folder)) {
+    if (!name.startsWith("evaluation-") || name.endsWith(".part")) continue;
+    const found = await readJson(`${folder}/${name}/metrics.json`) as Record<string, unknown> | null;
+    if (found && Object.entries(wanted).every(([key, value]) => found[key] === value)) return `${folder}/${name}`;
+  }
+  return null;
+}
+
+const untrainedOf = (cell: Cell) => `${pathOf(cell)}-untrained`;
+
+async function isFinished(cell: Cell): Promise<boolean> {
+  const wanted = evaluationOf(cell), folders = [pathOf(cell), ...scale === "ci" ? [untrainedOf(cell)] : []];
+  const found = await Promise.all(folders.map((folder) => evaluationFolder(folder, wanted)));
+  return !found.includes(null);
+}
+
+// ── Before any work: the plan, and everything that speaks against it ────────────────────────────────────────────────
+
+/** Length and costs of every cell; of a begun one the length that it was begun with. */
+async function plan(cells: Cell[]): Promise<{ planned: PlannedCell[]; problems: string[]; unmeasured: string[] }> {
+  const rows = scale === "ci" ? [] : await readCosts(new URL("../data/costs.json", import.meta.url));
+  const planned: PlannedCell[] = [], problems: string[] = [], unmeasured: string[] = [];
+  for (const cell of cells) {
+    const key = { ...cell, precision: presetOfCell(cell).precision, device }, costs = costsOf(rows, key);
+    if (!costs && scale !== "ci") {
+      unmeasured.push(benchCommand(key));
+      continue;
+    }
+    const length = lengthOfCell(cell, costs), { stored, problem } = await readStored(cell, length);
+    if (problem) problems.push(problem);
+    const state = await isFinished(cell) ? "finished" : stored ? "begun" : "new";
+    planned.push({ ...cell, ...(stored ?? length), costs, state });
+  }
+  return { planned, problems, unmeasured };
+}
+
+function lengthOfCell(cell: Cell, costs: Costs | null): Length {
+  if (scale === "fast") return lengthOf(options.minutes, costs!);
+  const { iterations, warmup } = presetOf(methodOf(cell).profile, "paper");
+  if (scale === "paper") return { iterations, warmup };
+  const short = CI[cell.dataset].iterations;
+  return { iterations: short, warmup: Math.round(short * warmup / iterations) };
+}
+
+/** The record of a begun cell, and why its folder cannot be gone on with. */
+async function readStored(cell: Cell, length: Length): Promise<{ stored: Length | null; problem: string | null }> {
+  const folder = pathOf(cell), content = await readJson(`${folder}/cell.json`);
+  const config = await readJson(`${folder}/config.json`) as Record<string, unknown> | null;
+  if (content === null) {
+    const problem = config ? `"${folder}" holds a run that is no cell of a grid` : null;
+    return { stored: null, problem };
+  }
+  const result = STORED.safeParse(content);
+  if (!result.success) return { stored: null, problem: `"${folder}/cell.json":\n${z.prettifyError(result.error)}` };
+  const { iterations, warmup } = result.data, now = recordOf(cell, length);
+  // Its length may differ where minutes were turned into iterations by figures that have changed since.
+  const fixed = scale === "fast" ? {} : { iterations: length.iterations, warmup: length.warmup };
+  const differences = [
+    ...differing({ ...now, iterations, warmup, ...fixed, costs: undefined }, result.data),
+    ...config ? differing({ ...trainOptions(cell, { iterations, warmup }), dataset: cell.dataset }, config) : [],
+  ];
+  const problem = differences.length ? `"${folder}" was begun otherwise: ${differences.join("; ")}` : null;
+  return { stored: { iterations, warmup }, problem };
+}
+
+function differing(now: Record<string, unknown>, then: Record<string, unknown>): string[] {
+  return Object.entries(now).filter(([key, value]) => value !== undefined && value !== then[key])
+    .map(([key, value]) => `${key} ${JSON.stringify(then[key])} then, ${JSON.stringify(value)} now`);
+}
+
+function recordOf({ dataset, labeled, method, seed }: Cell, { iterations, warmup }: Length) {
+  const minutes = scale === "fast" ? options.minutes : null;
+  return { scale, dataset, labeled, method, seed, minutes, iterations, warmup };
+}
+
+/** Cases, and a split for every labeled count; made once, by whoever comes first. Returns why a count has none. */
+async function prepare(cells: Cell[]): Promise<string[]> {
+  for (const folder of [out, root.cases]) await Deno.mkdir(folder, { recursive: true });
+  const taken = await takeLock(root.cases, { waitSeconds: Infinity }) as { lock: AsyncDisposable };
+  await using _lock = taken.lock;
+  for (const dataset of new Set(cells.map(({ dataset }) => dataset))) {
+    const cases = `${root.cases}/${dataset}`, raw = `${root.raw}/${dataset}`;
+    if (await exists(`${cases}/manifest.json`)) continue;
+    if (scale === "ci") await phantoms(dataset, raw);
+    const code = await task("preprocess", [dataset, "--raw", raw, "--cases", cases], [root.cases]);
+    if (code) Deno.exit(stopped() ? EXIT.interrupted : code);
+  }
+  const problems: string[] = [];
+  for (const cell of new Map(cells.map((cell) => [splitPath(cell), cell])).values()) {
+    const path = splitPath(cell), { dataset, labeled } = cell;
+    if (await exists(path)) continue;
+    await Deno.mkdir(`${out}/${dataset}-${labeled}`, { recursive: true });
+    const small = { la: ["--test-cases", "2"], acdc: ["--test-cases", "2", "--validation-cases", "1"] }[dataset];
+    const args = ["--cases", `${root.cases}/${dataset}`, "--split", path, "--labeled", String(labeled)];
+    const code = await task("split", [dataset, ...args, ...scale === "ci" ? small : []], [out]);
+    if (code) problems.push(`no split with ${labeled} labeled for ${dataset}, as told above`);
+  }
+  return problems;
+}
+
+function phantoms(dataset: DatasetName, raw: string): Promise<void> {
+  return dataset === "la"
+    ? writeRawAtria(raw, { ...CI.la.phantoms, shape: [...CI.la.phantoms.shape] })
+    : writeRawHearts(raw, { ...CI.acdc.phantoms, shape: [...CI.acdc.phantoms.shape] });
+}
+
+/** Why cells cannot be trained and tested on their splits. */
+async function splitProblems(cells: Cell[]): Promise<string[]> {
+  const problems = new Set<string>();
+  for (const cell of cells) {
+    const path = splitPath(cell), cases = `${root.cases}/${cell.dataset}`, { profile, usesUnlabeled } = methodOf(cell);
+    let split: Split;
+    try {
+      split = await readSplit(path);
+      await checkCases(split, cases, path);
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      problems.add(error.message);
+      continue;
+    }
+    const manifest = await readManifest(cases), isLA = cell.dataset === "la";
+    const rows = (names: string[]) => names.reduce((sum, name) => sum + (isLA ? 1 : manifest.cases[name].shape[0]), 0);
+    const wanted = { labeled: profile.labeledPerBatch, unlabeled: usesUnlabeled ? profile.unlabeledPerBatch : 0 };
+    for (const part of ["labeled", "unlabeled"] as const) {
+      const found = rows(split[part]);
+      if (found >= wanted[part]) continue;
+      const unit = isLA ? "cases" : "slices";
+      problems.add(`${cell.folder}: a batch takes ${wanted[part]} ${part} ${unit}, "${path}" has ${found}`);
+    }
+    const patients = split.patients?.labeled ?? split.labeled.length;
+    if (patients !== cell.labeled) problems.add(`"${path}" has ${patients} labeled, ${cell.labeled} wanted`);
+    if (!split.test.length) problems.add(`"${path}" has no test case`);
+  }
+  return [...problems];
+}
+
+// ── The tasks, as processes ─────────────────────────────────────────────────────────────────────────────────────────
+
+let child: Deno.ChildProcess | null = null, signaled: Deno.Signal | null = null;
+const stopped = () => signaled !== null;
+
+/** Ends what runs; a training saves its state and leaves with code 75. */
+function stopChild(signal: Deno.Signal) {
+  try {
+    child?.kill(signal);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // it has ended already
+  }
+}
+
+async function task(name: string, args: string[], writes: string[]): Promise<number> {
+  console.log(`\n== ${name} ${args.join(" ")}`);
+  const native = ["train", "evaluate"].includes(name) ? ["--allow-ffi", "--allow-sys"] : [];
+  const started = new Deno.Command("deno", {
+    args: [
+      ...["run", "--no-prompt", "--allow-read", "--allow-env", `--allow-write=${writes}`, ...native],
+      ...[new URL(`./${name}.ts`, import.meta.url).pathname, ...args],
+    ],
+  }).spawn();
+  child = started;
+  if (signaled) stopChild(signaled); // it came while the process was started
+  const { code } = await started.status;
+  child = null;
+  return code;
+}
+
+function trainOptions(cell: Cell, { iterations, warmup }: Length) {
+  return {
+    method: cell.method,
+    seed: cell.seed,
+    preset: scale === "paper" ? "paper" : "fast",
+    iterations,
+    warmup,
+    precision: presetOfCell(cell).precision,
+    patch: scale === "ci" ? CI[cell.dataset].patch : undefined,
+    // Only the published protocol chooses by the validation cases.
+    validateEvery: scale === "paper" ? undefined : Math.max(1, iterations),
+  };
+}
+
+const flags = (values: Record<string, unknown>) =>
+  Object.entries(values).filter(([, value]) => value !== undefined).flatMap((
+    [key, value],
+  ) => ["--" + key.replace(/[A-Z]/g, (c) => "-" + c.toLowerCase()), String(value)]);
+
+/** Trains and evaluates into a folder, from where it stands. Returns what went wrong. */
+async function trainAndEvaluate(cell: Cell, folder: string, length: Length): Promise<string | null> {
+  if (!await exists(`${folder}/DONE`)) {
+    const resume = await exists(`${folder}/state.safetensors`);
+    // A training that was killed before its first checkpoint begins anew.
+    if (!resume && await exists(`${folder}/config.json`)) await Deno.remove(`${folder}/config.json`);
+    const code = await task("train", [
+      ...[cell.dataset, "--cases", `${root.cases}/${cell.dataset}`, "--split", splitPath(cell), "--run", folder],
+      ...flags({ ...trainOptions(cell, length), saveEvery: SAVE_EVERY, threads, device }),
+      ...resume ? ["--resume"] : [],
+    ], [out]);
+    if (code) return `training ended with code ${code}`;
+  }
+  const wanted = evaluationOf(cell);
+  if (await evaluationFolder(folder, wanted)) return null;
+  const alike = {
+    batchNorm: wanted.batchNorm,
+    checkpoint: wanted.checkpoint,
+    components: wanted.largestComponent ? "largest" : "all",
+    precision: presetOfCell(cell).precision,
+  };
+  const args = flags({ run: folder, ...scale === "paper" ? {} : alike, threads, device });
+  const code = await task("evaluate", [cell.dataset, ...args], [out]);
+  if (code) return `evaluation ended with code ${code}`;
+  return await evaluationFolder(folder, wanted) ? null : "its evaluation is not the one that was asked for";
+}
+
+async function compute(cell: PlannedCell): Promise<string | null> {
+  const folder = pathOf(cell), path = `${folder}/cell.json`;
+  const { stored } = await readStored(cell, cell), length = stored ?? cell; // another process may have begun it
+  if (!stored) await writeJson(path, { ...recordOf(cell, length), costs: cell.costs });
+  const why = await trainAndEvaluate(cell, folder, length);
+  if (why !== null || scale !== "ci") return why;
+  return await trainAndEvaluate(cell, untrainedOf(cell), { iterations: 0, warmup: 0 });
+}
+
+// ── The whole ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function refuse(problems: string[]): number {
+  console.error(`Cannot start the grid:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
+  return EXIT.usage;
+}
+
+async function reproduce(): Promise<number> {
+  const { cells: all, problems: unknown } = gridCells(options, {
+    methods: METHOD_NAMES,
+    firstCountOnly: scale === "ci",
+  });
+  if (unknown.length) return refuse(unknown);
+  if (options.cell !== undefined && options.cell >= all.length) {
+    return refuse([`there is no cell ${options.cell}: the last of the grid is ${all.length - 1}`]);
+  }
+  const cells = options.cell === undefined ? all : [all[options.cell]];
+  const { planned, problems: begun, unmeasured } = await plan(cells);
+  if (unmeasured.length) {
+    throw new DataError(
+      `Cannot tell what ${unmeasured.length} cells cost: data/costs.json lacks their figures; measure all with\n  ` +
+        `deno task bench step --method all --json > data/costs.json\nor add to its "steps" what these print:\n  ` +
+        [...new Set(unmeasured)].join("\n  "),
+    );
+  }
+  const { total } = Deno.systemMemoryInfo();
+  console.log(planTable(planned, total));
+  if (begun.length) return refuse(begun);
+  const large = options.slurm ? [] : memoryProblems(planned, total); // the nodes of a cluster may have more
+  if (large.length) {
+    console.error(`Cannot compute ${large.length} of ${planned.length} cells here:\n  ${large.join("\n  ")}`);
+    return EXIT.environment;
+  }
+  if (options.dryRun) return EXIT.done;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGUSR1"] as const) {
+    Deno.addSignalListener(signal, () => stopChild(signaled = signal));
+  }
+  const refused = await prepare(cells);
+  if (stopped()) return EXIT.interrupted;
+  if (!refused.length) refused.push(...await splitProblems(cells));
+  if (refused.length) return refuse(refused);
+  if (options.slurm) return await writeSlurm(planned);
+  const outcome = await fillCells(planned, {
+    folder: pathOf,
+    isFinished,
+    compute,
+    isStopped: stopped,
+    onLost: () => stopChild("SIGTERM"),
+    // A task that Slurm starts again after a failed node finds the lock of the one before, until that counts as dead.
+    waitSeconds: options.cell === undefined ? 0 : DEAD_AFTER_SECONDS + 2 * HEARTBEAT_SECONDS,
+    tell: (cell, text) => console.log(`cell ${cell.index} ${cell.folder} ${text}`),
+  });
+  if (stopped()) {
+    console.error(`Stopped after ${outcome.finished.length} of ${cells.length} cells; the same command goes on`);
+    return EXIT.interrupted;
+  }
+  const { finished, broken, elsewhere } = outcome;
+  if (options.cell === undefined && finished.length) {
+    const code = await task("report", [...finished.map(pathOf), "--out", `${out}/report`], [out]);
+    if (code) return code;
+  }
+  console.log(
+    `\n${finished.length} of ${cells.length} cells are finished, ${elsewhere.length} held by other processes`,
+  );
+  for (const { cell, why } of broken) console.error(`broken: cell ${cell.index} ${cell.folder}: ${why}`);
+  const isGood = scale === "ci" && options.cell === undefined ? await check(planned) : true;
+  return broken.length || !isGood ? 1 : EXIT.done;
+}
+
+async function writeSlurm(planned: PlannedCell[]): Promise<number> {
+  const left = planned.filter(({ state }) => state !== "finished");
+  if (!left.length) return refuse(["nothing is left to do"]);
+  const costs = left.flatMap(({ costs, ...cell }) => costs ? [{ hours: hoursOf(cell, costs), ...costs }] : []);
+  const given = { scale, dataset: options.dataset, labeled: options.labeled, method: options.method };
+  const deno = Deno.execPath(), folder = resolve(out), writes = [out, root.cases].map((path) => resolve(path));
+  const text = slurmScript({
+    name: `ss-net-${scale}`,
+    cells: left.map(({ index }) => index),
+    threads,
+    memoryGb: costs.length ? 1 + 1.2 * Math.max(...costs.map(({ memoryGb }) => memoryGb)) : null,
+    minutes: 60 + 72 * Math.max(0, ...costs.map(({ hours }) => hours)), // a fifth more, and an hour for the evaluation
+    folder,
+    directory: Deno.cwd(),
+    deno: deno.slice(0, deno.lastIndexOf("/")),
+    command: [
+      ...["deno", "run", "--no-prompt", "--allow-read", `--allow-write=${writes}`, "--allow-env"],
+      ...["--allow-sys=hostname,systemMemoryInfo", "--allow-run=deno", new URL(import.meta.url).pathname],
+      ...flags({ ...given, seed: options.seed, minutes: options.minutes, out: options.out }),
+      ...flags({ raw: options.raw, cases: options.cases, threads, device }),
+    ],
+  });
+  await writeAtomically(`${out}/reproduce.sbatch`, [new TextEncoder().encode(text)]);
+  console.log(
+    `sbatch ${out}/reproduce.sbatch\nWhen its tasks have ended, the same command without --slurm reports them.`,
+  );
+  return EXIT.done;
+}
+
+/** Of every cell: whether training lowered the supervised loss, and whether it predicts better than an untrained network. */
+async function check(cells: PlannedCell[]): Promise<boolean> {
+  let passed = 0, failed = 0;
+  const tell = (isGood: boolean, text: string) => {
+    if (isGood) passed++;
+    else failed++;
+    console.log(`${isGood ? "ok" : "FAILED"}  ${text}`);
+  };
+  const diceOf = async (folder: string, cell: Cell) => {
+    const evaluation = await evaluationFolder(folder, evaluationOf(cell));
+    const metrics = evaluation && await readJson(`${evaluation}/metrics.json`);
+    // deno-lint-ignore no-explicit-any
+    return (metrics as any)?.summary.honest.mean.dice.mean as number | undefined ?? NaN;
+  };
+  for (const cell of cells) {
+    const rows = await readLog(`${pathOf(cell)}/metrics.jsonl`).catch(() => []);
+    const { first, last } = thirds(rows.map((row) => row.supervised));
+    tell(
+      last < first,
+      `${cell.folder}: supervised loss ${first.toFixed(4)} in the first third, ${last.toFixed(4)} in the last`,
+    );
+    const [trained, untrained] = [await diceOf(pathOf(cell), cell), await diceOf(untrainedOf(cell), cell)];
+    tell(trained > untrained, `${cell.folder}: Dice ${trained.toFixed(4)}, untrained ${untrained.toFixed(4)}`);
+  }
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0;
+}
+
+await runTask(reproduce);
