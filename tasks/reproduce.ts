@@ -265,13 +265,13 @@ async function splitProblems(cells: Cell[]): Promise<string[]> {
 
 // ── The tasks, as processes ─────────────────────────────────────────────────────────────────────────────────────────
 
-let child: Deno.ChildProcess | null = null, signaled: Deno.Signal | null = null;
-const stopped = () => signaled !== null;
+let child: Deno.ChildProcess | null = null, signaled = false;
+const stopped = () => signaled;
 
 /** Ends what runs; a training saves its state and leaves with code 75. */
-function stopChild(signal: Deno.Signal) {
+function stopChild() {
   try {
-    child?.kill(signal);
+    child?.kill("SIGTERM");
   } catch (error) {
     if (!(error instanceof TypeError)) throw error; // it has ended already
   }
@@ -287,7 +287,7 @@ async function task(name: string, args: string[], writes: string[]): Promise<num
     ],
   }).spawn();
   child = started;
-  if (signaled) stopChild(signaled); // it came while the process was started
+  if (signaled) stopChild(); // it came while the process was started
   const { code } = await started.status;
   child = null;
   return code;
@@ -383,7 +383,10 @@ async function reproduce(): Promise<number> {
   }
   if (options.dryRun) return EXIT.done;
   for (const signal of ["SIGINT", "SIGTERM", "SIGUSR1"] as const) {
-    Deno.addSignalListener(signal, () => stopChild(signaled = signal));
+    Deno.addSignalListener(signal, () => {
+      signaled = true;
+      stopChild();
+    });
   }
   const refused = await prepare(cells);
   if (stopped()) return EXIT.interrupted;
@@ -395,7 +398,7 @@ async function reproduce(): Promise<number> {
     isFinished,
     compute,
     isStopped: stopped,
-    onLost: () => stopChild("SIGTERM"),
+    onLost: stopChild,
     // A task that Slurm starts again after a failed node finds the lock of the one before, until that counts as dead.
     waitSeconds: options.cell === undefined ? 0 : DEAD_AFTER_SECONDS + 2 * HEARTBEAT_SECONDS,
     tell: (cell, text) => console.log(`cell ${cell.index} ${cell.folder} ${text}`),

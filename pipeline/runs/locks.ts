@@ -1,7 +1,8 @@
 /**
  * Locks of folders that several processes and machines share, without a server: `lock-1`, `lock-2`, … in the folder, of
  * which the highest number says who has it. A number is created exclusively and never used again, so two that find the same
- * dead lock cannot both take it over.
+ * dead lock cannot both take it over. On one machine the system tells whether the holder lives, since it keeps its file
+ * locked; elsewhere the heartbeat does, the time when the file was last touched.
  * @module
  */
 import { writeAtomically } from "./files.ts";
@@ -36,7 +37,7 @@ const UNKNOWN: Holder = { pid: 0, host: "an unknown host", taken: "", released: 
 
 /**
  * Takes the lock of a folder, which must exist, or tells who holds it. A lock is free when it was released, when its process
- * is gone from this machine, or when it has not been touched for {@linkcode DEAD_AFTER_SECONDS}. Needs `--allow-read`,
+ * on this machine is gone, or when it has not been touched for {@linkcode DEAD_AFTER_SECONDS}. Needs `--allow-read`,
  * `--allow-write`, `--allow-sys=hostname`.
  *
  * @param waitSeconds How long to wait for a holder. @param onLost Called once when another process takes the lock over.
@@ -69,22 +70,15 @@ async function livingHolder(path: string): Promise<Holder | null> {
     throw error;
   }
   if (Date.now() - touched > 1000 * DEAD_AFTER_SECONDS) return null;
-  if (!text.endsWith("}\n")) return UNKNOWN; // created, not written yet
+  if (!text.endsWith("}\n")) return UNKNOWN; // created, not locked and written yet
   const holder: Holder = JSON.parse(text);
-  return holder.released || (holder.host === Deno.hostname() && !isRunning(holder.pid)) ? null : holder;
+  return holder.released || (holder.host === Deno.hostname() && !isLocked(path)) ? null : holder;
 }
 
-/** Where there is no `/proc`, the heartbeat alone tells. */
-function isRunning(pid: number): boolean {
-  const exists = (path: string) => {
-    try {
-      return Boolean(Deno.statSync(path));
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return false;
-      throw error;
-    }
-  };
-  return exists(`/proc/${pid}`) || !exists(`/proc/${Deno.pid}`);
+/** Whether the process that created the file is there; its end, however it came, unlocked the file. */
+function isLocked(path: string): boolean {
+  using file = Deno.openSync(path, { write: true });
+  return !file.tryLockSync(true);
 }
 
 /** Null when another process was first. */
@@ -92,28 +86,30 @@ async function create(folder: string, number: number, onLost?: () => void): Prom
   const path = `${folder}/lock-${number}`;
   const holder: Holder = { pid: Deno.pid, host: Deno.hostname(), taken: new Date().toISOString(), released: null };
   const line = () => JSON.stringify(holder) + "\n";
+  let file: Deno.FsFile;
   try {
-    await Deno.writeTextFile(path, line(), { createNew: true });
+    file = Deno.openSync(path, { write: true, createNew: true });
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) return null;
     throw error;
   }
+  file.lockSync(true); // before there is a text that others could judge it by
+  file.writeSync(new TextEncoder().encode(line()));
   for (const older of numbers(folder).filter((n) => n < number)) {
     await Deno.remove(`${folder}/lock-${older}`).catch(() => {}); // it no longer counts
   }
-  let told = false;
   const lost = () => numbers(folder).some((n) => n > number);
   const beat = setInterval(() => {
     if (!lost()) return Deno.utimeSync(path, new Date(), new Date());
     clearInterval(beat);
-    if (!told) onLost?.();
-    told = true;
+    onLost?.();
   }, 1000 * HEARTBEAT_SECONDS);
   Deno.unrefTimer(beat);
   return {
     lost,
     async [Symbol.asyncDispose]() {
       clearInterval(beat);
+      using _file = file;
       if (lost()) return;
       holder.released = new Date().toISOString();
       await writeAtomically(path, [new TextEncoder().encode(line())]);

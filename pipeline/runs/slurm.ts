@@ -47,7 +47,7 @@ cd ${quoted(directory)} || exit 1
 PATH=${quoted(deno)}:$PATH
 ${command.map(quoted).join(" ")} --cell "$SLURM_ARRAY_TASK_ID" &
 pid=$!
-trap 'signaled=1; kill -USR1 "$pid" 2>/dev/null' USR1 TERM
+trap 'signaled=1; kill -TERM "$pid" 2>/dev/null' USR1 TERM # USR1 would open Deno's inspector
 while :; do # a signal ends the wait, not the cell
   signaled=
   wait "$pid"

@@ -1,0 +1,355 @@
+/** The grid of a reproduction: cells, budgets, costs, locks between real processes, the job array, and the task itself. */
+import assert from "node:assert/strict";
+import { dirname } from "node:path";
+import { benchCommand, type Costs, costsOf, readCosts } from "../pipeline/runs/costs.ts";
+import {
+  type CellWork,
+  fillCells,
+  gridCells,
+  hoursOf,
+  lengthOf,
+  memoryProblems,
+  type PlannedCell,
+  planTable,
+  thirds,
+} from "../pipeline/runs/grid.ts";
+import { DEAD_AFTER_SECONDS, takeLock } from "../pipeline/runs/locks.ts";
+import { readLog } from "../pipeline/runs/log.ts";
+import { slurmScript } from "../pipeline/runs/slurm.ts";
+
+/** A folder to work in; gone at the end. */
+async function withFolder(body: (folder: string) => Promise<void>) {
+  const folder = await Deno.makeTempDir();
+  try {
+    await body(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+const decoded = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+const METHODS = ["ssnet", "supervised", "ua_mt"];
+const grid = (options: Partial<Parameters<typeof gridCells>[0]>, firstCountOnly = false) =>
+  gridCells({ dataset: "la,acdc", method: METHODS.join(","), seed: "1337", ...options }, {
+    methods: METHODS,
+    firstCountOnly,
+  });
+
+Deno.test("a grid has a cell for every dataset, count, method and seed, the table of a seed before the next", () => {
+  const { cells, problems } = grid({ seed: "1,2" });
+  assert.deepEqual(problems, []);
+  assert.equal(cells.length, 2 * 4 * 3);
+  assert.deepEqual(cells.map(({ index }) => index), [...cells.keys()]);
+  const folders = cells.map(({ folder }) => folder);
+  assert.deepEqual(folders.slice(0, 4), ["la-4/ssnet/1", "la-4/supervised/1", "la-4/ua_mt/1", "la-8/ssnet/1"]);
+  assert.deepEqual([folders[11], folders[12]], ["acdc-7/ua_mt/1", "la-4/ssnet/2"]);
+  assert.equal(new Set(folders).size, folders.length);
+});
+
+Deno.test("a count belongs to the dataset that publishes it; the whole list is for the labeled-only method", () => {
+  const folders = grid({ labeled: "7,8,80" }).cells.map(({ folder }) => folder);
+  assert.deepEqual(folders, [
+    ...["la-8/ssnet/1337", "la-8/supervised/1337", "la-8/ua_mt/1337", "la-80/supervised/1337"],
+    ...["acdc-7/ssnet/1337", "acdc-7/supervised/1337", "acdc-7/ua_mt/1337"],
+  ]);
+  assert.deepEqual([...new Set(grid({}, true).cells.map(({ labeled }) => labeled))], [4, 3]);
+});
+
+Deno.test("every unknown name and number of a grid is told at once, with the nearest", () => {
+  const { cells, problems } = grid({ dataset: "la,acdd", method: "ssnt,ua-mt", labeled: "9", seed: "1,x,1" });
+  assert.deepEqual(cells, []);
+  assert.deepEqual(problems, [
+    'unknown dataset "acdd"; nearest is "acdc", known are la, acdc',
+    'unknown labeled count "9"; nearest is "8", known are 4, 8, 80',
+    'unknown method "ssnt"; nearest is "ssnet", known are ssnet, supervised, ua_mt',
+    'unknown method "ua-mt"; nearest is "ua_mt", known are ssnet, supervised, ua_mt',
+    'the seed "x" is no whole number from 0 on',
+    'the seed "1" stands twice',
+  ]);
+  assert.deepEqual(grid({ labeled: "80", method: "ssnet" }).problems, ["the grid has no cell"]);
+});
+
+const COSTS: Costs = { stepSeconds: 10, warmupSeconds: 2, memoryGb: 6.9, machine: "one CPU, 2 threads, TensorFlow 2" };
+
+Deno.test("minutes become iterations: half of them warm-up steps, half the method's own, none too many", () => {
+  assert.deepEqual(lengthOf(30, COSTS), { warmup: 450, iterations: 450 + 90 });
+  assert.equal(hoursOf(lengthOf(30, COSTS), COSTS), 0.5);
+  assert.deepEqual(lengthOf(30, { ...COSTS, warmupSeconds: null }), { warmup: 0, iterations: 180 });
+  assert.deepEqual(lengthOf(0.01, COSTS), { warmup: 1, iterations: 2 }, "each stage has a step");
+  for (const minutes of [1, 7, 29.9]) assert.ok(hoursOf(lengthOf(minutes, COSTS), COSTS) <= minutes / 60);
+});
+
+Deno.test("costs are those of dataset, method, precision and device; what is missing names its bench command", () =>
+  withFolder(async (folder) => {
+    const key = { dataset: "la", method: "ssnet", precision: "bf16", device: "cpu" } as const;
+    assert.deepEqual(await readCosts(`${folder}/none.json`), []);
+    const row = {
+      ...key,
+      threads: 2,
+      stepSeconds: { minimum: 9, median: 10 },
+      warmupSeconds: { minimum: 1, median: 2 },
+      peakMemoryGb: 5.5,
+      versions: { deno: "2", tensorflow: "2.21" },
+      cpu: "one CPU",
+    };
+    await Deno.writeTextFile(`${folder}/costs.json`, JSON.stringify({ kind: "steps", steps: [row] }));
+    const rows = await readCosts(`${folder}/costs.json`);
+    const machine = "one CPU, 2 threads, TensorFlow 2.21";
+    assert.deepEqual(costsOf(rows, key), { stepSeconds: 10, warmupSeconds: 2, memoryGb: 5.5, machine });
+    assert.equal(costsOf(rows, { ...key, precision: "fp32" }), null);
+    assert.equal(
+      benchCommand({ ...key, precision: "fp32" }),
+      "deno task bench step --dataset la --method ssnet --precision fp32 --json",
+    );
+    await Deno.writeTextFile(`${folder}/costs.json`, '{"steps": [{}]}');
+    await assert.rejects(readCosts(`${folder}/costs.json`), /Cannot read the measured figures .*costs\.json/);
+  }));
+
+const planned = (index: number, more: Partial<PlannedCell> = {}): PlannedCell => ({
+  ...{ index, dataset: "la", labeled: 8, method: "ssnet", seed: 1337, folder: `la-8/ssnet/${index}` },
+  ...{ iterations: 540, warmup: 450, costs: COSTS, state: "new" },
+  ...more,
+});
+
+Deno.test("the plan shows every cell, and hours and memory of what is left to do", () => {
+  const cells = [planned(0, { state: "finished" }), planned(1, { state: "begun" }), planned(2, { costs: null })];
+  assert.equal(
+    planTable(cells, 16e9),
+    `cell  folder        iterations  warm-up  hours   GB  state
+   0  la-8/ssnet/0         540      450   0.50  6.9  finished
+   1  la-8/ssnet/1         540      450   0.50  6.9  begun
+   2  la-8/ssnet/2         540      450      -    -  new
+3 cells, 2 of them to do
+0.50 hours of training from their start to their end, at most 6.9 GB at a time
+measured on one CPU, 2 threads, TensorFlow 2
+this machine has 16.0 GB of memory`,
+  );
+});
+
+Deno.test("cells that need more memory than there is are named with both figures", () => {
+  const cells = [planned(0), planned(1, { costs: { ...COSTS, memoryGb: 16.2 } }), planned(2, { costs: null })];
+  assert.deepEqual(memoryProblems(cells, 16e9), ["la-8/ssnet/1 needs 16.2 GB, this machine has 16.0 GB"]);
+});
+
+Deno.test("thirds compares the first with the last third of a course and leaves the middle out", () => {
+  assert.deepEqual(thirds([4, 2, 100, 7, 1, 0]), { first: 3, last: 0.5 });
+});
+
+/** Another process that takes the lock of a folder, says so, and holds it until its input ends. */
+function rival(folder: string) {
+  const code = `import { takeLock } from ${JSON.stringify(new URL("../pipeline/runs/locks.ts", import.meta.url).href)};
+    const taken = await takeLock(${JSON.stringify(folder)});
+    console.log("lock" in taken ? "mine" : "held by " + taken.holder.pid);
+    for await (const _ of Deno.stdin.readable);
+    if ("lock" in taken) await taken.lock[Symbol.asyncDispose]();`;
+  const child = new Deno.Command(Deno.execPath(), { args: ["eval", code], stdin: "piped", stdout: "piped" }).spawn();
+  const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  return {
+    pid: child.pid,
+    said: async () => (await lines.read()).value!.trim(),
+    async end(signal?: Deno.Signal) {
+      if (signal) child.kill(signal);
+      await child.stdin.close().catch(() => {}); // it may be gone
+      await lines.cancel();
+      await child.status;
+    },
+  };
+}
+
+Deno.test("of several processes one gets the lock, and after it was killed again one of several", () =>
+  withFolder(async (folder) => {
+    for (let round = 0; round < 2; round++) {
+      const rivals = Array.from({ length: 4 }, () => rival(folder));
+      const said = await Promise.all(rivals.map((one) => one.said()));
+      const winner = rivals[said.indexOf("mine")];
+      assert.equal(said.filter((text) => text === "mine").length, 1, said.join(", "));
+      // Those that came while the winner wrote its name know only that somebody was first.
+      assert.ok(said.every((text) => ["mine", `held by ${winner.pid}`, "held by 0"].includes(text)), said.join(", "));
+      const own = await takeLock(folder);
+      assert.equal("holder" in own && own.holder.pid, winner.pid);
+      await winner.end("SIGKILL");
+      await Promise.all(rivals.filter((one) => one !== winner).map((one) => one.end()));
+    }
+    const last = await takeLock(folder);
+    assert.ok("lock" in last, "the second winner was killed, too");
+    assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["lock-3"]);
+    await last.lock[Symbol.asyncDispose]();
+    const again = await takeLock(folder);
+    assert.ok("lock" in again, "a released lock is free");
+    await again.lock[Symbol.asyncDispose]();
+  }));
+
+Deno.test("a lock of another machine holds until its heartbeat is older than the stated time", () =>
+  withFolder(async (folder) => {
+    const holder = { pid: 1, host: "elsewhere", taken: "2026-01-01T00:00:00.000Z", released: null };
+    await Deno.writeTextFile(`${folder}/lock-7`, JSON.stringify(holder) + "\n");
+    const touched = (secondsAgo: number) => {
+      const then = new Date(Date.now() - 1000 * secondsAgo);
+      return Deno.utime(`${folder}/lock-7`, then, then);
+    };
+    await touched(DEAD_AFTER_SECONDS - 5);
+    assert.deepEqual(await takeLock(folder), { holder });
+    await touched(DEAD_AFTER_SECONDS + 5);
+    const taken = await takeLock(folder);
+    assert.ok("lock" in taken);
+    assert.equal(taken.lock.lost(), false);
+    await Deno.writeTextFile(`${folder}/lock-9`, JSON.stringify(holder) + "\n");
+    assert.equal(taken.lock.lost(), true, "a higher number has taken it over");
+    await taken.lock[Symbol.asyncDispose]();
+    assert.deepEqual(await takeLock(folder), { holder });
+  }));
+
+Deno.test("a broken cell does not stop the others, a held one is left alone, a stop leaves the rest", () =>
+  withFolder(async (folder) => {
+    const computed: string[] = [], told: string[] = [];
+    let stopped = false;
+    const work: CellWork<string> = {
+      folder: (cell) => `${folder}/${cell}`,
+      isFinished: (cell) => Promise.resolve(cell === "old"),
+      compute(cell) {
+        computed.push(cell);
+        if (cell === "throws") throw new Error("no luck");
+        stopped = cell === "last";
+        return Promise.resolve(cell === "fails" ? "training ended with code 5" : null);
+      },
+      isStopped: () => stopped,
+      onLost: () => assert.fail("nobody takes anything over"),
+      waitSeconds: 0,
+      tell: (cell, text) => told.push(`${cell} ${text.replace(/process.*/, "somebody")}`),
+    };
+    await Deno.mkdir(`${folder}/held`);
+    const other = await takeLock(`${folder}/held`);
+    assert.ok("lock" in other);
+    const outcome = await fillCells(["old", "throws", "held", "fails", "good", "last", "never"], work);
+    await other.lock[Symbol.asyncDispose]();
+    assert.deepEqual(computed, ["throws", "fails", "good", "last"]);
+    assert.deepEqual(outcome, {
+      finished: ["old", "good", "last"],
+      broken: [{ cell: "throws", why: "no luck" }, { cell: "fails", why: "training ended with code 5" }],
+      elsewhere: ["held"],
+    });
+    assert.deepEqual(told, [
+      ...["old is finished", "throws is broken: no luck", "held is held by somebody"],
+      "fails is broken: training ended with code 5",
+    ]);
+    const free = await takeLock(`${folder}/throws`);
+    assert.ok("lock" in free, "a broken cell is given back");
+    await free.lock[Symbol.asyncDispose]();
+  }));
+
+Deno.test("a task of the job array passes the signal on and requeues itself when its cell was interrupted", () =>
+  withFolder(async (folder) => {
+    await Deno.mkdir(`${folder}/bin`);
+    const program = async (name: string, lines: string) => {
+      await Deno.writeTextFile(`${folder}/bin/${name}`, `#!/bin/sh\n${lines}\n`);
+      await Deno.chmod(`${folder}/bin/${name}`, 0o755);
+    };
+    // In the place of the cell: signals the batch shell as Slurm does, and leaves when the signal comes back.
+    await program("cell", 'trap "exit 75" TERM\necho "$@" >cell.log\nkill -USR1 $PPID\nwhile :; do sleep 0.05; done');
+    await program("scontrol", 'echo "$@" >requeue.log');
+    const how = { name: "grid", cells: [0, 2], threads: 2, memoryGb: 8.2, minutes: 90.5, folder, directory: folder };
+    const script = slurmScript({ ...how, deno: `${folder}/bin`, command: ["cell", "it's one", "--a"] });
+    for (
+      const line of [
+        ...["array=0,2", "cpus-per-task=2", "mem=9G", "time=91", "requeue", "signal=B:USR1@300", "open-mode=append"],
+      ]
+    ) assert.ok(script.includes(`#SBATCH --${line}\n`), line);
+    await Deno.writeTextFile(`${folder}/array.sh`, script);
+    const run = () =>
+      new Deno.Command(Deno.execPath(), {
+        args: ["task", "--eval", `sh ${folder}/array.sh`],
+        env: { SLURM_ARRAY_TASK_ID: "2", SLURM_JOB_ID: "41" },
+        cwd: folder,
+      }).output();
+    assert.equal((await run()).code, 75);
+    assert.equal(await Deno.readTextFile(`${folder}/cell.log`), "it's one --a --cell 2\n");
+    assert.equal(await Deno.readTextFile(`${folder}/requeue.log`), "requeue 41\n");
+    await Deno.remove(`${folder}/requeue.log`);
+    await program("cell", "exit 5");
+    assert.equal((await run()).code, 5);
+    assert.equal(await Deno.stat(`${folder}/requeue.log`).then(() => true, () => false), false);
+  }));
+
+function reproduce(folder: string, args: string[]) {
+  return new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-env", "--allow-run=deno"],
+      ...["--allow-sys=hostname,systemMemoryInfo", new URL("../tasks/reproduce.ts", import.meta.url).pathname],
+      ...["--scale", "ci", "--out", folder, ...args],
+    ],
+    env: { PATH: `${dirname(Deno.execPath())}:${Deno.env.get("PATH")}`, NO_COLOR: "1" },
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+const ended = async (child: Deno.ChildProcess) => {
+  const { code, stdout, stderr } = await child.output();
+  return { code, out: decoded(stdout), error: decoded(stderr) };
+};
+
+Deno.test("reproduce refuses unknown names and foreign run folders before any work, with code 2", () =>
+  withFolder(async (folder) => {
+    const unknown = await ended(reproduce(folder, ["--method", "ssnett", "--dataset", "ls"]));
+    assert.equal(unknown.code, 2);
+    assert.match(unknown.error, /unknown dataset "ls"; nearest is "la"/);
+    assert.match(unknown.error, /unknown method "ssnett"; nearest is "ssnet"/);
+    const far = await ended(reproduce(folder, ["--method", "ssnet", "--cell", "2"]));
+    assert.equal(far.code, 2);
+    assert.match(far.error, /there is no cell 2: the last of the grid is 1/);
+    await Deno.mkdir(`${folder}/la-4/ssnet/1337`, { recursive: true });
+    await Deno.writeTextFile(`${folder}/la-4/ssnet/1337/config.json`, "{}");
+    const foreign = await ended(reproduce(folder, ["--method", "ssnet"]));
+    assert.equal(foreign.code, 2);
+    assert.match(foreign.error, /la-4\/ssnet\/1337" holds a run that is no cell of a grid/);
+    assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["la-4"]);
+  }));
+
+Deno.test("reproduce goes past a broken cell with code 1, stops with 75, goes on, checks and reports", () =>
+  withFolder(async (folder) => {
+    const args = ["--dataset", "acdc", "--method", "supervised", "--seed", "1,2"];
+    const plan = await ended(reproduce(folder, [...args, "--dry-run"]));
+    assert.equal(plan.code, 0, plan.error);
+    assert.match(plan.out, /0 {2}acdc-3\/supervised\/1 +40 +0 +- +- {2}new\n.*acdc-3\/supervised\/2 .*new\n2 cells/);
+    assert.deepEqual([...Deno.readDirSync(folder)], [], "a dry run writes nothing");
+
+    const cell = (seed: number) => `${folder}/acdc-3/supervised/${seed}`;
+    await Deno.mkdir(`${cell(1)}/metrics.jsonl`, { recursive: true }); // its training cannot open its log
+    const first = await ended(reproduce(folder, args));
+    assert.equal(first.code, 1, first.error);
+    assert.match(first.error, /broken: cell 0 acdc-3\/supervised\/1: training ended with code \d/);
+    assert.match(first.out, /1 of 2 cells are finished/);
+    assert.match(first.out, /\n2 passed, 2 failed\n$/);
+    assert.equal((await readLog(`${cell(2)}/metrics.jsonl`)).length, 40);
+
+    await Deno.remove(`${cell(1)}/metrics.jsonl`);
+    const child = reproduce(folder, args), rest = ended(child);
+    while (!(await Deno.stat(`${cell(1)}/metrics.jsonl`).then(({ size }) => size > 0, () => false))) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    child.kill("SIGTERM");
+    const stopped = await rest;
+    assert.equal(stopped.code, 75, stopped.error);
+    assert.match(stopped.error, /Stopped after iteration \d+; go on with --resume[^]*the same command goes on/);
+
+    const last = await ended(reproduce(folder, args));
+    assert.equal(last.code, 0, last.error);
+    assert.match(last.out, /train acdc .* --resume\n/);
+    assert.match(last.out, /cell 1 acdc-3\/supervised\/2 is finished/);
+    assert.match(last.out, /\n4 passed, 0 failed\n$/);
+    assert.match(await Deno.readTextFile(`${folder}/report/report.html`), /<html/);
+    const iterations = (await readLog(`${cell(1)}/metrics.jsonl`)).map(({ iteration }) => iteration);
+    assert.deepEqual(iterations, Array.from({ length: 40 }, (_, i) => i + 1));
+
+    const record = JSON.parse(await Deno.readTextFile(`${cell(2)}/cell.json`));
+    await Deno.writeTextFile(`${cell(2)}/cell.json`, JSON.stringify({ ...record, iterations: 41 }));
+    const other = await ended(reproduce(folder, args));
+    assert.equal(other.code, 2);
+    assert.match(other.error, /acdc-3\/supervised\/2" was begun otherwise: iterations 41 then, 40 now/);
+    await Deno.writeTextFile(`${cell(2)}/cell.json`, JSON.stringify(record));
+
+    const path = `${folder}/acdc-3/split.json`, split = JSON.parse(await Deno.readTextFile(path));
+    const less = { ...split, labeled: split.labeled.slice(0, 2), counts: undefined, patients: undefined };
+    await Deno.writeTextFile(path, JSON.stringify(less));
+    const few = await ended(reproduce(folder, args));
+    assert.equal(few.code, 2);
+    assert.match(few.error, /acdc-3\/supervised\/1: a batch takes 12 labeled slices, ".*split\.json" has 8/);
+  }));
