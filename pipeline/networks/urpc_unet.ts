@@ -4,7 +4,7 @@
  * @module
  */
 import { openTensorFlow } from "../tensorflow/device.ts";
-import { upNearest } from "../tensorflow/ops.ts";
+import { masked, upNearest } from "../tensorflow/ops.ts";
 import type { Tensor4D } from "../tensorflow/tensors.ts";
 import type { DecoderOptions, Pass } from "./layers.ts";
 import type { SpecBuilder } from "./parameters.ts";
@@ -42,9 +42,11 @@ export function featureDropout(pass: Pass, x: Tensor4D): Tensor4D {
   const { tf } = openTensorFlow();
   const uniform = pass.uniform([]);
   if (!uniform) return x;
-  const attention = tf.mean(x, 3, true), [low, high] = STRONGEST;
-  const threshold = tf.mul(tf.max(attention, [1, 2], true), tf.add(tf.mul(uniform, high - low), low));
-  return tf.mul(x, tf.cast(tf.less(attention, threshold), "float32"));
+  const [low, high] = STRONGEST;
+  return masked(x, (x) => {
+    const attention = tf.mean(x, 3, true);
+    return tf.less(attention, tf.mul(tf.max(attention, [1, 2], true), tf.add(tf.mul(uniform, high - low), low)));
+  });
 }
 
 /**

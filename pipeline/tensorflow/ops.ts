@@ -256,6 +256,17 @@ export function stopGradient<T extends Tensor>(x: T): T {
   return op(x) as T;
 }
 
+/** x where `mask` makes it true, else 0; no gradient flows through the mask. @param mask Of what broadcasts to x's shape. */
+export function masked<T extends Tensor>(x: T, mask: (x: T) => Tensor): T {
+  const { tf } = openTensorFlow();
+  const op = tf.customGrad((x: any, save: any) => {
+    const factor = tf.cast(mask(x), "float32");
+    save([factor]);
+    return { value: tf.mul(x, factor), gradFunc: (dy: any, [factor]: Tensor[]) => tf.mul(dy, factor) };
+  });
+  return op(x) as T;
+}
+
 /** The largest of every block of 2. @param x `[B, X, Y, Z, C]` or `[B, H, W, C]`, sizes even @returns Half the size. */
 export function maxPool2<T extends Tensor>(x: T): T {
   const blocks = [1, ...x.shape.slice(1, -1).map(() => 2), 1], volumes = x.rank === 5;
