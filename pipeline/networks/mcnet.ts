@@ -33,6 +33,18 @@ export function mcnetSpec(
  * Forward pass.
  * @param x `[B, X, Y, Z, 1]` for V-Net or `[B, H, W, 1]` for U-Net.
  * @returns Logits of the two decoders `[B, ..., K]`; the first decoder is the one that is tested.
+ *
+ * @example Two predictions of a slice
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { initialize, mcnet, mcnetSpec, openTensorFlow, Pass, SpecBuilder, stream, toWeights } from "@ssnet/pipeline";
+ *
+ * const { tf } = openTensorFlow({ device: "cpu" });
+ * const spec = mcnetSpec(new SpecBuilder(), { network: "unet", classes: 4 });
+ * const { weights, buffers } = toWeights(spec, initialize(spec, stream(1337, "weights")));
+ * const [first, second] = mcnet(new Pass(weights, buffers, { training: false }), tf.zeros([1, 32, 32, 1]));
+ * assert.deepEqual([first.shape, second.shape], [[1, 32, 32, 4], [1, 32, 32, 4]]);
+ * ```
  */
 export function mcnet(pass: Pass, x: Tensor): [Tensor, Tensor] {
   let features: (decoder: DecoderOptions) => Tensor;
