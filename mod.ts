@@ -41,6 +41,7 @@ export * from "./pipeline/losses/dice.ts";
 export * from "./pipeline/losses/separation.ts";
 export * from "./pipeline/losses/signed_distance.ts";
 export * from "./pipeline/losses/smoothness.ts";
+export * from "./pipeline/methods/ablations.ts";
 export * from "./pipeline/methods/adam.ts";
 export * from "./pipeline/methods/bcp.ts";
 export * from "./pipeline/methods/dtc.ts";

@@ -15,6 +15,7 @@ import { DataError, readManifest } from "../pipeline/data/cases.ts";
 import { type DatasetName, type DatasetProfile, type Preset, presetOf, PROFILES } from "../pipeline/data/profiles.ts";
 import { writeRawAtria, writeRawHearts } from "../pipeline/data/raw_phantoms.ts";
 import { checkCases, readSplit, type Split } from "../pipeline/data/splits.ts";
+import { ABLATIONS } from "../pipeline/methods/ablations.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { benchCommand, type Costs, costsOf, readCosts } from "../pipeline/runs/costs.ts";
 import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
@@ -45,7 +46,8 @@ const options = parseOptions(
       "labeled cases of la (4, 8, 80) and patients of acdc (3, 7, 70), with commas; 80 and 70, the whole list, are for " +
         "the labeled-only method (default: 4,8,3,7; ci: 4,3)",
     ),
-    method: z.string().default(METHOD_NAMES.join(",")).describe("methods, with commas"),
+    method: z.string().optional().describe(`methods, with commas (default: ${METHOD_NAMES})`),
+    ablation: z.boolean().default(false).describe("SS-Net's ablations instead of the methods, all as long as SS-Net"),
     seed: z.string().default("1337").describe("seeds, with commas"),
     minutes: z.number().positive().default(30).describe("fast: of every training, by the figures in data/costs.json"),
     out: z.string().optional().describe("folder of the grid (default: data/runs/reproduce-SCALE)"),
@@ -59,6 +61,9 @@ const options = parseOptions(
   }),
   { name: "reproduce", description: "Train, evaluate and compare every method", args: Deno.args },
 );
+const ablations: Record<string, object> = options.ablation ? ABLATIONS : {};
+/** What `--method` chooses from, and what it is without. */
+const METHODS_OF_GRID = options.ablation ? Object.keys(ABLATIONS) : METHOD_NAMES;
 const { scale, threads, device } = options, out = options.out ?? `data/runs/reproduce-${scale}`;
 const root = scale === "ci" ? { raw: `${out}/raw`, cases: `${out}/cases` } : { raw: options.raw, cases: options.cases };
 
@@ -72,9 +77,15 @@ const SAVE_EVERY = 50;
 
 // ── What a cell is ──────────────────────────────────────────────────────────────────────────────────────────────────
 
+/** What trains a cell: a method, or SS-Net with an ablation's settings. */
+function trainedBy({ method }: Cell): { method: MethodName; settings: object } {
+  const settings = ablations[method];
+  return settings ? { method: "ssnet", settings } : { method: method as MethodName, settings: {} };
+}
+
 /** The dataset's profile with what the cell's method changes in it. */
-function methodOf({ dataset, method }: Cell): { profile: DatasetProfile; usesUnlabeled: boolean } {
-  return METHODS[method as MethodName]({ profile: PROFILES[dataset] });
+function methodOf(cell: Cell): { profile: DatasetProfile; usesUnlabeled: boolean } {
+  return METHODS[trainedBy(cell).method]({ profile: PROFILES[cell.dataset] });
 }
 
 /** How all methods, or each as its own code does, are tested. */
@@ -150,7 +161,8 @@ async function plan(cells: Cell[]): Promise<{ planned: PlannedCell[]; problems: 
   const rows = scale === "ci" ? [] : await readCosts(new URL("../data/costs.json", import.meta.url));
   const planned: PlannedCell[] = [], problems: string[] = [], unmeasured: string[] = [];
   for (const cell of cells) {
-    const key = { ...cell, precision: presetOfCell(cell).precision, device }, costs = costsOf(rows, key);
+    const key = { ...cell, method: trainedBy(cell).method, precision: presetOfCell(cell).precision, device },
+      costs = costsOf(rows, key);
     if (!costs && scale !== "ci") {
       unmeasured.push(benchCommand(key));
       continue;
@@ -295,7 +307,8 @@ async function task(name: string, args: string[], writes: string[]): Promise<num
 
 function trainOptions(cell: Cell, { iterations, warmup }: Length) {
   return {
-    method: cell.method,
+    ...trainedBy(cell).settings,
+    method: trainedBy(cell).method,
     seed: cell.seed,
     preset: scale === "paper" ? "paper" : "fast",
     iterations,
@@ -308,9 +321,10 @@ function trainOptions(cell: Cell, { iterations, warmup }: Length) {
 }
 
 const flags = (values: Record<string, unknown>) =>
-  Object.entries(values).filter(([, value]) => value !== undefined).flatMap((
-    [key, value],
-  ) => ["--" + key.replace(/[A-Z]/g, (c) => "-" + c.toLowerCase()), String(value)]);
+  Object.entries(values).filter(([, value]) => value !== undefined && value !== false).flatMap(([key, value]) => {
+    const flag = "--" + key.replace(/[A-Z]/g, (c) => "-" + c.toLowerCase());
+    return value === true ? [flag] : [flag, String(value)];
+  });
 
 /** Trains and evaluates into a folder, from where it stands. Returns what went wrong. */
 async function trainAndEvaluate(cell: Cell, folder: string, length: Length): Promise<string | null> {
@@ -356,8 +370,11 @@ function refuse(problems: string[]): number {
 }
 
 async function reproduce(): Promise<number> {
-  const { cells: all, problems: unknown } = gridCells(options, {
-    methods: METHOD_NAMES,
+  const { cells: all, problems: unknown } = gridCells({
+    ...options,
+    method: options.method ?? METHODS_OF_GRID.join(","),
+  }, {
+    methods: METHODS_OF_GRID,
     firstCountOnly: scale === "ci",
   });
   if (unknown.length) return refuse(unknown);
@@ -424,7 +441,13 @@ async function writeSlurm(planned: PlannedCell[]): Promise<number> {
   const left = planned.filter(({ state }) => state !== "finished");
   if (!left.length) return refuse(["nothing is left to do"]);
   const costs = left.flatMap(({ costs, ...cell }) => costs ? [{ hours: hoursOf(cell, costs), ...costs }] : []);
-  const given = { scale, dataset: options.dataset, labeled: options.labeled, method: options.method };
+  const given = {
+    scale,
+    dataset: options.dataset,
+    labeled: options.labeled,
+    method: options.method,
+    ablation: options.ablation,
+  };
   const deno = Deno.execPath(), folder = resolve(out), writes = [out, root.cases].map((path) => resolve(path));
   const text = slurmScript({
     name: `ss-net-${scale}`,
