@@ -353,3 +353,15 @@ Deno.test("reproduce goes past a broken cell with code 1, stops with 75, goes on
     assert.equal(few.code, 2);
     assert.match(few.error, /acdc-3\/supervised\/1: a batch takes 12 labeled slices, ".*split\.json" has 8/);
   }));
+
+Deno.test("the ablations are a grid of SS-Net with other settings", () =>
+  withFolder(async (folder) => {
+    const names = ["ssnet-supervised-alone", "ssnet-smoothness", "ssnet-separation", "ssnet", "ssnet-bank-learned"];
+    const args = ["--scale", "ci", "--dataset", "acdc", "--ablation", "--dry-run"];
+    const plan = await ended(reproduce(folder, args));
+    assert.equal(plan.code, 0, plan.error);
+    for (const name of names) assert.match(plan.out, new RegExp(`acdc-3/${name}/1337 +40 +0`));
+    const wrong = await ended(reproduce(folder, [...args, "--method", "ssnet-smoothnes"]));
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.error, /unknown method "ssnet-smoothnes"; nearest is "ssnet-smoothness"/);
+  }));
