@@ -69,8 +69,8 @@ const root = scale === "ci" ? { raw: `${out}/raw`, cases: `${out}/cases` } : { r
 
 /** What ci trains on: few and small, so that the whole grid is a matter of minutes. */
 const CI = {
-  la: { patch: "32x32x32", iterations: 40, phantoms: { seed: 1337, count: 10, shape: [48, 48, 40] } },
-  acdc: { patch: "64x64", iterations: 40, phantoms: { seed: 1337, count: 9, shape: [4, 64, 56] } },
+  la: { patch: "32x32x32", iterations: 30, phantoms: { seed: 1337, count: 10, shape: [48, 48, 40] } },
+  acdc: { patch: "64x64", iterations: 24, phantoms: { seed: 1337, count: 9, shape: [4, 64, 56] } },
 } as const;
 /** Cells are saved so often that an interruption costs little beside a checkpoint. */
 const SAVE_EVERY = 50;
