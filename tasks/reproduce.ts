@@ -399,7 +399,7 @@ async function reproduce(): Promise<number> {
     return EXIT.environment;
   }
   if (options.dryRun) return EXIT.done;
-  for (const signal of ["SIGINT", "SIGTERM", "SIGUSR1"] as const) {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => {
       signaled = true;
       stopChild();

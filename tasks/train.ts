@@ -151,7 +151,7 @@ async function train(): Promise<number> {
     await writeCheckpoint(`${folder}/last.safetensors`, method.spec, state, iteration);
   };
   let interrupted = false;
-  for (const signal of ["SIGINT", "SIGTERM", "SIGUSR1"] as const) {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => interrupted = true);
   }
   const stages = [warmupOf(method), method].map((method) => ({

@@ -6,20 +6,11 @@ import { readCase, readManifest, writeCase } from "../pipeline/data/cases.ts";
 import { type Geometry, reverseAxes, toAffine } from "../pipeline/data/geometry.ts";
 import { readArrays, readHdf5, writeArrays } from "../pipeline/data/hdf5.ts";
 import { decodeNifti, encodeNiftiMask, type MaskPlace, writeNiftiMask } from "../pipeline/data/nifti.ts";
+import { withFolder } from "./with_folder.ts";
 import stored from "./nifti_files.json" with { type: "json" };
 
 const bytesOf = (name: keyof typeof stored.files) => Uint8Array.fromBase64(stored.files[name]);
 const filesOf = (folder: string) => [...Deno.readDirSync(folder)].map((f) => f.name).sort();
-
-/** A folder to work in; gone at the end. */
-async function withFolder(body: (folder: string) => Promise<void>) {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 /** Runs a task that may write to the folder. */
 async function task(folder: string, name: string, args: string[]) {

@@ -10,19 +10,10 @@ import { writeCheckpoint } from "../pipeline/runs/checkpoint.ts";
 import { writeJson } from "../pipeline/runs/files.ts";
 import { stream } from "../pipeline/runs/random.ts";
 import { startState } from "../pipeline/runs/training_step.ts";
+import { withFolder } from "./with_folder.ts";
 
 const SHAPE = [20, 36, 34] as const; // along X smaller than the patch
 const PATCH = "32x32x32";
-
-/** A folder to work in; gone at the end. */
-async function withFolder(body: (folder: string) => Promise<void>) {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 async function rawCase(raw: string, name: string, { label: hasLabel = true } = {}) {
   const { image, label } = phantom(5, name, SHAPE), shape = [...SHAPE];

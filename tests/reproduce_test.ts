@@ -16,16 +16,8 @@ import {
 import { DEAD_AFTER_SECONDS, takeLock } from "../pipeline/runs/locks.ts";
 import { readLog } from "../pipeline/runs/log.ts";
 import { slurmScript } from "../pipeline/runs/slurm.ts";
+import { withFolder } from "./with_folder.ts";
 
-/** A folder to work in; gone at the end. */
-async function withFolder(body: (folder: string) => Promise<void>) {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 const decoded = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const METHODS = ["ssnet", "supervised", "ua_mt"];
 const grid = (options: Partial<Parameters<typeof gridCells>[0]>, firstCountOnly = false) =>

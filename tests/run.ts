@@ -1,4 +1,7 @@
-/** Runs the tests, the examples, the golden values and tfjs-core's op tests, and closes with one line `N passed, N failed` over all. */
+/**
+ * Runs the tests, the examples, the golden values, tfjs-core's op tests and the small grid of all methods, and closes with
+ * one line `N passed, N failed` over all.
+ */
 async function run(args: string[]): Promise<string> {
   const command = new Deno.Command("deno", { args, stdout: "piped", stderr: "inherit", env: { NO_COLOR: "1" } });
   const child = command.spawn();
@@ -13,12 +16,19 @@ function count(text: string, word: string): number {
 }
 const rights = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys"];
 const more = ["--allow-write", `--allow-run=${Deno.execPath()}`]; // some tests watch a process end
+const grid = ["--no-prompt", "--allow-read", "--allow-write=/tmp", "--allow-env", "--allow-run=deno"];
+const folder = await Deno.makeTempDir({ dir: "/tmp" });
 const texts = [
   await run(["test", ...rights, ...more, "tests/"]),
   await run(["test", "--doc", ...rights, "mod.ts", "pipeline/"]),
   await run(["run", ...rights, "tasks/parity.ts"]),
   await run(["run", ...rights, "tasks/conformance.ts"]),
+  await run([
+    ...["run", ...grid, "--allow-sys=hostname,systemMemoryInfo", "tasks/reproduce.ts", "--scale", "ci"],
+    ...["--out", folder],
+  ]),
 ];
+await Deno.remove(folder, { recursive: true });
 const total = (word: string) => texts.reduce((sum, text) => sum + count(text, word), 0);
 const passed = total("passed"), failed = total("failed");
 if (Number.isNaN(passed + failed)) {

@@ -6,8 +6,9 @@
  */
 import { createRequire } from "node:module";
 import type * as tfjs from "@tensorflow/tfjs";
-import { Binding, type BindingOptions } from "./binding.ts";
+import { ATTRIBUTE, Binding, type BindingOptions, DTYPE } from "./binding.ts";
 import { TensorFlowError } from "./library.ts";
+import type { Tensor } from "./tensors.ts";
 
 /** tfjs with its TensorFlow backend, and the binding under it. */
 export interface TensorFlow {
@@ -64,5 +65,28 @@ export function openTensorFlow(options: BindingOptions = {}): TensorFlow {
   };
   tf.registerBackend("tensorflow", () => backend, 3);
   tf.setBackend("tensorflow");
+  registerReductionGradients(tf, backend);
   return opened = { tf, backend, binding };
+}
+
+/**
+ * Gradients of sums and means by one broadcast. tfjs multiplies by a tensor of ones as large as what was summed, which a
+ * trace keeps as a constant: hundreds of megabytes for the losses of a step.
+ */
+function registerReductionGradients(tf: typeof tfjs, backend: any): void {
+  const types = [["T", DTYPE.float], ["Tidx", DTYPE.int32]].map(([name, value]) => ({
+    name,
+    type: ATTRIBUTE.type,
+    value,
+  }));
+  for (const kernelName of ["Sum", "Mean"]) {
+    const gradFunc = (dy: Tensor, [x]: Tensor[], { axis }: any) => {
+      const axes: number[] = tf.util.parseAxisParam(axis, x.shape);
+      const kept = x.shape.map((n, i) => axes.includes(i) ? 1 : n);
+      const share = kernelName === "Mean" ? tf.div(dy, axes.reduce((count, i) => count * x.shape[i], 1)) : dy;
+      const inputs = () => [tf.reshape(share, kept), tf.tensor1d(x.shape, "int32")];
+      return { x: () => backend.executeSingleOutput("BroadcastTo", types, inputs()) };
+    };
+    tf.registerGradient({ kernelName, inputsToSave: ["x"], gradFunc: gradFunc as any });
+  }
 }
