@@ -198,7 +198,7 @@ type Result = Awaited<ReturnType<typeof bench>>;
 /** One method in a process of its own, since a process knows only the peak of all that it has done. */
 async function benchElsewhere(dataset: string, method: string, precision: string): Promise<Result> {
   const given = { dataset, method, precision, iterations: options.iterations, threads: options.threads };
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+  const { code, stdout, stderr } = await new Deno.Command("deno", {
     args: [
       ...["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys"],
       ...[new URL(import.meta.url).pathname, "step", "--device", options.device, "--json"],

@@ -11,7 +11,7 @@ parseOptions(z.strictObject({}), {
   description: "Phantoms through every task to a report; no options",
   args: Deno.args,
 });
-const SEED = 1337, folder = await Deno.makeTempDir({ prefix: "ss-net-demo-" });
+const SEED = 1337, folder = await Deno.makeTempDir({ dir: "/tmp", prefix: "ss-net-demo-" });
 
 async function task(name: string, args: string[]) {
   console.log(`\n== ${name} ${args.join(" ")}`);

@@ -9,7 +9,7 @@
  * paper  the published schedules, each method evaluated as its own code does
  * @module
  */
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import { DataError, readManifest } from "../pipeline/data/cases.ts";
 import { type DatasetName, type DatasetProfile, type Preset, presetOf, PROFILES } from "../pipeline/data/profiles.ts";
@@ -91,9 +91,12 @@ function methodOf(cell: Cell): { profile: DatasetProfile; usesUnlabeled: boolean
 /** How all methods, or each as its own code does, are tested. */
 function evaluationOf(cell: Cell) {
   const { checkpoint, largestComponent } = methodOf(cell).profile;
-  return scale === "paper"
-    ? { batchNorm: "running", checkpoint, largestComponent }
-    : { batchNorm: "window", checkpoint: "last", largestComponent: PROFILES[cell.dataset].largestComponent };
+  return scale === "paper" ? { batchNorm: "running", checkpoint, largestComponent, precision: "fp32" } : {
+    batchNorm: "window",
+    checkpoint: "last",
+    largestComponent: PROFILES[cell.dataset].largestComponent,
+    precision: presetOfCell(cell).precision,
+  };
 }
 
 function presetOfCell(cell: Cell): Preset {
@@ -167,7 +170,8 @@ async function plan(cells: Cell[]): Promise<{ planned: PlannedCell[]; problems: 
       unmeasured.push(benchCommand(key));
       continue;
     }
-    const length = lengthOfCell(cell, costs), { stored, problem } = await readStored(cell, length);
+    const length = await lengthOfSibling(cell) ?? lengthOfCell(cell, costs),
+      { stored, problem } = await readStored(cell, length);
     if (problem) problems.push(problem);
     const state = await isFinished(cell) ? "finished" : stored ? "begun" : "new";
     planned.push({ ...cell, ...(stored ?? length), costs, state });
@@ -181,6 +185,17 @@ function lengthOfCell(cell: Cell, costs: Costs | null): Length {
   if (scale === "paper") return { iterations, warmup };
   const short = CI[cell.dataset].iterations;
   return { iterations: short, warmup: Math.round(short * warmup / iterations) };
+}
+
+/** fast: the length of the same cell with another seed and the same minutes: figures may have changed, a table's rows not. */
+async function lengthOfSibling(cell: Cell): Promise<Length | null> {
+  const parent = dirname(pathOf(cell));
+  if (scale !== "fast" || !await exists(parent)) return null;
+  for (const { name } of Deno.readDirSync(parent)) {
+    const record = STORED.safeParse(await readJson(`${parent}/${name}/cell.json`));
+    if (record.success && record.data.minutes === options.minutes) return record.data;
+  }
+  return null;
 }
 
 /** The record of a begun cell, and why its folder cannot be gone on with. */
@@ -214,17 +229,18 @@ function recordOf({ dataset, labeled, method, seed }: Cell, { iterations, warmup
   return { scale, dataset, labeled, method, seed, minutes, iterations, warmup };
 }
 
-/** Cases, and a split for every labeled count; made once, by whoever comes first. Returns why a count has none. */
-async function prepare(cells: Cell[]): Promise<string[]> {
+/** Cases, and a split for every labeled count; made once, by whoever comes first. Returns why a count has none, or an exit code. */
+async function prepare(cells: Cell[]): Promise<string[] | number> {
   for (const folder of [out, root.cases]) await Deno.mkdir(folder, { recursive: true });
-  const taken = await takeLock(root.cases, { waitSeconds: Infinity }) as { lock: AsyncDisposable };
+  const taken = await takeLock(root.cases, { waitSeconds: Infinity, isStopped: stopped });
+  if ("holder" in taken) return EXIT.interrupted;
   await using _lock = taken.lock;
   for (const dataset of new Set(cells.map(({ dataset }) => dataset))) {
     const cases = `${root.cases}/${dataset}`, raw = `${root.raw}/${dataset}`;
     if (await exists(`${cases}/manifest.json`)) continue;
     if (scale === "ci") await phantoms(dataset, raw);
     const code = await task("preprocess", [dataset, "--raw", raw, "--cases", cases], [root.cases]);
-    if (code) Deno.exit(stopped() ? EXIT.interrupted : code);
+    if (code) return stopped() ? EXIT.interrupted : code;
   }
   const problems: string[] = [];
   for (const cell of new Map(cells.map((cell) => [splitPath(cell), cell])).values()) {
@@ -280,10 +296,10 @@ async function splitProblems(cells: Cell[]): Promise<string[]> {
 let child: Deno.ChildProcess | null = null, signaled = false;
 const stopped = () => signaled;
 
-/** Ends what runs; a training saves its state and leaves with code 75. */
-function stopChild() {
+/** Ends what runs. At SIGTERM a training saves its state and leaves with code 75; at SIGKILL it writes no more. */
+function stopChild(signal: "SIGTERM" | "SIGKILL") {
   try {
-    child?.kill("SIGTERM");
+    child?.kill(signal);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error; // it has ended already
   }
@@ -299,7 +315,7 @@ async function task(name: string, args: string[], writes: string[]): Promise<num
     ],
   }).spawn();
   child = started;
-  if (signaled) stopChild(); // it came while the process was started
+  if (signaled) stopChild("SIGTERM"); // it came while the process was started
   const { code } = await started.status;
   child = null;
   return code;
@@ -327,7 +343,10 @@ const flags = (values: Record<string, unknown>) =>
   });
 
 /** Trains and evaluates into a folder, from where it stands. Returns what went wrong. */
-async function trainAndEvaluate(cell: Cell, folder: string, length: Length): Promise<string | null> {
+async function trainAndEvaluate(
+  cell: Cell,
+  { folder, length, isLost }: { folder: string; length: Length; isLost: () => boolean },
+): Promise<string | null> {
   if (!await exists(`${folder}/DONE`)) {
     const resume = await exists(`${folder}/state.safetensors`);
     // A training that was killed before its first checkpoint begins anew.
@@ -341,11 +360,12 @@ async function trainAndEvaluate(cell: Cell, folder: string, length: Length): Pro
   }
   const wanted = evaluationOf(cell);
   if (await evaluationFolder(folder, wanted)) return null;
+  if (isLost()) return "another process has taken it over";
   const alike = {
     batchNorm: wanted.batchNorm,
     checkpoint: wanted.checkpoint,
     components: wanted.largestComponent ? "largest" : "all",
-    precision: presetOfCell(cell).precision,
+    precision: wanted.precision,
   };
   const args = flags({ run: folder, ...scale === "paper" ? {} : alike, threads, device });
   const code = await task("evaluate", [cell.dataset, ...args], [out]);
@@ -353,13 +373,14 @@ async function trainAndEvaluate(cell: Cell, folder: string, length: Length): Pro
   return await evaluationFolder(folder, wanted) ? null : "its evaluation is not the one that was asked for";
 }
 
-async function compute(cell: PlannedCell): Promise<string | null> {
+async function compute(cell: PlannedCell, isLost: () => boolean): Promise<string | null> {
   const folder = pathOf(cell), path = `${folder}/cell.json`;
   const { stored } = await readStored(cell, cell), length = stored ?? cell; // another process may have begun it
   if (!stored) await writeJson(path, { ...recordOf(cell, length), costs: cell.costs });
-  const why = await trainAndEvaluate(cell, folder, length);
-  if (why !== null || scale !== "ci") return why;
-  return await trainAndEvaluate(cell, untrainedOf(cell), { iterations: 0, warmup: 0 });
+  const why = await trainAndEvaluate(cell, { folder, length, isLost });
+  if (why !== null || scale !== "ci" || isLost()) return why;
+  const untrained = { folder: untrainedOf(cell), length: { iterations: 0, warmup: 0 }, isLost };
+  return await trainAndEvaluate(cell, untrained);
 }
 
 // ── The whole ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -402,11 +423,12 @@ async function reproduce(): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => {
       signaled = true;
-      stopChild();
+      stopChild("SIGTERM");
     });
   }
   const refused = await prepare(cells);
   if (stopped()) return EXIT.interrupted;
+  if (typeof refused === "number") return refused;
   if (!refused.length) refused.push(...await splitProblems(cells));
   if (refused.length) return refuse(refused);
   if (options.slurm) return await writeSlurm(planned);
@@ -415,7 +437,7 @@ async function reproduce(): Promise<number> {
     isFinished,
     compute,
     isStopped: stopped,
-    onLost: stopChild,
+    onLost: () => stopChild("SIGKILL"),
     // A task that Slurm starts again after a failed node finds the lock of the one before, until that counts as dead.
     waitSeconds: options.cell === undefined ? 0 : DEAD_AFTER_SECONDS + 2 * HEARTBEAT_SECONDS,
     tell: (cell, text) => console.log(`cell ${cell.index} ${cell.folder} ${text}`),
@@ -424,16 +446,21 @@ async function reproduce(): Promise<number> {
     console.error(`Stopped after ${outcome.finished.length} of ${cells.length} cells; the same command goes on`);
     return EXIT.interrupted;
   }
-  const { finished, broken, elsewhere } = outcome;
+  const { broken } = outcome, finished: Cell[] = [];
+  for (const cell of planned) if (await isFinished(cell)) finished.push(cell); // others may have ended theirs meanwhile
+  const elsewhere = outcome.elsewhere.filter((cell) => !finished.includes(cell));
   if (options.cell === undefined && finished.length) {
-    const code = await task("report", [...finished.map(pathOf), "--out", `${out}/report`], [out]);
+    const report = `${out}/${options.ablation ? "report-ablation" : "report"}`;
+    const code = await task("report", [...finished.map(pathOf), "--out", report], [out]);
     if (code) return code;
   }
   console.log(
     `\n${finished.length} of ${cells.length} cells are finished, ${elsewhere.length} held by other processes`,
   );
+  if (options.cell !== undefined && elsewhere.length) return EXIT.interrupted; // nothing was computed: come again
   for (const { cell, why } of broken) console.error(`broken: cell ${cell.index} ${cell.folder}: ${why}`);
-  const isGood = scale === "ci" && options.cell === undefined ? await check(planned) : true;
+  const checked = planned.filter((cell) => !elsewhere.includes(cell));
+  const isGood = scale === "ci" && options.cell === undefined ? await check(checked) : true;
   return broken.length || !isGood ? 1 : EXIT.done;
 }
 

@@ -352,7 +352,7 @@ Deno.test("the ablations are a grid of SS-Net with other settings", () =>
     const args = ["--scale", "ci", "--dataset", "acdc", "--ablation", "--dry-run"];
     const plan = await ended(reproduce(folder, args));
     assert.equal(plan.code, 0, plan.error);
-    for (const name of names) assert.match(plan.out, new RegExp(`acdc-3/${name}/1337 +40 +0`));
+    for (const name of names) assert.match(plan.out, new RegExp(`acdc-3/${name}/1337 +24 +0`));
     const wrong = await ended(reproduce(folder, [...args, "--method", "ssnet-smoothnes"]));
     assert.equal(wrong.code, 2);
     assert.match(wrong.error, /unknown method "ssnet-smoothnes"; nearest is "ssnet-smoothness"/);

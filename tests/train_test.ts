@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { phantom } from "../pipeline/data/phantom.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
-import { readLog } from "../pipeline/runs/log.ts";
+import { openLog, readLog } from "../pipeline/runs/log.ts";
 import { scheduleAt } from "../pipeline/runs/schedule.ts";
 import { LA } from "../pipeline/data/profiles.ts";
 
@@ -125,6 +125,25 @@ Deno.test("train:la refuses a split with too few cases for a batch before it mak
     assert.equal(await Deno.stat(`${folder}/run`).then(() => true, () => false), false);
   } finally {
     await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a log that another process is writing is not opened, and stays as it is", async () => {
+  const path = await Deno.makeTempFile(), row = { iteration: 1, total: 0.5 };
+  try {
+    using log = await openLog(path, 0);
+    log.write(row);
+    const other = new Deno.Command(Deno.execPath(), {
+      args: [
+        "eval",
+        `import { openLog } from "${new URL("../pipeline/runs/log.ts", import.meta.url)}";
+        await openLog("${path}", 0).catch((error) => console.log(error.message));`,
+      ],
+    });
+    assert.match(new TextDecoder().decode((await other.output()).stdout), /another process is writing it/);
+    assert.deepEqual(await readLog(path), [row]);
+  } finally {
+    await Deno.remove(path);
   }
 });
 

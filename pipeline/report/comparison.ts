@@ -29,10 +29,12 @@ import {
 
 /** One row of a comparison: a method with its options, over its seeds. */
 export interface ComparedMethod {
-  /** Its printed name, with the options that tell it from other rows of the same method. */
+  /** Its printed name, with the options that are not as published. */
   label: string;
   /** As in `config.json`. */
   method: string;
+  /** Whether its options are the published ones: else it is an ablation. */
+  asPublished: boolean;
   /** In ascending order, each once. */
   seeds: number[];
   /** Iterations and warm-up. */
@@ -199,14 +201,16 @@ function hasEmptyMask(results: Result[]): boolean {
 }
 
 function comparedMethods(group: Group, results: Result[], convention: Comparison["convention"]): ComparedMethod[] {
-  const rows = [...Map.groupBy(results, rowKey).values()], stoodFor = new Set<string>();
-  rows.sort(([a], [b]) => methodOrder(a.run.config.method) - methodOrder(b.run.config.method));
+  const rows = [...Map.groupBy(results, rowKey).values()];
+  const optionsOf = ([{ run }]: Result[]) => Object.entries(methodOptions(run.config));
+  rows.sort((a, b) =>
+    // a method as published stands before its ablations
+    methodOrder(a[0].run.config.method) - methodOrder(b[0].run.config.method) ||
+    optionsOf(a).length - optionsOf(b).length
+  );
   return rows.map((own) => {
     const { config } = own[0].run, { method } = config, name = methodName(method);
-    const others = rows.map(([{ run }]) => run.config).filter((other) => other.method === method);
-    const telling = Object.entries(methodOptions(config)).filter(([key, value]) =>
-      others.some((other) => methodOptions(other)[key] !== value)
-    );
+    const telling = optionsOf(own), asPublished = telling.length === 0;
     const scores = own.map(({ evaluation: { metrics } }) =>
       patientScores(metrics.rows, convention === "both" ? "honest" : convention)
     );
@@ -215,11 +219,11 @@ function comparedMethods(group: Group, results: Result[], convention: Comparison
         Object.fromEntries(Object.entries(patients).map(([patient, of]) => [patient, of[number]]))
       );
     const numbers = Object.fromEntries(NUMBERS.map((number) => [number, overSeeds(valuesOf(number))]));
-    const published = stoodFor.has(method) ? null : publishedRowOf(group, method);
-    stoodFor.add(method);
+    const published = asPublished ? publishedRowOf(group, method) : null;
     return {
       label: [name, ...telling.map((pair) => pair.join(" "))].join(", "),
       method,
+      asPublished,
       seeds: own.map(({ run }) => run.config.seed).sort((a, b) => a - b),
       schedule: scheduleText(own[0]),
       minutes: meanMinutes(own),
@@ -243,8 +247,9 @@ function publishedRowOf({ published, labeled }: Group, method: string): Publishe
 }
 
 function tested(methods: ComparedMethod[], patients: number): Comparison["tests"] {
-  const reference = methods.find(({ method }) => method === "ssnet"), others = methods.filter((m) => m !== reference);
-  if (!reference) return { reason: "No test: SS-Net is not in this table." };
+  const reference = methods.find(({ method, asPublished }) => method === "ssnet" && asPublished);
+  const others = methods.filter((m) => m !== reference);
+  if (!reference) return { reason: "No test: SS-Net as published is not in this table." };
   if (!others.length) return { reason: `No test: there is no other method beside ${reference.label} in this table.` };
   if (patients < FEWEST_PATIENTS) {
     return { reason: `No test is possible: it wants at least ${FEWEST_PATIENTS} patients, here are ${patients}.` };

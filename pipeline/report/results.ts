@@ -4,6 +4,8 @@
  * @module
  */
 import { z } from "zod";
+import { PROFILES } from "../data/profiles.ts";
+import { ssnetSettings } from "../methods/ssnet.ts";
 import type { Config, Evaluation, Metrics, Run, Statistic } from "./runs.ts";
 
 const PROTOCOL = z.strictObject({
@@ -150,9 +152,11 @@ const NO_METHOD_OPTIONS = [
   "versions",
 ];
 
-/** What is left of a configuration: options that only methods read. */
+/** What is left of a configuration: options that only methods read, where they are not as published. */
 export function methodOptions(config: Config): Record<string, string> {
-  const own = Object.entries(config).filter(([key]) => !NO_METHOD_OPTIONS.includes(key));
+  const profile = PROFILES[config.dataset as keyof typeof PROFILES];
+  const usual: Record<string, unknown> = profile ? { ...ssnetSettings(profile) } : {};
+  const own = Object.entries(config).filter(([key, value]) => !NO_METHOD_OPTIONS.includes(key) && value !== usual[key]);
   return Object.fromEntries(
     own.map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]),
   );

@@ -163,8 +163,11 @@ export interface CellWork<C> {
   folder(cell: C): string;
   /** Whether nothing is left to do. */
   isFinished(cell: C): Promise<boolean>;
-  /** Computes it. @returns Null when it is done, else what went wrong, or why it stopped. */
-  compute(cell: C): Promise<string | null>;
+  /**
+   * Computes it. @param isLost Whether another process has taken it over: nothing may be begun in its folder any more.
+   * @returns Null when it is done, else what went wrong, or why it stopped.
+   */
+  compute(cell: C, isLost: () => boolean): Promise<string | null>;
   /** Whether the walk must end; `compute` has returned early then. */
   isStopped(): boolean;
   /** Called when another process takes over the cell that is being computed. */
@@ -201,7 +204,11 @@ export async function fillCells<C>(cells: C[], work: CellWork<C>): Promise<Outco
       }
       const folder = work.folder(cell);
       await Deno.mkdir(folder, { recursive: true });
-      const taken = await takeLock(folder, { waitSeconds: work.waitSeconds, onLost: work.onLost });
+      const taken = await takeLock(folder, {
+        waitSeconds: work.waitSeconds,
+        isStopped: work.isStopped,
+        onLost: work.onLost,
+      });
       if ("holder" in taken) {
         work.tell(cell, `is held by ${told(taken.holder)}`);
         outcome.elsewhere.push(cell);
@@ -212,7 +219,7 @@ export async function fillCells<C>(cells: C[], work: CellWork<C>): Promise<Outco
         skip(cell);
         continue;
       }
-      const why = await work.compute(cell);
+      const why = await work.compute(cell, lock.lost);
       if (lock.lost()) {
         work.tell(cell, "was taken over by another process");
         outcome.elsewhere.push(cell);

@@ -40,11 +40,16 @@ const UNKNOWN: Holder = { pid: 0, host: "an unknown host", taken: "", released: 
  * on this machine is gone, or when it has not been touched for {@linkcode DEAD_AFTER_SECONDS}. Needs `--allow-read`,
  * `--allow-write`, `--allow-sys=hostname`.
  *
- * @param waitSeconds How long to wait for a holder. @param onLost Called once when another process takes the lock over.
+ * @param waitSeconds How long to wait for a holder. @param isStopped Asked while waiting: true ends it.
+ * @param onLost Called once when another process takes the lock over.
  */
 export async function takeLock(
   folder: string,
-  { waitSeconds = 0, onLost }: { waitSeconds?: number; onLost?: () => void } = {},
+  { waitSeconds = 0, isStopped = () => false, onLost }: {
+    waitSeconds?: number;
+    isStopped?: () => boolean;
+    onLost?: () => void;
+  } = {},
 ): Promise<Taken> {
   const until = performance.now() + 1000 * waitSeconds;
   while (true) {
@@ -53,7 +58,7 @@ export async function takeLock(
     if (!holder) {
       const lock = await create(folder, highest + 1, onLost);
       if (lock) return { lock };
-    } else if (performance.now() >= until) return { holder };
+    } else if (performance.now() >= until || isStopped()) return { holder };
     else await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }
@@ -78,7 +83,7 @@ async function livingHolder(path: string): Promise<Holder | null> {
 /** Whether the process that created the file is there; its end, however it came, unlocked the file. */
 function isLocked(path: string): boolean {
   using file = Deno.openSync(path, { write: true });
-  return !file.tryLockSync(true);
+  return !file.tryLockSync(false); // shared: two that ask at once do not take each other for the holder
 }
 
 /** Null when another process was first. */
@@ -95,12 +100,21 @@ async function create(folder: string, number: number, onLost?: () => void): Prom
   }
   file.lockSync(true); // before there is a text that others could judge it by
   file.writeSync(new TextEncoder().encode(line()));
+  const lost = () => numbers(folder).some((n) => n > number);
+  if (lost()) { // while this number was chosen, others took and freed higher ones
+    file.close();
+    await Deno.remove(path).catch(() => {});
+    return null;
+  }
   for (const older of numbers(folder).filter((n) => n < number)) {
     await Deno.remove(`${folder}/lock-${older}`).catch(() => {}); // it no longer counts
   }
-  const lost = () => numbers(folder).some((n) => n > number);
   const beat = setInterval(() => {
-    if (!lost()) return Deno.utimeSync(path, new Date(), new Date());
+    try {
+      if (!lost()) return Deno.utimeSync(path, new Date(), new Date());
+    } catch {
+      return; // a shared file system may fail for a moment: the next beat tries again
+    }
     clearInterval(beat);
     onLost?.();
   }, 1000 * HEARTBEAT_SECONDS);
