@@ -1,5 +1,5 @@
 /**
- * `deno task setup`: makes sure that TensorFlow's library is there; the only task that runs programs or fetches.
+ * `deno task setup`: makes sure that TensorFlow's library is there; the only task that fetches.
  * It runs before most others and stays apart from their option and file code, which would double its time.
  */
 import { setUpLibrary, TensorFlowError } from "../pipeline/tensorflow/library.ts";
