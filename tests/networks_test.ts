@@ -292,7 +292,7 @@ function matrix(n: number, factor: number, alignedCorners: boolean): number[][] 
   });
 }
 
-Deno.test("upTrilinear() is the direct interpolation of the eight neighbours, and its gradient the transposed one", () => {
+Deno.test("upTrilinear() is the direct interpolation of the eight neighbors, and its gradient the transposed one", () => {
   for (const factor of [2, 4, 8]) {
     for (const alignedCorners of [true, false]) {
       const [X, Y, Z, C] = [3, 2, 4, 2], x = normal([1, X, Y, Z, C], 4) as Tensor5D;

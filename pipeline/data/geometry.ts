@@ -11,7 +11,7 @@ export type AxisOrder = "XYZ" | "ZYX";
 
 /** Place of a volume's voxels: voxel `(i, j, k)` has its center at `origin + direction · (spacing ∘ (i, j, k))`. */
 export interface Geometry {
-  /** Millimeters between neighbours along the array's axes, in its order. */
+  /** Millimeters between neighbors along the array's axes, in its order. */
   spacing: Vector3;
   /** Centre of voxel (0, 0, 0), RAS+ millimeters. */
   origin: Vector3;

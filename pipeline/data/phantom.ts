@@ -7,7 +7,7 @@ import { permutation, stream } from "../runs/random.ts";
 import type { Shape3 } from "./augment.ts";
 import { minMax, normalize } from "./preparation.ts";
 
-/** A phantom, normalised to zero mean and unit deviation; Z fastest. The same seed and name give the same bits. */
+/** A phantom, normalized to zero mean and unit deviation; Z fastest. The same seed and name give the same bits. */
 export function phantom(seed: number, name: string, shape: Shape3): { image: Float32Array; label: Uint8Array } {
   const random = stream(seed, `phantom ${name}`), between = (a: number, b: number) => a + (b - a) * random();
   const gauss = () => random() + random() + random() + random() - 2;
@@ -19,7 +19,7 @@ export function phantom(seed: number, name: string, shape: Shape3): { image: Flo
     const angle = (k + between(0.3, 0.7)) * Math.PI / 2;
     return { x: Math.cos(angle), y: Math.sin(angle), z: between(-0.2, 0.2), width: 0.18 + 0.03 * rank };
   });
-  // Texture: a few plane waves, as neighbouring organs are neither flat nor noise.
+  // Texture: a few plane waves, as neighboring organs are neither flat nor noise.
   const texture = Array.from(
     { length: 6 },
     () => [gauss(), gauss(), gauss()].map((v) => v * 0.25).concat(between(0, 6.3)),

@@ -42,7 +42,7 @@ const TYPES: Record<VoxelType, [bytes: number, read: Reader]> = {
   float64: [8, (v, o, l) => v.getFloat64(o, l)],
 };
 
-/** How far neighbours along X, Y, Z lie apart in an array. */
+/** How far neighbors along X, Y, Z lie apart in an array. */
 function strides([nx, ny, nz]: readonly number[], axes: AxisOrder): Vector3 {
   return axes === "XYZ" ? [ny * nz, nz, 1] : [1, nx, nx * ny];
 }

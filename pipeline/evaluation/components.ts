@@ -11,7 +11,7 @@ function countVoxels(mask: Uint8Array, shape: readonly number[]): number {
 
 /**
  * The connected component with the most voxels. Voxels that share a face, an edge or a corner are connected
- * (26 neighbours in 3-D, 8 in 2-D). Of equally large components the first in raster order is kept.
+ * (26 neighbors in 3-D, 8 in 2-D). Of equally large components the first in raster order is kept.
  *
  * Source: tests/golden/README.md, section `metrics.h5` (values by scikit-image).
  *
@@ -36,7 +36,7 @@ function countVoxels(mask: Uint8Array, shape: readonly number[]): number {
 export function largestComponent(mask: Uint8Array, shape: readonly number[]): Uint8Array {
   if (shape.length !== 2 && shape.length !== 3) throw new RangeError(`shape [${shape}] is neither 2-D nor 3-D`);
   const count = countVoxels(mask, shape);
-  // A single slice has no neighbours along the added axis, so 26 neighbours become 8.
+  // A single slice has no neighbors along the added axis, so 26 neighbors become 8.
   const [nx, ny, nz] = shape.length === 2 ? [1, ...shape] : shape;
   const labels = new Int32Array(count);
   const stack = new Int32Array(count);
@@ -55,10 +55,10 @@ export function largestComponent(mask: Uint8Array, shape: readonly number[]): Ui
       for (let i = Math.max(x - 1, 0); i <= x1; i++) {
         for (let j = Math.max(y - 1, 0); j <= y1; j++) {
           for (let k = Math.max(z - 1, 0); k <= z1; k++) {
-            const neighbour = (i * ny + j) * nz + k;
-            if (mask[neighbour] === 0 || labels[neighbour] !== 0) continue;
-            labels[neighbour] = label;
-            stack[height++] = neighbour;
+            const neighbor = (i * ny + j) * nz + k;
+            if (mask[neighbor] === 0 || labels[neighbor] !== 0) continue;
+            labels[neighbor] = label;
+            stack[height++] = neighbor;
           }
         }
       }

@@ -17,7 +17,7 @@ export interface SurfaceMetrics {
 }
 
 /**
- * Surface of a mask: object voxels with a face neighbour (6 in 3-D, 4 in 2-D) outside the object, where everything
+ * Surface of a mask: object voxels with a face neighbor (6 in 3-D, 4 in 2-D) outside the object, where everything
  * outside the array counts as outside.
  *
  * Source: tests/golden/README.md, section `metrics.h5`.

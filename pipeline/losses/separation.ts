@@ -1,5 +1,5 @@
 /**
- * Inter-class separation with a bank of prototypes (SS-Net, section 2.3; after Alonso et al. 2021), in factorised form:
+ * Inter-class separation with a bank of prototypes (SS-Net, section 2.3; after Alonso et al. 2021), in factorized form:
  * with weights a of mean 1, `mean_ij((1 - ẑ_i·m̂_j) a_i b_j) = 1 - (1/M Σ a_i ẑ_i)·(1/N Σ b_j m̂_j)`; no M×N matrix exists.
  *
  * Batch statistics of the heads are over every voxel of a half, but they follow from the moments of the rows in front of
@@ -22,7 +22,7 @@ export interface FeatureBank {
 }
 /** Which scores stay when there are more voxels than rows. */
 export type BankOrder = "lowest" | "highest";
-/** "ones" as the authors' code has it (its normalisation cancels), "learned" as the paper writes it. */
+/** "ones" as the authors' code has it (its normalization cancels), "learned" as the paper writes it. */
 export type BankWeights = "ones" | "learned";
 
 const asNumber = (condition: Tensor): Scalar => openTensorFlow().tf.cast(condition, "float32") as Scalar;
@@ -151,7 +151,7 @@ export function separationLoss(
     const bankBatch = rows.moments(prototypes, bankCount);
     const b = select(pass, prototypes, { of: "bank", classIndex: c, batch: bankBatch, active }); // [S, 1]
     const filled = tf.expandDims(tf.cast(tf.less(tf.range(0, prototypes.shape[0]), bankCount), "float32"), 1);
-    // The division by itself is the authors' normalisation over an axis of length 1: the selector runs and never learns.
+    // The division by itself is the authors' normalization over an axis of length 1: the selector runs and never learns.
     const weights = bankWeights === "ones"
       ? tf.div(b, b)
       : tf.div(tf.mul(b, bankCount), tf.maximum(tf.sum(tf.mul(b, filled)), 1e-12));

@@ -1,6 +1,6 @@
 /**
  * What a method is to the trainer: a network, state of its own, and one pure training step that `trace` turns into one
- * TensorFlow function. The trainer owns the optimiser, the schedule, checkpoints and logging.
+ * TensorFlow function. The trainer owns the optimizer, the schedule, checkpoints and logging.
  * @module
  */
 import type { DatasetProfile } from "../data/profiles.ts";
@@ -77,7 +77,7 @@ export interface Method {
   /** Losses, gradients and new state of one iteration; pure, runs once per shape on symbols ({@linkcode trace}). */
   step(inputs: StepInputs): StepOutputs;
   /**
-   * What follows the optimiser's update, in the same traced function: a teacher, a discriminator. Its losses are logged beside
+   * What follows the optimizer's update, in the same traced function: a teacher, a discriminator. Its losses are logged beside
    * the step's.
    * @param inputs The step's, with weights, buffers and memory as they are now.
    */

@@ -40,7 +40,7 @@ const PROTOCOL = {
 const ADAM = { rate: 1e-4, beta1: 0.9, beta2: 0.99 }, LABELED = 1;
 const PARTS = { weights: "", first: "first.", second: "second." } as const;
 
-/** The discriminator and its optimiser in the method's memory, behind "discriminator.". */
+/** The discriminator and its optimizer in the method's memory, behind "discriminator.". */
 function remember(state: AdamState): Weights {
   const memory: Weights = { "discriminator.step": state.step };
   for (const [part, prefix] of Object.entries(PARTS)) {
@@ -59,7 +59,7 @@ function recall(names: string[], memory: Weights): AdamState {
 }
 
 /**
- * SASSNet on a dataset. Its memory is the discriminator with its optimiser. Losses it reports: total, supervised, dice,
+ * SASSNet on a dataset. Its memory is the discriminator with its optimizer. Losses it reports: total, supervised, dice,
  * distance and adversarial before their weights, discriminator.
  */
 export function sassnet(options: MethodOptions): Method {

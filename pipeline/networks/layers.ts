@@ -21,7 +21,7 @@ export interface DecoderOptions {
 
 /** How a network is run. */
 export interface PassOptions {
-  /** Normalise by the batch's statistics (training) or by the running ones (evaluation). */
+  /** Normalize by the batch's statistics (training) or by the running ones (evaluation). */
   training: boolean;
   /** Whether the pass moves the running statistics; only a training pass can. */
   updateStatistics?: boolean;

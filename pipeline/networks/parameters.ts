@@ -1,5 +1,5 @@
 /**
- * Parameters and buffers under the names of the authors' `state_dict`: shapes, PyTorch's default initialisation,
+ * Parameters and buffers under the names of the authors' `state_dict`: shapes, PyTorch's default initialization,
  * and the way between PyTorch's layouts and TensorFlow's.
  * @module
  */
@@ -28,7 +28,7 @@ export interface BufferSpec {
 }
 /** All parameters and buffers of a network, in the order of the `state_dict`. */
 export interface NetworkSpec {
-  /** What the optimiser moves. */
+  /** What the optimizer moves. */
   parameters: ParameterSpec[];
   /** What batch norms in training mode move. */
   buffers: BufferSpec[];
@@ -85,7 +85,7 @@ export function sizeOf(shape: readonly number[]): number {
 }
 
 /**
- * PyTorch's default initialisation (Kaiming-uniform with a = √5): weights and biases uniform in ±1/√fan_in, gamma 1,
+ * PyTorch's default initialization (Kaiming-uniform with a = √5): weights and biases uniform in ±1/√fan_in, gamma 1,
  * beta 0; running means 0, variances 1. "conv_normal" is Kaiming-normal: mean 0, deviation √(2/fan_in).
  * @param random Uniform in [0, 1); one number a weight or bias (two a normal one), in the order of the specification.
  *

@@ -1,12 +1,12 @@
 /** @jsxImportSource preact */
 /**
  * The report's charts: learning curves of several runs, Dice by case. Written here instead of drawn by vega-lite (12 MB):
- * few chart types, colours that follow the page's light and dark, and curves thinned to the pixels that show them.
+ * few chart types, colors that follow the page's light and dark, and curves thinned to the pixels that show them.
  * @module
  */
 import type { Run } from "./runs.ts";
 
-/** Marks of a run, by its place: colours from the page (`--series-N`, Okabe and Ito), dashes for readers without them. */
+/** Marks of a run, by its place: colors from the page (`--series-N`, Okabe and Ito), dashes for readers without them. */
 const DASHES = ["", "7 3", "2 2", "9 3 2 3", "12 4", "4 2"];
 /** The `style` of a run's marks. */
 export function seriesStyle(place: number): { color: string; dash: string } {

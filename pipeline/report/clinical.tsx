@@ -85,7 +85,7 @@ function padded(values: number[], part: number): [number, number] {
   return [low - more, high + more];
 }
 
-/** Places from top to bottom, moved until neighbours are `least` apart; their middle stays. */
+/** Places from top to bottom, moved until neighbors are `least` apart; their middle stays. */
 export function apart(places: number[], least: number): number[] {
   const moved = [...places];
   for (let i = 1; i < moved.length; i++) moved[i] = Math.max(moved[i], moved[i - 1] + least);

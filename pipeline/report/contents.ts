@@ -37,7 +37,7 @@ export interface Contents {
 export const READING = [
   "Dice and Jaccard in %; 95HD, the 95th percentile of the distances between the two surfaces, and ASD, the mean distance from the predicted surface to the reference's, in voxels without regard to the spacing, and in mm where the spacing is known.",
   "± is the sample deviation over the cases, for our rows over one training; the published tables give none.",
-  "Published convention: an empty prediction scores 0 in all four numbers, which flatters its distances. Honest convention: two empty masks score Dice 100 and have no distance, one empty mask scores Dice 0 and has no distance; distances are means over the cases that have one. Millimetres follow the honest convention.",
+  "Published convention: an empty prediction scores 0 in all four numbers, which flatters its distances. Honest convention: two empty masks score Dice 100 and have no distance, one empty mask scores Dice 0 and has no distance; distances are means over the cases that have one. Millimeters follow the honest convention.",
   "Published rows were computed by others under the protocol beside them. Where a row of ours differs from it, the numbers are not comparable as they stand.",
 ];
 

@@ -96,7 +96,7 @@ function ResultsTable({ group, sources }: { group: Group; sources: string[] }) {
                 <small>no distance where a mask is empty</small>
               </th>
               <th class="group first" colspan={2} scope="colgroup">
-                millimetres<br />
+                millimeters<br />
                 <small>honest</small>
               </th>
             </tr>
@@ -216,7 +216,7 @@ function CaseTable({ result: { label, evaluation: { metrics } }, shown }: { resu
               <th class="group first" colspan={2} scope="colgroup">{unitText("ml", metrics.nominalSpacing)}</th>
               <th class="group first" colspan={4} scope="colgroup">published convention</th>
               <th class="group first" colspan={4} scope="colgroup">honest convention</th>
-              <th class="group first" colspan={2} scope="colgroup">millimetres</th>
+              <th class="group first" colspan={2} scope="colgroup">millimeters</th>
               <th></th>
             </tr>
             <tr>
@@ -496,9 +496,9 @@ function CurveSection({ runs, title }: { runs: { run: Run; place: number }[]; ti
       </ul>
       <LearningCurves runs={runs} />
       <p class="quiet">
-        Faint: every iteration. Bold: centred mean over a fortieth of the logged iterations; schedules are drawn as they
-        are. Single spikes may leave a chart. A dotted vertical line ends a run's labeled-only warm-up. Validation: the
-        mean over cases and classes, published convention; the ring is the best, the checkpoint that was kept.
+        Faint: every iteration. Bold: centered mean over a fortieth of the logged iterations; schedules are drawn as
+        they are. Single spikes may leave a chart. A dotted vertical line ends a run's labeled-only warm-up. Validation:
+        the mean over cases and classes, published convention; the ring is the best, the checkpoint that was kept.
       </p>
     </section>
   );

@@ -74,7 +74,7 @@ export function uncertaintyThreshold(iteration: number, length: number): number 
 }
 
 /**
- * Rate of optimiser step s = 1, 2, ...: `base * 0.1^floor((s - 1) / every)`. LA: base 0.01, every 2500; ACDC: every
+ * Rate of optimizer step s = 1, 2, ...: `base * 0.1^floor((s - 1) / every)`. LA: base 0.01, every 2500; ACDC: every
  * `Infinity`, that is constant.
  *
  * @example LA takes its last half at a thousandth of the rate, and less
@@ -95,7 +95,7 @@ export function polyRate(step: number, { base, total, power }: { base: number; t
   return base * (1 - Math.max(step - 1, 0) / total) ** power;
 }
 
-/** Rate of optimiser step s = 1, 2, ... of a short training: `base`, and a tenth of it in the last sixth. */
+/** Rate of optimizer step s = 1, 2, ... of a short training: `base`, and a tenth of it in the last sixth. */
 export function flatRate(step: number, { base, total }: { base: number; total: number }): number {
   return step > Math.round(total * 5 / 6) ? base / 10 : base;
 }

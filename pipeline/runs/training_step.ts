@@ -1,5 +1,5 @@
 /**
- * A method's step and the optimiser as one traced function: SGD with momentum and weight decay,
+ * A method's step and the optimizer as one traced function: SGD with momentum and weight decay,
  * `v = 0.9 v + g + 1e-4 p; p = p - rate v`, on every parameter that has had a gradient at least once.
  * @module
  */
