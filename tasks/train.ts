@@ -1,5 +1,5 @@
 /**
- * `deno task train:la`, `train:acdc`: cases and a split in, a run folder out (`config.json`, `metrics.jsonl`, `last.safetensors`,
+ * `deno task train:la`, `train:acdc`: cases and a split in, a run folder out (`config.json`, `metrics.jsonl`, `validation.jsonl`, `last.safetensors`,
  * `best.safetensors` where the split has validation cases, `state.safetensors`, `DONE`).
  * @module
  */
@@ -75,7 +75,7 @@ const options = parseOptions(
     threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
     device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute"),
     validateEvery: z.int().positive().default(200).describe(
-      "iterations between two validations, where the split has any",
+      "iterations between two validations behind the warm-up, where the split has any",
     ),
     saveEvery: z.int().positive().default(200).describe("iterations between two checkpoints"),
     resume: z.boolean().default(false).describe("go on with the run in --run; give the options it was started with"),
@@ -86,7 +86,8 @@ const { resume, ...given } = options, trainingPatch = options.patch.split("x").m
 const method = METHODS[options.method]({ ...options, patch: trainingPatch, profile: published });
 const { profile } = method;
 const settings = options.method === "ssnet" ? ssnetSettings(published, options) : {};
-const config = { dataset, ...presetOf(profile, options.preset), ...definedOnly(given), ...settings };
+const asked = { ...presetOf(profile, options.preset), ...definedOnly(given) };
+const config = { dataset, ...asked, ...settings, warmup: method.usesUnlabeled ? asked.warmup : 0 };
 
 function definedOnly<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as never;
@@ -106,6 +107,10 @@ async function obstacle(folder: string, resolved: object): Promise<string | null
   const strange = options.method === "ssnet" ? [] : Object.keys(ablations).filter((name) => name in config);
   if (strange.length) {
     return `Cannot train ${options.method} with ${strange.join(", ")}: only SS-Net reads them; leave them out`;
+  }
+  if (config.iterations && config.warmup >= config.iterations) {
+    return `Cannot train ${config.iterations} iterations of which ${config.warmup} are a warm-up: ${options.method} would ` +
+      `never run; raise --iterations or lower --warmup`;
   }
   const stored = await Deno.readTextFile(`${folder}/config.json`).then(JSON.parse, () => null);
   if (!resume) {
@@ -204,11 +209,14 @@ async function train(): Promise<number> {
     const seconds = (performance.now() - begun) / 1000;
     log.write({ iteration, ...values, ...scheduled, consistency_weight: weight, rate, seconds });
     if (!Number.isFinite(values.total)) {
-      console.error(`Training diverged at iteration ${iteration}: total loss ${values.total}; last checkpoint kept`);
+      console.error(
+        `Training diverged at iteration ${iteration}: total loss ${values.total}; the last checkpoint, if any, is kept`,
+      );
       return EXIT.diverged;
     }
     progress.show(iteration, `loss ${values.total.toFixed(4)}`);
-    if (iteration % config.validateEvery === 0 || iteration === config.iterations) await validation?.run(iteration);
+    const isDue = iteration % config.validateEvery === 0 || iteration === config.iterations;
+    if (isDue && iteration > config.warmup) await validation?.run(iteration); // a warm-up's network is never the best
     if (iteration % config.saveEvery === 0) await save();
   }
   await save();

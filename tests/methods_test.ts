@@ -1,14 +1,18 @@
-/** Every method on both datasets: its step traced beside the eager one, what its loss is made of, what its state does. */
+/** Every method on both datasets: its table, what its loss is made of, what its state does, a resumed run. */
 import assert from "node:assert/strict";
-import { ACDC, type DatasetName, type DatasetProfile, LA } from "../pipeline/data/profiles.ts";
+import { ACDC, type DatasetName, type DatasetProfile, LA, presetOf } from "../pipeline/data/profiles.ts";
+import { boxMask } from "../pipeline/losses/copy_paste.ts";
+import { startAdam, updateAdam } from "../pipeline/methods/adam.ts";
 import { cleanPseudoLabels } from "../pipeline/methods/bcp.ts";
 import type { Method } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
 import type { Weights } from "../pipeline/networks/parameters.ts";
+import { readState, writeState } from "../pipeline/runs/checkpoint.ts";
 import { stream } from "../pipeline/runs/random.ts";
 import { type Batch, beginAnew, startState, toTensors, trainingStep } from "../pipeline/runs/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import { withFolder } from "./with_folder.ts";
 
 const { tf } = openTensorFlow({ device: "cpu" });
 const SMALL: Record<DatasetName, DatasetProfile> = {
@@ -92,6 +96,15 @@ for (const name of METHOD_NAMES) {
       assert.equal(apart(a.weights, b.weights), 0);
       await step(c, { ...batch, seed: tf.tensor1d([4, 10000], "int32") });
       assert.ok(apart(a.weights, c.weights) > 0);
+      await withFolder(async (folder) => { // and a state that was written and read goes on with the same bits
+        await writeState(`${folder}/state`, method.spec, a, 1);
+        const { state: resumed } = await readState(`${folder}/state`, method), next = batchOf(method, 2);
+        await step(a, next);
+        await step(resumed, next);
+        for (const group of ["weights", "momentum", "buffers", "memory"] as const) {
+          if (Object.keys(a[group]).length) assert.equal(apart(a[group], resumed[group]), 0, group);
+        }
+      });
     });
   }
 }
@@ -128,6 +141,107 @@ Deno.test("BCP's second stage begins with the first one's network as its teacher
     await trainingStep(method, "fp32")(state, batchOf(method, 2));
     assert.ok(apart(state.weights, start(method).weights) > 0);
   }
+});
+
+Deno.test("BCP pastes an unlabeled box first on LA and a labeled one on ACDC, and reads each label in its region alone", () => {
+  for (const dataset of ["la", "acdc"] as const) {
+    const method = methodOf("bcp", dataset), state = start(method), batch = batchOf(method, 1);
+    const { label, seed } = batch, half = label.shape[0] / 2, { classes } = method.profile;
+    const pseudo_label = tf.zeros([method.profile.unlabeledPerBatch, ...label.shape.slice(1)], "int32");
+    const mask = tf.cast(
+      tf.squeeze(boxMask(label.shape.slice(1), tf.add(seed, tf.tensor1d([0, 1000], "int32"))), [-1]),
+      "int32",
+    );
+    /** The loss on true labels when those of one half are changed outside the box (1) or inside it (0). */
+    const supervisedWith = (first: 0 | 1 | null, second: 0 | 1 | null) => {
+      const halves = tf.split(label, 2).map((own, i) => {
+        const where = [first, second][i];
+        if (where === null) return own;
+        const region = where === 1 ? mask : tf.sub(1, mask), other = tf.cast(tf.mod(tf.add(own, 1), classes), "int32");
+        return tf.cast(
+          tf.where(tf.cast(tf.tile(region, [half, ...own.shape.slice(1).map(() => 1)]), "bool"), other, own),
+          "int32",
+        );
+      });
+      const inputs = { ...state, ...batch, label: tf.concat(halves), targets: { pseudo_label } };
+      return method.step(inputs).losses.supervised.dataSync()[0];
+    };
+    const [read, unread] = dataset === "la" ? [1, 0] as const : [0, 1] as const, plain = supervisedWith(null, null);
+    assert.equal(supervisedWith(unread, null), plain, `${dataset}: first half`);
+    assert.equal(supervisedWith(null, read), plain, `${dataset}: second half`);
+    assert.notEqual(supervisedWith(read, null), plain);
+    assert.notEqual(supervisedWith(null, unread), plain);
+  }
+});
+
+Deno.test("three updates of Adam are what its formula says in double precision", () => {
+  const options = { rate: 0.05, beta1: 0.9, beta2: 0.99 }, gradients = [[0.3, -2], [0.1, 0], [-0.4, 5]];
+  const wanted = [1, -1], m = [0, 0], v = [0, 0];
+  let state = startAdam({ w: tf.tensor1d(wanted) });
+  gradients.forEach((g, t) => {
+    state = updateAdam(state, [tf.tensor1d(g)], options);
+    g.forEach((value, i) => {
+      m[i] = 0.9 * m[i] + 0.1 * value;
+      v[i] = 0.99 * v[i] + 0.01 * value ** 2;
+      wanted[i] -= 0.05 * (m[i] / (1 - 0.9 ** (t + 1))) / (Math.sqrt(v[i] / (1 - 0.99 ** (t + 1))) + 1e-8);
+    });
+  });
+  state.weights.w.dataSync().forEach((value, i) => assert.ok(Math.abs(value - wanted[i]) < 1e-6));
+});
+
+Deno.test("SASSNet's network leaves the discriminator alone, and the discriminator's step leaves the network alone", () => {
+  const method = methodOf("sassnet", "acdc"), state = start(method), batch = batchOf(method, 1);
+  const { memory } = method.step({ ...state, ...batch });
+  assert.deepEqual(memory, state.memory);
+  const later = method.after!({ ...state, ...batch });
+  assert.deepEqual(Object.keys(later.memory), Object.keys(state.memory));
+  assert.equal(later.memory["discriminator.step"].dataSync()[0], 1);
+  const moved = apart({ w: later.memory["discriminator.conv0.weight"] }, {
+    w: state.memory["discriminator.conv0.weight"],
+  });
+  assert.ok(moved > 0 && moved < 1.01e-4, `Adam's first update is as long as its rate, ${moved} found`);
+});
+
+Deno.test("every method changes in the profiles what its own code has differently, and nothing else", () => {
+  const S = { base: 0.01, every: 2500 }, P = { base: 0.01, power: 0.9 }, C = { base: 0.01, every: Infinity };
+  // Network, rows of a batch, warm-up, iterations, rate, [maximum, length, first] of the ramp, component filter on LA.
+  type Row = [string, string, string, number, number, object, number[], boolean];
+  const rows: Row[] = [
+    ["supervised", "vnet", "2+2", 0, 15000, S, [1, 40, 1], true],
+    ["supervised", "unet", "12+12", 0, 30000, C, [0.1, 200, 0], false],
+    ["ssnet", "vnet", "2+2", 0, 15000, S, [1, 40, 1], true],
+    ["ssnet", "unet", "12+12", 0, 30000, C, [0.1, 200, 0], false],
+    ["ua_mt", "vnet", "2+2", 0, 15000, S, [0.1, 40, 0], false],
+    ["ua_mt", "unet", "12+12", 0, 30000, P, [0.1, 200, 0], false],
+    ["sassnet", "vnet_distance", "2+2", 0, 15000, S, [0.015, 40, 0], false],
+    ["sassnet", "unet_distance", "12+12", 0, 30000, P, [0.01, 200, 0], false],
+    ["dtc", "vnet_distance", "2+2", 0, 15000, S, [1, 40, 0], true],
+    ["dtc", "unet_distance", "12+12", 0, 30000, P, [0.1, 200, 0], false],
+    ["urpc", "unet3d_pyramid", "2+2", 0, 15000, S, [0.1, 40, 0], false],
+    ["urpc", "unet_pyramid", "12+12", 0, 30000, P, [0.1, 200, 0], false],
+    ["mc_net", "vnet_mutual", "2+2", 0, 15000, C, [1, 40, 1], false],
+    ["mc_net", "unet_mutual", "12+12", 0, 30000, C, [0.1, 200, 1], false],
+    ["bcp", "vnet", "4+4", 2000, 15000, S, [1, 40, 1], true],
+    ["bcp", "unet", "12+12", 10000, 30000, C, [0.1, 200, 0], false],
+  ];
+  for (
+    const [name, network, batch, warmup, iterations, rate, [maximum, length, countsFrom], largestComponent] of rows
+  ) {
+    const base = network.startsWith("vnet") || network.startsWith("unet3d") ? LA : ACDC;
+    const { profile } = METHODS[name as MethodName]({ profile: base });
+    const wanted = {
+      network,
+      warmup,
+      iterations,
+      rate,
+      consistency: { maximum, length, countsFrom },
+      largestComponent,
+    };
+    const [labeledPerBatch, unlabeledPerBatch] = batch.split("+").map(Number);
+    assert.deepEqual(profile, { ...base, ...wanted, labeledPerBatch, unlabeledPerBatch }, `${name} on ${base.name}`);
+    assert.equal(presetOf(profile, "paper").iterations, warmup + iterations);
+  }
+  assert.equal(rows.length, 2 * METHOD_NAMES.length);
 });
 
 Deno.test("a pseudo label keeps the largest component of every class in every row", () => {

@@ -80,10 +80,13 @@ Deno.test(
         createHash("sha256").update(await Deno.readFile(`${folder}/${run}/last.safetensors`)).digest("hex");
       assert.equal(await bits("parts"), await bits("whole"));
       const validated = await readLog(`${folder}/parts/validation.jsonl`);
-      assert.deepEqual(validated.map((row) => row.iteration), [2, 4, 5]);
+      assert.deepEqual(validated.map((row) => row.iteration), [4, 5]); // the warm-up ends with 2
       assert.deepEqual(validated, await readLog(`${folder}/whole/validation.jsonl`));
-      assert.equal(validated[2].best, Math.max(...validated.map(({ dice }) => dice)));
+      assert.equal(validated[1].best, Math.max(...validated.map(({ dice }) => dice)));
       assert.equal(await Deno.readTextFile(`${folder}/parts/DONE`), "5\n");
+      const short = await ended(start(folder, "short", ["--iterations", "2"]));
+      assert.equal(short.code, 2);
+      assert.match(short.stderr, /2 iterations of which 2 are a warm-up: ssnet would never run/);
       const again = await ended(start(folder, "whole", ["--iterations", "5"]));
       assert.equal(again.code, 2);
       assert.match(again.stderr, /it holds a run; go on with --resume/);

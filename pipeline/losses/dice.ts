@@ -35,7 +35,7 @@ function lastClass(x: Tensor): Tensor {
 }
 
 /**
- * {@linkcode linearDice} of the last class alone; of two classes that is the foreground. LA's supervised term.
+ * {@linkcode linearDice} of the last class alone; of two classes that is the foreground. The supervised term of SS-Net and MC-Net on LA.
  * @param p Probabilities `[..., K]`. @param q One-hot target `[..., K]`.
  */
 export function foregroundDice(p: Tensor, q: Tensor): Scalar {
@@ -61,7 +61,7 @@ function classSums(p: Tensor, q: Tensor): { overlap: Tensor; squares: Tensor } {
 /**
  * Dice with squared denominator, mean over classes: `mean_c [1 - (2 Σ p q + s) / (Σ p² + Σ q² + s)]`.
  *
- * Reference: SS-Net, `softDiceLoss` and `DiceLoss` (ACDC; s = 1e-10); the compared methods take s = 1e-5.
+ * Reference: SS-Net, `softDiceLoss` and `DiceLoss` (ACDC; s = 1e-10); UA-MT, SASSNet, DTC and URPC take s = 1e-5.
  * @param p Probabilities `[..., K]`. @param q Target `[..., K]`, probabilities or one-hot. @param smooth s.
  * @returns In [0, 1] but for rounding; 0 for p = q.
  *

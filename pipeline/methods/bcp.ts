@@ -7,8 +7,9 @@
  * Source of truth: DeepMed-Lab-ECNU/BCP as it is today: the ACDC Dice masks all classes, 10,000 iterations of the first
  * stage (published figures predate both).
  * Deviation: the second stage begins with the **last** network of the first, not with the one that was best on the test
- * cases (LA) or the validation cases (ACDC), so that no test case takes part and both stages are one training. The heads
- * that its network carries and never uses are left out.
+ * cases (LA) or the validation cases (ACDC), so that no test case takes part and both stages are one training; on LA the
+ * last student is tested. The teacher has no running statistics: it only ever runs with its batch's, whatever its code
+ * does with them. The heads that its network carries and never uses are left out.
  * @module
  */
 import type { DatasetProfile } from "../data/profiles.ts";
@@ -39,8 +40,8 @@ const PROTOCOL = {
 } as const satisfies Record<string, Partial<DatasetProfile>>;
 /** Its Dice, what the box of the first mixed image shows, and what goes on unchanged when the second stage begins. */
 const VARIANT = {
-  la: { dice: regionLinearDice, firstBox: "unlabeled", keepsMomentum: false, averagesStatistics: false },
-  acdc: { dice: regionSquaredDice, firstBox: "labeled", keepsMomentum: true, averagesStatistics: true },
+  la: { dice: regionLinearDice, firstBox: "unlabeled", keepsMomentum: false },
+  acdc: { dice: regionSquaredDice, firstBox: "labeled", keepsMomentum: true },
 } as const;
 
 /** Images of one mix with their labels. */
@@ -103,7 +104,7 @@ export function bcp(options: MethodOptions): Method {
     profile,
     spec,
     usesUnlabeled: true,
-    memory: (random) => rememberTeacher(toWeights(spec, initialize(spec, random))),
+    memory: (random) => rememberTeacher({ weights: toWeights(spec, initialize(spec, random)).weights }),
     /** The labeled half mixed with itself. */
     warmup(inputs) {
       const { weights, memory, x, label, seed } = inputs, { tf } = openTensorFlow();
@@ -126,10 +127,9 @@ export function bcp(options: MethodOptions): Method {
         memory,
       };
     },
-    begin({ weights, buffers }) {
-      const copy = (tensors: Weights): Weights =>
-        Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, tensor.clone()]));
-      const memory = rememberTeacher({ weights: copy(weights), buffers: copy(buffers) });
+    begin({ weights }) {
+      const copy: Weights = Object.fromEntries(Object.entries(weights).map(([name, tensor]) => [name, tensor.clone()]));
+      const memory = rememberTeacher({ weights: copy });
       return variant.keepsMomentum ? { memory } : { memory, momentum: "zeros" };
     },
     hostWork: {
@@ -139,7 +139,7 @@ export function bcp(options: MethodOptions): Method {
         const teacher = recallTeacher(spec, memory);
         const [, images] = tf.split(x, [labeled, x.shape[0] - labeled]);
         const classesOf = (half: Tensor, draw: number) => {
-          const pass = new Pass(teacher.weights, teacher.buffers, { training: true, dropoutSeed: seedOf(seed, draw) });
+          const pass = new Pass(teacher.weights, {}, { training: true, dropoutSeed: seedOf(seed, draw) });
           return tf.cast(tf.argMax(forward(pass, half).logits, -1), "int32");
         };
         const [first, second] = inHalves(images), found = classesOf(first, 3);
@@ -154,7 +154,7 @@ export function bcp(options: MethodOptions): Method {
       const [a, b] = inHalves(labeledX), [ua, ub] = inHalves(unlabeledX);
       const [labelA, labelB] = inHalves(oneHot(label)), [pseudoA, pseudoB] = inHalves(oneHot(targets.pseudo_label));
       const buffers = { ...inputs.buffers }, kept: { supervised: Scalar; pseudo: Scalar }[] = [];
-      /** One mixed image: `box` says which of the two its box shows. */
+      /** Mixed images: `box` says which of the two its box shows. */
       const mix = (
         box: "labeled" | "unlabeled",
         { labeled, unlabeled }: Record<typeof box, Part>,
@@ -191,12 +191,12 @@ export function bcp(options: MethodOptions): Method {
         memory,
       };
     },
-    after({ weights, buffers, memory }) {
-      const { tf } = openTensorFlow(), teacher = recallTeacher(spec, memory), decay = tf.scalar(EMA_DECAY);
-      // LA's code leaves the statistics to the teacher's own passes. Nothing ever reads them: it runs on its batch's alone.
-      const statistics = variant.averagesStatistics ? updateTeacher(teacher.buffers, buffers, decay) : teacher.buffers;
-      const moved = updateTeacher(teacher.weights, weights, decay);
-      return { losses: {}, memory: rememberTeacher({ weights: moved, buffers: statistics }) };
+    after({ weights, memory }) {
+      const { tf } = openTensorFlow(), teacher = recallTeacher(spec, memory).weights;
+      return {
+        losses: {},
+        memory: rememberTeacher({ weights: updateTeacher(teacher, weights, tf.scalar(EMA_DECAY)) }),
+      };
     },
   };
 }

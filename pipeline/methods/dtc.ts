@@ -3,7 +3,7 @@
  * regresses signed distance maps s, and both heads are to tell the same mask on all rows.
  * `L = Dice + 0.3 MSE(s, sdf) + w mean((sigmoid(-1500 s) - p)²)`; gradients flow into both heads.
  *
- * Source of truth: HiLab-git/DTC (LA); for several classes its pull request to HiLab-git/SSL4MIS (ACDC; never merged).
+ * Source of truth: HiLab-git/DTC (LA); for several classes a contributor's pull request to HiLab-git/SSL4MIS (ACDC; never merged).
  * Deviations: 15,000 iterations on LA, where DTC's own code has 6000. On ACDC one map for each foreground class, and none for
  * the background; a class that is absent from a slice has no distance loss there, else its map would be driven to 0,
  * which says "everywhere on the boundary".
@@ -17,7 +17,15 @@ import { NETWORKS } from "../networks/network.ts";
 import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
-import { gradientsOf, type HostArray, type Method, type MethodOptions } from "./method.ts";
+import {
+  gradientsOf,
+  type HostArray,
+  type Method,
+  type MethodOptions,
+  type StepInputs,
+  type StepOutputs,
+} from "./method.ts";
+import { labeledStep } from "./supervised.ts";
 
 /** What the method's own code has differently from SS-Net's profile. */
 const PROTOCOL = {
@@ -48,6 +56,14 @@ export function labeledTerms(
   return { dice, distance: error, supervised: tf.add(dice, tf.mul(error, DISTANCE_WEIGHT)) as Scalar };
 }
 
+/** The warm-up of DTC and SASSNet: their labeled terms alone. */
+export function labeledDistanceStep(inputs: StepInputs, profile: DatasetProfile): StepOutputs {
+  const { forward } = NETWORKS[profile.network], { label, targets } = inputs;
+  return labeledStep(inputs, forward, ({ logits, distance }) => {
+    return labeledTerms({ logits, distance: distance! }, { label, targets, profile });
+  });
+}
+
 /** Signed distance maps of a batch's labels `[L, ..., K - 1]` as `distance`, and which of them exist as `present` `[L, K - 1]`. */
 export function distanceTargets(label: Int32Array, shape: number[], classes: number): Record<string, HostArray> {
   const { maps, present } = signedDistanceMaps(label, { shape, classes });
@@ -67,6 +83,7 @@ export function dtc(options: MethodOptions): Method {
     usesUnlabeled: true,
     memory: () => ({}),
     targets: (label, shape) => distanceTargets(label, shape, classes),
+    warmup: (inputs) => labeledDistanceStep(inputs, profile),
     step({ weights, buffers, memory, x, label, seed, consistencyWeight, targets }) {
       const { tf } = openTensorFlow(), labeled = label.shape[0];
       const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });

@@ -12,11 +12,12 @@ import type { DatasetProfile } from "../data/profiles.ts";
 import { mutualConsistency } from "../losses/consistency.ts";
 import { foregroundDice, halvedDice } from "../losses/dice.ts";
 import { Pass } from "../networks/layers.ts";
-import { NETWORKS } from "../networks/network.ts";
+import { type NetworkOutputs, NETWORKS } from "../networks/network.ts";
 import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
-import type { Scalar } from "../tensorflow/tensors.ts";
+import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { gradientsOf, type Method, type MethodOptions } from "./method.ts";
+import { labeledStep } from "./supervised.ts";
 
 /** What the method's own code has differently from SS-Net's profile: a constant rate on both, the ramp counted from 1. */
 const PROTOCOL = {
@@ -35,19 +36,30 @@ export function mcNet(options: MethodOptions): Method {
   const profile: DatasetProfile = { ...options.profile, ...PROTOCOL[options.profile.name] };
   const { classes } = profile, { spec, forward } = NETWORKS[profile.network];
   const { dice, weight } = LABELED_LOSS[profile.name];
+  /** The weighted sum of every decoder's Dice on the labeled rows, which come first. */
+  const supervisedOf = (probabilities: Tensor[], label: Tensor): Scalar => {
+    const { tf } = openTensorFlow(), target = tf.cast(tf.oneHot(label, classes), "float32");
+    const terms = probabilities.map((p) => dice(tf.slice(p, 0, label.shape[0]), target));
+    return tf.mul(tf.addN(terms), weight) as Scalar;
+  };
+  const probabilitiesOf = (outputs: NetworkOutputs) =>
+    outputs.all!.map((logits) => openTensorFlow().tf.softmax(logits));
   return {
     profile,
     spec: spec(new SpecBuilder(), { classes }),
     usesUnlabeled: true,
     memory: () => ({}),
+    warmup: (inputs) =>
+      labeledStep(inputs, forward, (outputs) => ({
+        supervised: supervisedOf(probabilitiesOf(outputs), inputs.label),
+      })),
     step({ weights, buffers, memory, x, label, seed, consistencyWeight }) {
-      const { tf } = openTensorFlow(), labeled = label.shape[0];
+      const { tf } = openTensorFlow();
       const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });
-      const target = tf.cast(tf.oneHot(label, classes), "float32"), kept: Record<string, Scalar> = {};
+      const kept: Record<string, Scalar> = {};
       const { value, gradients } = gradientsOf(() => {
-        const probabilities = forward(pass, x).all!.map((logits) => tf.softmax(logits));
-        const terms = probabilities.map((p) => dice(tf.slice(p, 0, labeled), target));
-        kept.supervised = tf.keep(tf.mul(tf.addN(terms), weight) as Scalar);
+        const probabilities = probabilitiesOf(forward(pass, x));
+        kept.supervised = tf.keep(supervisedOf(probabilities, label));
         kept.consistency = tf.keep(mutualConsistency(probabilities));
         return tf.add(kept.supervised, tf.mul(consistencyWeight, kept.consistency));
       }, weights);

@@ -82,7 +82,7 @@ export interface Method {
    * @param inputs The step's, with weights, buffers and memory as they are now.
    */
   after?(inputs: StepInputs): { losses: Record<string, Scalar>; memory: Weights };
-  /** The step of the published or short warm-up; without it the labeled-only one. */
+  /** The step of the published or short warm-up, on labeled rows alone, with `targets`; without it the labeled-only one. */
   warmup?: Method["step"];
   /** Parts of the state that begin anew when the warm-up is over; the others go on. */
   begin?(state: { weights: Weights; buffers: Weights }): { memory?: Weights; momentum?: "zeros" };

@@ -20,7 +20,7 @@ import { openTensorFlow } from "../tensorflow/device.ts";
 import { after } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { type AdamState, startAdam, updateAdam } from "./adam.ts";
-import { distanceTargets, labeledTerms } from "./dtc.ts";
+import { distanceTargets, labeledDistanceStep, labeledTerms } from "./dtc.ts";
 import { gradientsOf, type Method, type MethodOptions } from "./method.ts";
 
 /** What the method's own code has differently from SS-Net's profile. */
@@ -68,10 +68,10 @@ export function sassnet(options: MethodOptions): Method {
   const patch = options.patch ?? profile.patch;
   const judge = discriminatorSpec(new SpecBuilder(), { channels: classes - 1, patch });
   const names = judge.parameters.map(({ name }) => name);
-  /** Cross entropy of D's verdict on rows of which the first `labeled` are to pass for labeled ones. */
-  const verdict = (pass: Pass, { map, image, labeled }: { map: Tensor; image: Tensor; labeled: number }): Scalar => {
+  /** Cross entropy of D's verdict on rows of which the first `passing` are to pass for labeled ones. */
+  const verdict = (pass: Pass, { map, image, passing }: { map: Tensor; image: Tensor; passing: number }): Scalar => {
     const { tf } = openTensorFlow();
-    const classOf = Array.from({ length: map.shape[0] }, (_, row) => row < labeled ? LABELED : 0);
+    const classOf = Array.from({ length: map.shape[0] }, (_, row) => row < passing ? LABELED : 0);
     const target = tf.cast(tf.oneHot(tf.tensor1d(classOf, "int32"), 2), "float32");
     return crossEntropy(discriminator(pass, { map, image }), target);
   };
@@ -81,6 +81,7 @@ export function sassnet(options: MethodOptions): Method {
     usesUnlabeled: true,
     memory: (random) => remember(startAdam(toWeights(judge, initialize(judge, random)).weights)),
     targets: (label, shape) => distanceTargets(label, shape, classes),
+    warmup: (inputs) => labeledDistanceStep(inputs, profile),
     step({ weights, buffers, memory, x, label, seed, consistencyWeight, targets }) {
       const { tf } = openTensorFlow(), labeled = label.shape[0], unlabeled = x.shape[0] - labeled;
       const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });
@@ -91,7 +92,7 @@ export function sassnet(options: MethodOptions): Method {
         const { supervised, ...terms } = labeledTerms(outputs, { label, targets, profile });
         const fixed = new Pass(recall(names, memory).weights, {}, { training: false });
         const map = tf.slice(distance!, labeled);
-        const adversarial = verdict(fixed, { map, image, labeled: unlabeled });
+        const adversarial = verdict(fixed, { map, image, passing: unlabeled });
         Object.assign(kept, { supervised, ...terms, adversarial });
         Object.values(kept).forEach((loss) => tf.keep(loss));
         return tf.add(supervised, tf.mul(consistencyWeight, adversarial));
@@ -106,7 +107,7 @@ export function sassnet(options: MethodOptions): Method {
       const dropoutSeed = tf.add(seed, tf.tensor1d([0, 5000], "int32")) as Tensor1D;
       const { value, gradients } = gradientsOf(() => {
         const pass = new Pass(state.weights, {}, { training: true, dropoutSeed });
-        return verdict(pass, { map: distance!, image: x, labeled: label.shape[0] });
+        return verdict(pass, { map: distance!, image: x, passing: label.shape[0] });
       }, state.weights);
       const next = updateAdam(state, gradients as Tensor[], ADAM);
       return { losses: { discriminator: value }, memory: remember(next) };

@@ -70,7 +70,7 @@ export function ssnetSettings(profile: DatasetProfile, changed: Partial<SSNetSet
 }
 
 /**
- * SS-Net on a dataset. Its memory is the feature bank, `bank.1.rows` `[32, 32]` and `bank.1.count` for every class from 1 on.
+ * SS-Net on a dataset. Its memory is the feature bank, `bank.1.rows` `[S, 32]` and `bank.1.count` for every class from 1 on.
  * Losses it reports: total, supervised (Dice alone), cross_entropy (no part of the total), smoothness, separation_labeled,
  * separation_unlabeled; the last three before their weights.
  */

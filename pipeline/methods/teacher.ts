@@ -44,8 +44,8 @@ const PREFIX = "teacher.";
 const prefixed = (tensors: Weights): Weights =>
   Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [PREFIX + name, tensor]));
 
-/** A teacher in a method's memory, parameters and running statistics behind "teacher.". */
-export function rememberTeacher({ weights, buffers }: { weights: Weights; buffers: Weights }): Weights {
+/** A teacher in a method's memory, parameters and, where it has any, running statistics behind "teacher.". */
+export function rememberTeacher({ weights, buffers = {} }: { weights: Weights; buffers?: Weights }): Weights {
   return { ...prefixed(weights), ...prefixed(buffers) };
 }
 

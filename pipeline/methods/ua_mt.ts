@@ -31,8 +31,8 @@ const PROTOCOL = {
   },
   acdc: { rate: { base: 0.01, power: 0.9 }, consistency: { maximum: 0.1, length: 200, countsFrom: 0 } },
 } as const satisfies Record<string, Partial<DatasetProfile>>;
-const DICE = { la: foregroundSquaredDice, acdc: squaredDice } as const;
-const SMOOTH = 1e-5, NOISE = 0.1, NOISE_LIMIT = 0.2, CALLS = 4;
+const DICE = { la: foregroundSquaredDice, acdc: (p: Tensor, q: Tensor) => squaredDice(p, q, 1e-5) } as const;
+const NOISE = 0.1, NOISE_LIMIT = 0.2, CALLS = 4;
 
 /**
  * UA-MT on a dataset. Its memory is the teacher. Losses it reports: total, supervised, consistency before its weight,
@@ -56,7 +56,7 @@ export function uaMt(options: MethodOptions): Method {
       const labeled = label.shape[0], unlabeled = x.shape[0] - labeled;
       const halves = (t: Tensor) => tf.split(t, [labeled, unlabeled]);
       let draws = 0;
-      const drawSeed = () => tf.add(seed, tf.tensor1d([0, 1000 * ++draws], "int32")) as Tensor1D;
+      const drawSeed = () => tf.add(seed, tf.tensor1d([0, 500 * ++draws], "int32")) as Tensor1D;
       const training = () => ({ training: true, updateStatistics: true, dropoutSeed: drawSeed() });
       const teacher = recallTeacher(spec, memory), [, images] = halves(x);
       const teach = (x: Tensor): Tensor => {
@@ -76,7 +76,7 @@ export function uaMt(options: MethodOptions): Method {
       const oneHot = tf.cast(tf.oneHot(label, classes), "float32");
       const { value, gradients } = gradientsOf(() => {
         const [labeledLogits, unlabeledLogits] = halves(forward(student, after(x, [certain])).logits);
-        const dice = DICE[profile.name](tf.softmax(labeledLogits), oneHot, SMOOTH);
+        const dice = DICE[profile.name](tf.softmax(labeledLogits), oneHot);
         kept.supervised = tf.keep(tf.mul(tf.add(crossEntropy(labeledLogits, oneHot), dice), 0.5) as Scalar);
         kept.consistency = tf.keep(maskedSquaredError(tf.softmax(unlabeledLogits), target, certain));
         return tf.add(kept.supervised, tf.mul(consistencyWeight, kept.consistency));

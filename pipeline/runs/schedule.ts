@@ -36,7 +36,7 @@ const RAMP_INTERVAL = 150;
 /**
  * Weight of the unsupervised terms: `maximum * rampUp(floor(iteration / 150), length)`.
  *
- * @param iteration LA counts from 1 (read after counting up), ACDC from 0.
+ * @param iteration SS-Net counts from 1 on LA (read after counting up), from 0 on ACDC; the others by `countsFrom`.
  * @param ramp LA: maximum 1, length 40. ACDC: maximum 0.1, length 200.
  * @returns Between `maximum * exp(-5)` and `maximum`; a staircase, constant over 150 iterations.
  *
@@ -137,7 +137,7 @@ export function scheduleAt(
   { profile, iterations, warmup, rateSchedule }: Schedule,
 ): ScheduledValues {
   const { rate, consistency } = profile, scale = profile.iterations / (iterations - warmup);
-  const done = iteration - warmup - 1, published = Math.max(done, 0) * scale;
+  const done = iteration - warmup - 1, published = done * scale;
   const publishedRate = (): number => {
     if (done < 0) return rate.base;
     return "every" in rate
@@ -147,6 +147,6 @@ export function scheduleAt(
   return {
     weight: done < 0 ? 0 : consistencyWeight((done + consistency.countsFrom) * scale, consistency),
     rate: rateSchedule === "published" ? publishedRate() : flatRate(iteration, { base: rate.base, total: iterations }),
-    published,
+    published: done < 0 ? 0 : published,
   };
 }
