@@ -16,7 +16,7 @@ import { type DatasetName, PROFILES } from "../pipeline/data/profiles.ts";
 import { caseMetrics } from "../pipeline/evaluation/case_metrics.ts";
 import { predictSlices, sliceNetwork } from "../pipeline/evaluation/slices.ts";
 import { windowNetwork } from "../pipeline/evaluation/sliding_window.ts";
-import { foregroundDice, squaredDice } from "../pipeline/losses/dice.ts";
+import { foregroundDice, oneHot, squaredDice } from "../pipeline/losses/dice.ts";
 import { gradientsOf, type Method } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
@@ -106,7 +106,7 @@ async function timeForwardBackward(): Promise<number[]> {
   const run = trace(function forwardBackward(x: Tensor, label: Tensor, seed: Tensor1D, ...values: Tensor[]) {
     const given: Weights = Object.fromEntries(names.map((name, i) => [name, values[i]]));
     const pass = new Pass(given, { ...buffers }, { training: true, dropoutSeed: seed });
-    const target = tf.cast(tf.oneHot(label, classes), "float32");
+    const target = oneHot(label, classes);
     const { value, gradients } = gradientsOf(() => dice(tf.softmax(forward(pass, x).logits), target), given);
     return [value, ...gradients.filter((gradient) => gradient !== null)];
   }, options.precision);

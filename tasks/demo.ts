@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { writeRawAtria, writeRawHearts } from "../pipeline/data/raw_phantoms.ts";
 import { parseOptions } from "../pipeline/runs/options.ts";
+import { startTask } from "../pipeline/runs/task_process.ts";
 
 parseOptions(z.strictObject({}), {
   name: "demo",
@@ -14,14 +15,7 @@ parseOptions(z.strictObject({}), {
 const SEED = 1337, folder = await Deno.makeTempDir({ dir: "/tmp", prefix: "ss-net-demo-" });
 
 async function task(name: string, args: string[]) {
-  console.log(`\n== ${name} ${args.join(" ")}`);
-  const child = new Deno.Command("deno", {
-    args: [
-      ...["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys", `--allow-write=${folder}`],
-      ...[new URL(`./${name}.ts`, import.meta.url).pathname, ...args],
-    ],
-  });
-  const { code } = await child.spawn().status;
+  const { code } = await startTask(name, args, [folder]).status;
   if (code) Deno.exit(code);
 }
 

@@ -35,6 +35,7 @@ import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, takeLock } from "../pipeline/run
 import { readLog } from "../pipeline/runs/log.ts";
 import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { slurmScript } from "../pipeline/runs/slurm.ts";
+import { startTask } from "../pipeline/runs/task_process.ts";
 
 const options = parseOptions(
   z.strictObject({
@@ -306,14 +307,7 @@ function stopChild(signal: "SIGTERM" | "SIGKILL") {
 }
 
 async function task(name: string, args: string[], writes: string[]): Promise<number> {
-  console.log(`\n== ${name} ${args.join(" ")}`);
-  const native = ["train", "evaluate"].includes(name) ? ["--allow-ffi", "--allow-sys"] : [];
-  const started = new Deno.Command("deno", {
-    args: [
-      ...["run", "--no-prompt", "--allow-read", "--allow-env", `--allow-write=${writes}`, ...native],
-      ...[new URL(`./${name}.ts`, import.meta.url).pathname, ...args],
-    ],
-  }).spawn();
+  const started = startTask(name, args, writes);
   child = started;
   if (signaled) stopChild("SIGTERM"); // it came while the process was started
   const { code } = await started.status;

@@ -82,6 +82,12 @@ export function squaredDice(p: Tensor, q: Tensor, smooth = 1e-10): Scalar {
   return tf.mean(tf.sub(1, tf.div(tf.add(tf.mul(overlap, 2), smooth), tf.add(squares, smooth)))) as Scalar;
 }
 
+/** The labeled Dice of UA-MT, SASSNet and DTC, by the dataset: probabilities and one-hot target `[..., K]`, s = 1e-5. */
+export const COMPARED_DICE = {
+  la: foregroundSquaredDice,
+  acdc: (p: Tensor, q: Tensor): Scalar => squaredDice(p, q, 1e-5),
+} as const;
+
 /**
  * {@linkcode squaredDice} without the factor 2: `mean_c [1 - Σ p q / (Σ p² + Σ q² + 1e-10)]`. MC-Net's supervised term on
  * ACDC, as published: half of `squaredDice`, plus 0.5, so 0.5 for p = q.
@@ -101,6 +107,12 @@ export function halvedDice(p: Tensor, q: Tensor): Scalar {
   const { tf } = openTensorFlow();
   const { overlap, squares } = classSums(p, q);
   return tf.mean(tf.sub(1, tf.div(overlap, tf.add(squares, 1e-10)))) as Scalar;
+}
+
+/** Labels as the losses compare with them: one-hot, float32. @param label int32 `[...]` @returns `[..., K]` */
+export function oneHot(label: Tensor, classes: number): Tensor {
+  const { tf } = openTensorFlow();
+  return tf.cast(tf.oneHot(label, classes), "float32");
 }
 
 /**

@@ -23,13 +23,14 @@ import {
   regionLoss,
   regionSquaredDice,
 } from "../losses/copy_paste.ts";
+import { oneHot } from "../losses/dice.ts";
 import { Pass } from "../networks/layers.ts";
 import { NETWORKS } from "../networks/network.ts";
 import { initialize, SpecBuilder, toWeights, type Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
-import { after } from "../tensorflow/ops.ts";
+import { after, seedOfDraw } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
-import { addGradients, gradientsOf, type Method, type MethodOptions, type StepInputs } from "./method.ts";
+import { addGradients, type Method, type MethodOptions, onePassStep, type StepInputs } from "./method.ts";
 import { EMA_DECAY, recallTeacher, rememberTeacher, updateTeacher } from "./teacher.ts";
 
 const FROM_LABEL = 1, FROM_TEACHER = 0.5;
@@ -89,15 +90,7 @@ export function bcp(options: MethodOptions): Method {
   const profile: DatasetProfile = { ...options.profile, ...PROTOCOL[options.profile.name] };
   const { classes } = profile, { spec: specOf, forward } = NETWORKS[profile.network];
   const spec = specOf(new SpecBuilder(), { classes }), { dice, ...variant } = VARIANT[profile.name];
-  const seedOf = (seed: Tensor1D, draw: number) => {
-    const { tf } = openTensorFlow();
-    return tf.add(seed, tf.tensor1d([0, 1000 * draw], "int32")) as Tensor1D;
-  };
-  const oneHot = (label: Tensor) => {
-    const { tf } = openTensorFlow();
-    return tf.cast(tf.oneHot(label, classes), "float32");
-  };
-  const training = (dropoutSeed: Tensor1D) => ({ training: true, updateStatistics: true, dropoutSeed });
+  const seedOf = (seed: Tensor1D, draw: number) => seedOfDraw(seed, 1000 * draw);
   const maskOf = ({ x, seed }: StepInputs) => boxMask(x.shape.slice(1, -1), seedOf(seed, 1));
 
   return {
@@ -107,25 +100,19 @@ export function bcp(options: MethodOptions): Method {
     memory: (random) => rememberTeacher({ weights: toWeights(spec, initialize(spec, random)).weights }),
     /** The labeled half mixed with itself. */
     warmup(inputs) {
-      const { weights, memory, x, label, seed } = inputs, { tf } = openTensorFlow();
-      const mask = maskOf(inputs), [a, b] = inHalves(x), [labelA, labelB] = inHalves(oneHot(label));
-      const pass = new Pass(weights, { ...inputs.buffers }, training(seedOf(seed, 2)));
-      const { value, gradients } = gradientsOf(() => {
-        const { logits } = forward(pass, paste(mask, { outside: a, inside: b }));
+      const { tf } = openTensorFlow(), mask = maskOf(inputs);
+      const [a, b] = inHalves(inputs.x), [labelA, labelB] = inHalves(oneHot(inputs.label, classes));
+      const mixed = { ...inputs, x: paste(mask, { outside: a, inside: b }), seed: seedOf(inputs.seed, 2) };
+      return onePassStep(mixed, forward, ({ logits }) => {
         if (profile.name === "la") {
           const target = paste(mask, { outside: labelA, inside: labelB });
-          return regionLoss(logits, { target, region: tf.onesLike(mask), dice });
+          const total = regionLoss(logits, { target, region: tf.onesLike(mask), dice });
+          return { total, supervised: total };
         }
         const whole = { outside: { target: labelA, weight: 1 }, inside: { target: labelB, weight: 1 } };
-        return copyPasteLoss(logits, { mask, ...whole, dice }).total;
-      }, weights);
-      return {
-        losses: { total: value, supervised: value },
-        gradients,
-        participation: {},
-        buffers: pass.buffers,
-        memory,
-      };
+        const { total } = copyPasteLoss(logits, { mask, ...whole, dice });
+        return { total, supervised: total };
+      });
     },
     begin({ weights }) {
       const copy: Weights = Object.fromEntries(Object.entries(weights).map(([name, tensor]) => [name, tensor.clone()]));
@@ -148,47 +135,46 @@ export function bcp(options: MethodOptions): Method {
       work: (values, shape) => ({ pseudo_label: { data: cleanPseudoLabels(values, shape), shape } }),
     },
     step(inputs) {
-      const { weights, memory, x, label, seed, targets } = inputs, { tf } = openTensorFlow();
+      const { tf } = openTensorFlow(), { x, label, seed, targets } = inputs;
       const labeled = label.shape[0], mask = maskOf(inputs);
       const [labeledX, unlabeledX] = tf.split(x, [labeled, x.shape[0] - labeled]);
       const [a, b] = inHalves(labeledX), [ua, ub] = inHalves(unlabeledX);
-      const [labelA, labelB] = inHalves(oneHot(label)), [pseudoA, pseudoB] = inHalves(oneHot(targets.pseudo_label));
-      const buffers = { ...inputs.buffers }, kept: { supervised: Scalar; pseudo: Scalar }[] = [];
-      /** Mixed images: `box` says which of the two its box shows. */
+      const [labelA, labelB] = inHalves(oneHot(label, classes));
+      const [pseudoA, pseudoB] = inHalves(oneHot(targets.pseudo_label, classes));
+      /** A pass over mixed images: `box` says which of the two their box shows. */
       const mix = (
         box: "labeled" | "unlabeled",
         { labeled, unlabeled }: Record<typeof box, Part>,
-        before: Tensor[],
+        { draw, buffers, before }: { draw: number; buffers: Weights; before: Tensor[] },
       ) => {
-        const pass = new Pass(weights, buffers, training(seedOf(seed, 5 + kept.length)));
         const [outside, inside] = box === "labeled" ? [unlabeled, labeled] : [labeled, unlabeled];
         const mixed = paste(mask, { outside: outside.image, inside: inside.image });
-        return gradientsOf(() => {
-          const { logits } = forward(pass, before.length ? after(mixed, before) : mixed);
-          const losses = copyPasteLoss(logits, { mask, outside, inside, dice });
-          const [own, other] = box === "labeled" ? [losses.inside, losses.outside] : [losses.outside, losses.inside];
-          kept.push({ supervised: tf.keep(own), pseudo: tf.keep(other) });
-          return losses.total;
-        }, weights);
+        const own = { ...inputs, buffers, x: before.length ? after(mixed, before) : mixed, seed: seedOf(seed, draw) };
+        return onePassStep(own, forward, ({ logits }) => {
+          const { total, ...losses } = copyPasteLoss(logits, { mask, outside, inside, dice });
+          const [supervised, pseudo] = box === "labeled"
+            ? [losses.inside, losses.outside]
+            : [losses.outside, losses.inside];
+          return { total, supervised, pseudo };
+        });
       };
       const part = (image: Tensor, target: Tensor, weight: number): Part => ({ image, target, weight });
       const pairs = [
         { labeled: part(a, labelA, FROM_LABEL), unlabeled: part(ua, pseudoA, FROM_TEACHER) },
         { labeled: part(b, labelB, FROM_LABEL), unlabeled: part(ub, pseudoB, FROM_TEACHER) },
       ];
-      const first = mix(variant.firstBox, pairs[0], []);
-      const ended = first.gradients.filter((gradient) => gradient !== null);
-      const second = mix(variant.firstBox === "labeled" ? "unlabeled" : "labeled", pairs[1], ended);
+      const first = mix(variant.firstBox, pairs[0], { draw: 5, buffers: inputs.buffers, before: [] });
+      const before = first.gradients.filter((gradient) => gradient !== null);
+      const second = mix(
+        variant.firstBox === "labeled" ? "unlabeled" : "labeled",
+        pairs[1],
+        { draw: 6, buffers: first.buffers, before },
+      );
+      const sum = (name: string) => tf.add(first.losses[name], second.losses[name]) as Scalar;
       return {
-        losses: {
-          total: tf.add(first.value, second.value) as Scalar,
-          supervised: tf.add(kept[0].supervised, kept[1].supervised) as Scalar,
-          pseudo: tf.add(kept[0].pseudo, kept[1].pseudo) as Scalar,
-        },
+        ...second,
+        losses: { total: sum("total"), supervised: sum("supervised"), pseudo: sum("pseudo") },
         gradients: addGradients(first.gradients, second.gradients),
-        participation: {},
-        buffers,
-        memory,
       };
     },
     after({ weights, memory }) {

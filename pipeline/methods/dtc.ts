@@ -10,21 +10,13 @@
  * @module
  */
 import type { DatasetProfile } from "../data/profiles.ts";
-import { foregroundSquaredDice, squaredDice } from "../losses/dice.ts";
+import { COMPARED_DICE, oneHot } from "../losses/dice.ts";
 import { distanceToMask, meanSquaredError, signedDistanceMaps } from "../losses/signed_distance.ts";
-import { Pass } from "../networks/layers.ts";
-import { NETWORKS } from "../networks/network.ts";
+import { type NetworkOutputs, NETWORKS } from "../networks/network.ts";
 import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
-import {
-  gradientsOf,
-  type HostArray,
-  type Method,
-  type MethodOptions,
-  type StepInputs,
-  type StepOutputs,
-} from "./method.ts";
+import { type HostArray, type Method, type MethodOptions, onePassStep, type StepInputs } from "./method.ts";
 import { labeledStep } from "./supervised.ts";
 
 /** What the method's own code has differently from SS-Net's profile. */
@@ -42,26 +34,21 @@ const PROTOCOL = {
 } as const satisfies Record<string, Partial<DatasetProfile>>;
 const DISTANCE_WEIGHT = 0.3;
 
-/** The labeled terms of DTC and SASSNet: Dice of the segmentation head, `supervised` the sum with 0.3 of the distance loss. */
+/**
+ * The labeled terms of DTC and SASSNet: Dice of the segmentation head, `supervised` the sum with 0.3 of the distance loss.
+ * @param outputs Of all rows, the labeled ones first, or of these alone.
+ */
 export function labeledTerms(
-  { logits, distance }: { logits: Tensor; distance: Tensor },
-  { label, targets, profile }: { label: Tensor; targets: Record<string, Tensor>; profile: DatasetProfile },
-): { dice: Scalar; distance: Scalar; supervised: Scalar } {
-  const { tf } = openTensorFlow();
-  const oneHot = tf.cast(tf.oneHot(label, profile.classes), "float32");
-  const dice = (profile.name === "la" ? foregroundSquaredDice : squaredDice)(tf.softmax(logits), oneHot, 1e-5);
+  { logits, distance }: NetworkOutputs,
+  { label, targets }: StepInputs,
+  profile: DatasetProfile,
+): { supervised: Scalar; dice: Scalar; distance: Scalar } {
+  const { tf } = openTensorFlow(), labeled = (t: Tensor) => tf.slice(t, 0, label.shape[0]);
+  const dice = COMPARED_DICE[profile.name](tf.softmax(labeled(logits)), oneHot(label, profile.classes));
   // LA's code trains an empty patch's map towards 0; with several classes absent ones are the rule.
   const present = profile.name === "la" ? undefined : targets.present;
-  const error = meanSquaredError(distance, targets.distance, present);
-  return { dice, distance: error, supervised: tf.add(dice, tf.mul(error, DISTANCE_WEIGHT)) as Scalar };
-}
-
-/** The warm-up of DTC and SASSNet: their labeled terms alone. */
-export function labeledDistanceStep(inputs: StepInputs, profile: DatasetProfile): StepOutputs {
-  const { forward } = NETWORKS[profile.network], { label, targets } = inputs;
-  return labeledStep(inputs, forward, ({ logits, distance }) => {
-    return labeledTerms({ logits, distance: distance! }, { label, targets, profile });
-  });
+  const error = meanSquaredError(labeled(distance!), targets.distance, present);
+  return { supervised: tf.add(dice, tf.mul(error, DISTANCE_WEIGHT)) as Scalar, dice, distance: error };
 }
 
 /** Signed distance maps of a batch's labels `[L, ..., K - 1]` as `distance`, and which of them exist as `present` `[L, K - 1]`. */
@@ -83,25 +70,15 @@ export function dtc(options: MethodOptions): Method {
     usesUnlabeled: true,
     memory: () => ({}),
     targets: (label, shape) => distanceTargets(label, shape, classes),
-    warmup: (inputs) => labeledDistanceStep(inputs, profile),
-    step({ weights, buffers, memory, x, label, seed, consistencyWeight, targets }) {
-      const { tf } = openTensorFlow(), labeled = label.shape[0];
-      const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });
-      const kept: Record<string, Scalar> = {};
-      const { value, gradients } = gradientsOf(() => {
-        const { logits, distance } = forward(pass, x);
-        const [labeledLogits, labeledDistance] = [logits, distance!].map((t) => tf.slice(t, 0, labeled));
-        const outputs = { logits: labeledLogits, distance: labeledDistance };
-        const { dice, distance: error, supervised } = labeledTerms(outputs, { label, targets, profile });
-        const foreground = tf.slice(tf.softmax(logits), [...x.shape.slice(0, -1).fill(0), 1]);
+    warmup: (inputs) => labeledStep(inputs, forward, (outputs) => labeledTerms(outputs, inputs, profile)),
+    step: (inputs) =>
+      onePassStep(inputs, forward, (outputs) => {
+        const { tf } = openTensorFlow(), { logits, distance } = outputs;
+        const terms = labeledTerms(outputs, inputs, profile);
+        const foreground = tf.slice(tf.softmax(logits), [...inputs.x.shape.slice(0, -1).fill(0), 1]);
         const consistency = meanSquaredError(distanceToMask(distance!), foreground);
-        Object.assign(kept, { supervised, dice, distance: error, consistency });
-        Object.values(kept).forEach((loss) => tf.keep(loss));
-        return tf.add(supervised, tf.mul(consistencyWeight, consistency));
-      }, weights);
-      const { supervised, ...others } = kept;
-      const losses = { total: value, supervised, ...others };
-      return { losses, gradients, participation: {}, buffers: pass.buffers, memory };
-    },
+        const total = tf.add(terms.supervised, tf.mul(inputs.consistencyWeight, consistency)) as Scalar;
+        return { total, ...terms, consistency };
+      }),
   };
 }

@@ -10,13 +10,12 @@
  */
 import type { DatasetProfile } from "../data/profiles.ts";
 import { mutualConsistency } from "../losses/consistency.ts";
-import { foregroundDice, halvedDice } from "../losses/dice.ts";
-import { Pass } from "../networks/layers.ts";
+import { foregroundDice, halvedDice, oneHot } from "../losses/dice.ts";
 import { type NetworkOutputs, NETWORKS } from "../networks/network.ts";
 import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
-import { gradientsOf, type Method, type MethodOptions } from "./method.ts";
+import { type Method, type MethodOptions, onePassStep } from "./method.ts";
 import { labeledStep } from "./supervised.ts";
 
 /** What the method's own code has differently from SS-Net's profile: a constant rate on both, the ramp counted from 1. */
@@ -38,7 +37,7 @@ export function mcNet(options: MethodOptions): Method {
   const { dice, weight } = LABELED_LOSS[profile.name];
   /** The weighted sum of every decoder's Dice on the labeled rows, which come first. */
   const supervisedOf = (probabilities: Tensor[], label: Tensor): Scalar => {
-    const { tf } = openTensorFlow(), target = tf.cast(tf.oneHot(label, classes), "float32");
+    const { tf } = openTensorFlow(), target = oneHot(label, classes);
     const terms = probabilities.map((p) => dice(tf.slice(p, 0, label.shape[0]), target));
     return tf.mul(tf.addN(terms), weight) as Scalar;
   };
@@ -53,19 +52,12 @@ export function mcNet(options: MethodOptions): Method {
       labeledStep(inputs, forward, (outputs) => ({
         supervised: supervisedOf(probabilitiesOf(outputs), inputs.label),
       })),
-    step({ weights, buffers, memory, x, label, seed, consistencyWeight }) {
-      const { tf } = openTensorFlow();
-      const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });
-      const kept: Record<string, Scalar> = {};
-      const { value, gradients } = gradientsOf(() => {
-        const probabilities = probabilitiesOf(forward(pass, x));
-        kept.supervised = tf.keep(supervisedOf(probabilities, label));
-        kept.consistency = tf.keep(mutualConsistency(probabilities));
-        return tf.add(kept.supervised, tf.mul(consistencyWeight, kept.consistency));
-      }, weights);
-      const { supervised, consistency } = kept;
-      const losses = { total: value, supervised, consistency };
-      return { losses, gradients, participation: {}, buffers: pass.buffers, memory };
-    },
+    step: (inputs) =>
+      onePassStep(inputs, forward, (outputs) => {
+        const { tf } = openTensorFlow(), probabilities = probabilitiesOf(outputs);
+        const supervised = supervisedOf(probabilities, inputs.label), consistency = mutualConsistency(probabilities);
+        const total = tf.add(supervised, tf.mul(inputs.consistencyWeight, consistency)) as Scalar;
+        return { total, supervised, consistency };
+      }),
   };
 }

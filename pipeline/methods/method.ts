@@ -4,6 +4,8 @@
  * @module
  */
 import type { DatasetProfile } from "../data/profiles.ts";
+import { Pass } from "../networks/layers.ts";
+import type { Network, NetworkOutputs } from "../networks/network.ts";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
@@ -108,6 +110,26 @@ export function gradientsOf(loss: () => Tensor, weights: Weights): { value: Scal
   // deno-lint-ignore no-explicit-any
   const { value, grads } = (openTensorFlow().tf.engine() as any).gradients(loss, Object.values(weights), null, true);
   return { value, gradients: Object.values(weights).map((_, i) => grads[i] ?? null) };
+}
+
+/**
+ * A step of one training pass over all rows of x, dropout from the step's seed: what most methods are.
+ * @param lossesOf From the network's outputs: `total` is differentiated, all are reported.
+ */
+export function onePassStep(
+  { weights, buffers, memory, x, seed }: StepInputs,
+  forward: Network["forward"],
+  lossesOf: (outputs: NetworkOutputs) => StepOutputs["losses"],
+): StepOutputs {
+  const { tf } = openTensorFlow();
+  const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });
+  let losses!: StepOutputs["losses"];
+  const { gradients } = gradientsOf(() => {
+    losses = lossesOf(forward(pass, x));
+    Object.values(losses).forEach((loss) => tf.keep(loss));
+    return losses.total;
+  }, weights);
+  return { losses, gradients, participation: {}, buffers: pass.buffers, memory };
 }
 
 /** Sums of two lists of gradients, null where neither has one. */

@@ -11,17 +11,18 @@
  * @module
  */
 import type { DatasetProfile } from "../data/profiles.ts";
-import { crossEntropy } from "../losses/dice.ts";
+import { crossEntropy, oneHot } from "../losses/dice.ts";
 import { discriminator, discriminatorSpec } from "../networks/discriminator.ts";
 import { Pass } from "../networks/layers.ts";
 import { NETWORKS } from "../networks/network.ts";
 import { initialize, SpecBuilder, toWeights, type Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
-import { after } from "../tensorflow/ops.ts";
-import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
+import { after, seedOfDraw } from "../tensorflow/ops.ts";
+import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { type AdamState, startAdam, updateAdam } from "./adam.ts";
-import { distanceTargets, labeledDistanceStep, labeledTerms } from "./dtc.ts";
-import { gradientsOf, type Method, type MethodOptions } from "./method.ts";
+import { distanceTargets, labeledTerms } from "./dtc.ts";
+import { gradientsOf, type Method, type MethodOptions, onePassStep } from "./method.ts";
+import { labeledStep } from "./supervised.ts";
 
 /** What the method's own code has differently from SS-Net's profile. */
 const PROTOCOL = {
@@ -72,7 +73,7 @@ export function sassnet(options: MethodOptions): Method {
   const verdict = (pass: Pass, { map, image, passing }: { map: Tensor; image: Tensor; passing: number }): Scalar => {
     const { tf } = openTensorFlow();
     const classOf = Array.from({ length: map.shape[0] }, (_, row) => row < passing ? LABELED : 0);
-    const target = tf.cast(tf.oneHot(tf.tensor1d(classOf, "int32"), 2), "float32");
+    const target = oneHot(tf.tensor1d(classOf, "int32"), 2);
     return crossEntropy(discriminator(pass, { map, image }), target);
   };
   return {
@@ -81,30 +82,21 @@ export function sassnet(options: MethodOptions): Method {
     usesUnlabeled: true,
     memory: (random) => remember(startAdam(toWeights(judge, initialize(judge, random)).weights)),
     targets: (label, shape) => distanceTargets(label, shape, classes),
-    warmup: (inputs) => labeledDistanceStep(inputs, profile),
-    step({ weights, buffers, memory, x, label, seed, consistencyWeight, targets }) {
-      const { tf } = openTensorFlow(), labeled = label.shape[0], unlabeled = x.shape[0] - labeled;
-      const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });
-      const kept: Record<string, Scalar> = {}, [, image] = tf.split(x, [labeled, unlabeled]);
-      const { value, gradients } = gradientsOf(() => {
-        const { logits, distance } = forward(pass, x);
-        const outputs = { logits: tf.slice(logits, 0, labeled), distance: tf.slice(distance!, 0, labeled) };
-        const { supervised, ...terms } = labeledTerms(outputs, { label, targets, profile });
+    warmup: (inputs) => labeledStep(inputs, forward, (outputs) => labeledTerms(outputs, inputs, profile)),
+    step: (inputs) =>
+      onePassStep(inputs, forward, (outputs) => {
+        const { tf } = openTensorFlow(), { memory, x, label, consistencyWeight } = inputs;
+        const terms = labeledTerms(outputs, inputs, profile);
         const fixed = new Pass(recall(names, memory).weights, {}, { training: false });
-        const map = tf.slice(distance!, labeled);
-        const adversarial = verdict(fixed, { map, image, passing: unlabeled });
-        Object.assign(kept, { supervised, ...terms, adversarial });
-        Object.values(kept).forEach((loss) => tf.keep(loss));
-        return tf.add(supervised, tf.mul(consistencyWeight, adversarial));
-      }, weights);
-      const { supervised, ...others } = kept;
-      const losses = { total: value, supervised, ...others };
-      return { losses, gradients, participation: {}, buffers: pass.buffers, memory };
-    },
+        const [map, image] = [outputs.distance!, x].map((t) => tf.slice(t, label.shape[0])); // of the unlabeled rows
+        const adversarial = verdict(fixed, { map, image, passing: map.shape[0] });
+        const total = tf.add(terms.supervised, tf.mul(consistencyWeight, adversarial)) as Scalar;
+        return { total, ...terms, adversarial };
+      }),
     after({ weights, buffers, memory, x, label, seed }) {
-      const { tf } = openTensorFlow(), state = recall(names, memory);
+      const state = recall(names, memory);
       const { distance } = forward(new Pass(weights, buffers, { training: false }), after(x, Object.values(weights)));
-      const dropoutSeed = tf.add(seed, tf.tensor1d([0, 5000], "int32")) as Tensor1D;
+      const dropoutSeed = seedOfDraw(seed, 5000);
       const { value, gradients } = gradientsOf(() => {
         const pass = new Pass(state.weights, {}, { training: true, dropoutSeed });
         return verdict(pass, { map: distance!, image: x, passing: label.shape[0] });

@@ -9,7 +9,7 @@
  * @module
  */
 import type { DatasetProfile } from "../data/profiles.ts";
-import { crossEntropy, foregroundDice, linearDice, squaredDice } from "../losses/dice.ts";
+import { crossEntropy, foregroundDice, linearDice, oneHot, squaredDice } from "../losses/dice.ts";
 import {
   type BankOrder,
   type BankWeights,
@@ -23,7 +23,7 @@ import { Pass } from "../networks/layers.ts";
 import { NETWORKS } from "../networks/network.ts";
 import { SpecBuilder, type Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
-import { after, statelessUniform, withoutGradient } from "../tensorflow/ops.ts";
+import { after, seedOfDraw, statelessUniform, withoutGradient } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 import {
   addGradients,
@@ -122,7 +122,7 @@ export function ssnetStep(inputs: SSNetInputs): StepOutputs {
   const buffers = { ...inputs.buffers };
   let draws = 0;
   const pass = (over: Weights | null) => {
-    const seed = tf.add(inputs.seed, tf.tensor1d([0, 1000 * ++draws], "int32")) as Tensor1D;
+    const seed = seedOfDraw(inputs.seed, 1000 * ++draws);
     return new Pass(weights, over ?? buffers, {
       training: true,
       updateStatistics: over !== null,
@@ -132,7 +132,7 @@ export function ssnetStep(inputs: SSNetInputs): StepOutputs {
   const labeled = label.shape[0], unlabeled = x.shape[0] - labeled;
   const halves = (t: Tensor) => tf.split(t, [labeled, unlabeled]);
   const flatLabel = tf.reshape(label, [-1]) as Tensor1D;
-  const target = tf.cast(tf.oneHot(label, classes), "float32");
+  const target = oneHot(label, classes);
   const indices = Array.from({ length: classes }, (_, c) => c);
   const old: FeatureBank = {
     rows: indices.map((c) => memory[`bank.${c}.rows`] as Tensor2D),

@@ -2,13 +2,12 @@
  * Training on the labeled half alone, the lower bound of every comparison: `L = (cross entropy + Dice) / 2`.
  * @module
  */
-import { crossEntropy, foregroundDice, squaredDice } from "../losses/dice.ts";
-import { Pass } from "../networks/layers.ts";
+import { crossEntropy, foregroundDice, oneHot, squaredDice } from "../losses/dice.ts";
 import { type Network, type NetworkOutputs, NETWORKS } from "../networks/network.ts";
 import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar } from "../tensorflow/tensors.ts";
-import { gradientsOf, type Method, type MethodOptions, type StepInputs, type StepOutputs } from "./method.ts";
+import { type Method, type MethodOptions, onePassStep, type StepInputs, type StepOutputs } from "./method.ts";
 
 const DICE = { la: foregroundDice, acdc: squaredDice } as const;
 
@@ -17,20 +16,15 @@ const DICE = { la: foregroundDice, acdc: squaredDice } as const;
  * @param lossesOf From the network's outputs on them: `supervised` is the total, the others are reported.
  */
 export function labeledStep(
-  { weights, buffers, memory, x, label, seed }: StepInputs,
+  inputs: StepInputs,
   forward: Network["forward"],
   lossesOf: (outputs: NetworkOutputs) => Record<"supervised", Scalar> & Record<string, Scalar>,
 ): StepOutputs {
-  const { tf } = openTensorFlow();
-  const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });
-  const labeled = tf.slice(x, 0, label.shape[0]);
-  let losses!: Record<"supervised", Scalar> & Record<string, Scalar>;
-  const { value, gradients } = gradientsOf(() => {
-    losses = lossesOf(forward(pass, labeled));
-    Object.values(losses).forEach((loss) => tf.keep(loss));
-    return losses.supervised;
-  }, weights);
-  return { losses: { total: value, ...losses }, gradients, participation: {}, buffers: pass.buffers, memory };
+  const labeled = openTensorFlow().tf.slice(inputs.x, 0, inputs.label.shape[0]);
+  return onePassStep({ ...inputs, x: labeled }, forward, (outputs) => {
+    const losses = lossesOf(outputs);
+    return { total: losses.supervised, ...losses };
+  });
 }
 
 /**
@@ -46,7 +40,7 @@ export function supervised({ profile }: MethodOptions): Method {
     memory: () => ({}),
     step: (inputs) =>
       labeledStep(inputs, forward, ({ logits }) => {
-        const { tf } = openTensorFlow(), target = tf.cast(tf.oneHot(inputs.label, classes), "float32");
+        const { tf } = openTensorFlow(), target = oneHot(inputs.label, classes);
         const cross_entropy = crossEntropy(logits, target), dice = DICE[profile.name](tf.softmax(logits), target);
         return { supervised: tf.mul(tf.add(cross_entropy, dice), 0.5) as Scalar, cross_entropy, dice };
       }),

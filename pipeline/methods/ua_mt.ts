@@ -11,15 +11,15 @@
  */
 import type { DatasetProfile } from "../data/profiles.ts";
 import { certainMask, maskedSquaredError, predictiveEntropy } from "../losses/consistency.ts";
-import { crossEntropy, foregroundSquaredDice, squaredDice } from "../losses/dice.ts";
+import { COMPARED_DICE, crossEntropy, oneHot } from "../losses/dice.ts";
 import { Pass } from "../networks/layers.ts";
 import { NETWORKS } from "../networks/network.ts";
 import { initialize, SpecBuilder, toWeights } from "../networks/parameters.ts";
 import { uncertaintyThreshold } from "../runs/schedule.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
-import { after, statelessNormal } from "../tensorflow/ops.ts";
-import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
-import { gradientsOf, type Method, type MethodOptions } from "./method.ts";
+import { after, seedOfDraw, statelessNormal } from "../tensorflow/ops.ts";
+import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
+import { type Method, type MethodOptions, onePassStep } from "./method.ts";
 import { emaDecay, recallTeacher, rememberTeacher, updateTeacher } from "./teacher.ts";
 
 /** What the method's own code has differently from SS-Net's profile. */
@@ -31,7 +31,6 @@ const PROTOCOL = {
   },
   acdc: { rate: { base: 0.01, power: 0.9 }, consistency: { maximum: 0.1, length: 200, countsFrom: 0 } },
 } as const satisfies Record<string, Partial<DatasetProfile>>;
-const DICE = { la: foregroundSquaredDice, acdc: (p: Tensor, q: Tensor) => squaredDice(p, q, 1e-5) } as const;
 const NOISE = 0.1, NOISE_LIMIT = 0.2, CALLS = 4;
 
 /**
@@ -51,17 +50,17 @@ export function uaMt(options: MethodOptions): Method {
       teacher_decay: emaDecay(iteration),
       uncertainty_threshold: uncertaintyThreshold(share, 1),
     }),
-    step({ weights, buffers, memory, x, label, seed, consistencyWeight, scheduled }) {
-      const { tf } = openTensorFlow();
+    step(inputs) {
+      const { tf } = openTensorFlow(), { memory, x, label, consistencyWeight, scheduled } = inputs;
       const labeled = label.shape[0], unlabeled = x.shape[0] - labeled;
       const halves = (t: Tensor) => tf.split(t, [labeled, unlabeled]);
       let draws = 0;
-      const drawSeed = () => tf.add(seed, tf.tensor1d([0, 500 * ++draws], "int32")) as Tensor1D;
-      const training = () => ({ training: true, updateStatistics: true, dropoutSeed: drawSeed() });
+      const drawSeed = () => seedOfDraw(inputs.seed, 500 * ++draws);
       const teacher = recallTeacher(spec, memory), [, images] = halves(x);
       const teach = (x: Tensor): Tensor => {
         const noise = tf.clipByValue(tf.mul(statelessNormal(x.shape, drawSeed()), NOISE), -NOISE_LIMIT, NOISE_LIMIT);
-        return tf.softmax(forward(new Pass(teacher.weights, teacher.buffers, training()), tf.add(x, noise)).logits);
+        const training = { training: true, updateStatistics: true, dropoutSeed: drawSeed() };
+        return tf.softmax(forward(new Pass(teacher.weights, teacher.buffers, training), tf.add(x, noise)).logits);
       };
       const target = teach(images);
       // One call behind the other: else the activations of all exist at once.
@@ -72,23 +71,15 @@ export function uaMt(options: MethodOptions): Method {
       const mean = tf.div(tf.addN(passes), passes.length);
       const certain = certainMask(predictiveEntropy(mean), scheduled.uncertainty_threshold);
 
-      const student = new Pass(weights, { ...buffers }, training()), kept: Record<string, Scalar> = {};
-      const oneHot = tf.cast(tf.oneHot(label, classes), "float32");
-      const { value, gradients } = gradientsOf(() => {
-        const [labeledLogits, unlabeledLogits] = halves(forward(student, after(x, [certain])).logits);
-        const dice = DICE[profile.name](tf.softmax(labeledLogits), oneHot);
-        kept.supervised = tf.keep(tf.mul(tf.add(crossEntropy(labeledLogits, oneHot), dice), 0.5) as Scalar);
-        kept.consistency = tf.keep(maskedSquaredError(tf.softmax(unlabeledLogits), target, certain));
-        return tf.add(kept.supervised, tf.mul(consistencyWeight, kept.consistency));
-      }, weights);
-      const { supervised, consistency } = kept;
-      return {
-        losses: { total: value, supervised, consistency, certain_share: tf.mean(certain) as Scalar },
-        gradients,
-        participation: {},
-        buffers: student.buffers,
-        memory: rememberTeacher(teacher),
-      };
+      const student = { ...inputs, x: after(x, [certain]), seed: drawSeed(), memory: rememberTeacher(teacher) };
+      return onePassStep(student, forward, ({ logits }) => {
+        const [labeledLogits, unlabeledLogits] = halves(logits), answer = oneHot(label, classes);
+        const dice = COMPARED_DICE[profile.name](tf.softmax(labeledLogits), answer);
+        const supervised = tf.mul(tf.add(crossEntropy(labeledLogits, answer), dice), 0.5) as Scalar;
+        const consistency = maskedSquaredError(tf.softmax(unlabeledLogits), target, certain);
+        const total = tf.add(supervised, tf.mul(consistencyWeight, consistency)) as Scalar;
+        return { total, supervised, consistency, certain_share: tf.mean(certain) as Scalar };
+      });
     },
     // Parameters alone: the teacher's running statistics are those of its own passes.
     after({ weights, memory, scheduled }) {

@@ -10,13 +10,12 @@
  */
 import type { DatasetProfile } from "../data/profiles.ts";
 import { pyramidConsistency } from "../losses/consistency.ts";
-import { crossEntropy, squaredDice } from "../losses/dice.ts";
-import { Pass } from "../networks/layers.ts";
+import { crossEntropy, oneHot, squaredDice } from "../losses/dice.ts";
 import { NETWORKS } from "../networks/network.ts";
 import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
-import { gradientsOf, type Method, type MethodOptions } from "./method.ts";
+import { type Method, type MethodOptions, onePassStep } from "./method.ts";
 import { labeledStep } from "./supervised.ts";
 
 /** What the method's own code has differently from SS-Net's profile. */
@@ -40,7 +39,7 @@ export function urpc(options: MethodOptions): Method {
   const { classes } = profile, { spec, forward } = NETWORKS[profile.network];
   /** Mean of every scale's cross entropy and Dice on the labeled rows, which come first. */
   const supervisedOf = (scales: Tensor[], label: Tensor): Scalar => {
-    const { tf } = openTensorFlow(), target = tf.cast(tf.oneHot(label, classes), "float32");
+    const { tf } = openTensorFlow(), target = oneHot(label, classes);
     const terms = scales.flatMap((logits) => {
       const own = tf.slice(logits, 0, label.shape[0]);
       return [crossEntropy(own, target), squaredDice(tf.softmax(own), target, 1e-5)];
@@ -53,19 +52,13 @@ export function urpc(options: MethodOptions): Method {
     usesUnlabeled: true,
     memory: () => ({}),
     warmup: (inputs) => labeledStep(inputs, forward, ({ all }) => ({ supervised: supervisedOf(all!, inputs.label) })),
-    step({ weights, buffers, memory, x, label, seed, consistencyWeight }) {
-      const { tf } = openTensorFlow(), labeled = label.shape[0];
-      const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });
-      const kept: Record<string, Scalar> = {};
-      const { value, gradients } = gradientsOf(() => {
-        const scales = forward(pass, x).all!;
-        kept.supervised = tf.keep(supervisedOf(scales, label));
-        kept.consistency = tf.keep(pyramidConsistency(scales.map((logits) => tf.slice(logits, labeled))));
-        return tf.add(kept.supervised, tf.mul(consistencyWeight, kept.consistency));
-      }, weights);
-      const { supervised, consistency } = kept;
-      const losses = { total: value, supervised, consistency };
-      return { losses, gradients, participation: {}, buffers: pass.buffers, memory };
-    },
+    step: (inputs) =>
+      onePassStep(inputs, forward, ({ all }) => {
+        const { tf } = openTensorFlow(), { label, consistencyWeight } = inputs;
+        const supervised = supervisedOf(all!, label);
+        const consistency = pyramidConsistency(all!.map((logits) => tf.slice(logits, label.shape[0])));
+        const total = tf.add(supervised, tf.mul(consistencyWeight, consistency)) as Scalar;
+        return { total, supervised, consistency };
+      }),
   };
 }

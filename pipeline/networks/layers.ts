@@ -172,8 +172,8 @@ export class Pass {
 
   /** A seed of its own for every dropout of the pass; null where dropout is off. */
   #drawSeed(): Tensor1D | null {
-    const { tf } = openTensorFlow(), seed = this.options.dropoutSeed;
-    return seed ? tf.add(seed, tf.tensor1d([0, ++this.#draws], "int32")) as Tensor1D : null;
+    const seed = this.options.dropoutSeed;
+    return seed ? ops.seedOfDraw(seed, ++this.#draws) : null;
   }
 
   /** Dropout of whole channels, fresh at every call of one pass. @param x `[B, ..., C]` */

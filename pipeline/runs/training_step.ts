@@ -153,25 +153,23 @@ export function trainingStep(method: Method, precision: Precision): TrainingStep
   const read = method.hostWork && trace(function hostWork(...tensors: Tensor[]) {
     return [method.hostWork!.read(unflatten(current, tensors))];
   }, precision);
-  /** The batch with what the host makes of the first function's values. */
-  const complete = async (state: TrainingState, batch: Batch): Promise<Batch> => {
-    if (!read) return batch;
-    current = { ...state, ...batch };
+  /** What the host makes of the first function's values. */
+  const hostTargets = async (): Promise<Record<string, Tensor>> => {
+    if (!read) return {};
     const [result] = await read(...flatten(current));
     const targets = toTensors(method.hostWork!.work(result.dataSync() as Int32Array, result.shape));
     result.dispose();
-    return { ...batch, targets: { ...batch.targets, ...targets } };
+    return targets;
   };
   return async (state, batch) => {
-    const completed = await complete(state, batch);
-    current = { ...state, ...completed };
-    const old = tensorsOf(state, state);
+    current = { ...state, ...batch };
+    const made = await hostTargets();
+    current.targets = { ...batch.targets, ...made };
+    const old = [...tensorsOf(state, state), ...Object.values(made)];
     const results = await traced(...flatten(current));
     const losses = results.splice(0, lossNames.length);
     for (const group of STATE) for (const name of Object.keys(state[group])) state[group][name] = results.shift()!;
     state.touched = results.shift() as Tensor1D;
-    const passed = new Set(Object.values(batch.targets)); // the others are this function's own
-    old.push(...Object.values(completed.targets).filter((tensor) => !passed.has(tensor)));
     old.forEach((tensor) => tensor.dispose());
     return Object.fromEntries(lossNames.map((name, i) => [name, losses[i] as Scalar]));
   };

@@ -139,8 +139,8 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
    * Opens the library and a context of its own.
    * @throws {TensorFlowError} When the library is missing or broken, or there is no GPU where one is wanted.
    */
-  constructor(options: BindingOptions = {}) {
-    const c = this.#c = openLibrary(options.library ?? findLibrary());
+  constructor({ library = findLibrary(), ...options }: BindingOptions = {}) {
+    const c = this.#c = openLibrary(library);
     this.#status = c.TF_NewStatus();
     this.TF_Version = readString(c.TF_Version());
     // ConfigProto: intra_op_parallelism_threads (field 2), inter_op_parallelism_threads (field 5).

@@ -208,6 +208,12 @@ export function statelessNormal(shape: number[], seed: Tensor1D): Tensor {
   return stateless("StatelessRandomNormal", shape, seed);
 }
 
+/** A seed for another draw of the same step. @param seed int32 `[2]` @param draw Another number for every draw. */
+export function seedOfDraw(seed: Tensor1D, draw: number): Tensor1D {
+  const { tf } = openTensorFlow();
+  return tf.add(seed, tf.tensor1d([0, draw], "int32")) as Tensor1D;
+}
+
 function stateless(op: string, shape: number[], seed: Tensor1D): Tensor {
   const { tf } = openTensorFlow();
   const int = (name: string) => ({ name, type: ATTRIBUTE.type, value: DTYPE.int32 });
