@@ -24,6 +24,7 @@ import {
   type Batch,
   beginAnew,
   startState,
+  toScalars,
   toTensors,
   type TrainingState,
   trainingStep,
@@ -82,8 +83,8 @@ const options = parseOptions(
   }),
   { name: `train:${dataset}`, description: "Train a method with few labels", args },
 );
-const { resume, ...given } = options, trainingPatch = options.patch.split("x").map(Number);
-const method = METHODS[options.method]({ ...options, patch: trainingPatch, profile: published });
+const { resume, ...given } = options, patch = options.patch.split("x").map(Number);
+const method = METHODS[options.method]({ ...options, patch, profile: published });
 const { profile } = method;
 const settings = options.method === "ssnet" ? ssnetSettings(published, options) : {};
 const asked = { ...presetOf(profile, options.preset), ...definedOnly(given) };
@@ -98,7 +99,6 @@ const FREE = ["run", "cases", "split", "threads", "device", "saveEvery", "versio
 
 /** Why the run in the folder cannot be started or gone on with; null when it can. */
 async function obstacle(folder: string, resolved: object): Promise<string | null> {
-  const patch = config.patch.split("x").map(Number);
   if (patch.length !== profile.patch.length || patch.some((n) => !(n > 0 && n % 16 === 0))) {
     return `Cannot train on the patch "${config.patch}": ${profile.patch.length} multiples of 16 wanted, as in ${
       profile.patch.join("x")
@@ -126,7 +126,7 @@ async function obstacle(folder: string, resolved: object): Promise<string | null
 
 /** Trains; returns the exit code. */
 async function train(): Promise<number> {
-  const folder = config.run, patch = config.patch.split("x").map(Number);
+  const folder = config.run;
   const split = await readSplit(config.split);
   await checkCases(split, config.cases, config.split);
   const { tf, binding } = openTensorFlow({ threads: config.threads, device: config.device });
@@ -197,7 +197,7 @@ async function train(): Promise<number> {
       seed: tf.tensor1d([streamKey(config.seed, "dropout") >> 8, iteration * 10000], "int32") as Tensor1D,
       consistencyWeight: tf.scalar(weight),
       rate: tf.scalar(rate),
-      scheduled: Object.fromEntries(Object.entries(scheduled).map(([name, value]) => [name, tf.scalar(value)])),
+      scheduled: toScalars(scheduled),
       targets: toTensors(batch.targets),
     };
     const running = step(state, inputs);

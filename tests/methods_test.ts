@@ -10,7 +10,14 @@ import { warmupOf } from "../pipeline/methods/supervised.ts";
 import type { Weights } from "../pipeline/networks/parameters.ts";
 import { readState, writeState } from "../pipeline/runs/checkpoint.ts";
 import { stream } from "../pipeline/runs/random.ts";
-import { type Batch, beginAnew, startState, toTensors, trainingStep } from "../pipeline/runs/training_step.ts";
+import {
+  type Batch,
+  beginAnew,
+  startState,
+  toScalars,
+  toTensors,
+  trainingStep,
+} from "../pipeline/runs/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { withFolder } from "./with_folder.ts";
 
@@ -43,7 +50,7 @@ function batchOf(method: Method, iteration: number): Batch {
     seed: tf.tensor1d([3, 10000 * iteration], "int32"),
     consistencyWeight: tf.scalar(WEIGHT),
     rate: tf.scalar(0.01),
-    scheduled: Object.fromEntries(Object.entries(scheduled).map(([key, value]) => [key, tf.scalar(value)])),
+    scheduled: toScalars(scheduled),
     targets: toTensors(method.targets?.(labels, shape) ?? {}),
   };
 }

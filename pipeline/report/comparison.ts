@@ -43,7 +43,7 @@ export interface ComparedMethod {
   minutes: number | null;
   /** Over seeds and patients. */
   numbers: Record<NumberName, SeedSummary>;
-  /** The published row of the method; null where there is none, or a row before this one stands for it. */
+  /** The published row of the method; null where there is none, or this row is an ablation. */
   published: PublishedRow | null;
 }
 
@@ -65,11 +65,11 @@ export interface Comparison {
   protocol: { name: string; text: string }[];
   /** Settings in which any row differs from the published protocol. */
   differsFromPublished: string[];
-  /** SS-Net, labeled only, the others by year; rows of one method in the order of the runs. */
+  /** SS-Net, labeled only, the others by year; of one method the row as published first, then its ablations. */
   methods: ComparedMethod[];
   /** In the order of the evaluations. */
   patients: string[];
-  /** Of the first SS-Net row against the others; or why nothing is tested. */
+  /** Of SS-Net as published against the others; or why nothing is tested. */
   tests: { reference: string; pairs: ComparedPair[] } | { reason: string };
 }
 

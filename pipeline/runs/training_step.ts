@@ -59,6 +59,12 @@ export interface Batch extends Omit<StepInputs, "weights" | "buffers" | "memory"
   rate: Scalar;
 }
 
+/** Numbers as scalars; the caller disposes them. */
+export function toScalars(numbers: Record<string, number>): Record<string, Scalar> {
+  const { tf } = openTensorFlow();
+  return Object.fromEntries(Object.entries(numbers).map(([name, value]) => [name, tf.scalar(value) as Scalar]));
+}
+
 /** A host's arrays as tensors; the caller disposes them. */
 export function toTensors(arrays: Record<string, HostArray>): Record<string, Tensor> {
   const { tf } = openTensorFlow();
