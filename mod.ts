@@ -69,6 +69,7 @@ export * from "./pipeline/runs/checkpoint.ts";
 export * from "./pipeline/runs/random.ts";
 export * from "./pipeline/runs/safetensors.ts";
 export * from "./pipeline/runs/schedule.ts";
+export * from "./pipeline/runs/synthetic_batch.ts";
 export * from "./pipeline/runs/training_step.ts";
 export {
   ATTRIBUTE,
@@ -84,4 +85,5 @@ export * from "./pipeline/tensorflow/ops.ts";
 export * as rows from "./pipeline/tensorflow/rows.ts";
 export type { Moments } from "./pipeline/tensorflow/rows.ts";
 export * from "./pipeline/tensorflow/tensors.ts";
+export * from "./pipeline/tensorflow/operation_times.ts";
 export * from "./pipeline/tensorflow/trace.ts";
