@@ -22,7 +22,10 @@ export function blocks({ name, patch }: DatasetProfile): Int32Array {
 }
 
 /** Images of deviation 1 `[B, ..., 1]`, and labels of the first rows. */
-export function syntheticRows(profile: DatasetProfile, { labeled, unlabeled }: { labeled: number; unlabeled: number }) {
+export function syntheticRows(
+  profile: DatasetProfile,
+  { labeled, unlabeled }: { labeled: number; unlabeled: number },
+): { x: Tensor; label: Tensor; labels: Int32Array } {
   const { tf } = openTensorFlow(), { patch } = profile, random = stream(1, "bench"), one = blocks(profile);
   const labels = new Int32Array(labeled * one.length), rows = labeled + unlabeled;
   for (let row = 0; row < labeled; row++) labels.set(one, row * one.length);
