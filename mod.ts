@@ -69,7 +69,6 @@ export * from "./pipeline/runs/checkpoint.ts";
 export * from "./pipeline/runs/random.ts";
 export * from "./pipeline/runs/safetensors.ts";
 export * from "./pipeline/runs/schedule.ts";
-export * from "./pipeline/runs/synthetic_batch.ts";
 export * from "./pipeline/runs/training_step.ts";
 export {
   ATTRIBUTE,
@@ -81,9 +80,9 @@ export {
 } from "./pipeline/tensorflow/binding.ts";
 export * from "./pipeline/tensorflow/device.ts";
 export { cacheFolder, findLibrary, type Library, TensorFlowError, VERSION } from "./pipeline/tensorflow/library.ts";
+export * from "./pipeline/tensorflow/operation_times.ts";
 export * from "./pipeline/tensorflow/ops.ts";
 export * as rows from "./pipeline/tensorflow/rows.ts";
 export type { Moments } from "./pipeline/tensorflow/rows.ts";
 export * from "./pipeline/tensorflow/tensors.ts";
-export * from "./pipeline/tensorflow/operation_times.ts";
 export * from "./pipeline/tensorflow/trace.ts";

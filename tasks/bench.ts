@@ -12,7 +12,7 @@ import { cpus } from "node:os";
 import process from "node:process";
 import type { Tensor, Tensor1D, Tensor5D } from "@tensorflow/tfjs";
 import { z } from "zod";
-import { type DatasetName, PROFILES } from "../pipeline/data/profiles.ts";
+import { DATASET_NAMES, PROFILES } from "../pipeline/data/profiles.ts";
 import { caseMetrics } from "../pipeline/evaluation/case_metrics.ts";
 import { predictSlices, sliceNetwork } from "../pipeline/evaluation/slices.ts";
 import { windowNetwork } from "../pipeline/evaluation/sliding_window.ts";
@@ -34,7 +34,7 @@ const KINDS = ["step", "forward-backward", "inference", "metrics"] as const;
 const [kind, ...rest] = Deno.args;
 const options = parseOptions(
   z.strictObject({
-    dataset: z.enum(Object.keys(PROFILES) as [DatasetName, ...DatasetName[]]).default("la").describe("whose shapes"),
+    dataset: z.enum(DATASET_NAMES).default("la").describe("whose shapes"),
     method: z.enum([...METHOD_NAMES, "all"]).default("ssnet").describe("whose step"),
     network: z.enum(NETWORK_NAMES).optional().describe("whose forward and backward pass, instead of the dataset's"),
     precision: z.enum(["fp32", "bf16"]).default("fp32").describe("arithmetic of convolutions"),
@@ -192,7 +192,7 @@ await runTask(async () => {
   }
   if (kind === "step" && options.method === "all") {
     const steps: Result[] = [];
-    for (const dataset of Object.keys(PROFILES)) {
+    for (const dataset of DATASET_NAMES) {
       for (const method of METHOD_NAMES) {
         for (const precision of ["fp32", "bf16"]) {
           const result = await benchElsewhere(dataset, method, precision);

@@ -4,9 +4,9 @@
  */
 import { dirname } from "node:path";
 import { z } from "zod";
-import { type DatasetName, PROFILES } from "../pipeline/data/profiles.ts";
+import { DATASET_NAMES, PROFILES } from "../pipeline/data/profiles.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
-import { writeAtomically } from "../pipeline/runs/files.ts";
+import { writeJson } from "../pipeline/runs/files.ts";
 import { parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { stream } from "../pipeline/runs/random.ts";
 import { syntheticBatches } from "../pipeline/runs/synthetic_batch.ts";
@@ -16,7 +16,7 @@ import { chromeTrace, type OperationTotal, totalTimes } from "../pipeline/tensor
 
 const options = parseOptions(
   z.strictObject({
-    dataset: z.enum(Object.keys(PROFILES) as [DatasetName, ...DatasetName[]]).default("la").describe("whose shapes"),
+    dataset: z.enum(DATASET_NAMES).default("la").describe("whose shapes"),
     method: z.enum(METHOD_NAMES).default("ssnet").describe("whose step"),
     precision: z.enum(["fp32", "bf16"]).default("fp32").describe("arithmetic of convolutions"),
     threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
@@ -30,7 +30,7 @@ const options = parseOptions(
 function table(title: string, totals: OperationTotal[]) {
   console.log(`\n${title}`);
   for (const { name, count, milliseconds, share } of totals) {
-    const [time, percent] = [milliseconds.toFixed(1).padStart(10), (100 * share).toFixed(1).padStart(5)];
+    const time = milliseconds.toFixed(1).padStart(10), percent = (100 * share).toFixed(1).padStart(5);
     console.log(`${time} ms ${percent} % ${String(count).padStart(5)}  ${name}`);
   }
 }
@@ -43,14 +43,12 @@ await runTask(async () => {
   const state = startState(method, stream(1, "weights"));
   const times = await trainingStep(method, precision).profile(state, syntheticBatches(method)(1));
   const last = times.reduce((end, { begin, duration }) => Math.max(end, begin + duration), 0);
-  const [byOperation, byOutputs] = [
-    totalTimes(times, ({ operation }) => operation),
-    totalTimes(times, ({ operation, outputs }) => `${operation} -> ${outputs}`),
-  ];
+  const byOperation = totalTimes(times, ({ operation }) => operation);
+  const byOutputs = totalTimes(times, ({ operation, outputs }) => `${operation} -> ${outputs}`);
   console.log(`${title}: ${times.length} operations, ${(last / 1e6).toFixed(2)} s from the first to the last`);
   table("by operation", byOperation.filter(({ share }) => share >= 0.001));
   table(`by operation and outputs, the first ${options.rows}`, byOutputs.slice(0, options.rows));
   await Deno.mkdir(dirname(path), { recursive: true });
-  await writeAtomically(path, [new TextEncoder().encode(chromeTrace(times, title))]);
+  await writeJson(path, chromeTrace(times, title));
   console.log(`\ntrace: ${path}`);
 });

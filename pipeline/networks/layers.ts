@@ -76,8 +76,8 @@ export class Pass {
 
   /** Convolution, batch norm and ReLU. @param x `[B, X, Y, Z, C]` */
   convolutionNormRelu(x: Tensor5D, names: NormalizedLayer): Tensor5D {
-    const apply = (x: Tensor5D, weight: Tensor) => this.#convolve(x, weight);
-    return this.#normalized(x, names, { apply, outputAxis: [-1], rectified: true });
+    const how = { outputAxis: [-1], rectified: true };
+    return this.#normalized(x, names, { apply: (x, weight) => this.#convolve(x, weight), ...how });
   }
 
   /** Convolution and the instance norm behind it, which is the same in training and evaluation. @param x `[B, X, Y, Z, C]` */

@@ -7,7 +7,7 @@ import { stream } from "./random.ts";
 import { type Batch, toScalars, toTensors } from "./training_step.ts";
 
 /** A block of every class, where the authors' code is timed with one; the last axis fastest. */
-export function blocks({ name, patch }: DatasetProfile): Int32Array {
+function blocks({ name, patch }: DatasetProfile): Int32Array {
   const label = new Int32Array(patch.reduce((a, n) => a * n, 1));
   const fill = (from: number[], to: number[], value: number) => {
     const visit = (axis: number, offset: number) => {
@@ -21,7 +21,7 @@ export function blocks({ name, patch }: DatasetProfile): Int32Array {
   return label;
 }
 
-/** Images of deviation 1 `[B, ..., 1]`, and labels of the first rows. */
+/** Images of deviation 1 `[B, ..., 1]` and labels of the first rows, as a tensor and as the host's array. */
 export function syntheticRows(
   profile: DatasetProfile,
   { labeled, unlabeled }: { labeled: number; unlabeled: number },
@@ -30,9 +30,8 @@ export function syntheticRows(
   const labels = new Int32Array(labeled * one.length), rows = labeled + unlabeled;
   for (let row = 0; row < labeled; row++) labels.set(one, row * one.length);
   const image = Float32Array.from({ length: rows * one.length }, () => 3.46 * (random() - 0.5));
-  const x: Tensor = tf.tensor(image, [rows, ...patch, 1]),
-    label: Tensor = tf.tensor(labels, [labeled, ...patch], "int32");
-  return { x, label, labels };
+  const label = tf.tensor(labels, [labeled, ...patch], "int32");
+  return { x: tf.tensor(image, [rows, ...patch, 1]), label, labels };
 }
 
 /**

@@ -584,10 +584,10 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     inputs: number[],
     config: Uint8Array<ArrayBuffer>,
   ): Promise<Uint8Array<ArrayBuffer>> {
-    const c = this.#c, { graph, captured, ...recording } = this.recording!, arguments_ = joined(recording.inputs);
+    const c = this.#c, { graph, captured, inputs: placeholders } = this.recording!;
     // A session refuses to give back what it was fed: outputs that are arguments are left out.
-    const given = new Set(recording.inputs.map(String));
-    const wanted = outputs.map((id) => this.#outputOf(id)).filter((output) => !given.has(String(output)));
+    const wanted = outputs.map((id) => this.#outputOf(id)).filter((output) => !placeholders.includes(output));
+    const fed = joined(placeholders), fetched = joined(wanted);
     this.recording = null;
     const status = c.TF_NewStatus(), sessionOptions = c.TF_NewSessionOptions();
     const SOFTWARE_TRACE = new Uint8Array([0x08, 0x01]); // RunOptions.trace_level (field 1)
@@ -609,8 +609,18 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
       for (const measured of [false, true]) {
         const results = new BigUint64Array(wanted.length);
         await c.TF_SessionRun(
-          ...[session, measured ? runOptions : null, arguments_, values, values.length] as const,
-          ...[joined(wanted), results, wanted.length, null, 0, measured ? metadata : null, status] as const,
+          session,
+          measured ? runOptions : null,
+          fed,
+          values,
+          values.length,
+          fetched,
+          results,
+          results.length,
+          null,
+          0,
+          measured ? metadata : null,
+          status,
         );
         this.#check("run the trace in a session", "", status);
         results.forEach((result) => c.TF_DeleteTensor(Deno.UnsafePointer.create(result)));

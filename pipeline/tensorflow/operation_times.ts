@@ -4,6 +4,7 @@
  * @module
  */
 import { PbfReader } from "pbf";
+import { DTYPE } from "./binding.ts";
 
 /** One operation's run. */
 export interface OperationTime {
@@ -21,8 +22,11 @@ export interface OperationTime {
   thread: number;
 }
 
-/** `DataType` of `types.proto`, as far as steps have them. */
-const TYPES: Record<number, string> = { 1: "float", 3: "int32", 4: "uint8", 9: "int64", 10: "bool", 14: "bfloat16" };
+/** Names of data types by TensorFlow's number; bfloat16 comes in by rewriting, no tensor of ours has it. */
+const TYPES = new Map<number, string>([
+  ...Object.entries(DTYPE).map(([name, number]): [number, string] => [number, name]),
+  [14, "bfloat16"],
+]);
 
 /** The message behind the current field, its fields handed over one by one. */
 function readMessage(reader: PbfReader, readField: (field: number) => void): void {
@@ -41,7 +45,7 @@ function readTensor(reader: PbfReader): string {
       });
     }
   });
-  return `${TYPES[type] ?? `type ${type}`}[${shape}]`;
+  return `${TYPES.get(type) ?? `type ${type}`}[${shape}]`;
 }
 
 /** `NodeExecStats`: node_name 1, output 7 (tensor_description 3), timeline_label 8, thread_id 10, all_start_nanos 13, all_end_rel_nanos 16. */
@@ -118,13 +122,13 @@ export function totalTimes(times: OperationTime[], nameOf: (time: OperationTime)
     .sort((a, b) => b.milliseconds - a.milliseconds);
 }
 
-/** The content of a trace file that Chrome (`chrome://tracing`) and Perfetto open: complete events, microseconds. */
-export function chromeTrace(times: OperationTime[], title: string): string {
+/** What, as JSON, is a trace file that Chrome (`chrome://tracing`) and Perfetto open: complete events, microseconds. */
+export function chromeTrace(times: OperationTime[], title: string): { traceEvents: Record<string, unknown>[] } {
   const threads = [...new Set(times.map(({ thread }) => thread))];
   const events = times.map(({ node, operation, outputs, begin, duration, thread }) => ({
     ...{ ph: "X", pid: 1, tid: threads.indexOf(thread) + 1, ts: begin, dur: duration },
     ...{ name: operation, args: { node, outputs } },
   }));
   const process = { ph: "M", pid: 1, name: "process_name", args: { name: title } };
-  return JSON.stringify({ displayTimeUnit: "ms", traceEvents: [process, ...events] });
+  return { traceEvents: [process, ...events] };
 }

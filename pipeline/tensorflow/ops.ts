@@ -108,12 +108,8 @@ export function batchNormTrain<T extends Tensor>(
     const none = tf.tensor1d([]);
     const flat = tf.reshape(x, as4d(x.shape));
     const forward = [...BATCH_STATISTICS, { name: "exponential_avg_factor", type: ATTRIBUTE.float, value: 1 }];
-    const [normalized, mean, variance, ...reserve] = many(
-      "FusedBatchNormV3",
-      forward,
-      [flat, gamma, beta, none, none],
-      6,
-    );
+    const inputs = [flat, gamma, beta, none, none];
+    const [normalized, mean, variance, ...reserve] = many("FusedBatchNormV3", forward, inputs, 6);
     // On the norm's own shape: a reshape between the two would keep TensorFlow from joining them.
     const y = rectified ? one("Relu", [float("T")], [normalized]) : normalized;
     // customGrad tidies up behind itself: what the caller gets must be kept.
@@ -123,8 +119,9 @@ export function batchNormTrain<T extends Tensor>(
       value: tf.reshape(y, x.shape),
       gradFunc: (dy: any, saved: Tensor[]) => {
         const flatDy = tf.reshape(dy, saved[0].shape);
-        const dNormalized = rectified ? one("ReluGrad", [float("T")], [flatDy, saved.pop()!]) : flatDy;
-        const [dx, dGamma, dBeta] = many("FusedBatchNormGradV3", BATCH_STATISTICS, [dNormalized, ...saved], 5);
+        const dNormalized = rectified ? one("ReluGrad", [float("T")], [flatDy, saved[5]]) : flatDy;
+        const inputs = [dNormalized, ...saved.slice(0, 5)];
+        const [dx, dGamma, dBeta] = many("FusedBatchNormGradV3", BATCH_STATISTICS, inputs, 5);
         return [tf.reshape(dx, x.shape), dGamma, dBeta, tf.zerosLike(dBeta)];
       },
     };
