@@ -1,7 +1,7 @@
 /**
  * `deno task bench KIND`: times one kind of work on synthetic inputs of the real shapes and prints the figures, with
- * `--json` as one JSON line. Peak memory is the process's own (its largest resident set), so every figure of memory comes
- * from a process of its own.
+ * `--json` as one JSON line. Peak memory is the process's own (its largest resident set), so every figure of memory
+ * comes from a process of its own.
  *
  * step               one whole training step of a method: losses, gradients, update; beside it its warm-up's step.
  *                    `--method all`: every method on both datasets in both precisions

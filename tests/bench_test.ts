@@ -1,6 +1,6 @@
 /**
- * The benchmarks: that each kind runs, here at small sizes; that what it counts and compares is what it says. Limits of the
- * tests of Binomial and of Mann and Whitney are those of their published tables.
+ * The benchmarks: that each kind runs, here at small sizes; that what it counts and compares is what it says. Limits of
+ * the tests of Binomial and of Mann and Whitney are those of their published tables.
  */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -158,8 +158,8 @@ Deno.test("in turn the minima of the rounds are compared, of a file its repetiti
 });
 
 /**
- * Rows of every kind of convolution that some work records: forward, back to its input, back to its filter. A transposed one
- * is the second kind forward.
+ * Rows of every kind of convolution that some work records: forward, back to its input, back to its filter. A
+ * transposed one is the second kind forward.
  */
 async function convolutionsOf(work: () => Promise<unknown>): Promise<Record<string, number>> {
   const { binding } = openTensorFlow(), rows: Record<string, number> = {}, shapes = new Map<number, number[]>();

@@ -1,11 +1,11 @@
 /**
  * Is one version faster than another? The ratio of their seconds with an interval that assumes no distribution:
  *
- * - runs in turn (`--with`): the ratios of the rounds, each of two runs that followed one another, so that a machine that
- *   grows slower changes none of them; the interval of their median is that of the sign test (order statistics);
- * - a file against this tree: all quotients of a repetition now and one in the file; the interval of their median is that
- *   of the Mann-Whitney test (Hodges & Lehmann, Annals of Mathematical Statistics 34, 1963). A day lies between the two, and
- *   what it did to the machine is in the ratio.
+ * - runs in turn (`--with`): the ratios of the rounds, each of two runs that followed one another, so that a machine
+ *   that grows slower changes none of them; the interval of their median is that of the sign test (order statistics);
+ * - a file against this tree: all quotients of a repetition now and one in the file; the interval of their median is
+ *   that of the Mann-Whitney test (Hodges & Lehmann, Annals of Mathematical Statistics 34, 1963). A day lies between
+ *   the two, and what it did to the machine is in the ratio.
  * @module
  */
 import { type Measurement, type Series, seriesOf } from "./results.ts";
@@ -45,8 +45,8 @@ function rejected(ways: number[]): number {
 }
 
 /**
- * The median of the rounds' ratios now / before, and between which of the sorted ones it lies: from the k-th to the k-th
- * from the end, `2 P(Binomial(n, 1/2) < k) ≤ 0.01`. Below 8 rounds there is no such k.
+ * The median of the rounds' ratios now / before, and between which of the sorted ones it lies: from the k-th to the
+ * k-th from the end, `2 P(Binomial(n, 1/2) < k) ≤ 0.01`. Below 8 rounds there is no such k.
  * @param before Seconds by round. @param now Of the same rounds.
  * @throws {RangeError} When they are not as many.
  */
@@ -58,8 +58,8 @@ export function ratioInTurn(before: readonly number[], now: readonly number[]): 
 }
 
 /**
- * The median of all quotients now / before, and between which of the sorted ones it lies: from the k-th to the k-th from
- * the end, `2 P(U < k) ≤ 0.01` for the U of Mann and Whitney. Below 5 repetitions of both there is no such k.
+ * The median of all quotients now / before, and between which of the sorted ones it lies: from the k-th to the k-th
+ * from the end, `2 P(U < k) ≤ 0.01` for the U of Mann and Whitney. Of 5 and 5 repetitions there is one, of 4 and 4 none.
  * @param before Seconds of every repetition. @param now The same, as many as there are.
  */
 export function ratioOfSamples(before: readonly number[], now: readonly number[]): Ratio {

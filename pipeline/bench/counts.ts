@@ -1,6 +1,6 @@
 /**
- * Of what forward and backward passes a method's step consists, read in the method's file; and the step's time against the
- * sum of theirs. `tests/bench_test.ts` holds the counts against the convolutions that the steps record.
+ * Of what forward and backward passes a method's step consists, read in the method's file; and the step's time against
+ * the sum of theirs. `tests/bench_test.ts` holds the counts against the convolutions that the steps record.
  * @module
  */
 import { type DatasetName, type DatasetProfile, PROFILES } from "../data/profiles.ts";

@@ -13,8 +13,8 @@ export function timeMetrics(iterations: number): Promise<Timing> {
 }
 
 /**
- * A phantom of a case's size from image to scores: sliding window at the published stride and largest component (LA), or
- * slices with their zooms (ACDC), then the metrics. An untrained network's mask is nothing like an organ, so what is
+ * A phantom of a case's size from image to scores: sliding window at the published stride and largest component (LA),
+ * or slices with their zooms (ACDC), then the metrics. An untrained network's mask is nothing like an organ, so what is
  * scored is the label, moved by two voxels.
  */
 export async function timeEvaluation(

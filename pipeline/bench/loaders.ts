@@ -4,7 +4,10 @@ import type { DatasetProfile } from "../data/profiles.ts";
 import { halves, withCaseFiles } from "./inputs.ts";
 import { repeat, type Times, timesOf, type Timing } from "./timing.ts";
 
-/** So many cases read as a training reads them, half of them labeled, and then batches of theirs. Needs `--allow-write=/tmp`. */
+/**
+ * So many cases read as a training reads them, half of them labeled, and then batches of theirs. Needs
+ * `--allow-write=/tmp`.
+ */
 export function timeCases(
   profile: DatasetProfile,
   { cases, iterations }: { cases: number; iterations: number },

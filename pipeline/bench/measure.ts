@@ -79,7 +79,10 @@ async function figures({ kind, options }: Request): Promise<Figures> {
   return { ...all, inputSeconds: (await time("input")).seconds, forwardSeconds: (await time("forward")).seconds };
 }
 
-/** Measures in this process. Needs `--allow-ffi`, `--allow-env`, `--allow-sys`, `--allow-run=git`, `--allow-write=/tmp`. */
+/**
+ * Measures in this process. Needs `--allow-ffi`, `--allow-env`, `--allow-sys`, `--allow-run=git`,
+ * `--allow-write=/tmp`.
+ */
 export async function measure(request: Request): Promise<Measurement> {
   const { json: _, ...options } = request.options, result = await figures(request);
   const peakMemoryGb = round(process.resourceUsage().maxRSS / 1e6, 2);

@@ -1,9 +1,9 @@
 /**
- * Single pieces of the work, each at the size that it has in a training or an evaluation: convolutions of every level of
- * V-Net and U-Net, norms, losses, distance transforms, metrics, loaders.
+ * Single pieces of the work, each at the size that it has in a training or an evaluation: convolutions of every level
+ * of V-Net and U-Net, norms, losses, distance transforms, metrics, loaders.
  *
- * A piece of TensorFlow is traced by itself. One number of every result is read: a GPU is waited for, and nothing large is
- * copied. In bf16 a piece contains the casts of its inputs, which a network has once for many.
+ * A piece of TensorFlow is traced by itself. One number of every result is read: a GPU is waited for, and nothing large
+ * is copied. In bf16 a piece contains the casts of its inputs, which a network has once for many.
  * @module
  */
 import { assembleBatch, readTrainingItems, type TrainingItems } from "../data/batches.ts";
@@ -28,7 +28,14 @@ import { initialize, SpecBuilder, toWeights } from "../networks/parameters.ts";
 import { stream } from "../runs/random.ts";
 import { syntheticLabels } from "../runs/synthetic_batch.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
-import { batchNormTrain, instanceNorm, statelessNormal, upConvolution } from "../tensorflow/ops.ts";
+import {
+  batchNormTrain,
+  imageConvolution,
+  instanceNorm,
+  softmax,
+  statelessNormal,
+  upConvolution,
+} from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
 import { trace } from "../tensorflow/trace.ts";
 import { balls, halves, withCaseFiles } from "./inputs.ts";
@@ -96,7 +103,10 @@ const thereAndBack = (inputs: Tensor[], loss: (...inputs: Tensor[]) => Tensor, r
   },
 });
 
-/** Forward, input gradient and filter gradient of every level's 3-convolution, and of the ways down and up between the two finest. */
+/**
+ * Forward, input gradient and filter gradient of convolutions: that of the image, that of every level, and those
+ * between the two finest levels.
+ */
 function convolutions({ name, patch, labeledPerBatch }: DatasetProfile): Piece[] {
   const at = (level: number) => patch.map((n) => n / 2 ** level);
   const convolve = (stride: number) => (x: Tensor, weight: Tensor): Tensor => {
@@ -113,6 +123,15 @@ function convolutions({ name, patch, labeledPerBatch }: DatasetProfile): Piece[]
     apply: convolve(1),
   }));
   const [fine, coarse] = WIDTHS, size = at(0).join("x");
+  const first = {
+    name: `${name} convolution 3 of the image, 1 to ${fine}, ${size}`,
+    input: [...at(0), 1],
+    weight: [...patch.map(() => 3), 1, fine],
+    output: [...at(0), fine],
+    apply: patch.length === 3
+      ? (x: Tensor, weight: Tensor) => imageConvolution(x as Tensor5D, weight as Tensor5D)
+      : convolve(1),
+  };
   const between = patch.length === 3
     ? [{
       name: `${name} convolution 2 down, ${fine} to ${coarse}, ${size}`,
@@ -134,7 +153,7 @@ function convolutions({ name, patch, labeledPerBatch }: DatasetProfile): Piece[]
       output: [...at(0), fine],
       apply: convolve(1),
     }];
-  return [...levels, ...between].flatMap(({ name, input, weight, output, apply }) => {
+  return [first, ...levels, ...between].flatMap(({ name, input, weight, output, apply }) => {
     const inputs = () => [normal([labeledPerBatch, ...input]), normal(weight, 2)];
     const gradient = (which: number) => () => ({
       inputs: [...inputs(), normal([labeledPerBatch, ...output], 3)],
@@ -189,7 +208,7 @@ function losses(profile: DatasetProfile): Piece[] {
   const logits = (rows: number, seed: number) => normal([rows, ...patch, classes], seed);
   const probabilities = (rows: number, seed: number) => {
     const { tf } = openTensorFlow();
-    return tf.tidy(() => tf.softmax(logits(rows, seed)));
+    return tf.tidy(() => softmax(logits(rows, seed)));
   };
   const target = () => {
     const { tf } = openTensorFlow();
@@ -198,6 +217,7 @@ function losses(profile: DatasetProfile): Piece[] {
   const dice = name === "la" ? foregroundDice : squaredDice, distance = name === "la" ? linearDice : squaredDice;
   const certain = (q: Tensor) => certainMask(predictiveEntropy(q), openTensorFlow().tf.scalar(0.5) as Scalar);
   return [
+    traced(`${name} softmax`, () => thereAndBack([logits(rows, 1)], (z) => openTensorFlow().tf.sum(softmax(z)))),
     traced(`${name} Dice`, () => thereAndBack([probabilities(labeled, 1)], (p, target) => dice(p, target), [target()])),
     traced(
       `${name} smoothness distance`,

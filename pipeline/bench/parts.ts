@@ -1,5 +1,6 @@
 /**
- * What is measured in several processes, each of its own: a process knows only the peak of memory of all that it has done.
+ * What is measured in several processes, each of its own: a process knows only the peak of memory of all that it has
+ * done.
  * @module
  */
 import { DATASET_NAMES, PROFILES } from "../data/profiles.ts";

@@ -14,6 +14,7 @@ import { stream } from "../runs/random.ts";
 import { syntheticBatches, syntheticRows } from "../runs/synthetic_batch.ts";
 import { startState, type TrainingState, trainingStep } from "../runs/training_step.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import { softmax } from "../tensorflow/ops.ts";
 import type { Tensor, Tensor1D, Tensor5D } from "../tensorflow/tensors.ts";
 import { type Precision, trace } from "../tensorflow/trace.ts";
 import type { PassName } from "./counts.ts";
@@ -74,7 +75,7 @@ function modelOf(network: CountedNetwork, profile: DatasetProfile): Model {
     input: x,
     loss(pass, x) {
       const { logits, all = [logits], distance } = forward(pass, x), target = oneHot(label, classes);
-      const terms = all.map((logits): Tensor => dice(tf.softmax(logits), target));
+      const terms = all.map((logits): Tensor => dice(softmax(logits), target));
       if (distance) terms.push(tf.mean(tf.square(distance)));
       return tf.addN(terms);
     },

@@ -5,7 +5,10 @@ import { KINDS, MEASURED } from "./kinds.ts";
 import type { Part } from "./parts.ts";
 
 const SECONDS = z.number().nonnegative();
-/** What earlier versions of this task did not print has a default or is optional: they can be run in turn with this one. */
+/**
+ * What earlier versions of this task did not print has a default or is optional: they can be run in turn with this
+ * one.
+ */
 const TIMES = z.object({ minimum: SECONDS, median: SECONDS, all: z.array(SECONDS).default([]) });
 const FIGURES = z.object({
   /** Of one repetition: a step, a pass forward and back to all parameters, a case, a batch. */

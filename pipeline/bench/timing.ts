@@ -33,7 +33,10 @@ export function timesOf(seconds: readonly number[]): Times {
   return { minimum: Math.min(...all), median: round(median(all), 6), all };
 }
 
-/** Runs the work once for nothing and then so many times. @param work Gets the number of the repetition, the uncounted one is 0. */
+/**
+ * Runs the work once for nothing and then so many times.
+ * @param work Gets the number of the repetition, the uncounted one is 0.
+ */
 export async function repeat(iterations: number, work: (i: number) => unknown): Promise<Timing> {
   const seconds: number[] = [];
   for (let i = 0; i <= iterations; i++) {

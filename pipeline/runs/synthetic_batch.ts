@@ -13,7 +13,10 @@ const BOXES = {
   acdc: [60, 100, 140].map((row) => ({ from: [row, 60], to: [row + 40, 100] })),
 };
 
-/** Classes of so many rows `[B, ...patch]`, the last axis fastest; another patch than the published one has boxes of its size. */
+/**
+ * Classes of so many rows `[B, ...patch]`, the last axis fastest; another patch than the published one has boxes of
+ * its size.
+ */
 export function syntheticLabels({ name, patch }: DatasetProfile, rows: number): Int32Array {
   const size = sizeOf(patch), labels = new Int32Array(rows * size), published = PROFILES[name].patch;
   const scaled = (corner: number[]) => corner.map((n, axis) => Math.round(n * patch[axis] / published[axis]));
@@ -42,8 +45,8 @@ export function syntheticRows(
 }
 
 /**
- * A method's batches, of the same images and with other noise every time. What its host makes of the labels is made once:
- * in a training that happens while the step before is computed.
+ * A method's batches, of the same images and with other noise every time. What its host makes of the labels is made
+ * once: in a training that happens while the step before is computed.
  */
 export function syntheticBatches(method: Method): (i: number) => Batch {
   const { tf } = openTensorFlow(), { profile } = method;
