@@ -17,7 +17,7 @@ export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 async function commitOfTree(): Promise<string | null> {
   try {
     const args = ["-C", ROOT, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"];
-    const { success, stdout } = await new Deno.Command("git", { args }).output();
+    const { success, stdout } = await new Deno.Command("git", { args, env: { LD_LIBRARY_PATH: "" } }).output();
     return success ? new TextDecoder().decode(stdout).trim() : null;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;

@@ -102,7 +102,11 @@ export async function measureIn(folder: string, { kind, options, mark }: Part): 
     value === undefined ? [] : [`--${name}`, String(value)]
   );
   const args = ["task", "--quiet", "bench", kind, ...given, "--json"];
-  const { success, stdout, stderr } = await new Deno.Command("deno", { args, cwd: folder }).output();
+  const { success, stdout, stderr } = await new Deno.Command("deno", {
+    args,
+    cwd: folder,
+    env: { LD_LIBRARY_PATH: "" }, // Deno hands it on only where any program may be started
+  }).output();
   const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
   if (!success) throw new Error(`deno ${args.join(" ")} failed in "${folder}":\n${error}`);
   return { ...parseMeasurement(out), ...mark };
