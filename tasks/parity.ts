@@ -3,6 +3,7 @@
  * that the HDF5 files do not hold come from the folder's `cases.json`. Prints name, largest error, limit and verdict, and
  * names what is skipped; ends with `N passed, N failed`.
  */
+import { fileURLToPath } from "node:url";
 import { readArrays } from "../pipeline/data/hdf5.ts";
 import { runTask } from "../pipeline/runs/options.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
@@ -11,7 +12,7 @@ import { Golden } from "../tests/parity/golden.ts";
 
 await runTask(async () => {
   const { tf } = openTensorFlow();
-  const folder = Deno.args[0] ?? new URL("../tests/golden", import.meta.url).pathname;
+  const folder = Deno.args[0] ?? fileURLToPath(new URL("../tests/golden", import.meta.url));
   const cases = JSON.parse(Deno.readTextFileSync(`${folder}/cases.json`));
   const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => name.endsWith(".h5")).sort();
   let passed = 0, failed = 0;

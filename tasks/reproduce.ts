@@ -481,7 +481,7 @@ async function writeSlurm(planned: PlannedCell[]): Promise<number> {
     deno: deno.slice(0, deno.lastIndexOf("/")),
     command: [
       ...["deno", "run", "--no-prompt", "--allow-read", `--allow-write=${writes}`, "--allow-env"],
-      ...["--allow-sys=hostname,systemMemoryInfo", "--allow-run=deno", new URL(import.meta.url).pathname],
+      ...["--allow-sys=hostname,systemMemoryInfo", "--allow-run=deno", import.meta.filename!],
       ...flags({ ...given, seed: options.seed, minutes: options.minutes, out: options.out }),
       ...flags({ raw: options.raw, cases: options.cases, threads, device }),
     ],

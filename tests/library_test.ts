@@ -1,9 +1,10 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { findLibrary, openLibrary, TensorFlowError, VERSION, wheelFor } from "../pipeline/tensorflow/library.ts";
 
 const real = findLibrary().folder;
 const FRAMEWORK = "libtensorflow_framework.so.2", RUNTIME = "libtensorflow_cc.so.2";
-const setupScript = new URL("../tasks/setup.ts", import.meta.url).pathname;
+const setupScript = fileURLToPath(new URL("../tasks/setup.ts", import.meta.url));
 const linux = { ignore: Deno.build.os !== "linux" }; // names and headers of files
 
 /** Stands in for Python: prints the folder in FAKE_PACKAGE, "downloads" and "unpacks" files of a few bytes. */

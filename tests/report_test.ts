@@ -756,7 +756,7 @@ Deno.test("the task takes run folders as arguments, writes both files and ends w
           "tasks/report.ts",
           ...args,
         ],
-        cwd: new URL("..", import.meta.url).pathname,
+        cwd: new URL("..", import.meta.url),
       }).output();
       const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
       return { code, stdout: text(stdout), stderr: text(stderr) };

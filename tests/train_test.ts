@@ -1,6 +1,7 @@
 /** The task train:la as a user runs it, on small phantoms: interrupted, resumed, refused. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import { phantom } from "../pipeline/data/phantom.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
 import { openLog, readLog } from "../pipeline/runs/log.ts";
@@ -10,7 +11,7 @@ import { LA } from "../pipeline/data/profiles.ts";
 const SHAPE = [40, 40, 40] as const;
 const rights = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys"];
 
-const task = (name: string) => new URL(`../tasks/${name}.ts`, import.meta.url).pathname;
+const task = (name: string) => fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url));
 
 /** Six phantoms, prepared and split by the tasks themselves. */
 async function cases(folder: string) {
