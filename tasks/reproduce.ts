@@ -34,7 +34,7 @@ import {
 import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, takeLock } from "../pipeline/runs/locks.ts";
 import { readLog } from "../pipeline/runs/log.ts";
 import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
-import { slurmScript } from "../pipeline/runs/slurm.ts";
+import { quoted, slurmScript } from "../pipeline/runs/slurm.ts";
 import { startTask } from "../pipeline/runs/task_process.ts";
 
 const options = parseOptions(
@@ -384,6 +384,25 @@ function refuse(problems: string[]): number {
   return EXIT.usage;
 }
 
+/** This task as a command that may write to the folders of the grid, wherever they lie. */
+function ownCommand(args: string[]): string[] {
+  const writes = [out, root.cases].map((path) => resolve(path));
+  return [
+    ...["deno", "run", "--no-prompt", "--allow-read", `--allow-write=${writes}`, "--allow-env"],
+    ...["--allow-sys=hostname,systemMemoryInfo", "--allow-run=deno", import.meta.filename!, ...args],
+  ];
+}
+
+/** The folders of the grid that it may not write to; at a terminal Deno asks for them. */
+async function closedFolders(): Promise<string[]> {
+  const closed: string[] = [];
+  for (const path of [out, root.cases]) {
+    const { state } = await Deno.permissions.request({ name: "write", path });
+    if (state !== "granted") closed.push(path);
+  }
+  return closed;
+}
+
 async function reproduce(): Promise<number> {
   const { cells: all, problems: unknown } = gridCells({
     ...options,
@@ -414,6 +433,14 @@ async function reproduce(): Promise<number> {
     return EXIT.environment;
   }
   if (options.dryRun) return EXIT.done;
+  const closed = await closedFolders();
+  if (closed.length) {
+    console.error(
+      `Cannot write to "${closed.join('", "')}": Deno lets this task write to data and temporary files only; run\n  ` +
+        ownCommand(Deno.args).map(quoted).join(" "),
+    );
+    return EXIT.usage;
+  }
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => {
       signaled = true;
@@ -469,22 +496,20 @@ async function writeSlurm(planned: PlannedCell[]): Promise<number> {
     method: options.method,
     ablation: options.ablation,
   };
-  const deno = Deno.execPath(), folder = resolve(out), writes = [out, root.cases].map((path) => resolve(path));
+  const deno = Deno.execPath();
   const text = slurmScript({
     name: `ss-net-${scale}`,
     cells: left.map(({ index }) => index),
     threads,
     memoryGb: costs.length ? 1 + 1.2 * Math.max(...costs.map(({ memoryGb }) => memoryGb)) : null,
     minutes: 60 + 72 * Math.max(0, ...costs.map(({ hours }) => hours)), // a fifth more, and an hour for the evaluation
-    folder,
+    folder: resolve(out),
     directory: Deno.cwd(),
     deno: deno.slice(0, deno.lastIndexOf("/")),
-    command: [
-      ...["deno", "run", "--no-prompt", "--allow-read", `--allow-write=${writes}`, "--allow-env"],
-      ...["--allow-sys=hostname,systemMemoryInfo", "--allow-run=deno", import.meta.filename!],
+    command: ownCommand([
       ...flags({ ...given, seed: options.seed, minutes: options.minutes, out: options.out }),
       ...flags({ raw: options.raw, cases: options.cases, threads, device }),
-    ],
+    ]),
   });
   await writeAtomically(`${out}/reproduce.sbatch`, [new TextEncoder().encode(text)]);
   console.log(

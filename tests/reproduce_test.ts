@@ -315,6 +315,20 @@ Deno.test("reproduce refuses unknown names and foreign run folders before any wo
     assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["la-4"]);
   }));
 
+Deno.test("reproduce says which command may write to another folder, before any work, with code 2", () =>
+  withFolder(async (folder) => {
+    const elsewhere = `${folder}/else where`, args = ["--dataset", "acdc", "--out", elsewhere];
+    const { code, out, error } = await ended(reproduce(`${folder}/here`, args));
+    assert.equal(code, 2, out);
+    assert.match(error, /Cannot write to ".*else where", ".*else where\/cases": .*; run\n/);
+    const command = error.slice(error.indexOf("  deno run"));
+    assert.ok(command.includes(`'--allow-write=${elsewhere},${elsewhere}/cases'`), command);
+    assert.match(command, /tasks\/reproduce\.ts .*--dataset acdc --out '.*else where'\n$/);
+    assert.deepEqual([...Deno.readDirSync(folder)], []);
+    const plan = await ended(reproduce(`${folder}/here`, [...args, "--dry-run"]));
+    assert.equal(plan.code, 0, "a dry run writes nothing");
+  }));
+
 Deno.test("reproduce goes past a broken cell with code 1, stops with 75, goes on, checks and reports", () =>
   withFolder(async (folder) => {
     const args = ["--dataset", "acdc", "--method", "supervised", "--seed", "1,2"];
