@@ -4,17 +4,26 @@
  * names what is skipped; ends with `N passed, N failed`.
  */
 import { fileURLToPath } from "node:url";
+import { z } from "zod";
 import { readArrays } from "../pipeline/data/hdf5.ts";
-import { runTask } from "../pipeline/runs/options.ts";
+import { parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
-import { CHECKS } from "../tests/parity/checks.ts";
-import { Golden } from "../tests/parity/golden.ts";
+
+const options = parseOptions(
+  z.strictObject({
+    folder: z.array(z.string()).max(1).default([]).describe("golden files, instead of tests/golden"),
+  }),
+  { name: "parity", description: "Check this implementation against golden values", args: Deno.args },
+);
 
 await runTask(async () => {
-  const { tf } = openTensorFlow();
-  const folder = Deno.args[0] ?? fileURLToPath(new URL("../tests/golden", import.meta.url));
+  const folder = options.folder[0] ?? fileURLToPath(new URL("../tests/golden", import.meta.url));
   const cases = JSON.parse(Deno.readTextFileSync(`${folder}/cases.json`));
   const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => name.endsWith(".h5")).sort();
+  const { tf } = openTensorFlow();
+  // Behind that: they use TensorFlow as soon as they are loaded.
+  const { CHECKS } = await import("../tests/parity/checks.ts");
+  const { Golden } = await import("../tests/parity/golden.ts");
   let passed = 0, failed = 0;
   for (const name of names.map((file) => file.slice(0, -3))) {
     if (!CHECKS[name]) {
