@@ -6,8 +6,10 @@
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { readArrays } from "../pipeline/data/hdf5.ts";
+import { readJson } from "../pipeline/runs/json.ts";
 import { parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import type { Cases } from "../tests/parity/golden.ts";
 
 const options = parseOptions(
   z.strictObject({
@@ -15,10 +17,14 @@ const options = parseOptions(
   }),
   { name: "parity", description: "Check this implementation against golden values", args: Deno.args },
 );
+const CASES = z.record(z.string(), z.custom<Cases>((numbers) => typeof numbers === "object"));
 
 await runTask(async () => {
   const folder = options.folder[0] ?? fileURLToPath(new URL("../tests/golden", import.meta.url));
-  const cases = JSON.parse(Deno.readTextFileSync(`${folder}/cases.json`));
+  const cases = await readJson(`${folder}/cases.json`, CASES, {
+    what: "the numbers of the golden files",
+    remedy: "name a folder as tests/golden is",
+  });
   const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => name.endsWith(".h5")).sort();
   const { tf } = openTensorFlow();
   // Behind that: they use TensorFlow as soon as they are loaded.

@@ -15,6 +15,7 @@ import { ssnetSettings } from "../pipeline/methods/ssnet.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
 import { readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
 import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
+import { readJsonIfThere, RUN_CONFIG } from "../pipeline/runs/json.ts";
 import { openLog } from "../pipeline/runs/log.ts";
 import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { startProgress } from "../pipeline/runs/progress.ts";
@@ -112,7 +113,7 @@ async function obstacle(folder: string, resolved: object): Promise<string | null
     return `Cannot train ${config.iterations} iterations of which ${config.warmup} are a warm-up: ${options.method} would ` +
       `never run; raise --iterations or lower --warmup`;
   }
-  const stored = await Deno.readTextFile(`${folder}/config.json`).then(JSON.parse, () => null);
+  const stored = await readJsonIfThere(`${folder}/config.json`, z.looseObject({}), RUN_CONFIG);
   if (!resume) {
     return stored &&
       `Cannot start in "${folder}": it holds a run; go on with --resume, or name another folder by --run`;

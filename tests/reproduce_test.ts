@@ -312,6 +312,10 @@ Deno.test("reproduce refuses unknown names and foreign run folders before any wo
     const foreign = await ended(reproduce(folder, ["--method", "ssnet"]));
     assert.equal(foreign.code, 2);
     assert.match(foreign.error, /la-4\/ssnet\/1337" holds a run that is no cell of a grid/);
+    await Deno.writeTextFile(`${folder}/la-4/ssnet/1337/cell.json`, '{"scale": "ci"}');
+    const broken = await ended(reproduce(folder, ["--method", "ssnet"]));
+    assert.equal(broken.code, 2);
+    assert.match(broken.error, /Cannot read the record of a cell ".*cell\.json": it is not as wanted:[^]*→ at seed/);
     assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["la-4"]);
   }));
 

@@ -83,7 +83,7 @@ Deno.test(
       const validated = await readLog(`${folder}/parts/validation.jsonl`);
       assert.deepEqual(validated.map((row) => row.iteration), [4, 5]); // the warm-up ends with 2
       assert.deepEqual(validated, await readLog(`${folder}/whole/validation.jsonl`));
-      assert.equal(validated[1].best, Math.max(...validated.map(({ dice }) => dice)));
+      assert.equal(validated[1].best, Math.max(...validated.map(({ dice }) => dice!)));
       assert.equal(await Deno.readTextFile(`${folder}/parts/DONE`), "5\n");
       const short = await ended(start(folder, "short", ["--iterations", "2"]));
       assert.equal(short.code, 2);
