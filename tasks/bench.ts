@@ -12,7 +12,7 @@ import { cpus } from "node:os";
 import process from "node:process";
 import type { Tensor, Tensor1D, Tensor5D } from "@tensorflow/tfjs";
 import { z } from "zod";
-import { type DatasetName, PROFILES } from "../pipeline/data/profiles.ts";
+import { DATASET_NAMES, PROFILES } from "../pipeline/data/profiles.ts";
 import { caseMetrics } from "../pipeline/evaluation/case_metrics.ts";
 import { predictSlices, sliceNetwork } from "../pipeline/evaluation/slices.ts";
 import { windowNetwork } from "../pipeline/evaluation/sliding_window.ts";
@@ -25,7 +25,8 @@ import { NETWORK_NAMES, NETWORKS } from "../pipeline/networks/network.ts";
 import { initialize, SpecBuilder, toWeights, type Weights } from "../pipeline/networks/parameters.ts";
 import { parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { stream } from "../pipeline/runs/random.ts";
-import { startState, toScalars, toTensors, trainingStep } from "../pipeline/runs/training_step.ts";
+import { syntheticBatches, syntheticRows } from "../pipeline/runs/synthetic_batch.ts";
+import { startState, trainingStep } from "../pipeline/runs/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 
@@ -33,7 +34,7 @@ const KINDS = ["step", "forward-backward", "inference", "metrics"] as const;
 const [kind, ...rest] = Deno.args;
 const options = parseOptions(
   z.strictObject({
-    dataset: z.enum(Object.keys(PROFILES) as [DatasetName, ...DatasetName[]]).default("la").describe("whose shapes"),
+    dataset: z.enum(DATASET_NAMES).default("la").describe("whose shapes"),
     method: z.enum([...METHOD_NAMES, "all"]).default("ssnet").describe("whose step"),
     network: z.enum(NETWORK_NAMES).optional().describe("whose forward and backward pass, instead of the dataset's"),
     precision: z.enum(["fp32", "bf16"]).default("fp32").describe("arithmetic of convolutions"),
@@ -51,48 +52,11 @@ const options = parseOptions(
 
 const published = PROFILES[options.dataset];
 
-/** A block of every class, where the authors' code is timed with one; raster order, last axis fastest. */
-function blocks(): Int32Array {
-  const { patch, name } = published, label = new Int32Array(patch.reduce((a, n) => a * n, 1));
-  const fill = (from: number[], to: number[], value: number) => {
-    const visit = (axis: number, offset: number) => {
-      if (axis === patch.length) label[offset] = value;
-      else for (let i = from[axis]; i < to[axis]; i++) visit(axis + 1, offset * patch[axis] + i);
-    };
-    visit(0, 0);
-  };
-  if (name === "la") fill([30, 30, 20], [80, 80, 60], 1);
-  else [60, 100, 140].forEach((row, k) => fill([row, 60], [row + 40, 100], k + 1));
-  return label;
-}
-
-/** Labels of a batch and its images of deviation 1, labeled rows first. */
-function batchOf(labeled: number, unlabeled: number): { x: Tensor; label: Tensor; labels: Int32Array } {
-  const { tf } = openTensorFlow(), { patch } = published, random = stream(1, "bench"), one = blocks();
-  const labels = new Int32Array(labeled * one.length), rows = labeled + unlabeled;
-  for (let row = 0; row < labeled; row++) labels.set(one, row * one.length);
-  const image = Float32Array.from({ length: rows * one.length }, () => 3.46 * (random() - 0.5));
-  const label = tf.tensor(labels, [labeled, ...patch], "int32");
-  return { x: tf.tensor(image, [rows, ...patch, 1]), label, labels };
-}
-
 async function timeStep(method: Method): Promise<number[]> {
-  const { tf } = openTensorFlow(), { profile } = method;
   const state = startState(method, stream(1, "weights")), step = trainingStep(method, options.precision);
-  const { labeledPerBatch: labeled, unlabeledPerBatch } = profile;
-  const { labels, ...batch } = batchOf(labeled, method.usesUnlabeled ? unlabeledPerBatch : 0);
-  const scheduled = method.scheduled?.(1000, 0.5) ?? {};
-  // Once: in a training the host makes them while the step before is computed.
-  const targets = method.targets?.(labels, [labeled, ...profile.patch]) ?? {};
+  const batchOf = syntheticBatches(method);
   return await repeat(async (i) => {
-    const losses = await step(state, {
-      ...batch,
-      seed: tf.tensor1d([7, 10000 * i], "int32") as Tensor1D,
-      consistencyWeight: tf.scalar(0.1),
-      rate: tf.scalar(0.01),
-      scheduled: toScalars(scheduled),
-      targets: toTensors(targets),
-    });
+    const losses = await step(state, batchOf(i));
     Object.values(losses).forEach((loss: Tensor) => loss.dataSync());
   });
 }
@@ -103,7 +67,7 @@ async function timeForwardBackward(): Promise<number[]> {
   const { spec, forward } = NETWORKS[options.network ?? published.network];
   const built = spec(new SpecBuilder(), { classes });
   const { weights, buffers } = toWeights(built, initialize(built, stream(1, "weights")));
-  const { x, label } = batchOf(1, 0), names = Object.keys(weights);
+  const { x, label } = syntheticRows(published, { labeled: 1, unlabeled: 0 }), names = Object.keys(weights);
   const dice = published.name === "la" ? foregroundDice : squaredDice;
   const run = trace(function forwardBackward(x: Tensor, label: Tensor, seed: Tensor1D, ...values: Tensor[]) {
     const given: Weights = Object.fromEntries(names.map((name, i) => [name, values[i]]));
@@ -228,7 +192,7 @@ await runTask(async () => {
   }
   if (kind === "step" && options.method === "all") {
     const steps: Result[] = [];
-    for (const dataset of Object.keys(PROFILES)) {
+    for (const dataset of DATASET_NAMES) {
       for (const method of METHOD_NAMES) {
         for (const precision of ["fp32", "bf16"]) {
           const result = await benchElsewhere(dataset, method, precision);

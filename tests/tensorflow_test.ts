@@ -1,7 +1,8 @@
 // deno-lint-ignore-file no-explicit-any
-import { ok, rejects } from "node:assert/strict";
+import { deepEqual, ok, rejects } from "node:assert/strict";
 import { permutation, stream } from "../pipeline/runs/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import { chromeTrace, totalTimes } from "../pipeline/tensorflow/operation_times.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 import * as ops from "../pipeline/tensorflow/ops.ts";
 
@@ -40,11 +41,16 @@ const cases: [string, (...xs: any[]) => any, () => any[]][] = [
   // away from the kink
   ["relu()", ops.relu, () => [tf.add(normal([20], 1), tf.mul(0.5, tf.sign(normal([20], 1))))]],
   ["leakyRelu()", (x) => ops.leakyRelu(x, 0.2), () => [tf.add(normal([20], 1), tf.mul(0.5, tf.sign(normal([20], 1))))]],
-  [
-    "batchNormTrain()",
-    (x, gamma, beta) => ops.batchNormTrain(x, { gamma, beta, bias: tf.zerosLike(beta) }).y,
-    () => [normal([2, 3, 4, 2, 3], 1), normal([3], 2), normal([3], 3)],
-  ],
+  ...[false, true].map((rectified): [string, (...xs: any[]) => any, () => any[]] => [
+    `batchNormTrain()${rectified ? " with ReLU" : ""}`,
+    (x, gamma, beta) => ops.batchNormTrain(x, { gamma, beta, bias: tf.zerosLike(beta) }, { rectified }).y,
+    // rectified: away from the kink, some channels above it and one below
+    () => [
+      normal([2, 3, 4, 2, 3], 1),
+      rectified ? tf.tensor1d([0.2, 0.3, 0.1]) : normal([3], 2),
+      rectified ? tf.tensor1d([2, 3, -2]) : normal([3], 3),
+    ],
+  ]),
   ["upConvolution()", ops.upConvolution, () => [normal([1, 2, 3, 2, 3], 1), normal([2, 2, 2, 4, 3], 2)]],
   ["upConvolution() of slices", ops.upConvolution, () => [normal([2, 3, 2, 3], 1), normal([2, 2, 4, 3], 2)]],
   ["instanceNorm()", ops.instanceNorm, () => [normal([2, 3, 4, 2, 3], 1), normal([3], 2)]],
@@ -116,6 +122,22 @@ Deno.test("a traced gradient step leaks no tensors over 50 calls", async () => {
     counts = [...counts, binding.getNumOfTensors()];
   }
   ok(counts.at(-1) === counts[1], `${counts[1]} tensors became ${counts.at(-1)}`);
+});
+
+Deno.test("profile() times every operation of a traced call and leaves its results alone", async () => {
+  const x = normal([2, 8, 8, 4], 1), twice = trace((x: any) => [ops.relu(x), tf.mul(ops.relu(tf.neg(x)), 2)]);
+  const times = await twice.profile(x);
+  const relus = times.filter(({ operation }) => operation === "Relu");
+  deepEqual(relus.map(({ outputs }) => outputs), ["float[2,8,8,4]", "float[2,8,8,4]"]);
+  ok(times.every(({ begin, duration }) => begin >= 0 && duration >= 0));
+  const totals = totalTimes(times, ({ operation }) => operation);
+  ok(Math.abs(totals.reduce((sum, { share }) => sum + share, 0) - 1) < 1e-9);
+  const { traceEvents } = JSON.parse(JSON.stringify(chromeTrace(times, "relus")));
+  deepEqual(traceEvents.filter((e: any) => e.ph === "X" && e.name === "Relu").length, 2);
+  // a session would refuse to give back an argument
+  ok((await trace((x: any) => [x, ops.relu(x)]).profile(x)).some(({ operation }) => operation === "Relu"));
+  close((await twice(x))[0].dataSync(), tf.relu(x).dataSync(), 0);
+  ok(binding.recording === null);
 });
 
 Deno.test("strings, bools, complex numbers and int32 survive the way to TensorFlow and back", () => {

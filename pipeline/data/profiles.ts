@@ -101,3 +101,5 @@ export const ACDC = {
 export const PROFILES = { la: LA, acdc: ACDC } as const;
 /** Name of a dataset. */
 export type DatasetName = keyof typeof PROFILES;
+/** For schemas, which want at least one. */
+export const DATASET_NAMES = Object.keys(PROFILES) as [DatasetName, ...DatasetName[]];

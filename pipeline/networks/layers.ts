@@ -19,6 +19,14 @@ export interface DecoderOptions {
   upsampling: Upsampling;
 }
 
+/** A layer and the batch norm behind it. */
+export interface NormalizedLayer {
+  /** As the convolution's parameters begin. */
+  convolution: string;
+  /** As the norm's parameters begin. */
+  norm: string;
+}
+
 /** How a network is run. */
 export interface PassOptions {
   /** Normalize by the batch's statistics (training) or by the running ones (evaluation). */
@@ -62,12 +70,14 @@ export class Pass {
   }
 
   /** Convolution and the batch norm behind it. @param x `[B, X, Y, Z, C]` or `[B, H, W, C]` */
-  convolutionNorm<T extends Tensor>(x: T, { convolution, norm }: { convolution: string; norm: string }): T {
-    return this.#normalized(
-      x,
-      { layer: convolution, norm, outputAxis: [-1] },
-      (x, weight) => this.#convolve(x, weight),
-    );
+  convolutionNorm<T extends Tensor>(x: T, names: NormalizedLayer): T {
+    return this.#normalized(x, names, { apply: (x, weight) => this.#convolve(x, weight), outputAxis: [-1] });
+  }
+
+  /** Convolution, batch norm and ReLU. @param x `[B, X, Y, Z, C]` */
+  convolutionNormRelu(x: Tensor5D, names: NormalizedLayer): Tensor5D {
+    const how = { outputAxis: [-1], rectified: true };
+    return this.#normalized(x, names, { apply: (x, weight) => this.#convolve(x, weight), ...how });
   }
 
   /** Convolution and the instance norm behind it, which is the same in training and evaluation. @param x `[B, X, Y, Z, C]` */
@@ -80,29 +90,37 @@ export class Pass {
     return ops.addBias(ops.upConvolution(x, this.weights[`${name}.weight`]), this.#vector(`${name}.bias`));
   }
 
-  /** Transposed convolution (kernel 2, stride 2) and the batch norm behind it. @param x `[B, X, Y, Z, C]` */
-  upConvolutionNorm(x: Tensor5D, { convolution, norm }: { convolution: string; norm: string }): Tensor5D {
-    return this.#normalized(x, { layer: convolution, norm, outputAxis: [-1, 1] }, ops.upConvolution);
+  /** Transposed convolution (kernel 2, stride 2), batch norm and ReLU. @param x `[B, X, Y, Z, C]` */
+  upConvolutionNormRelu(x: Tensor5D, names: NormalizedLayer): Tensor5D {
+    return this.#normalized(x, names, { apply: ops.upConvolution, outputAxis: [-1, 1], rectified: true });
   }
 
-  /** @param outputAxis Shape that lays a vector along the weight's axis of outputs. */
+  /**
+   * @param outputAxis Shape that lays a vector along the weight's axis of outputs.
+   * @param rectified Whether a ReLU follows.
+   */
   #normalized<T extends Tensor>(
     x: T,
-    { layer, norm, outputAxis }: { layer: string; norm: string; outputAxis: number[] },
-    apply: (x: T, weight: Tensor) => T,
+    { convolution, norm }: NormalizedLayer,
+    { apply, outputAxis, rectified = false }: {
+      apply: (x: T, weight: Tensor) => T;
+      outputAxis: number[];
+      rectified?: boolean;
+    },
   ): T {
     const { tf } = openTensorFlow();
-    const weight = this.weights[`${layer}.weight`], bias = this.#vector(`${layer}.bias`);
+    const weight = this.weights[`${convolution}.weight`], bias = this.#vector(`${convolution}.bias`);
     if (this.options.training) {
       const gamma = this.#vector(`${norm}.weight`), beta = this.#vector(`${norm}.bias`);
-      const { y, mean, variance } = ops.batchNormTrain(apply(x, weight), { gamma, beta, bias });
+      const { y, mean, variance } = ops.batchNormTrain(apply(x, weight), { gamma, beta, bias }, { rectified });
       this.#move(norm, { mean, variance });
       mean.dispose();
       variance.dispose();
       return y;
     }
     const { scale, shift } = this.#affine(norm, this.#running(norm), bias);
-    return ops.addBias(apply(x, tf.mul(weight, tf.reshape(scale, outputAxis))), shift);
+    const y = ops.addBias(apply(x, tf.mul(weight, tf.reshape(scale, outputAxis))), shift);
+    return rectified ? ops.relu(y) : y;
   }
 
   /** Mean and biased variance that a batch norm has collected. */

@@ -3,7 +3,7 @@
  * `Dropout3d(0.5)` after the fifth and the ninth block, 1x1x1 head. Sizes must be multiples of 16.
  * @module
  */
-import { relu, upTrilinear } from "../tensorflow/ops.ts";
+import { upTrilinear } from "../tensorflow/ops.ts";
 import type { Tensor5D } from "../tensorflow/tensors.ts";
 import type { DecoderOptions, Pass } from "./layers.ts";
 import type { SpecBuilder } from "./parameters.ts";
@@ -68,7 +68,7 @@ const layers = (name: string, position = 0) => ({
 });
 
 function block(pass: Pass, x: Tensor5D, { name, count }: { name: string; count: number }): Tensor5D {
-  for (let i = 0; i < count; i++) x = relu(pass.convolutionNorm(x, layers(`${name}.conv`, 3 * i)));
+  for (let i = 0; i < count; i++) x = pass.convolutionNormRelu(x, layers(`${name}.conv`, 3 * i));
   return x;
 }
 
@@ -84,7 +84,7 @@ export function vnetEncoder(pass: Pass, x: Tensor5D, prefix: string): Tensor5D[]
     x = block(pass, x, { name: `${prefix}block_${name}`, count });
     levels.push(x);
     if (name === "five") break;
-    x = relu(pass.convolutionNorm(x, layers(`${prefix}block_${name}_dw.conv`))); // half the size, twice the channels
+    x = pass.convolutionNormRelu(x, layers(`${prefix}block_${name}_dw.conv`)); // half the size, twice the channels
   }
   return levels.with(-1, pass.channelDropout(x, DROPOUT));
 }
@@ -95,11 +95,9 @@ export function vnetDecoder(pass: Pass, levels: Tensor5D[], { prefix, upsampling
   let x = levels.at(-1)!, below = "five";
   for (const [name, count] of DECODER) {
     const up = `${prefix}block_${below}_up.conv`; // twice the size, half the channels
-    x = relu(
-      upsampling === "transposed"
-        ? pass.upConvolutionNorm(x, layers(up))
-        : pass.convolutionNorm(upTrilinear(x, { factor: 2, alignedCorners: true }), layers(up, 1)),
-    );
+    x = upsampling === "transposed"
+      ? pass.upConvolutionNormRelu(x, layers(up))
+      : pass.convolutionNormRelu(upTrilinear(x, { factor: 2, alignedCorners: true }), layers(up, 1));
     x = block(pass, x.add(skips.pop()!), { name: `${prefix}block_${name}`, count });
     below = name;
   }

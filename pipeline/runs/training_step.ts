@@ -6,6 +6,7 @@
 import type { HostArray, Method, StepInputs } from "../methods/method.ts";
 import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import type { OperationTime } from "../tensorflow/operation_times.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { type Precision, trace } from "../tensorflow/trace.ts";
 
@@ -110,8 +111,13 @@ export function updateParameters(
   return { ...next, touched: nowTouched };
 }
 
-/** The losses of one step; the state's tensors are replaced and the old ones disposed. */
-export type TrainingStep = (state: TrainingState, batch: Batch) => Promise<Record<string, Scalar>>;
+/** A traced step. */
+export interface TrainingStep {
+  /** The losses of one step; the state's tensors are replaced and the old ones disposed. */
+  (state: TrainingState, batch: Batch): Promise<Record<string, Scalar>>;
+  /** Times of the operations of one step, which leaves the state as it is. */
+  profile(state: TrainingState, batch: Batch): Promise<OperationTime[]>;
+}
 
 /** A step's inputs by path, as a traced function takes them one by one. */
 type Inputs = TrainingState & Batch;
@@ -167,10 +173,20 @@ export function trainingStep(method: Method, precision: Precision): TrainingStep
     result.dispose();
     return targets;
   };
-  return async (state, batch) => {
+  /** Fixes the inputs of a call; the tensors that the host has made for it. */
+  const prepare = async (state: TrainingState, batch: Batch) => {
     current = { ...state, ...batch };
     const made = await hostTargets();
     current.targets = { ...batch.targets, ...made };
+    return made;
+  };
+  const profile = async (state: TrainingState, batch: Batch) => {
+    const made = await prepare(state, batch), times = await traced.profile(...flatten(current));
+    Object.values(made).forEach((tensor) => tensor.dispose());
+    return times;
+  };
+  const step = async (state: TrainingState, batch: Batch) => {
+    const made = await prepare(state, batch);
     const old = [...tensorsOf(state, state), ...Object.values(made)];
     const results = await traced(...flatten(current));
     const losses = results.splice(0, lossNames.length);
@@ -179,4 +195,5 @@ export function trainingStep(method: Method, precision: Precision): TrainingStep
     old.forEach((tensor) => tensor.dispose());
     return Object.fromEntries(lossNames.map((name, i) => [name, losses[i] as Scalar]));
   };
+  return Object.assign(step, { profile });
 }

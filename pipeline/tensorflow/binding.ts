@@ -44,6 +44,12 @@ export interface TensorMetadata {
 }
 /** One output of a graph's operation, `TF_Output`. */
 type Output = Uint8Array<ArrayBuffer>;
+/** `TF_Output[]` */
+function joined(outputs: Output[]): Output {
+  const bytes = new Uint8Array(16 * outputs.length);
+  outputs.forEach((output, i) => bytes.set(output, 16 * i));
+  return bytes;
+}
 /** A graph that is being recorded. */
 export interface Recording {
   /** `TF_Graph*` */
@@ -132,6 +138,8 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
   readonly #context: Deno.PointerValue;
   readonly #handles = new Map<number, Deno.PointerObject>();
   readonly #gpu: boolean = false;
+  /** ConfigProto of the context: threads and devices. */
+  readonly #config: Uint8Array<ArrayBuffer>;
   #nextId = 0;
   #functions = 0;
 
@@ -147,8 +155,9 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     const config = [0x10, ...varint(options.threads ?? navigator.hardwareConcurrency), 0x28, 1];
     // device_count (field 1): { "GPU": 0 }, without which TensorFlow takes a GPU that is there.
     if (options.device === "cpu") config.push(0x0a, 0x07, 0x0a, 0x03, ...encoder.encode("GPU"), 0x10, 0x00);
+    this.#config = new Uint8Array(config);
     const contextOptions = c.TFE_NewContextOptions();
-    c.TFE_ContextOptionsSetConfig(contextOptions, new Uint8Array(config), BigInt(config.length), this.#status);
+    c.TFE_ContextOptionsSetConfig(contextOptions, this.#config, BigInt(config.length), this.#status);
     this.#check("configure TensorFlow");
     this.#context = c.TFE_NewContext(contextOptions, this.#status);
     this.#check("open a context");
@@ -499,12 +508,7 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
   /** Ends the recording and registers it as a function; returns its name and the tensors it captured. */
   finishRecording(outputs: number[]): { name: string; captured: number[]; nodes: number } {
     const c = this.#c, { graph, inputs, captured, nodes } = this.recording!;
-    const join = (list: Output[]) => {
-      const bytes = new Uint8Array(16 * list.length);
-      list.forEach((item, i) => bytes.set(item, 16 * i));
-      return bytes;
-    };
-    const results = join(outputs.map((id) => this.#outputOf(id)));
+    const results = joined(outputs.map((id) => this.#outputOf(id)));
     const name = `traced_${this.#functions++}`;
     const fn = c.TF_GraphToFunction(
       graph,
@@ -513,7 +517,7 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
       -1,
       null,
       inputs.length,
-      join(inputs),
+      joined(inputs),
       outputs.length,
       results,
       null,
@@ -564,6 +568,74 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     } finally {
       c.TF_DeleteStatus(status);
       c.TFE_DeleteOp(op);
+    }
+  }
+
+  /**
+   * Ends the recording and runs its graph twice as a session, whose second run TensorFlow times operation by operation:
+   * a function's call cannot be timed so. What the graph gives is dropped.
+   * @param outputs As for `finishRecording`.
+   * @param inputs Values of the arguments; what was captured follows by itself.
+   * @param config As for `call`.
+   * @returns A serialized `RunMetadata`.
+   */
+  async finishAsMeasurement(
+    outputs: number[],
+    inputs: number[],
+    config: Uint8Array<ArrayBuffer>,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const c = this.#c, { graph, captured, inputs: placeholders } = this.recording!;
+    // A session refuses to give back what it was fed: outputs that are arguments are left out.
+    const wanted = outputs.map((id) => this.#outputOf(id)).filter((output) => !placeholders.includes(output));
+    const fed = joined(placeholders), fetched = joined(wanted);
+    this.recording = null;
+    const status = c.TF_NewStatus(), sessionOptions = c.TF_NewSessionOptions();
+    const SOFTWARE_TRACE = new Uint8Array([0x08, 0x01]); // RunOptions.trace_level (field 1)
+    const runOptions = c.TF_NewBufferFromString(SOFTWARE_TRACE, BigInt(SOFTWARE_TRACE.length));
+    const metadata = c.TF_NewBuffer();
+    let session: Deno.PointerValue = null;
+    const tensors: Deno.PointerValue[] = [];
+    try {
+      const both = new Uint8Array([...this.#config, ...config]); // protocol buffers merge by being joined
+      c.TF_SetConfig(sessionOptions, both, BigInt(both.length), status);
+      this.#check("configure a session", "", status);
+      session = c.TF_NewSession(graph, sessionOptions, status);
+      this.#check("open a session", "", status);
+      for (const id of [...inputs, ...captured]) {
+        tensors.push(c.TFE_TensorHandleResolve(this.#handles.get(id)!, status));
+        this.#check("read an argument", "", status);
+      }
+      const values = new BigUint64Array(tensors.map((tensor) => Deno.UnsafePointer.value(tensor)));
+      for (const measured of [false, true]) {
+        const results = new BigUint64Array(wanted.length);
+        await c.TF_SessionRun(
+          session,
+          measured ? runOptions : null,
+          fed,
+          values,
+          values.length,
+          fetched,
+          results,
+          results.length,
+          null,
+          0,
+          measured ? metadata : null,
+          status,
+        );
+        this.#check("run the trace in a session", "", status);
+        results.forEach((result) => c.TF_DeleteTensor(Deno.UnsafePointer.create(result)));
+      }
+      // TF_Buffer { const void* data; size_t length; … }
+      const view = new Deno.UnsafePointerView(metadata!), length = Number(view.getBigUint64(8));
+      return new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(view.getPointer(0)!, length).slice(0));
+    } finally {
+      tensors.forEach((tensor) => tensor && c.TF_DeleteTensor(tensor));
+      if (session) c.TF_DeleteSession(session, status);
+      c.TF_DeleteSessionOptions(sessionOptions);
+      c.TF_DeleteBuffer(runOptions);
+      c.TF_DeleteBuffer(metadata);
+      c.TF_DeleteGraph(graph);
+      c.TF_DeleteStatus(status);
     }
   }
 

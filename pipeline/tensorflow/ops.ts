@@ -93,29 +93,35 @@ export interface NormParameters {
  * A bias in front of it cancels: it is not added, only moves the mean that is returned, and its gradient is exactly 0.
  *
  * @param x `[..., C]` without that bias; the statistics run over all axes but the last.
+ * @param rectified Whether `max(y, 0)` is given instead of y: right behind the norm TensorFlow makes one kernel of both.
  * @returns The output, the batch's mean (bias included) and its unbiased variance `[C]` (both without gradient,
  * kept: the caller disposes them).
  */
-export function batchNormTrain<T extends Tensor>(x: T, { gamma, beta, bias }: NormParameters): Normalized<T> {
+export function batchNormTrain<T extends Tensor>(
+  x: T,
+  { gamma, beta, bias }: NormParameters,
+  { rectified }: { rectified: boolean },
+): Normalized<T> {
   const { tf } = openTensorFlow();
   const statistics: Tensor1D[] = [];
   const op = tf.customGrad((x: any, gamma: any, beta: any, bias: any, save: any) => {
     const none = tf.tensor1d([]);
     const flat = tf.reshape(x, as4d(x.shape));
     const forward = [...BATCH_STATISTICS, { name: "exponential_avg_factor", type: ATTRIBUTE.float, value: 1 }];
-    const [y, mean, variance, ...reserve] = many("FusedBatchNormV3", forward, [flat, gamma, beta, none, none], 6);
+    const inputs = [flat, gamma, beta, none, none];
+    const [normalized, mean, variance, ...reserve] = many("FusedBatchNormV3", forward, inputs, 6);
+    // On the norm's own shape: a reshape between the two would keep TensorFlow from joining them.
+    const y = rectified ? one("Relu", [float("T")], [normalized]) : normalized;
     // customGrad tidies up behind itself: what the caller gets must be kept.
     statistics.push(tf.keep(tf.add(mean, bias)) as Tensor1D, tf.keep(variance) as Tensor1D);
-    save([flat, gamma, ...reserve]);
+    save([flat, gamma, ...reserve, ...rectified ? [y] : []]);
     return {
       value: tf.reshape(y, x.shape),
       gradFunc: (dy: any, saved: Tensor[]) => {
-        const [dx, dGamma, dBeta] = many(
-          "FusedBatchNormGradV3",
-          BATCH_STATISTICS,
-          [tf.reshape(dy, saved[0].shape), ...saved],
-          5,
-        );
+        const flatDy = tf.reshape(dy, saved[0].shape);
+        const dNormalized = rectified ? one("ReluGrad", [float("T")], [flatDy, saved[5]]) : flatDy;
+        const inputs = [dNormalized, ...saved.slice(0, 5)];
+        const [dx, dGamma, dBeta] = many("FusedBatchNormGradV3", BATCH_STATISTICS, inputs, 5);
         return [tf.reshape(dx, x.shape), dGamma, dBeta, tf.zerosLike(dBeta)];
       },
     };

@@ -9,7 +9,7 @@ const P = "pointer", I = "i32", V = "void", L = "i64", B = "buffer", Z = "usize"
 /** `TF_Output { TF_Operation* oper; int index; }`, passed by value. */
 const O = { struct: [P, I] } as const;
 
-/** Exported by `libtensorflow_framework.so.2`: status and tensors. */
+/** Exported by `libtensorflow_framework.so.2`: status, tensors, buffers. */
 export const frameworkSymbols = {
   TF_NewStatus: { parameters: [], result: P },
   TF_GetCode: { parameters: [P], result: I },
@@ -23,9 +23,12 @@ export const frameworkSymbols = {
   TF_TensorType: { parameters: [P], result: I },
   TF_DeleteTensor: { parameters: [P], result: V },
   TF_LoadSharedLibrary: { parameters: [B, P], result: P },
+  TF_NewBuffer: { parameters: [], result: P },
+  TF_NewBufferFromString: { parameters: [B, Z], result: P },
+  TF_DeleteBuffer: { parameters: [P], result: V },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** Exported by `libtensorflow_cc.so.2`: eager context, operations, graphs, functions, strings (`libtensorflow.so.2` in the archives for C). */
+/** Exported by `libtensorflow_cc.so.2`: eager context, operations, graphs, functions, sessions, strings (`libtensorflow.so.2` in the archives for C). */
 export const runtimeSymbols = {
   TF_Version: { parameters: [], result: P },
   TF_StringInit: { parameters: [P], result: V },
@@ -91,4 +94,10 @@ export const runtimeSymbols = {
     result: P,
   },
   TF_DeleteFunction: { parameters: [P], result: V },
+  TF_NewSessionOptions: { parameters: [], result: P },
+  TF_SetConfig: { parameters: [P, B, Z, P], result: V },
+  TF_DeleteSessionOptions: { parameters: [P], result: V },
+  TF_NewSession: { parameters: [P, P, P], result: P },
+  TF_SessionRun: { parameters: [P, P, B, B, I, B, B, I, P, I, P, P], result: V, nonblocking: true },
+  TF_DeleteSession: { parameters: [P, P], result: V },
 } as const satisfies Deno.ForeignLibraryInterface;

@@ -6,6 +6,7 @@
  */
 import { TensorFlowError } from "./library.ts";
 import { openTensorFlow } from "./device.ts";
+import { type OperationTime, readOperationTimes } from "./operation_times.ts";
 import type { Tensor } from "./tensors.ts";
 
 /** Arithmetic of convolutions: float32, or bfloat16 with the losses in float32. */
@@ -38,7 +39,11 @@ function keepLossesInFloat32() {
  * A traced function: as many results as `fn` gave, which the caller disposes. It does not block: TensorFlow computes on
  * threads of its own. Traced functions live as long as the process.
  */
-export type Traced = (...inputs: Tensor[]) => Promise<Tensor[]>;
+export interface Traced {
+  (...inputs: Tensor[]): Promise<Tensor[]>;
+  /** Times of all operations of one call on these arguments, which gives no results; the function is traced anew for it. */
+  profile(...inputs: Tensor[]): Promise<OperationTime[]>;
+}
 
 /**
  * Traces `fn` at its first call and whenever the shapes or data types of its arguments change.
@@ -69,7 +74,8 @@ export function trace(fn: (...inputs: any[]) => Tensor[], precision: Precision =
   >();
   const typeOf = (tensor: Tensor): number => backend.getDTypeInteger(tensor.dtype);
 
-  function record(inputs: Tensor[]) {
+  /** Runs `fn` on symbols and hands its outputs to what ends the recording. */
+  function record<R>(inputs: Tensor[], finish: (outputs: Tensor[], ids: number[]) => R): R {
     // Values that live in JavaScript are moved to TensorFlow first: afterwards creating a tensor means a constant node.
     backend.getInputTensorIds(inputs);
     binding.startRecording();
@@ -78,12 +84,10 @@ export function trace(fn: (...inputs: any[]) => Tensor[], precision: Precision =
         backend.createOutputTensor(binding.placeholder(input.shape, typeOf(input)))
       );
       const outputs = tf.tidy(() => fn(...symbols)) as Tensor[];
-      const outputTypes = outputs.map(typeOf);
-      const { name, captured } = binding.finishRecording(backend.getInputTensorIds(outputs));
+      const finished = finish(outputs, backend.getInputTensorIds(outputs));
       symbols.forEach((symbol) => symbol.dispose());
       outputs.forEach((output) => output.dispose());
-      const capturedTypes = captured.map((id) => binding.typeOf(id));
-      return { name, captured, capturedTypes, outputTypes };
+      return finished;
     } catch (error) {
       binding.abandonRecording();
       if (error instanceof TensorFlowError) error.message += ` (while tracing ${fn.name || "a function"})`;
@@ -91,13 +95,26 @@ export function trace(fn: (...inputs: any[]) => Tensor[], precision: Precision =
     }
   }
 
-  return async (...inputs) => {
+  const define = (inputs: Tensor[]) =>
+    record(inputs, (outputs, outputIds) => {
+      const outputTypes = outputs.map(typeOf), { name, captured } = binding.finishRecording(outputIds);
+      return { name, captured, capturedTypes: captured.map((id) => binding.typeOf(id)), outputTypes };
+    });
+
+  const call = async (...inputs: Tensor[]) => {
     const key = inputs.map((input) => `${input.dtype}[${input.shape}]`).join();
     let traced = functions.get(key);
-    if (!traced) functions.set(key, traced = record(inputs));
+    if (!traced) functions.set(key, traced = define(inputs));
     const ids: number[] = [...backend.getInputTensorIds(inputs), ...traced.captured];
     const types = [...inputs.map(typeOf), ...traced.capturedTypes];
     const results = await binding.call(traced.name, { ids, types }, traced.outputTypes, config);
     return results.map((result) => backend.createOutputTensor(result));
   };
+  const profile = async (...inputs: Tensor[]) => {
+    const ids: number[] = backend.getInputTensorIds(inputs);
+    return readOperationTimes(
+      await record(inputs, (_, outputs) => binding.finishAsMeasurement(outputs, ids, config)),
+    );
+  };
+  return Object.assign(call, { profile });
 }

@@ -1,0 +1,54 @@
+/**
+ * `deno task profile`: where the time of one training step goes, operation by operation, by TensorFlow's own step
+ * statistics: two tables, and a trace file for Chrome or Perfetto. Synthetic batches of the real shapes.
+ */
+import { dirname } from "node:path";
+import { z } from "zod";
+import { DATASET_NAMES, PROFILES } from "../pipeline/data/profiles.ts";
+import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
+import { writeJson } from "../pipeline/runs/files.ts";
+import { parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { stream } from "../pipeline/runs/random.ts";
+import { syntheticBatches } from "../pipeline/runs/synthetic_batch.ts";
+import { startState, trainingStep } from "../pipeline/runs/training_step.ts";
+import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import { chromeTrace, type OperationTotal, totalTimes } from "../pipeline/tensorflow/operation_times.ts";
+
+const options = parseOptions(
+  z.strictObject({
+    dataset: z.enum(DATASET_NAMES).default("la").describe("whose shapes"),
+    method: z.enum(METHOD_NAMES).default("ssnet").describe("whose step"),
+    precision: z.enum(["fp32", "bf16"]).default("fp32").describe("arithmetic of convolutions"),
+    threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
+    device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute"),
+    rows: z.int().positive().default(25).describe("rows of the second table"),
+    trace: z.string().optional().describe("trace file to write (default: data/profile-DATASET-METHOD-PRECISION.json)"),
+  }),
+  { name: "profile", description: "Time every operation of a step", args: Deno.args },
+);
+
+function table(title: string, totals: OperationTotal[]) {
+  console.log(`\n${title}`);
+  for (const { name, count, milliseconds, share } of totals) {
+    const time = milliseconds.toFixed(1).padStart(10), percent = (100 * share).toFixed(1).padStart(5);
+    console.log(`${time} ms ${percent} % ${String(count).padStart(5)}  ${name}`);
+  }
+}
+
+await runTask(async () => {
+  const { dataset, method: name, precision } = options, title = `${dataset} ${name} ${precision}`;
+  const path = options.trace ?? `data/profile-${title.replaceAll(" ", "-")}.json`;
+  openTensorFlow(options);
+  const method = METHODS[name]({ profile: PROFILES[dataset] });
+  const state = startState(method, stream(1, "weights"));
+  const times = await trainingStep(method, precision).profile(state, syntheticBatches(method)(1));
+  const last = times.reduce((end, { begin, duration }) => Math.max(end, begin + duration), 0);
+  const byOperation = totalTimes(times, ({ operation }) => operation);
+  const byOutputs = totalTimes(times, ({ operation, outputs }) => `${operation} -> ${outputs}`);
+  console.log(`${title}: ${times.length} operations, ${(last / 1e6).toFixed(2)} s from the first to the last`);
+  table("by operation", byOperation.filter(({ share }) => share >= 0.001));
+  table(`by operation and outputs, the first ${options.rows}`, byOutputs.slice(0, options.rows));
+  await Deno.mkdir(dirname(path), { recursive: true });
+  await writeJson(path, chromeTrace(times, title));
+  console.log(`\ntrace: ${path}`);
+});
