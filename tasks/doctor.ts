@@ -5,10 +5,10 @@
 import { existsSync, statfsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus } from "node:os";
-import type { Tensor } from "@tensorflow/tfjs";
 import { z } from "zod";
 import { parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { openTensorFlow, type TensorFlow } from "../pipeline/tensorflow/device.ts";
+import { instructionSets } from "../pipeline/tensorflow/instruction_sets.ts";
 import { cacheFolder, findLibrary, VERSION } from "../pipeline/tensorflow/library.ts";
 import { type Precision, trace } from "../pipeline/tensorflow/trace.ts";
 
@@ -24,8 +24,6 @@ const options = parseOptions(
   },
 );
 
-/** Instruction sets that decide the speed of convolutions, by their names in `/proc/cpuinfo`. */
-const INSTRUCTION_SETS = ["avx2", "avx512f", "avx512_bf16", "amx_bf16"];
 const FOUND_BY = {
   named: "SSNET_TENSORFLOW",
   python: "Python's package",
@@ -42,13 +40,11 @@ function freeDisk(): number {
   return bavail * bsize;
 }
 
-/** The instruction sets of this processor. TensorFlow reads the file: Deno keeps `/proc` from programs without all rights. */
-function instructionSets({ backend, tf }: TensorFlow): string {
-  if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") return "n/a";
-  const text: Tensor = backend.executeSingleOutput("ReadFile", [], [tf.scalar("/proc/cpuinfo")]);
-  const [, flags = ""] = String(text.dataSync()[0]).match(/^flags\s*:(.*)$/m) ?? [], words = new Set(flags.split(" "));
-  const [has, lacks] = [true, false].map((there) => INSTRUCTION_SETS.filter((name) => words.has(name) === there));
-  return `${has.join(" ") || "none"}${lacks.length ? `; not ${lacks.join(" ")}` : ""}`;
+/** The instruction sets of this processor in words. */
+function instructionsText(tensorflow: TensorFlow): string {
+  const sets = instructionSets(tensorflow);
+  if (!sets) return "n/a";
+  return `${sets.has.join(" ") || "none"}${sets.lacks.length ? `; not ${sets.lacks.join(" ")}` : ""}`;
 }
 
 /** Seconds of a 3-D convolution, 16 to 16 channels on 112x112x80 voxels: the V-Net's largest kind. */
@@ -84,7 +80,7 @@ await runTask(async () => {
     `${binding.TF_Version}${tested}, tfjs ${tf.version.tfjs}, kernels of tfjs-node-gpu ${node.version}`,
   );
   print("device", `${binding.device}, ${options.threads} threads`);
-  print("instructions", instructionSets(tensorflow));
+  print("instructions", instructionsText(tensorflow));
   for (const precision of ["fp32", "bf16"] as const) {
     print(`conv3d ${precision}`, await timeConvolution(tensorflow, precision));
   }

@@ -37,7 +37,11 @@ const normal = (shape: number[], seed: number) => tf.randomNormal(shape, 0, 1, "
 const seed = () => tf.tensor1d([3, 5], "int32");
 
 const cases: [string, (...xs: any[]) => any, () => any[]][] = [
-  ["addBias()", ops.addBias, () => [normal([2, 3, 3, 2, 4], 1), normal([4], 2)]],
+  ["addBias()", ops.addBias, () => [normal([2, 3, 3, 2, 5], 1), normal([5], 2)]],
+  ["addBias() of few channels", ops.addBias, () => [normal([2, 4, 4, 2, 2], 1), normal([2], 2)]],
+  ["softmax() of two classes", ops.softmax, () => [normal([2, 3, 2, 2, 2], 1)]],
+  ["softmax() of three classes", ops.softmax, () => [normal([2, 3, 2, 3], 1)]],
+  ["imageConvolution()", ops.imageConvolution, () => [normal([2, 3, 4, 8, 1], 1), normal([3, 3, 3, 1, 2], 2)]],
   // away from the kink
   ["relu()", ops.relu, () => [tf.add(normal([20], 1), tf.mul(0.5, tf.sign(normal([20], 1))))]],
   ["leakyRelu()", (x) => ops.leakyRelu(x, 0.2), () => [tf.add(normal([20], 1), tf.mul(0.5, tf.sign(normal([20], 1))))]],
@@ -83,6 +87,37 @@ for (const [name, f, xs] of cases) {
     close(traced.dataSync(), f(...inputs).dataSync(), 1e-6);
   });
 }
+
+Deno.test("softmax() of two classes is tfjs' softmax, also where one class is certain", () => {
+  const logits = tf.concat([
+    normal([4, 5, 2], 1),
+    tf.tensor3d([[[200, -200], [-90, 80], [0, 0], [1e4, 1e4], [-3, 9]]]),
+  ]);
+  const [ours, theirs] = [ops.softmax(logits), tf.softmax(logits)].map((p) => [...p.dataSync()]);
+  ours.forEach((p, i) => ok(Math.abs(p - theirs[i]) < 1e-6, `${i}: ${p} and ${theirs[i]}`));
+  deepEqual(ours.slice(-10, -4), [1, 0, 0, 1, 0.5, 0.5]);
+});
+
+Deno.test("imageConvolution() and its gradients are conv3d's", () => {
+  const x = normal([2, 5, 4, 16, 1], 1) as any,
+    weight = normal([3, 3, 3, 1, 4], 2) as any,
+    dy = normal([2, 5, 4, 16, 4], 3);
+  const all = (f: any) => {
+    const { value, grads } = tf.valueAndGrads((x: any, weight: any) => tf.sum(tf.mul(f(x, weight), dy)))([x, weight]);
+    return [value, ...grads].map((t: any) => [...t.dataSync()]);
+  };
+  const ours = all(ops.imageConvolution), theirs = all((x: any, weight: any) => tf.conv3d(x, weight, 1, "same"));
+  ours.forEach((values, i) =>
+    values.forEach((v, j) => ok(Math.abs(v - theirs[i][j]) < 1e-4 * (1 + Math.abs(theirs[i][j])), `${i}, ${j}: ${v}`))
+  );
+});
+
+Deno.test("channelSums() adds every channel, few of them and an uneven count too", () => {
+  for (const shape of [[1000, 64, 2], [5, 7, 2], [3, 4, 16], [9, 3]]) {
+    const x = normal(shape, 1), wanted = [...tf.sum(x, shape.map((_, i) => i).slice(0, -1)).dataSync()];
+    [...ops.channelSums(x).dataSync()].forEach((sum, c) => ok(Math.abs(sum - wanted[c]) < 1e-2, `${shape}: ${sum}`));
+  }
+});
 
 Deno.test("trace() retraces on a new shape and gives the new result", async () => {
   const double = trace((x: any) => [tf.mul(x, 2)]);

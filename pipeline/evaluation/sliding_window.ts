@@ -5,6 +5,7 @@
  */
 import type { Shape3 } from "../data/augment.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import { softmax } from "../tensorflow/ops.ts";
 import type { Tensor5D } from "../tensorflow/tensors.ts";
 import { inference, type InferenceOptions, type NetworkParameters } from "./inference.ts";
 
@@ -17,7 +18,7 @@ export function windowNetwork(parameters: NetworkParameters, options: InferenceO
   return inference<Float32Array>(
     parameters,
     options,
-    (logits) => tf.slice(tf.softmax(logits), [0, 0, 0, 0, 1], [1, -1, -1, -1, 1]),
+    (logits) => tf.slice(softmax(logits), [0, 0, 0, 0, 1], [1, -1, -1, -1, 1]),
   );
 }
 

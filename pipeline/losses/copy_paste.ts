@@ -4,7 +4,7 @@
  * @module
  */
 import { openTensorFlow } from "../tensorflow/device.ts";
-import { statelessUniform } from "../tensorflow/ops.ts";
+import { softmax, statelessUniform } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { crossEntropy, squaredDice } from "./dice.ts";
 
@@ -88,7 +88,7 @@ export function regionLoss(
   { target, region, dice }: { target: Tensor; region: Tensor; dice: RegionDice },
 ): Scalar {
   const { tf } = openTensorFlow();
-  const overlap = dice(tf.softmax(logits), target, region);
+  const overlap = dice(softmax(logits), target, region);
   return tf.mul(tf.add(overlap, regionCrossEntropy(logits, target, region)), 0.5) as Scalar;
 }
 

@@ -15,6 +15,7 @@ import { distanceToMask, meanSquaredError, signedDistanceMaps } from "../losses/
 import { type NetworkOutputs, NETWORKS } from "../networks/network.ts";
 import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { type HostArray, type Method, type MethodOptions, onePassStep, type StepInputs } from "./method.ts";
 import { labeledStep } from "./supervised.ts";
@@ -44,7 +45,7 @@ export function labeledTerms(
   profile: DatasetProfile,
 ): { supervised: Scalar; dice: Scalar; distance: Scalar } {
   const { tf } = openTensorFlow(), labeled = (t: Tensor) => tf.slice(t, 0, label.shape[0]);
-  const dice = COMPARED_DICE[profile.name](tf.softmax(labeled(logits)), oneHot(label, profile.classes));
+  const dice = COMPARED_DICE[profile.name](softmax(labeled(logits)), oneHot(label, profile.classes));
   // LA's code trains an empty patch's map towards 0; with several classes absent ones are the rule.
   const present = profile.name === "la" ? undefined : targets.present;
   const error = meanSquaredError(labeled(distance!), targets.distance, present);
@@ -75,7 +76,7 @@ export function dtc(options: MethodOptions): Method {
       onePassStep(inputs, forward, (outputs) => {
         const { tf } = openTensorFlow(), { logits, distance } = outputs;
         const terms = labeledTerms(outputs, inputs, profile);
-        const foreground = tf.slice(tf.softmax(logits), [...inputs.x.shape.slice(0, -1).fill(0), 1]);
+        const foreground = tf.slice(softmax(logits), [...inputs.x.shape.slice(0, -1).fill(0), 1]);
         const consistency = meanSquaredError(distanceToMask(distance!), foreground);
         const total = tf.add(terms.supervised, tf.mul(inputs.consistencyWeight, consistency)) as Scalar;
         return { total, ...terms, consistency };

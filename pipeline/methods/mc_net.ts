@@ -14,6 +14,7 @@ import { foregroundDice, halvedDice, oneHot } from "../losses/dice.ts";
 import { type NetworkOutputs, NETWORKS } from "../networks/network.ts";
 import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { type Method, type MethodOptions, onePassStep } from "./method.ts";
 import { labeledStep } from "./supervised.ts";
@@ -41,8 +42,7 @@ export function mcNet(options: MethodOptions): Method {
     const terms = probabilities.map((p) => dice(tf.slice(p, 0, label.shape[0]), target));
     return tf.mul(tf.addN(terms), weight) as Scalar;
   };
-  const probabilitiesOf = (outputs: NetworkOutputs) =>
-    outputs.all!.map((logits) => openTensorFlow().tf.softmax(logits));
+  const probabilitiesOf = (outputs: NetworkOutputs) => outputs.all!.map((logits) => softmax(logits));
   return {
     profile,
     spec: spec(new SpecBuilder(), { classes }),

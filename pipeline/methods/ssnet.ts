@@ -23,7 +23,7 @@ import { Pass } from "../networks/layers.ts";
 import { NETWORKS } from "../networks/network.ts";
 import { SpecBuilder, type Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
-import { after, seedOfDraw, statelessUniform, withoutGradient } from "../tensorflow/ops.ts";
+import { after, seedOfDraw, softmax, statelessUniform, withoutGradient } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 import {
   addGradients,
@@ -145,7 +145,7 @@ export function ssnetStep(inputs: SSNetInputs): StepOutputs {
   // The clean pass moves the running statistics after the main one, so its share (a tenth of the batch's) is kept apart.
   const share: Weights = Object.fromEntries(Object.keys(buffers).map((key) => [key, tf.zerosLike(buffers[key])]));
   const untouched = { ...share };
-  const clean = smoothnessWeight ? tf.softmax(forward(pass(share), x).logits) : null;
+  const clean = smoothnessWeight ? softmax(forward(pass(share), x).logits) : null;
 
   /** Moves the bank on and gives the separation of both halves. */
   const separation = (features: Tensor, probabilities: Tensor): Tensor => {
@@ -178,7 +178,7 @@ export function ssnetStep(inputs: SSNetInputs): StepOutputs {
 
   const main = gradientsOf(() => {
     const { logits, features } = forward(pass(buffers), x);
-    const probabilities = tf.softmax(clean ? after(logits, [clean]) : logits);
+    const probabilities = softmax(clean ? after(logits, [clean]) : logits);
     kept.supervised = tf.keep(protocol.supervised(halves(probabilities)[0], target));
     kept.cross_entropy = withoutGradient(logits, (logits) => tf.keep(crossEntropy(halves(logits)[0], target)));
     if (!separationWeight) return kept.supervised;
@@ -193,7 +193,7 @@ export function ssnetStep(inputs: SSNetInputs): StepOutputs {
       clean,
       distance: protocol.distance,
       perturbationRadius,
-      probabilities: (v: Tensor) => tf.softmax(forward(pass(null), v).logits),
+      probabilities: (v: Tensor) => softmax(forward(pass(null), v).logits),
     };
     const adversarial = adversarialDirection(smooth);
     const perturbed = gradientsOf(() => {

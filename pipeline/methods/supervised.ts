@@ -6,6 +6,7 @@ import { crossEntropy, foregroundDice, oneHot, squaredDice } from "../losses/dic
 import { type Network, type NetworkOutputs, NETWORKS } from "../networks/network.ts";
 import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar } from "../tensorflow/tensors.ts";
 import { type Method, type MethodOptions, onePassStep, type StepInputs, type StepOutputs } from "./method.ts";
 
@@ -41,7 +42,7 @@ export function supervised({ profile }: MethodOptions): Method {
     step: (inputs) =>
       labeledStep(inputs, forward, ({ logits }) => {
         const { tf } = openTensorFlow(), target = oneHot(inputs.label, classes);
-        const cross_entropy = crossEntropy(logits, target), dice = DICE[profile.name](tf.softmax(logits), target);
+        const cross_entropy = crossEntropy(logits, target), dice = DICE[profile.name](softmax(logits), target);
         return { supervised: tf.mul(tf.add(cross_entropy, dice), 0.5) as Scalar, cross_entropy, dice };
       }),
   };

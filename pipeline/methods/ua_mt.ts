@@ -17,7 +17,7 @@ import { NETWORKS } from "../networks/network.ts";
 import { initialize, SpecBuilder, toWeights } from "../networks/parameters.ts";
 import { uncertaintyThreshold } from "../runs/schedule.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
-import { after, seedOfDraw, statelessNormal } from "../tensorflow/ops.ts";
+import { after, seedOfDraw, softmax, statelessNormal } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { type Method, type MethodOptions, onePassStep } from "./method.ts";
 import { emaDecay, recallTeacher, rememberTeacher, updateTeacher } from "./teacher.ts";
@@ -60,7 +60,7 @@ export function uaMt(options: MethodOptions): Method {
       const teach = (x: Tensor): Tensor => {
         const noise = tf.clipByValue(tf.mul(statelessNormal(x.shape, drawSeed()), NOISE), -NOISE_LIMIT, NOISE_LIMIT);
         const training = { training: true, updateStatistics: true, dropoutSeed: drawSeed() };
-        return tf.softmax(forward(new Pass(teacher.weights, teacher.buffers, training), tf.add(x, noise)).logits);
+        return softmax(forward(new Pass(teacher.weights, teacher.buffers, training), tf.add(x, noise)).logits);
       };
       const target = teach(images);
       // One call behind the other: else the activations of all exist at once.
@@ -74,9 +74,9 @@ export function uaMt(options: MethodOptions): Method {
       const student = { ...inputs, x: after(x, [certain]), seed: drawSeed(), memory: rememberTeacher(teacher) };
       return onePassStep(student, forward, ({ logits }) => {
         const [labeledLogits, unlabeledLogits] = halves(logits), answer = oneHot(label, classes);
-        const dice = COMPARED_DICE[profile.name](tf.softmax(labeledLogits), answer);
+        const dice = COMPARED_DICE[profile.name](softmax(labeledLogits), answer);
         const supervised = tf.mul(tf.add(crossEntropy(labeledLogits, answer), dice), 0.5) as Scalar;
-        const consistency = maskedSquaredError(tf.softmax(unlabeledLogits), target, certain);
+        const consistency = maskedSquaredError(softmax(unlabeledLogits), target, certain);
         const total = tf.add(supervised, tf.mul(consistencyWeight, consistency)) as Scalar;
         return { total, supervised, consistency, certain_share: tf.mean(certain) as Scalar };
       });

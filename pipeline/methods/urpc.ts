@@ -14,6 +14,7 @@ import { crossEntropy, oneHot, squaredDice } from "../losses/dice.ts";
 import { NETWORKS } from "../networks/network.ts";
 import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
+import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { type Method, type MethodOptions, onePassStep } from "./method.ts";
 import { labeledStep } from "./supervised.ts";
@@ -42,7 +43,7 @@ export function urpc(options: MethodOptions): Method {
     const { tf } = openTensorFlow(), target = oneHot(label, classes);
     const terms = scales.flatMap((logits) => {
       const own = tf.slice(logits, 0, label.shape[0]);
-      return [crossEntropy(own, target), squaredDice(tf.softmax(own), target, 1e-5)];
+      return [crossEntropy(own, target), squaredDice(softmax(own), target, 1e-5)];
     });
     return tf.div(tf.addN(terms), terms.length) as Scalar;
   };

@@ -61,6 +61,9 @@ export class Pass {
     const { tf } = openTensorFlow();
     const kernel = weight.shape[0], stride = kernel % 2 ? 1 : 2, padding = kernel === 2 ? "valid" : "same";
     if (x.rank === 4) return tf.conv2d(x as unknown as Tensor4D, weight as Tensor4D, stride, padding) as Tensor as T;
+    if (kernel === 3 && x.shape[4] === 1 && x.shape[3]! % ops.IMAGE_LINES === 0) {
+      return ops.imageConvolution(x as unknown as Tensor5D, weight as Tensor5D) as Tensor as T;
+    }
     return tf.conv3d(x as unknown as Tensor5D, weight as Tensor5D, stride, padding) as Tensor as T;
   }
 

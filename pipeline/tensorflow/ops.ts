@@ -17,14 +17,94 @@ export const one = (op: string, attributes: Attribute[], inputs: Tensor[]): Tens
 const many = (op: string, attributes: Attribute[], inputs: Tensor[], outputs: number): Tensor[] =>
   openTensorFlow().backend.executeMultipleOutputs(op, attributes, inputs, outputs);
 
+const BIAS: Attribute[] = [float("T"), string("data_format", "NHWC")];
+
 /** `x + b` over the last axis. @param x `[..., C]` @param b `[C]` */
 export function addBias<T extends Tensor>(x: T, b: Tensor1D): T {
-  const attributes = [float("T"), string("data_format", "NHWC")];
   const op = openTensorFlow().tf.customGrad((x: any, b: any) => ({
-    value: one("BiasAdd", attributes, [x, b]),
-    gradFunc: (dy: any) => [dy, one("BiasAddGrad", attributes, [dy])],
+    value: one("BiasAdd", BIAS, [x, b]),
+    gradFunc: (dy: any) => [dy, channelSums(dy)],
   }));
   return op(x, b) as T;
+}
+
+/** Columns that the kernel of {@linkcode channelSums} adds at full speed, and channels below which it is slow. */
+const WIDE = 64, FEW = 16;
+
+/**
+ * Sum of every channel, by the kernel made for the gradient of a bias; no gradient of its own. It adds few channels one
+ * value at a time: as rows of 64 columns, summed again, they take a twentieth of its time.
+ * @param x `[..., C]`; sizes that are not known while a step is traced read -1. @returns `[C]`
+ */
+export function channelSums(x: Tensor): Tensor1D {
+  const { tf } = openTensorFlow(), channels = x.shape.at(-1)!;
+  const folds = channels < FEW && WIDE % channels === 0 && Math.min(...x.shape) > 0 && x.size % WIDE === 0;
+  if (!folds) return one("BiasAddGrad", BIAS, [x]) as Tensor1D;
+  const wide = one("BiasAddGrad", BIAS, [tf.reshape(x, [-1, WIDE])]);
+  return tf.sum(tf.reshape(wide, [-1, channels]), 0) as Tensor1D;
+}
+
+/**
+ * Softmax over the last axis. That of two classes is the sigmoid of their difference: TensorFlow's kernel takes many times
+ * as long for an axis of two.
+ * @param logits `[..., K]`
+ */
+export function softmax<T extends Tensor>(logits: T): T {
+  const { tf } = openTensorFlow();
+  if (logits.shape.at(-1) !== 2) return tf.softmax(logits);
+  const differences = (x: any) =>
+    tf.reshape(tf.matMul(tf.reshape(x, [-1, 2]), tf.tensor2d([[1, -1], [-1, 1]])), x.shape);
+  const op = tf.customGrad((x: any, save: any) => {
+    const p = tf.sigmoid(differences(x));
+    save([p]);
+    return { value: p, gradFunc: (dp: any, [p]: any[]) => differences(one("SigmoidGrad", [float("T")], [p, dp])) };
+  });
+  return op(logits) as T;
+}
+
+/** Gradient of a 3-D convolution of x with respect to its kernel. @param how `dy`: that of its output; `shape`: the kernel's. */
+function filterGradient(
+  x: Tensor,
+  { dy, shape, strides, padding }: { dy: Tensor; shape: number[]; strides: number[]; padding: string },
+): Tensor {
+  return one("Conv3DBackpropFilterV2", [
+    float("T"),
+    { name: "strides", type: ATTRIBUTE.int, value: [1, ...strides, 1] },
+    string("padding", padding),
+    string("data_format", "NDHWC"),
+  ], [x, openTensorFlow().tf.tensor1d(shape, "int32"), dy]);
+}
+
+/** Lines of the last axis that {@linkcode imageConvolution} computes at once, backwards. */
+export const IMAGE_LINES = 8;
+
+/**
+ * Convolution of a volume of one channel, kernel 3, stride 1, same size. Its gradient with respect to the volume would be
+ * a convolution to a single channel, which leaves most of a processor's vectors empty: it is computed as one to 8
+ * channels, those of 8 neighboring lines, of stride 8.
+ * @param x `[B, X, Y, Z, 1]`, Z a multiple of 8. @param weight `[3, 3, 3, 1, O]` @returns `[B, X, Y, Z, O]`
+ */
+export function imageConvolution(x: Tensor5D, weight: Tensor5D): Tensor5D {
+  const { tf } = openTensorFlow();
+  const toImage = (dy: Tensor5D, weight: Tensor5D) => {
+    const mirrored = tf.transpose(tf.reverse(weight, [0, 1, 2]), [0, 1, 2, 4, 3]);
+    const shifted = Array.from(
+      { length: IMAGE_LINES },
+      (_, j) => tf.pad(mirrored, [[0, 0], [0, 0], [j, IMAGE_LINES - 1 - j], [0, 0], [0, 0]]),
+    );
+    return tf.reshape(tf.conv3d(dy, tf.concat(shifted, 4) as Tensor5D, [1, 1, IMAGE_LINES], "same"), x.shape);
+  };
+  const op = tf.customGrad((x: any, weight: any, save: any) => {
+    save([x, weight]);
+    return {
+      value: tf.conv3d(x, weight, 1, "same"),
+      gradFunc: (
+        dy: any,
+        [x, weight]: any[],
+      ) => [toImage(dy, weight), filterGradient(x, { dy, shape: weight.shape, strides: [1, 1, 1], padding: "SAME" })],
+    };
+  });
+  return op(x, weight) as Tensor5D;
 }
 
 /** `max(x, 0)`. */
@@ -192,13 +272,7 @@ function registerTransposedGradient() {
       const steps = typeof strides === "number" ? [strides, strides, strides] : strides;
       return {
         dy: () => tf.conv3d(g, weight, steps, pad),
-        filter: () =>
-          one("Conv3DBackpropFilterV2", [
-            float("T"),
-            { name: "strides", type: ATTRIBUTE.int, value: [1, ...steps, 1] },
-            string("padding", pad.toUpperCase()),
-            string("data_format", "NDHWC"),
-          ], [g, tf.tensor1d(weight.shape, "int32"), x]),
+        filter: () => filterGradient(g, { dy: x, shape: weight.shape, strides: steps, padding: pad.toUpperCase() }),
       };
     },
   });

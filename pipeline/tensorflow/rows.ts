@@ -6,7 +6,7 @@
  */
 import { ATTRIBUTE, type Attribute, DTYPE } from "./binding.ts";
 import { openTensorFlow } from "./device.ts";
-import { addBias, after, float, one, relu } from "./ops.ts";
+import { addBias, after, channelSums, float, one, relu } from "./ops.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "./tensors.ts";
 
 const int32 = (name: string): Attribute => ({ name, type: ATTRIBUTE.type, value: DTYPE.int32 });
@@ -53,7 +53,7 @@ export interface Moments {
 /** `[F + 1, F]`: the mean above the covariance `Σ x xᵀ / n - m mᵀ`; no gradient of its own. */
 function packedMoments(x: Tensor2D, n: Scalar): { packed: Tensor2D; mean: Tensor1D } {
   const { tf } = openTensorFlow();
-  const mean = tf.div(columnSums(x), n) as Tensor1D;
+  const mean = tf.div(channelSums(x), n) as Tensor1D;
   const outer = tf.matMul(tf.expandDims(mean, 1), tf.expandDims(mean, 0));
   const covariance = tf.sub(tf.div(product(x, x, { transposeA: true }), n), outer);
   return { packed: tf.concat([tf.expandDims(mean, 0), covariance], 0) as Tensor2D, mean };
@@ -119,18 +119,11 @@ export function hiddenMoments(
         const again = hidden(after(x, [dy]), weight, bias);
         const dHidden = momentsGradient(dy, { x: again, n: count, mean });
         const d = one("ReluGrad", [float("T")], [dHidden, again]) as Tensor2D;
-        return [product(d, weight, { transposeB: true }), product(x, d, { transposeA: true }), columnSums(d)];
+        return [product(d, weight, { transposeB: true }), product(x, d, { transposeA: true }), channelSums(d)];
       },
     };
   });
   return unpack(op(x, weight, bias) as Tensor2D, count);
-}
-
-/** Sum of every column `[F]`, by the kernel made for the gradient of a bias; no gradient of its own. */
-function columnSums(x: Tensor2D): Tensor1D {
-  return one("BiasAddGrad", [float("T"), { name: "data_format", type: ATTRIBUTE.string, value: "NHWC" }], [
-    x,
-  ]) as Tensor1D;
 }
 
 /** Sum of every column `[F]`. @param x `[N, F]` */
@@ -138,7 +131,7 @@ export function sumRows(x: Tensor2D): Tensor1D {
   const { tf } = openTensorFlow();
   const op = tf.customGrad((x: any, save: any) => {
     save([x]);
-    return { value: columnSums(x), gradFunc: (dy: any, [x]: any[]) => addBias(tf.zerosLike(x), dy) };
+    return { value: channelSums(x), gradFunc: (dy: any, [x]: any[]) => addBias(tf.zerosLike(x), dy) };
   });
   return op(x) as Tensor1D;
 }

@@ -22,7 +22,7 @@ const CONFIG = {
   bf16: new Uint8Array([0x52, 0x07, 0x52, 0x05, 0x38, 0x02, 0xf8, 0x01, 0x01]),
 };
 /** Operations of the losses: Grappler must leave them in float32. */
-const LOSSES = "Softmax,LogSoftmax,Sum,Mean,Square,Sub,RealDiv,Sqrt,Rsqrt,Exp,Log,Pow,Tanh,Sigmoid";
+const LOSSES = "Softmax,LogSoftmax,Sum,Mean,Square,Sub,RealDiv,Sqrt,Rsqrt,Exp,Log,Pow,Tanh,Sigmoid,SigmoidGrad";
 /** So are the matrix products: batch statistics and separation loss are made of them, convolutions are not. */
 const PRODUCTS = "MatMul,BatchMatMul,BatchMatMulV2";
 

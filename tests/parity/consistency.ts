@@ -16,6 +16,7 @@ import {
 } from "../../pipeline/losses/dice.ts";
 import { consistencyWeight, uncertaintyThreshold } from "../../pipeline/runs/schedule.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
+import { softmax } from "../../pipeline/tensorflow/ops.ts";
 import { channelsLast, type Golden, numbers, sub } from "./golden.ts";
 
 const { tf } = openTensorFlow();
@@ -29,7 +30,7 @@ export function consistencies(golden: Golden): void {
   const { urpcIteration, urpcRampLength2d, urpcRampLength3d } = golden.cases;
   for (const [name, length] of [["urpc_2d", urpcRampLength2d], ["urpc_3d", urpcRampLength3d]] as const) {
     const supervised = (z: Tensor, target: Tensor) =>
-      tf.mul(tf.add(crossEntropy(z, target), squaredDice(tf.softmax(z), target, 1e-5)), 1 / 8);
+      tf.mul(tf.add(crossEntropy(z, target), squaredDice(softmax(z), target, 1e-5)), 1 / 8);
     checkOutputs(golden, name, {
       terms: { supervised_loss: supervised },
       supervised,
@@ -41,11 +42,11 @@ export function consistencies(golden: Golden): void {
   for (const name of ["mcnet_2d", "mcnet_3d", "mcnetplus_3d"]) {
     const slices = name.endsWith("2d"), dice = slices ? halvedDice : foregroundDice;
     const ramp = slices ? { maximum: 0.1, length: mcnetRampLength2d } : { maximum: 1, length: mcnetRampLength3d };
-    const supervised = (z: Tensor, target: Tensor) => dice(tf.softmax(z), target);
+    const supervised = (z: Tensor, target: Tensor) => dice(softmax(z), target);
     checkOutputs(golden, name, {
       terms: { ce_sum: crossEntropy, dice_sum: supervised },
       supervised: (z, target) => tf.mul(supervised(z, target), mcnetSupervisedWeight),
-      unsupervised: (outputs) => mutualConsistency(outputs.map((z) => tf.softmax(z))),
+      unsupervised: (outputs) => mutualConsistency(outputs.map((z) => softmax(z))),
       weight: consistencyWeight(mcnetIteration, ramp),
     });
   }
@@ -77,11 +78,11 @@ function checkOutputs(golden: Golden, name: string, { terms, supervised, unsuper
 }
 
 function uncertaintyAware(golden: Golden): void {
-  const outputs = golden.image("uamt_outputs"), teacher = tf.softmax(golden.image("uamt_ema_output"));
+  const outputs = golden.image("uamt_outputs"), teacher = softmax(golden.image("uamt_ema_output"));
   const target = rows(golden, oneHot(golden, "uamt_label", outputs))[0];
   const [, copiesTimesSamples] = golden.shape("uamt_passes"), samples = teacher.shape[0];
   const passes = tf.unstack(golden.tensor("uamt_passes")).flatMap((pass) =>
-    tf.split(tf.softmax(channelsLast(pass)), copiesTimesSamples / samples)
+    tf.split(softmax(channelsLast(pass)), copiesTimesSamples / samples)
   );
   const mean = tf.div(tf.addN(passes), passes.length), uncertainty = predictiveEntropy(mean);
   golden.check("uamt_mean_probability", sub(mean, 1), VALUE);
@@ -97,10 +98,10 @@ function uncertaintyAware(golden: Golden): void {
   type Dice = (p: Tensor, q: Tensor) => Scalar;
   const supervised = (dice: Dice) => (z: Tensor) => {
     const labeled = rows(golden, z)[0];
-    return tf.mul(tf.add(crossEntropy(labeled, target), dice(tf.softmax(labeled), target)), 0.5);
+    return tf.mul(tf.add(crossEntropy(labeled, target), dice(softmax(labeled), target)), 0.5);
   };
   const both = supervised((p, q) => squaredDice(p, q, 1e-5));
-  const unsupervised = (z: Tensor) => maskedSquaredError(tf.softmax(rows(golden, z)[1]), teacher, mask);
+  const unsupervised = (z: Tensor) => maskedSquaredError(softmax(rows(golden, z)[1]), teacher, mask);
   const total = (z: Tensor) => tf.add(both(z), tf.mul(unsupervised(z), weight));
   golden.check("uamt_la_supervised_loss", numbers(supervised(foregroundSquaredDice)(outputs)), VALUE);
   golden.check("uamt_supervised_loss", numbers(both(outputs)), VALUE);

@@ -10,6 +10,7 @@ import {
   squaredDice,
 } from "../../pipeline/losses/dice.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
+import { softmax } from "../../pipeline/tensorflow/ops.ts";
 import { type Golden, numbers, sub } from "./golden.ts";
 
 const { tf } = openTensorFlow();
@@ -20,7 +21,7 @@ export function losses(golden: Golden): void {
     tf.cast(tf.oneHot(golden.labels(key) as Tensor1D, like.shape.at(-1)!), "float32");
   const label3d = oneHot("label_3d", a), label2d = oneHot("label_2d", a4), absent = oneHot("label_2d_absent", a4);
   const empty = tf.cast(tf.oneHot(tf.zerosLike(golden.labels("label_3d")) as Tensor1D, a.shape.at(-1)!), "float32");
-  const p = tf.softmax;
+  const p = softmax;
   const cases: Record<string, { loss: (x: Tensor, y: Tensor) => Scalar; of: Tensor[] }> = {
     binary_dice: { loss: (x) => foregroundDice(p(x), label3d), of: [a] },
     binary_dice_empty_target: { loss: (x) => foregroundDice(p(x), empty), of: [a] },

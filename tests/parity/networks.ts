@@ -7,6 +7,7 @@ import { type Backbone, NETWORKS } from "../../pipeline/networks/network.ts";
 import { toWeights, type Weights } from "../../pipeline/networks/parameters.ts";
 import { updateParameters } from "../../pipeline/runs/training_step.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
+import { softmax } from "../../pipeline/tensorflow/ops.ts";
 import { goldenState } from "../golden_numbers.ts";
 import { type Golden, inTheirLayout, l2, norms, numbers, specOf, sub } from "./golden.ts";
 
@@ -44,7 +45,7 @@ export function gradients(golden: Golden, network: Backbone): void {
   const x = golden.image("input");
   const target = tf.cast(tf.oneHot(golden.labels("label") as Tensor1D, classes), "float32");
   const start = toWeights(spec, goldenState(spec, golden.cases.weightSet));
-  const dice = (logits: Tensor) => SUPERVISED[network](tf.softmax(logits), target);
+  const dice = (logits: Tensor) => SUPERVISED[network](softmax(logits), target);
   const gradient = (objective: (logits: Tensor) => Tensor, weights = start.weights, pass?: Pass) => {
     pass ??= new Pass(weights, start.buffers, { training: true });
     return gradientsOf(() => objective(NETWORKS[network].forward(pass, x).logits), weights);

@@ -7,6 +7,7 @@ import { Pass } from "../../pipeline/networks/layers.ts";
 import { type Backbone, NETWORKS } from "../../pipeline/networks/network.ts";
 import { toWeights } from "../../pipeline/networks/parameters.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
+import { softmax } from "../../pipeline/tensorflow/ops.ts";
 import { goldenState, R } from "../golden_numbers.ts";
 import { channelsLast, type Golden, l2, norms, numbers, specOf, sub } from "./golden.ts";
 
@@ -23,7 +24,7 @@ export function adversarial(golden: Golden, network: Backbone): void {
   const { weights, buffers } = toWeights(spec, goldenState(spec, golden.cases.weightSet));
   const { distance, perturbationRadius } = PROTOCOL[network];
   const probabilities = (x: Tensor, updateStatistics = false) =>
-    tf.softmax(NETWORKS[network].forward(new Pass(weights, buffers, { training: true, updateStatistics }), x).logits);
+    softmax(NETWORKS[network].forward(new Pass(weights, buffers, { training: true, updateStatistics }), x).logits);
   const clean = probabilities(x, true);
   golden.check("pred_sub2", sub(clean, 2), { limit: 1e-4 });
   const noise = noiseOf(golden.cases.directionStream, golden.shape("d_init")), direction = channelsLast(noise);
