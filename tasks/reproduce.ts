@@ -540,7 +540,7 @@ async function check(cells: PlannedCell[]): Promise<boolean> {
     return summary.honest.mean.dice.mean ?? NaN;
   };
   for (const cell of cells) {
-    const rows = await readLog(`${pathOf(cell)}/metrics.jsonl`).catch(() => []);
+    const rows = await readLog(`${pathOf(cell)}/metrics.jsonl`);
     const { first, last } = thirds(rows.map((row) => row.supervised ?? NaN));
     tell(
       last < first,

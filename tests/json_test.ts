@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { z } from "zod";
 import { DataError } from "../pipeline/data/cases.ts";
 import { readJson, readJsonIfThere } from "../pipeline/runs/json.ts";
+import { takeLock } from "../pipeline/runs/locks.ts";
 import { readLog } from "../pipeline/runs/log.ts";
 import { withFolder } from "./with_folder.ts";
 
@@ -55,4 +56,17 @@ Deno.test("a log is read up to a line that a crash cut off; all other lines that
       readLog(path),
       `Cannot read the log "${path}": line 2, 3, 5: no JSON object of an iteration and numbers; remove these lines`,
     );
+  }));
+
+Deno.test("a lock that does not say who has it is no lock to wait for: it is named", () =>
+  withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/lock-1`, `{"pid": 1}\n`);
+    await assert.rejects(takeLock(folder), (error) => {
+      assert.ok(error instanceof DataError, String(error));
+      assert.match(
+        error.message,
+        /^Cannot read the lock ".*lock-1": it is not as wanted:[^]*→ at host[^]*remove it when/,
+      );
+      return true;
+    });
   }));

@@ -44,14 +44,23 @@ export async function readJsonIfThere<S extends z.ZodType>(
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
     throw error;
   }
+  return parseJson(text, schema, { ...file, path });
+}
+
+/**
+ * A file's text as its schema has it.
+ * @param file With the path that it came from.
+ * @throws {DataError} When it is no JSON, or another content than the schema's.
+ */
+export function parseJson<S extends z.ZodType>(text: string, schema: S, file: JsonFile & { path: string }): z.infer<S> {
   let content: unknown;
   try {
     content = JSON.parse(text);
   } catch (error) {
-    const why = (error as Error).message;
-    throw new DataError(`Cannot read ${file.what} "${path}": it is no JSON: ${why}; ${file.remedy}`, { cause: error });
+    const { what, path, remedy } = file, why = (error as Error).message;
+    throw new DataError(`Cannot read ${what} "${path}": it is no JSON: ${why}; ${remedy}`, { cause: error });
   }
-  return checkContent(content, schema, { ...file, path });
+  return checkContent(content, schema, file);
 }
 
 /**
