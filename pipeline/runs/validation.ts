@@ -1,8 +1,12 @@
-/** Validation while a training goes on: its log, `validation.jsonl`, and which checkpoint was the best so far. @module */
+/**
+ * Validation while a training goes on: its log, `validation.jsonl`, and which network is kept. How good the kept one is stands
+ * in its own file (`readBestDice`), since a log loses what a crash left behind the checkpoint that a run goes on from.
+ * @module
+ */
 import type { Case } from "../data/cases.ts";
 import { evaluateCase, type Segment } from "../evaluation/evaluate_case.ts";
 import { summarize } from "../evaluation/summary.ts";
-import { openLog, readLog } from "./log.ts";
+import { openLog } from "./log.ts";
 
 /** What is validated and how. */
 export interface ValidationOptions {
@@ -16,25 +20,26 @@ export interface ValidationOptions {
   segment: Segment;
   /** Of the classes from 1 on. */
   classNames: readonly string[];
-  /** Called when a network is better than all before. */
-  keepBest: () => Promise<void>;
+  /** Dice of the network kept so far; 0 where there is none. */
+  best: number;
+  /** Called with the Dice of a network that is better than all before. */
+  keepBest: (dice: number) => Promise<void>;
 }
 
 /** Opens a validation; `run` takes the mean Dice over cases and classes, as published. */
 export async function openValidation(
-  { path, iteration, cases, segment, classNames, keepBest }: ValidationOptions,
+  { path, iteration, cases, segment, classNames, best, keepBest }: ValidationOptions,
 ): Promise<{ run(iteration: number): Promise<void> } & Disposable> {
   const log = await openLog(path, iteration);
-  let best = (await readLog(path)).at(-1)?.best ?? 0;
   const run = async (iteration: number) => {
     const rows = [];
     for (const one of cases) rows.push(...(await evaluateCase(one, { segment, classNames })).rows);
     const dice = summarize(rows).published.mean.dice.mean!;
     if (dice > best) {
+      await keepBest(dice);
       best = dice;
-      await keepBest();
     }
-    log.write({ iteration, dice, best });
+    log.write({ iteration, dice });
   };
   return { run, [Symbol.dispose]: () => log[Symbol.dispose]() };
 }
