@@ -180,7 +180,7 @@ async function train(): Promise<number> {
       iteration,
       cases: validationCases,
       segment,
-      classNames: profile.classNames,
+      classes: profile.classes,
       keepBest: () => writeCheckpoint(`${folder}/best.safetensors`, method.spec, state, iteration),
     })
     : null;
