@@ -80,7 +80,15 @@ export {
   type TensorMetadata,
 } from "./pipeline/tensorflow/binding.ts";
 export * from "./pipeline/tensorflow/device.ts";
-export { cacheFolder, findLibrary, type Library, TensorFlowError, VERSION } from "./pipeline/tensorflow/library.ts";
+export {
+  cacheFolder,
+  type Cuda,
+  type Device,
+  findLibrary,
+  type Library,
+  TensorFlowError,
+  VERSION,
+} from "./pipeline/tensorflow/library.ts";
 export * from "./pipeline/tensorflow/operation_times.ts";
 export * from "./pipeline/tensorflow/ops.ts";
 export * as rows from "./pipeline/tensorflow/rows.ts";

@@ -45,11 +45,10 @@ const LEFT_OUT: [reason: string, specs: RegExp][] = [
   ["TensorFlow 2.17 to 2.21 rounds whole numbers to 0 (tensorflow/tensorflow#74789)", /^round int32$/],
 ];
 
-parseOptions(z.strictObject({}), {
-  name: "conformance",
-  description: "Run tfjs-core's op tests on TensorFlow",
-  args: Deno.args,
-});
+const options = parseOptions(
+  z.strictObject({ device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute") }),
+  { name: "conformance", description: "Run tfjs-core's op tests on TensorFlow", args: Deno.args },
+);
 
 const require = createRequire(import.meta.url);
 /** Resolves what tfjs-core needs: it is no dependency of ours, but of tfjs. */
@@ -111,7 +110,7 @@ async function bundle(): Promise<string> {
 
 await runTask(async () => {
   // Before the specs: it registers the backend with the one engine that both copies of tfjs share.
-  const { binding } = openTensorFlow({ device: "cpu" });
+  const { binding } = openTensorFlow({ device: options.device });
   const script = await bundle();
 
   const jasmine = jasmineRequire.boot(jasmineRequire), env = jasmine.getEnv();

@@ -5,10 +5,10 @@
 import { existsSync, statfsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus } from "node:os";
-import type { Tensor } from "@tensorflow/tfjs";
 import { z } from "zod";
 import { parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { openTensorFlow, type TensorFlow } from "../pipeline/tensorflow/device.ts";
+import { instructionSets } from "../pipeline/tensorflow/instruction_sets.ts";
 import { cacheFolder, findLibrary, VERSION } from "../pipeline/tensorflow/library.ts";
 import { type Precision, trace } from "../pipeline/tensorflow/trace.ts";
 
@@ -24,8 +24,6 @@ const options = parseOptions(
   },
 );
 
-/** Instruction sets that decide the speed of convolutions, by their names in `/proc/cpuinfo`. */
-const INSTRUCTION_SETS = ["avx2", "avx512f", "avx512_bf16", "amx_bf16"];
 const FOUND_BY = {
   named: "SSNET_TENSORFLOW",
   python: "Python's package",
@@ -42,13 +40,11 @@ function freeDisk(): number {
   return bavail * bsize;
 }
 
-/** The instruction sets of this processor. TensorFlow reads the file: Deno keeps `/proc` from programs without all rights. */
-function instructionSets({ backend, tf }: TensorFlow): string {
-  if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") return "n/a";
-  const text: Tensor = backend.executeSingleOutput("ReadFile", [], [tf.scalar("/proc/cpuinfo")]);
-  const [, flags = ""] = String(text.dataSync()[0]).match(/^flags\s*:(.*)$/m) ?? [], words = new Set(flags.split(" "));
-  const [has, lacks] = [true, false].map((there) => INSTRUCTION_SETS.filter((name) => words.has(name) === there));
-  return `${has.join(" ") || "none"}${lacks.length ? `; not ${lacks.join(" ")}` : ""}`;
+/** The instruction sets of this processor in words. */
+function instructionsText(tensorflow: TensorFlow): string {
+  const sets = instructionSets(tensorflow);
+  if (!sets) return "n/a";
+  return `${sets.has.join(" ") || "none"}${sets.lacks.length ? `; not ${sets.lacks.join(" ")}` : ""}`;
 }
 
 /** Seconds of a 3-D convolution, 16 to 16 channels on 112x112x80 voxels: the V-Net's largest kind. */
@@ -68,13 +64,54 @@ async function timeConvolution({ tf }: TensorFlow, precision: Precision): Promis
   return `${minimum.toFixed(3)} s, median ${median.toFixed(3)} s`;
 }
 
+const cudaVersion = (number: number) => `${Math.floor(number / 1000)}.${Math.floor(number / 10) % 100}`;
+
+/** Versions of CUDA's libraries, which are open, so that their names are known. */
+function cudaVersions(): string {
+  const { cudaRuntimeGetVersion } = Deno.dlopen("libcudart.so.12", {
+    cudaRuntimeGetVersion: { parameters: ["buffer"], result: "i32" },
+  }).symbols;
+  const { cudnnGetVersion } = Deno.dlopen("libcudnn.so.9", { cudnnGetVersion: { parameters: [], result: "usize" } })
+    .symbols;
+  const number = new Int32Array(1);
+  cudaRuntimeGetVersion(number);
+  const [runtime] = number, cudnn = Number(cudnnGetVersion());
+  return `${cudaVersion(runtime)}, cuDNN ${Math.floor(cudnn / 10000)}.${Math.floor(cudnn / 100) % 100}.${cudnn % 100}`;
+}
+
+/** The GPU that computes and the newest CUDA that the driver serves, as the driver tells them; it is open as well. */
+function describeGpu(): string {
+  const { cuDeviceGetName, cuDeviceGetAttribute, cuDeviceTotalMem_v2, cuDriverGetVersion } =
+    Deno.dlopen("libcuda.so.1", {
+      cuDeviceGetName: { parameters: ["buffer", "i32", "i32"], result: "i32" },
+      cuDeviceGetAttribute: { parameters: ["buffer", "i32", "i32"], result: "i32" },
+      cuDeviceTotalMem_v2: { parameters: ["buffer", "i32"], result: "i32" },
+      cuDriverGetVersion: { parameters: ["buffer"], result: "i32" },
+    }).symbols;
+  const FIRST = 0, MAJOR = 75, MINOR = 76; // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
+  const name = new Uint8Array(256), bytes = new BigUint64Array(1), number = new Int32Array(1);
+  const attribute = (which: number) => (cuDeviceGetAttribute(number, which, FIRST), number[0]);
+  cuDeviceGetName(name, name.length, FIRST);
+  cuDeviceTotalMem_v2(bytes, FIRST);
+  const capability = `${attribute(MAJOR)}.${attribute(MINOR)}`;
+  cuDriverGetVersion(number);
+  return `${new TextDecoder().decode(name.subarray(0, name.indexOf(0)))}, compute capability ${capability}, ` +
+    `${gigabytes(Number(bytes[0]))}, driver for CUDA ${cudaVersion(number[0])}`;
+}
+
+/** The device in whose memory a traced function leaves its results. */
+async function placeOfResults({ tf, backend, binding }: TensorFlow): Promise<string> {
+  const [result] = await trace((x) => [tf.square(x)])(tf.ones([1000]));
+  return binding.deviceOf(backend.getInputTensorIds([result])[0]);
+}
+
 await runTask(async () => {
   const memory = Deno.systemMemoryInfo();
   print("Deno", `${Deno.version.deno}, V8 ${Deno.version.v8}, ${Deno.build.target}`);
   print("processor", `${cpus()[0]?.model ?? "unknown"}, ${navigator.hardwareConcurrency} cores`);
   print("memory", `${gigabytes(memory.total)}, ${gigabytes(memory.available)} available`);
   print("cache", `${cacheFolder()}, ${gigabytes(freeDisk())} free`);
-  const library = findLibrary();
+  const library = findLibrary(options.device);
   print("library", `${library.folder} (${FOUND_BY[library.source]})`);
   const tensorflow = openTensorFlow({ ...options, library }), { tf, binding } = tensorflow;
   const node = createRequire(import.meta.url)("@tensorflow/tfjs-node-gpu/package.json");
@@ -84,8 +121,17 @@ await runTask(async () => {
     `${binding.TF_Version}${tested}, tfjs ${tf.version.tfjs}, kernels of tfjs-node-gpu ${node.version}`,
   );
   print("device", `${binding.device}, ${options.threads} threads`);
-  print("instructions", instructionSets(tensorflow));
-  for (const precision of ["fp32", "bf16"] as const) {
+  const { cuda } = binding, onGpu = binding.isUsingGpuDevice();
+  if (cuda?.built) {
+    const found = cuda.faults.join("; ") || cudaVersions();
+    print("CUDA", cuda.driverFault ? `${found}; ${cuda.driverFault}` : found);
+  }
+  if (onGpu) {
+    print("GPU", describeGpu());
+    print("results", `in the memory of ${await placeOfResults(tensorflow)}`);
+  }
+  print("instructions", instructionsText(tensorflow));
+  for (const precision of onGpu ? ["fp32"] as const : ["fp32", "bf16"] as const) {
     print(`conv3d ${precision}`, await timeConvolution(tensorflow, precision));
   }
 });

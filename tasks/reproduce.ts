@@ -102,7 +102,7 @@ function evaluationOf(cell: Cell) {
 
 function presetOfCell(cell: Cell): Preset {
   const preset = presetOf(methodOf(cell).profile, scale === "paper" ? "paper" : "fast");
-  return scale === "ci" ? { ...preset, precision: "fp32" } : preset;
+  return scale === "ci" || device === "gpu" ? { ...preset, precision: "fp32" } : preset; // GPUs have no other
 }
 
 /** What stands in a cell's folder from its start: its length, which later figures must not change. */

@@ -4,16 +4,19 @@
  */
 import { setUpLibrary, TensorFlowError } from "../pipeline/tensorflow/library.ts";
 
-if (Deno.args.length) {
-  const help = Deno.args.includes("--help");
-  console.error("Usage: deno task setup\n\nFind TensorFlow's library, or fetch it into the cache with pip; no options");
-  Deno.exit(help ? 0 : 2);
+const [option, ...more] = Deno.args;
+if (option && (option !== "--gpu" || more.length)) {
+  console.error(
+    "Usage: deno task setup [--gpu]\n\nFind TensorFlow's library, or fetch it into the cache with pip\n\n" +
+      "  --gpu  the one for NVIDIA GPUs, with CUDA's libraries",
+  );
+  Deno.exit(Deno.args.includes("--help") ? 0 : 2);
 }
 
 const terminal = Deno.stderr.isTerminal();
 let shown = performance.now();
 try {
-  await setUpLibrary({
+  await setUpLibrary(option ? "gpu" : "cpu", {
     say: (line) => console.error(line),
     fetched(megabytes, total) {
       if (!terminal && performance.now() - shown < 10_000) return;

@@ -142,6 +142,11 @@ async function train(): Promise<number> {
     console.error(problem);
     return EXIT.usage;
   }
+  // Before anything is written: a precision that the device does not have is refused here.
+  const stages = [warmupOf(method), method].map((method) => ({
+    method,
+    step: trainingStep(method, config.precision),
+  }));
   const { state, iteration: done } = resume
     ? await readState(`${folder}/state.safetensors`, method)
     : { state: startState(method, stream(config.seed, "weights")), iteration: 0 };
@@ -160,10 +165,6 @@ async function train(): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => interrupted = true);
   }
-  const stages = [warmupOf(method), method].map((method) => ({
-    method,
-    step: trainingStep(method, config.precision),
-  }));
   const stageOf = (iteration: number) => stages[iteration <= config.warmup ? 0 : 1];
   const labelShape = [profile.labeledPerBatch, ...patch];
   const batchOf = (iteration: number) => {

@@ -1,8 +1,10 @@
 // deno-lint-ignore-file no-explicit-any
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
-import { ATTRIBUTE, Binding, DTYPE } from "../pipeline/tensorflow/binding.ts";
+import { PbfReader } from "pbf";
+import { ATTRIBUTE, Binding, contextConfig, DTYPE } from "../pipeline/tensorflow/binding.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
-import { TensorFlowError } from "../pipeline/tensorflow/library.ts";
+import { findLibrary, TensorFlowError } from "../pipeline/tensorflow/library.ts";
+import { trace } from "../pipeline/tensorflow/trace.ts";
 
 const { tf, backend, binding } = openTensorFlow({ threads: 2 });
 const type = (name: string, value: number) => ({ name, type: ATTRIBUTE.type, value });
@@ -116,8 +118,50 @@ Deno.test("more than 127 threads make a valid configuration", () => {
   many[Symbol.dispose]();
 });
 
+Deno.test("the CPU's configuration hides GPUs, any other takes their memory bit by bit", () => {
+  /** `ConfigProto`: device_count 1 (key 1, value 2), intra 2, inter 5, gpu_options 6 (allow_growth 4). */
+  const read = (device?: "cpu" | "gpu") => {
+    const found: Record<string, unknown> = {};
+    new PbfReader(contextConfig({ threads: 300, device })).readFields((field, _, reader) => {
+      if (field === 2) found.intra = reader.readVarint();
+      if (field === 5) found.inter = reader.readVarint();
+      if (field === 1 || field === 6) {
+        reader.readMessage((inner: number) => {
+          found[`${field}.${inner}`] = field === 1 && inner === 1 ? reader.readString() : reader.readVarint();
+        }, undefined);
+      }
+    }, undefined);
+    return found;
+  };
+  deepStrictEqual(read("cpu"), { intra: 300, inter: 1, "1.1": "GPU", "1.2": 0 });
+  deepStrictEqual(read("gpu"), { intra: 300, inter: 1, "6.4": 1 });
+  deepStrictEqual(read(), read("gpu"));
+});
+
+Deno.test("tensors and the results of a traced function lie on the device that computes, whole numbers on the host", async () => {
+  const [square] = await trace((x) => [tf.square(x)])(tf.tensor1d([1, 2]));
+  const placeOf = (tensor: any) => binding.deviceOf(backend.getInputTensorIds([tensor])[0]);
+  strictEqual(placeOf(square), binding.device);
+  strictEqual(placeOf(tf.tensor1d([1, 2])), binding.device);
+  match(placeOf(tf.tensor1d([1, 2], "int32")), /CPU:0$/);
+  throws(() => binding.deviceOf(1e9), /Cannot tell where a tensor lies: it is disposed/);
+});
+
+Deno.test("bf16 is refused on a GPU, which TensorFlow would let compute in float32", () => {
+  const { isUsingGpuDevice } = binding;
+  binding.isUsingGpuDevice = () => true;
+  try {
+    throws(() => trace((x) => [x], "bf16"), /Cannot compute in bf16 on .*; use --precision fp32, or --device cpu/);
+  } finally {
+    binding.isUsingGpuDevice = isUsingGpuDevice;
+  }
+});
+
 Deno.test("a GPU that is not there is an error, never the CPU", { ignore: binding.isUsingGpuDevice() }, () => {
-  throws(() => new Binding({ device: "gpu" }), /Cannot use a GPU: TensorFlow .* lists only .*CPU:0/);
+  throws(
+    () => new Binding({ device: "gpu", library: findLibrary() }),
+    /Cannot use a GPU: TensorFlow .* lists only .*CPU:0; .*(run deno task setup --gpu|NVIDIA's driver|nvidia-smi)/,
+  );
   throws(() => openTensorFlow({ device: "gpu" }), /Cannot change to the gpu: TensorFlow is open on .*CPU:0/);
 });
 

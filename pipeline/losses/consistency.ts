@@ -90,8 +90,11 @@ export function pyramidConsistency(logits: Tensor[]): Scalar {
   return tf.div(tf.addN(terms), terms.length) as Scalar;
 }
 
-/** T of MC-Net's sharpening. */
-const TEMPERATURE = 0.1;
+/** By products: TensorFlow's powers and their gradients take logarithms. */
+function tenthPower(x: Tensor): Tensor {
+  const { tf } = openTensorFlow(), second = tf.square(x);
+  return tf.mul(tf.square(tf.square(second)), second);
+}
 
 /**
  * MC-Net's sharpening, of every channel by itself: `p^(1/T) / (p^(1/T) + (1 - p)^(1/T))`, T = 0.1. Of more than two
@@ -110,8 +113,8 @@ const TEMPERATURE = 0.1;
  */
 export function sharpen(p: Tensor): Tensor {
   const { tf } = openTensorFlow();
-  const power = tf.pow(p, 1 / TEMPERATURE);
-  return tf.div(power, tf.add(power, tf.pow(tf.sub(1, p), 1 / TEMPERATURE)));
+  const power = tenthPower(p);
+  return tf.div(power, tf.add(power, tenthPower(tf.sub(1, p))));
 }
 
 /**

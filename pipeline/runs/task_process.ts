@@ -15,5 +15,6 @@ export function startTask(name: string, args: string[], writes: string[]): Deno.
       ...["run", "--no-prompt", "--allow-read", "--allow-env", `--allow-write=${writes}`, ...native],
       ...[new URL(`../../tasks/${name}.ts`, import.meta.url).pathname, ...args],
     ],
+    env: { LD_LIBRARY_PATH: "" }, // Deno hands it on only where any program may be started
   }).spawn();
 }

@@ -5,7 +5,17 @@
  * @module
  */
 import type { TFJSBinding } from "@tensorflow/tfjs-node-gpu/dist/tfjs_binding.d.ts";
-import { findLibrary, type Library, openLibrary, type Symbols, TensorFlowError } from "./library.ts";
+import {
+  type Cuda,
+  cudaFault,
+  type Device,
+  findLibrary,
+  type Library,
+  openCuda,
+  openLibrary,
+  type Symbols,
+  TensorFlowError,
+} from "./library.ts";
 
 /** TensorFlow's data types (`tensorflow/c/tf_datatype.h`) as far as tfjs has them. */
 export const DTYPE = {
@@ -96,9 +106,27 @@ export interface BindingOptions {
   /** Threads inside an operation; 0 leaves the choice to TensorFlow. */
   threads?: number;
   /** "cpu" hides every GPU; "gpu" is an error where there is none; left out: a GPU where there is one. */
-  device?: "cpu" | "gpu";
-  /** {@linkcode findLibrary}'s by default. */
+  device?: Device;
+  /** {@linkcode findLibrary}'s for the device by default. */
   library?: Library;
+}
+
+/** `ConfigProto`'s bytes for a context. */
+export function contextConfig({ threads, device }: BindingOptions): Uint8Array<ArrayBuffer> {
+  // intra_op_parallelism_threads (field 2), inter_op_parallelism_threads (field 5).
+  const config = [0x10, ...varint(threads ?? navigator.hardwareConcurrency), 0x28, 1];
+  // device_count (field 1): { "GPU": 0 }, without which TensorFlow takes a GPU that is there.
+  if (device === "cpu") config.push(0x0a, 0x07, 0x0a, 0x03, ...encoder.encode("GPU"), 0x10, 0x00);
+  // gpu_options (field 6) { allow_growth (field 4): true }: else TensorFlow takes all of the GPU's memory at once.
+  else config.push(0x32, 0x02, 0x20, 0x01);
+  return new Uint8Array(config);
+}
+
+/** What is missing for a GPU, and what to do. */
+function whyNoGpu(library: Library, cuda: Cuda): string {
+  const { driverFault } = cuda, fault = cudaFault(library, cuda);
+  return [...fault ? [fault] : [], ...driverFault ? [`${driverFault}; install NVIDIA's driver`] : []].join("; ") ||
+    "CUDA and a driver are there: nvidia-smi tells what the driver finds, TF_CPP_MIN_LOG_LEVEL=0 what TensorFlow does";
 }
 
 /**
@@ -128,6 +156,8 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
   readonly TF_Version: string;
   /** TensorFlow's name of the device that computes. */
   readonly device: string;
+  /** What was found of CUDA; nothing where the CPU was asked for. */
+  readonly cuda?: Cuda;
   /** Operations that TensorFlow has executed or recorded. */
   operations = 0;
   /** Open while a function is traced; every operation then becomes a node of it. */
@@ -147,17 +177,17 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
    * Opens the library and a context of its own.
    * @throws {TensorFlowError} When the library is missing or broken, or there is no GPU where one is wanted.
    */
-  constructor({ library = findLibrary(), ...options }: BindingOptions = {}) {
+  constructor({ library, ...options }: BindingOptions = {}) {
+    library ??= findLibrary(options.device);
     const c = this.#c = openLibrary(library);
     this.#status = c.TF_NewStatus();
     this.TF_Version = readString(c.TF_Version());
-    // ConfigProto: intra_op_parallelism_threads (field 2), inter_op_parallelism_threads (field 5).
-    const config = [0x10, ...varint(options.threads ?? navigator.hardwareConcurrency), 0x28, 1];
-    // device_count (field 1): { "GPU": 0 }, without which TensorFlow takes a GPU that is there.
-    if (options.device === "cpu") config.push(0x0a, 0x07, 0x0a, 0x03, ...encoder.encode("GPU"), 0x10, 0x00);
-    this.#config = new Uint8Array(config);
+    if (options.device !== "cpu") this.cuda = openCuda(c, library);
+    // float32 is to mean that: cuBLAS and cuDNN would round the factors of products to 10 bits (TF32).
+    if (this.cuda?.built) Deno.env.set("NVIDIA_TF32_OVERRIDE", "0");
+    this.#config = contextConfig(options);
     const contextOptions = c.TFE_NewContextOptions();
-    c.TFE_ContextOptionsSetConfig(contextOptions, this.#config, BigInt(config.length), this.#status);
+    c.TFE_ContextOptionsSetConfig(contextOptions, this.#config, BigInt(this.#config.length), this.#status);
     this.#check("configure TensorFlow");
     this.#context = c.TFE_NewContext(contextOptions, this.#status);
     this.#check("open a context");
@@ -168,9 +198,8 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     if (options.device === "gpu" && !gpu) {
       this[Symbol.dispose]();
       throw new TensorFlowError(
-        `Cannot use a GPU: TensorFlow ${this.TF_Version} lists only ${devices.map(({ name }) => name).join(", ")}; ` +
-          "the library in the cache computes on the CPU, Python's tensorflow[and-cuda] on NVIDIA GPUs; " +
-          "TF_CPP_MIN_LOG_LEVEL=0 shows what TensorFlow found",
+        `Cannot use a GPU: TensorFlow ${this.TF_Version} in "${library.folder}" lists only ` +
+          `${devices.map(({ name }) => name).join(", ")}; ${whyNoGpu(library, this.cuda!)}`,
       );
     }
   }
@@ -239,6 +268,14 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     });
   }
 
+  /** The same tensor on the GPU, in place of the one in the host's memory; most kernels read it there. */
+  #toGpu(handle: Deno.PointerObject): Deno.PointerObject {
+    const c = this.#c, copy = c.TFE_TensorHandleCopyToDevice(handle, this.#context, cString(this.device), this.#status);
+    c.TFE_DeleteTensorHandle(handle);
+    this.#check(`copy a tensor to ${this.device}`);
+    return copy!;
+  }
+
   #keep(handle: Deno.PointerObject): TensorMetadata {
     const id = this.#nextId++;
     this.#handles.set(id, handle);
@@ -262,7 +299,9 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
       }
       const handle = c.TFE_NewTensorHandle(tensor, this.#status);
       this.#check("create a tensor");
-      const { id } = this.#keep(handle!);
+      // int32 stays: almost every kernel wants shapes, axes and seeds in the host's memory.
+      const moved = this.#gpu && dtype !== DTYPE.int32 && dtype !== DTYPE.string;
+      const { id } = this.#keep(moved ? this.#toGpu(handle!) : handle!);
       if (dtype !== DTYPE.string) return id;
       // A TF_Tensor frees its strings only if nobody shares them, a handle never: it gets a copy of TensorFlow's own.
       try {
@@ -282,6 +321,15 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
       throw new TensorFlowError("Cannot read the data type of a tensor: it is disposed or belongs to a trace");
     }
     return this.#c.TFE_TensorHandleDataType(handle);
+  }
+
+  /** The device in whose memory an eager tensor lies, by TensorFlow's name. */
+  deviceOf(id: number): string {
+    const handle = this.#handles.get(id);
+    if (!handle) throw new TensorFlowError("Cannot tell where a tensor lies: it is disposed or belongs to a trace");
+    const name = this.#c.TFE_TensorHandleDeviceName(handle, this.#status);
+    this.#check("read a tensor's device");
+    return readString(name);
   }
 
   /** Gives an eager tensor's memory back; an id that is not known is let pass, as tfjs disposes nodes of a recording too. */

@@ -1,57 +1,14 @@
 /**
- * Finds TensorFlow's library and opens it: the folder the user names, then an installed Python `tensorflow`, then the
- * cache. `setUpLibrary` (only `deno task setup` calls it) asks Python, and fills the cache from the pinned wheel with
- * the user's own pip.
+ * Finds TensorFlow's library and opens it: the folder the user names, an installed Python `tensorflow`, or the cache,
+ * which may hold one for the CPU and one for NVIDIA GPUs. `setUpLibrary` (only `deno task setup` calls it) asks Python,
+ * and fills the cache from pinned wheels with the user's own pip.
  * @module
  */
 import { removeFolder, writeAtomically } from "../runs/files.ts";
 import { frameworkSymbols, runtimeSymbols } from "./symbols.ts";
+import { type Bundle, BUNDLES, CUDA_FILES, type Device, VERSION, type Wheel } from "./wheels.ts";
 
-/** The version that the wheels carry and the tests run with. */
-export const VERSION = "2.21.0";
-
-/** A wheel of Python's package index that carries the library. */
-export interface Wheel {
-  /** As pip names it. */
-  package: string;
-  /** As pip saves it. */
-  file: string;
-  /** As pip wants it: `--platform`. */
-  platform: string;
-  /** Of the file, as the index publishes it. */
-  sha256: string;
-  /** To fetch, a million bytes each. */
-  megabytes: number;
-  /** Whether this project's tests have run on that platform. */
-  tested: boolean;
-}
-
-const WHEELS: Record<string, Wheel> = {
-  "x86_64-unknown-linux-gnu": {
-    package: "tensorflow-cpu",
-    file: `tensorflow_cpu-${VERSION}-cp311-cp311-manylinux_2_27_x86_64.whl`,
-    platform: "manylinux_2_27_x86_64",
-    sha256: "2b847d217b02ee7731ed91431daf3250daa0196c3c94614d23be27232e6e5b6c",
-    megabytes: 274,
-    tested: true,
-  },
-  "aarch64-unknown-linux-gnu": {
-    package: "tensorflow",
-    file: `tensorflow-${VERSION}-cp311-cp311-manylinux_2_27_aarch64.whl`,
-    platform: "manylinux_2_27_aarch64",
-    sha256: "4b24aca16d527a3cf1c37f720c04c484c3d20f4d0fdfa98632ac8b9f3be6eb5c",
-    megabytes: 282,
-    tested: false,
-  },
-  "aarch64-apple-darwin": {
-    package: "tensorflow",
-    file: `tensorflow-${VERSION}-cp311-cp311-macosx_12_0_arm64.whl`,
-    platform: "macosx_12_0_arm64",
-    sha256: "51f46f4806139d01fc7920cc72a4c75876f80649bf40ff083ab6212ceb43ca88",
-    megabytes: 223,
-    tested: false,
-  },
-};
+export { type Device, VERSION } from "./wheels.ts";
 
 const SUFFIX = Deno.build.os === "darwin" ? ".2.dylib" : ".so.2";
 const FRAMEWORK = `libtensorflow_framework${SUFFIX}`;
@@ -70,7 +27,7 @@ export interface Library {
 const REMEDY: Record<Library["source"], string> = {
   named: "name another folder or unset SSNET_TENSORFLOW",
   python: "repair it with python3 -m pip install --force-reinstall tensorflow, or uninstall it and run deno task setup",
-  cache: "remove that folder and run deno task setup",
+  cache: "remove that folder and run deno task setup, with --gpu for GPUs",
 };
 
 /** TensorFlow could not be found, fetched, opened, or refused a call. The tasks exit with code 4. */
@@ -95,7 +52,8 @@ export function cacheFolder(): string {
   return `${home}/.cache/ss-net`;
 }
 
-const fetchedFolder = () => `${cacheFolder()}/tensorflow-${VERSION}`;
+/** Of the CPU's library the folder with its files; of the GPUs' one with `tensorflow/` and `nvidia/`, as Python has it. */
+const fetchedFolder = (device: Device) => `${cacheFolder()}/tensorflow-${device === "gpu" ? "gpu-" : ""}${VERSION}`;
 /** Holds the folder of Python's package: only `setup` may run Python, the other tasks read what it found. */
 const recordPath = () => `${cacheFolder()}/python-tensorflow`;
 
@@ -136,25 +94,37 @@ function namedLibrary(): Library | undefined {
   return { folder, source: "named" };
 }
 
-function cachedLibrary(): Library | undefined {
-  const folder = fetchedFolder();
-  return missing(folder).length ? undefined : { folder, source: "cache" };
+function pythonLibraryOnRecord(): Library | undefined {
+  const folder = recordedFolder();
+  return folder && missing(folder).length === 0 ? { folder, source: "python" } : undefined;
+}
+
+function cachedLibrary(device: Device): Library | undefined {
+  const fetched = fetchedFolder(device), folder = device === "gpu" ? `${fetched}/tensorflow` : fetched;
+  const cuda = device === "gpu" ? CUDA_FILES : [];
+  const whole = missing(folder).length === 0 && cuda.every((file) => isFile(`${fetched}/${file}`));
+  return whole ? { folder, source: "cache" } : undefined;
 }
 
 /**
- * The library's folder, in this order: the one in the variable `SSNET_TENSORFLOW` (nothing else is tried then), the
- * Python package that `setup` found, the cache. Needs `--allow-read`, `--allow-env=HOME,SSNET_TENSORFLOW`.
+ * The library's folder: the one in the variable `SSNET_TENSORFLOW` (nothing else is tried then); for a GPU the cache's
+ * library for GPUs, then the Python package that `setup` found; for the CPU that package, the cache's library for the
+ * CPU, the one for GPUs. Needs `--allow-read`, `--allow-env=HOME,SSNET_TENSORFLOW`.
  *
+ * @param device Left out: as for a GPU, and then the cache's library for the CPU.
  * @throws {TensorFlowError} If no folder holds the library; the message says what to do.
  */
-export function findLibrary(): Library {
-  const named = namedLibrary();
-  if (named) return named;
-  const folder = recordedFolder();
-  if (folder && missing(folder).length === 0) return { folder, source: "python" };
-  const cached = cachedLibrary();
-  if (cached) return cached;
-  throw new TensorFlowError(`Cannot find TensorFlow in "${fetchedFolder()}": run deno task setup`);
+export function findLibrary(device?: Device): Library {
+  const library = namedLibrary() ??
+    (device === "cpu"
+      ? pythonLibraryOnRecord() ?? cachedLibrary("cpu") ?? cachedLibrary("gpu")
+      : cachedLibrary("gpu") ?? pythonLibraryOnRecord() ?? (device ? undefined : cachedLibrary("cpu")));
+  if (library) return library;
+  throw new TensorFlowError(
+    device === "gpu"
+      ? `Cannot find TensorFlow for GPUs in "${fetchedFolder("gpu")}": run deno task setup --gpu`
+      : `Cannot find TensorFlow in "${fetchedFolder("cpu")}": run deno task setup`,
+  );
 }
 
 /** The functions of an open library. */
@@ -179,9 +149,10 @@ export function openLibrary({ folder, source }: Library): Symbols {
   try {
     // The first file prints a notice before it looks at the variable.
     const framework = silently(() => Deno.dlopen(files[0], frameworkSymbols).symbols);
-    keepLoaded(framework, files[0]);
     const runtime = Deno.dlopen(files[1], runtimeSymbols).symbols;
-    keepLoaded(framework, files[1]);
+    // Deno closes what it opened when it ends; a second reference, never given back, keeps the code in memory.
+    const [fault] = files.flatMap((file) => load(framework, file) ?? []);
+    if (fault) throw new Error(fault);
     return { ...framework, ...runtime };
   } catch (error) {
     if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) throw error;
@@ -189,13 +160,58 @@ export function openLibrary({ folder, source }: Library): Symbols {
   }
 }
 
-/** Deno closes what it opened when it ends; a second reference, never given back, keeps the code in memory. */
-function keepLoaded(c: Deno.DynamicLibrary<typeof frameworkSymbols>["symbols"], file: string) {
+/** Opens a library as TensorFlow does, for as long as the process lives; says what was wrong. */
+function load(c: Deno.DynamicLibrary<typeof frameworkSymbols>["symbols"], file: string): string | undefined {
   const status = c.TF_NewStatus();
   c.TF_LoadSharedLibrary(new TextEncoder().encode(file + "\0"), status);
   const code = c.TF_GetCode(status), message = new Deno.UnsafePointerView(c.TF_Message(status)!).getCString();
   c.TF_DeleteStatus(status);
-  if (code) throw new Error(message);
+  return code ? message : undefined;
+}
+
+/** NVIDIA's driver as a library. It comes with the driver alone. */
+const DRIVER = "libcuda.so.1";
+
+/** What keeps a library from computing on NVIDIA GPUs. */
+export interface Cuda {
+  /** Whether it was built for them: its own answer, which no function of its C API gives. */
+  built: boolean;
+  /** Of the CUDA libraries, why each that did not open did not. */
+  faults: string[];
+  /** Why NVIDIA's driver did not open; nothing where it did. */
+  driverFault?: string;
+}
+
+/** Opens what a library needs of CUDA, where it was built for that. @param c Of the library, which is open. */
+export function openCuda(c: Symbols, { folder }: Library): Cuda {
+  const built = Deno.build.os === "linux" && Deno.dlopen(`${folder}/${FRAMEWORK}`, {
+        built: { name: "_ZN10tensorflow19IsGoogleCudaEnabledEv", parameters: [], result: "bool", optional: true },
+      }).symbols.built?.() === true;
+  return built ? { built, ...openCudaLibraries(c, folder) } : { built, faults: [] };
+}
+
+/**
+ * Opens the CUDA libraries, so that TensorFlow finds them when it looks for a GPU: it asks for them by name, and a name is
+ * known once its file is open. Those in `nvidia/` beside TensorFlow's folder come first; without them the system's are
+ * taken, as far as the loader finds them.
+ */
+export function openCudaLibraries(c: Symbols, folder: string): Omit<Cuda, "built"> {
+  const faults = CUDA_FILES.flatMap((file) => {
+    const beside = `${folder}/../${file}`;
+    return load(c, isFile(beside) ? beside : file.slice(file.lastIndexOf("/") + 1)) ?? [];
+  });
+  return { faults, driverFault: load(c, DRIVER) };
+}
+
+/** What keeps a library from GPUs, the driver aside, and what to do; nothing where all is there. */
+export function cudaFault({ source }: Library, { built, faults }: Cuda): string | undefined {
+  if (built && faults.length === 0) return;
+  const remedies: Record<Library["source"], string> = {
+    named: "unset SSNET_TENSORFLOW and run deno task setup --gpu",
+    python: "run deno task setup --gpu",
+    cache: built ? REMEDY.cache : "run deno task setup --gpu",
+  };
+  return `${built ? faults.join("; ") : "it was built for the CPU"}; ${remedies[source]}`;
 }
 
 /**
@@ -252,24 +268,39 @@ export interface Progress {
 }
 
 /**
- * Looks for the library as `findLibrary` does, Python's package included, and fetches the wheel when there is none.
+ * Looks for the library as `findLibrary` does, and fetches its wheels when there is none. For the CPU Python's package
+ * serves, for a GPU only what stands in the cache, with all of CUDA; that there is no driver is said, and no error.
  *
  * Needs `--allow-run=python3`, `--allow-read`, `--allow-ffi`, `--allow-write` of the cache,
  * `--allow-env=HOME,SSNET_TENSORFLOW,TF_CPP_MIN_LOG_LEVEL`.
  *
- * @throws {TensorFlowError} Without Python or network, on a wrong checksum, on an unsupported platform.
+ * @throws {TensorFlowError} Without Python or network, on a wrong checksum, on an unsupported platform; for a GPU when a
+ * CUDA library does not open.
  */
-export async function setUpLibrary(progress: Progress): Promise<Library> {
+export async function setUpLibrary(device: Device, progress: Progress): Promise<Library> {
   if (Deno.build.os === "windows") {
     throw new TensorFlowError("Cannot set up TensorFlow on Windows: run this project inside WSL");
   }
-  const named = namedLibrary();
-  if (named) {
-    openLibrary(named);
-    return named;
+  const library = namedLibrary() ?? await setUpCache(device, progress);
+  if (library.source === "named" || device === "gpu") {
+    const symbols = openLibrary(library);
+    if (device === "gpu") checkCuda(library, openCuda(symbols, library), progress);
   }
+  return library;
+}
+
+async function setUpCache(device: Device, progress: Progress): Promise<Library> {
   await Deno.mkdir(cacheFolder(), { recursive: true });
-  return await pythonLibrary(progress) ?? cachedLibrary() ?? await fetchLibrary(progress);
+  if (device === "gpu") return cachedLibrary("gpu") ?? await fetchLibrary("gpu", progress);
+  return await pythonLibrary(progress) ?? cachedLibrary("cpu") ?? cachedLibrary("gpu") ??
+    await fetchLibrary("cpu", progress);
+}
+
+function checkCuda(library: Library, cuda: Cuda, { say }: Progress) {
+  const fault = cudaFault(library, cuda);
+  if (fault) throw new TensorFlowError(`Cannot use TensorFlow in "${library.folder}" on a GPU: ${fault}`);
+  say(`TensorFlow in ${library.folder} finds all of CUDA`);
+  if (cuda.driverFault) say(`note: without NVIDIA's driver it finds no GPU: ${cuda.driverFault}`);
 }
 
 /** The installed Python package `tensorflow`, if its library has every function; written down for the other tasks. */
@@ -308,24 +339,25 @@ spec = importlib.util.find_spec("tensorflow")
 print(spec.submodule_search_locations[0] if spec and spec.submodule_search_locations else "")
 `;
 
-/** The wheel for a platform, `Deno.build.target`. @throws {TensorFlowError} If there is none. */
-export function wheelFor(target: string): Wheel {
-  const wheel = WHEELS[target];
-  if (wheel) return wheel;
+/** The wheels for a platform, `Deno.build.target`. @throws {TensorFlowError} If there are none. */
+export function bundleFor(target: string, device: Device): Bundle {
+  const bundle = BUNDLES[device][target];
+  if (bundle) return bundle;
   throw new TensorFlowError(
-    `Cannot fetch TensorFlow for ${target}: there are wheels for ${Object.keys(WHEELS).join(", ")}; ` +
-      "set SSNET_TENSORFLOW to a folder with TensorFlow's C library",
+    `Cannot fetch TensorFlow for ${device === "gpu" ? "GPUs on " : ""}${target}: there are wheels for ` +
+      `${Object.keys(BUNDLES[device]).join(", ")}; set SSNET_TENSORFLOW to a folder with TensorFlow's C library`,
   );
 }
 
 const DAY = 24 * 3600 * 1000; // milliseconds
 
 /**
- * Fetches the wheel with pip, checks its SHA-256, unpacks the two files under a temporary name, renames.
+ * Fetches the wheels with pip, checks their SHA-256, unpacks what is needed under a temporary name, renames.
  * Two processes may do so at once: the later one finds the folder there and discards its own copy.
  */
-async function fetchLibrary({ say, fetched }: Progress): Promise<Library> {
-  const wheel = wheelFor(Deno.build.target), folder = fetchedFolder(), parent = cacheFolder();
+async function fetchLibrary(device: Device, progress: Progress): Promise<Library> {
+  const { wheels, tested } = bundleFor(Deno.build.target, device), { say } = progress;
+  const folder = fetchedFolder(device), parent = cacheFolder();
   for await (const { name } of Deno.readDir(parent)) {
     const left = `${parent}/${name}`; // by a fetch that was killed
     if (!name.startsWith("fetch-")) continue;
@@ -333,15 +365,41 @@ async function fetchLibrary({ say, fetched }: Progress): Promise<Library> {
     if (mtime && Date.now() - mtime.getTime() > DAY) await removeFolder(left);
   }
   const temporary = await Deno.makeTempDir({ dir: parent, prefix: "fetch-" });
-  const clock = setInterval(() => fetched(Math.round(bytesIn(temporary) / 1e6), wheel.megabytes), 1000);
+  try {
+    const total = wheels.reduce((sum, { megabytes }) => sum + megabytes, 0);
+    if (wheels.length > 1) say(`fetching ${wheels.length} wheels, ${total} MB in all`);
+    if (!tested) say(`note: this project is untested with them on ${Deno.build.target}`);
+    const strip = device === "gpu" ? "" : "tensorflow/";
+    for (const wheel of wheels) await fetchWheel(wheel, { temporary, strip, progress });
+    if (!cachedLibrary(device)) {
+      await removeFolder(folder); // one that lacks a file
+      // Where another process was quicker its folder stays.
+      await Deno.rename(temporary, folder).catch((error) => {
+        if (!cachedLibrary(device)) throw error;
+      });
+    }
+    say(`TensorFlow ${VERSION} is in ${folder}`);
+    return cachedLibrary(device)!;
+  } finally {
+    await removeFolder(temporary);
+  }
+}
+
+/** Adds one wheel's files to a folder; the archive is gone afterwards, so that never two lie there. */
+async function fetchWheel(
+  wheel: Wheel,
+  { temporary, strip, progress: { say, fetched } }: { temporary: string; strip: string; progress: Progress },
+) {
+  const archive = `${temporary}/archive`;
+  await Deno.mkdir(archive);
+  const clock = setInterval(() => fetched(Math.round(bytesIn(archive) / 1e6), wheel.megabytes), 1000);
   try {
     say(`fetching ${wheel.file} (${wheel.megabytes} MB) with pip`);
-    if (!wheel.tested) say(`note: this project is untested on ${Deno.build.target}`);
     const download = await python([
       ...["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"],
       ...["--only-binary=:all:", "--python-version", "3.11", "--platform", wheel.platform],
-      ...["--dest", temporary, `${wheel.package}==${VERSION}`],
-    ], { TMPDIR: temporary });
+      ...["--dest", archive, `${wheel.package}==${wheel.version}`],
+    ], { TMPDIR: archive });
     if (!download.success) {
       throw new TensorFlowError(
         `Cannot fetch TensorFlow: pip says: ${download.error}; check the network (HTTPS_PROXY names a proxy, ` +
@@ -351,28 +409,18 @@ async function fetchLibrary({ say, fetched }: Progress): Promise<Library> {
     clearInterval(clock);
     say("unpacking");
     // Python checks and unpacks: it is there anyway, and streams an archive larger than a JavaScript buffer should be.
-    const path = `${temporary}/${wheel.file}`, files = [FRAMEWORK, RUNTIMES[0]];
-    const unpack = await python(["-c", UNPACK, path, wheel.sha256, temporary, ...files]);
+    const path = `${archive}/${wheel.file}`;
+    const unpack = await python(["-c", UNPACK, path, wheel.sha256, temporary, strip, ...wheel.members]);
     if (!unpack.success) throw new TensorFlowError(`Cannot unpack ${wheel.file}: ${unpack.error}`);
-    await Deno.remove(path);
-    if (missing(folder).length) {
-      await removeFolder(folder); // one that lacks a file
-      // Where another process was quicker its folder stays.
-      await Deno.rename(temporary, folder).catch((error) => {
-        if (missing(folder).length) throw error;
-      });
-    }
-    say(`TensorFlow ${VERSION} is in ${folder}`);
-    return { folder, source: "cache" };
   } finally {
     clearInterval(clock);
-    await removeFolder(temporary);
+    await removeFolder(archive);
   }
 }
 
 const UNPACK = `
-import hashlib, shutil, sys, zipfile
-wheel, wanted, folder, *files = sys.argv[1:]
+import fnmatch, hashlib, os, shutil, sys, zipfile
+wheel, wanted, folder, strip, *members = sys.argv[1:]
 digest = hashlib.sha256()
 with open(wheel, "rb") as stream:
     while block := stream.read(1 << 20):
@@ -380,9 +428,12 @@ with open(wheel, "rb") as stream:
 if digest.hexdigest() != wanted:
     sys.exit(f"SHA-256 is {digest.hexdigest()}, wanted {wanted}")
 with zipfile.ZipFile(wheel) as archive:
-    for name in files:
-        with archive.open("tensorflow/" + name) as source, open(folder + "/" + name, "wb") as target:
-            shutil.copyfileobj(source, target, 1 << 20)
+    for member in members:
+        for name in fnmatch.filter(archive.namelist(), member) or [member]:
+            path = os.path.join(folder, name.removeprefix(strip))
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with archive.open(name) as source, open(path, "wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
 `;
 
 /** Bytes of all files below a folder, in which another process is writing. */
@@ -404,7 +455,13 @@ async function python(
 ): Promise<{ success: boolean; output: string; error: string }> {
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
   try {
-    const command = new Deno.Command("python3", { args, env, stdin: "null", stdout: "piped", stderr: "piped" });
+    const command = new Deno.Command("python3", {
+      args,
+      env: { ...env, LD_LIBRARY_PATH: "" }, // Deno hands it on only where any program may be started
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    });
     const child = command.spawn(), stop = () => child.kill("SIGTERM");
     // Without this an interrupted fetch would leave its temporary folder behind.
     const signals = ["SIGINT", "SIGTERM"] as const;

@@ -465,7 +465,8 @@ export function dropout<T extends Tensor>(x: T, probability: number, seed: Tenso
       one("Bitcast", [type("T", int32), type("type", uint8)], [words]),
       tf.tensor1d([-1], "int32"),
     ]);
-    const bytes = one("Slice", [type("T", uint8), type("Index", int32)], [
+    // Only where it must be: TensorFlow slices bytes on the CPU alone, and a GPU's would travel there and back.
+    const bytes = x.size % 4 === 0 ? all : one("Slice", [type("T", uint8), type("Index", int32)], [
       all,
       tf.tensor1d([0], "int32"),
       tf.tensor1d([x.size], "int32"),

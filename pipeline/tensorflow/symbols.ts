@@ -47,6 +47,8 @@ export const runtimeSymbols = {
   TF_DeviceListType: { parameters: [P, I, P], result: P },
   TFE_NewTensorHandle: { parameters: [P, P], result: P },
   TFE_DeleteTensorHandle: { parameters: [P], result: V },
+  TFE_TensorHandleCopyToDevice: { parameters: [P, P, B, P], result: P },
+  TFE_TensorHandleDeviceName: { parameters: [P, P], result: P },
   TFE_TensorHandleResolve: { parameters: [P, P], result: P },
   TFE_TensorHandleDataType: { parameters: [P], result: I },
   TFE_TensorHandleNumDims: { parameters: [P, P], result: I },

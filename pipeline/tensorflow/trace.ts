@@ -51,7 +51,7 @@ export interface Traced {
  *
  * @param fn Tensors in, tensors out; runs once per shape, on symbols.
  * @param precision "bf16" lets TensorFlow round the inputs of convolutions to bfloat16.
- * @throws {TensorFlowError} When traced code reads a value, or an output shape depends on values.
+ * @throws {TensorFlowError} When traced code reads a value, an output shape depends on values, or "bf16" meets a GPU.
  *
  * @example A function and its gradient are one call of TensorFlow
  * ```ts
@@ -66,6 +66,13 @@ export interface Traced {
  */
 export function trace(fn: (...inputs: any[]) => Tensor[], precision: Precision = "fp32"): Traced {
   const { tf, backend, binding } = openTensorFlow();
+  if (precision === "bf16" && binding.isUsingGpuDevice()) {
+    // Grappler's pass of that name leaves what runs on a GPU as it is; the one for GPUs gives float16.
+    throw new TensorFlowError(
+      `Cannot compute in bf16 on ${binding.device}: TensorFlow rewrites only what runs on the CPU; ` +
+        "use --precision fp32, or --device cpu",
+    );
+  }
   if (precision === "bf16") keepLossesInFloat32();
   const config = CONFIG[precision];
   const functions = new Map<

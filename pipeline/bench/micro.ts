@@ -1,0 +1,334 @@
+/**
+ * Single pieces of the work, each at the size that it has in a training or an evaluation: convolutions of every level
+ * of V-Net and U-Net, norms, losses, distance transforms, metrics, loaders.
+ *
+ * A piece of TensorFlow is traced by itself. One number of every result is read: a GPU is waited for, and nothing large
+ * is copied. In bf16 a piece contains the casts of its inputs, which a network has once for many.
+ * @module
+ */
+import { assembleBatch, readTrainingItems, type TrainingItems } from "../data/batches.ts";
+import { readCase } from "../data/cases.ts";
+import { type DatasetProfile, PROFILES } from "../data/profiles.ts";
+import { largestComponent } from "../evaluation/components.ts";
+import { surfaceMetrics } from "../evaluation/surface_distance.ts";
+import {
+  certainMask,
+  maskedSquaredError,
+  mutualConsistency,
+  predictiveEntropy,
+  pyramidConsistency,
+} from "../losses/consistency.ts";
+import { foregroundDice, linearDice, oneHot, squaredDice } from "../losses/dice.ts";
+import { type FeatureBank, separationLoss, updateBank } from "../losses/separation.ts";
+import { signedDistanceMaps } from "../losses/signed_distance.ts";
+import { gradientsOf } from "../methods/method.ts";
+import { headsSpec, PROJECTED } from "../networks/heads.ts";
+import { Pass } from "../networks/layers.ts";
+import { initialize, SpecBuilder, toWeights } from "../networks/parameters.ts";
+import { stream } from "../runs/random.ts";
+import { syntheticLabels } from "../runs/synthetic_batch.ts";
+import { openTensorFlow } from "../tensorflow/device.ts";
+import {
+  batchNormTrain,
+  imageConvolution,
+  instanceNorm,
+  softmax,
+  statelessNormal,
+  upConvolution,
+} from "../tensorflow/ops.ts";
+import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
+import { trace } from "../tensorflow/trace.ts";
+import { balls, halves, withCaseFiles } from "./inputs.ts";
+import type { How } from "./passes.ts";
+import { repeat, type Timing } from "./timing.ts";
+
+/** One piece. */
+export interface Piece {
+  /** What is printed, compared and chosen by. */
+  name: string;
+  /** Makes its inputs and times it. */
+  time(how: How): Promise<Timing>;
+}
+
+/** Filters of the levels of both networks, the finest first. */
+const WIDTHS = [16, 32, 64, 128, 256];
+
+/** Files that a batch is drawn from; of what a batch costs their number says nothing. */
+const CASES = 8;
+
+/** Normal numbers, made on the device. */
+function normal(shape: number[], seed = 1): Tensor {
+  return statelessNormal(shape, openTensorFlow().tf.tensor1d([seed, 0], "int32") as Tensor1D);
+}
+
+/**
+ * A piece of TensorFlow.
+ * @param make Its inputs, and what is traced with them; what that reads besides is constant.
+ */
+function traced(
+  name: string,
+  make: () => { inputs: Tensor[]; run: (...inputs: Tensor[]) => (Tensor | null)[] },
+): Piece {
+  return {
+    name,
+    async time({ precision, iterations }) {
+      const { tf } = openTensorFlow(), { inputs, run } = make();
+      const piece = trace((...given: Tensor[]) => {
+        const results = run(...given).filter((result) => result !== null);
+        return [tf.concat(results.map((result) => tf.cast(tf.slice(tf.reshape(result, [-1]), 0, 1), "float32")))];
+      }, precision);
+      const timing = await repeat(iterations, async () => {
+        const [numbers] = await piece(...inputs);
+        numbers.dataSync();
+        numbers.dispose();
+      });
+      inputs.forEach((input) => input.dispose());
+      return timing;
+    },
+  };
+}
+
+/** A piece of the host. @param make Its inputs; gives what is timed. */
+function onHost(name: string, make: () => () => unknown): Piece {
+  return { name, time: ({ iterations }) => repeat(iterations, make()) };
+}
+
+/** A loss and its gradients by every input, which stand in front of what it only reads. */
+const thereAndBack = (inputs: Tensor[], loss: (...inputs: Tensor[]) => Tensor, read: Tensor[] = []) => ({
+  inputs: [...inputs, ...read],
+  run: (...given: Tensor[]) => {
+    const by = Object.fromEntries(given.slice(0, inputs.length).entries());
+    const { value, gradients } = gradientsOf(() => loss(...given), by);
+    return [value, ...gradients];
+  },
+});
+
+/**
+ * Forward, input gradient and filter gradient of convolutions: that of the image, that of every level, and those
+ * between the two finest levels.
+ */
+function convolutions({ name, patch, labeledPerBatch }: DatasetProfile): Piece[] {
+  const at = (level: number) => patch.map((n) => n / 2 ** level);
+  const convolve = (stride: number) => (x: Tensor, weight: Tensor): Tensor => {
+    const { tf } = openTensorFlow(), padding = stride === 1 ? "same" : "valid";
+    return patch.length === 3
+      ? tf.conv3d(x as Tensor5D, weight as Tensor5D, stride, padding)
+      : tf.conv2d(x as Tensor4D, weight as Tensor4D, stride, padding);
+  };
+  const levels = WIDTHS.map((width, level) => ({
+    name: `${name} convolution 3, ${width} to ${width}, ${at(level).join("x")}`,
+    input: [...at(level), width],
+    weight: [...patch.map(() => 3), width, width],
+    output: [...at(level), width],
+    apply: convolve(1),
+  }));
+  const [fine, coarse] = WIDTHS, size = at(0).join("x");
+  const first = {
+    name: `${name} convolution 3 of the image, 1 to ${fine}, ${size}`,
+    input: [...at(0), 1],
+    weight: [...patch.map(() => 3), 1, fine],
+    output: [...at(0), fine],
+    apply: patch.length === 3
+      ? (x: Tensor, weight: Tensor) => imageConvolution(x as Tensor5D, weight as Tensor5D)
+      : convolve(1),
+  };
+  const between = patch.length === 3
+    ? [{
+      name: `${name} convolution 2 down, ${fine} to ${coarse}, ${size}`,
+      input: [...at(0), fine],
+      weight: [2, 2, 2, fine, coarse],
+      output: [...at(1), coarse],
+      apply: convolve(2),
+    }, {
+      name: `${name} convolution 2 up, ${coarse} to ${fine}, ${size}`,
+      input: [...at(1), coarse],
+      weight: [2, 2, 2, fine, coarse],
+      output: [...at(0), fine],
+      apply: (x: Tensor, weight: Tensor) => upConvolution(x, weight),
+    }]
+    : [{
+      name: `${name} convolution 3 behind a skip, ${coarse} to ${fine}, ${size}`,
+      input: [...at(0), coarse],
+      weight: [3, 3, coarse, fine],
+      output: [...at(0), fine],
+      apply: convolve(1),
+    }];
+  return [first, ...levels, ...between].flatMap(({ name, input, weight, output, apply }) => {
+    const inputs = () => [normal([labeledPerBatch, ...input]), normal(weight, 2)];
+    const gradient = (which: number) => () => ({
+      inputs: [...inputs(), normal([labeledPerBatch, ...output], 3)],
+      run: (x: Tensor, weight: Tensor, dy: Tensor) => [
+        openTensorFlow().tf.grads(apply as (...given: Tensor[]) => Tensor)([x, weight], dy)[which],
+      ],
+    });
+    return [
+      traced(`${name}, forward`, () => ({ inputs: inputs(), run: (x, weight) => [apply(x, weight)] })),
+      traced(`${name}, input gradient`, gradient(0)),
+      traced(`${name}, filter gradient`, gradient(1)),
+    ];
+  });
+}
+
+/** At the finest level, where they cost most. */
+function norms({ name, patch, labeledPerBatch }: DatasetProfile): Piece[] {
+  const [width] = WIDTHS, shape = [labeledPerBatch, ...patch, width];
+  const rectified = patch.length === 3; // V-Net has its ReLU in the same kernel, U-Net a leaky one behind it
+  const batchNorm = (x: Tensor, gamma: Tensor, beta: Tensor) => {
+    const bias = openTensorFlow().tf.zeros([width]) as Tensor1D;
+    const parameters = { gamma: gamma as Tensor1D, beta: beta as Tensor1D, bias };
+    const { y, mean, variance } = batchNormTrain(x, parameters, { rectified });
+    mean.dispose();
+    variance.dispose();
+    return y;
+  };
+  const inputs = () => [normal(shape), normal([width], 2), normal([width], 3)];
+  const norm = (x: Tensor) => instanceNorm(x, openTensorFlow().tf.zeros([width]) as Tensor1D);
+  const both = (inputs: Tensor[], apply: (...given: Tensor[]) => Tensor) => ({
+    inputs: [normal(shape, 4), ...inputs],
+    run: (dy: Tensor, ...given: Tensor[]) => openTensorFlow().tf.grads(apply)(given, dy),
+  });
+  const place = `${width} channels, ${patch.join("x")}`, kind = rectified ? "batch norm with ReLU" : "batch norm";
+  return [
+    traced(`${name} ${kind}, ${place}, forward`, () => ({
+      inputs: inputs(),
+      run: (x, gamma, beta) => [batchNorm(x, gamma, beta)],
+    })),
+    traced(
+      `${name} ${kind}, ${place}, there and back`,
+      () => both(inputs(), (x, gamma, beta) => batchNorm(x, gamma, beta)),
+    ),
+    traced(`${name} instance norm, ${place}, there and back`, () => both([normal(shape)], norm)),
+  ];
+}
+
+/** Of a step of SS-Net, and the consistencies of the methods it is compared with; each there and back. */
+function losses(profile: DatasetProfile): Piece[] {
+  const { name, patch, classes, labeledPerBatch: labeled, unlabeledPerBatch } = profile;
+  const rows = labeled + unlabeledPerBatch;
+  const logits = (rows: number, seed: number) => normal([rows, ...patch, classes], seed);
+  const probabilities = (rows: number, seed: number) => {
+    const { tf } = openTensorFlow();
+    return tf.tidy(() => softmax(logits(rows, seed)));
+  };
+  const target = () => {
+    const { tf } = openTensorFlow();
+    return tf.tidy(() => oneHot(tf.tensor(syntheticLabels(profile, labeled), [labeled, ...patch], "int32"), classes));
+  };
+  const dice = name === "la" ? foregroundDice : squaredDice, distance = name === "la" ? linearDice : squaredDice;
+  const certain = (q: Tensor) => certainMask(predictiveEntropy(q), openTensorFlow().tf.scalar(0.5) as Scalar);
+  return [
+    traced(`${name} softmax`, () => thereAndBack([logits(rows, 1)], (z) => openTensorFlow().tf.sum(softmax(z)))),
+    traced(`${name} Dice`, () => thereAndBack([probabilities(labeled, 1)], (p, target) => dice(p, target), [target()])),
+    traced(
+      `${name} smoothness distance`,
+      () => thereAndBack([probabilities(rows, 1)], (p, clean) => distance(p, clean), [probabilities(rows, 2)]),
+    ),
+    ...separation(profile),
+    traced(`${name} consistency of ua_mt`, () => {
+      const of = (seed: number) => probabilities(unlabeledPerBatch, seed);
+      return thereAndBack([of(1)], (p, taught) => maskedSquaredError(p, taught, certain(taught)), [of(2)]);
+    }),
+    traced(`${name} consistency of urpc`, () => {
+      const scales = [1, 2, 3, 4].map((seed) => logits(unlabeledPerBatch, seed));
+      return thereAndBack(scales, (...scales) => pyramidConsistency(scales));
+    }),
+    traced(
+      `${name} consistency of mc_net`,
+      () => thereAndBack([1, 2].map((seed) => probabilities(rows, seed)), (...pair) => mutualConsistency(pair)),
+    ),
+  ];
+}
+
+/** SS-Net's bank and separation, of one half of a batch. */
+function separation(profile: DatasetProfile): Piece[] {
+  const { name, classes, labeledPerBatch: labeled } = profile, published = 32;
+  const make = () => {
+    const { tf } = openTensorFlow(), spec = headsSpec(new SpecBuilder(), { classes });
+    const { weights, buffers } = toWeights(spec, initialize(spec, stream(1, "weights")));
+    const labels = tf.tensor1d(syntheticLabels(profile, labeled), "int32");
+    const bank: FeatureBank = {
+      rows: Array.from({ length: classes }, (_, c) => normal([published, PROJECTED], c) as Tensor2D),
+      counts: Array.from({ length: classes }, () => tf.scalar(published) as Scalar),
+    };
+    const features = normal([labels.shape[0], WIDTHS[0]]) as Tensor2D;
+    const passOf = (given: Tensor[]) => {
+      const named = Object.fromEntries(Object.keys(weights).map((name, i) => [name, given[i]]));
+      return new Pass(named, { ...buffers }, { training: true, updateStatistics: true });
+    };
+    return { tf, bank, labels, features, passOf, weights: Object.values(weights) };
+  };
+  return [
+    traced(`${name} separation`, () => {
+      const { bank, labels, features, passOf, weights } = make();
+      return thereAndBack(
+        [features, ...weights],
+        (features, ...weights) =>
+          separationLoss(passOf(weights), bank, { features: features as Tensor2D, labels, bankWeights: "ones" }).loss,
+      );
+    }),
+    traced(`${name} bank update`, () => {
+      const { tf, bank, labels, features, passOf, weights } = make();
+      return {
+        inputs: [features],
+        run: (features) => {
+          const correct = tf.greater(labels, 0) as Tensor1D;
+          const inputs = { features: features as Tensor2D, labels, correct, keeps: "lowest" } as const;
+          return updateBank(passOf(weights), bank, inputs).rows.slice(1);
+        },
+      };
+    }),
+  ];
+}
+
+/** What the host computes: targets of SASSNet and DTC, and what an evaluation does behind the network. */
+function hostWork(profiles: DatasetProfile[]): Piece[] {
+  const maps = profiles.map((profile) => {
+    const { name, patch, classes } = profile, what = patch.length === 3 ? "patch" : "slice";
+    return onHost(`${name} signed distance maps of a ${what}`, () => {
+      const labels = syntheticLabels(profile, 1);
+      return () => signedDistanceMaps(labels, { shape: [1, ...patch], classes });
+    });
+  });
+  return [
+    ...maps,
+    onHost("95HD and ASD of an LA case", () => {
+      const { prediction, reference, shape } = balls();
+      return () => surfaceMetrics(prediction, reference, shape);
+    }),
+    onHost("largest component of an LA case", () => {
+      const { prediction, shape } = balls();
+      return () => largestComponent(prediction, shape);
+    }),
+  ];
+}
+
+/** A case from its file, and a batch from cases, as SS-Net takes them. Need `--allow-write=/tmp`. */
+function loaders(profile: DatasetProfile): Piece[] {
+  const { name, patch, labeledPerBatch, unlabeledPerBatch } = profile, withUnlabeled = true;
+  const batches = (items: TrainingItems) => (i: number) =>
+    assembleBatch(items, { profile, seed: 1, iteration: i + 1, patch, withUnlabeled });
+  return [
+    {
+      name: `${name} case from HDF5`,
+      time: ({ iterations }) =>
+        withCaseFiles(profile, 1, (folder) => repeat(iterations, () => readCase(`${folder}/0.h5`, "0"))),
+    },
+    {
+      name: `${name} batch of ${labeledPerBatch + unlabeledPerBatch} rows`,
+      time: ({ iterations }) =>
+        withCaseFiles(profile, CASES, async (folder) => {
+          const items = await readTrainingItems(folder, halves(profile, CASES), { profile, withUnlabeled });
+          return await repeat(iterations, batches(items));
+        }),
+    },
+  ];
+}
+
+/** All pieces, in the order in which they are timed. @param profiles Whose sizes. */
+export function pieces(profiles: DatasetProfile[] = Object.values(PROFILES)): Piece[] {
+  return [
+    ...profiles.flatMap((profile) => [...convolutions(profile), ...norms(profile), ...losses(profile)]),
+    ...hostWork(profiles),
+    ...profiles.flatMap(loaders),
+  ];
+}

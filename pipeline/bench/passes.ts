@@ -1,0 +1,123 @@
+/** Times of the networks' work: a training step, one row there and back, inference. @module */
+import type { DatasetProfile } from "../data/profiles.ts";
+import type { Shape2 } from "../data/resample.ts";
+import { predictSlices, sliceNetwork } from "../evaluation/slices.ts";
+import { windowNetwork } from "../evaluation/sliding_window.ts";
+import { crossEntropy, foregroundDice, oneHot, squaredDice } from "../losses/dice.ts";
+import { gradientsOf, type Method } from "../methods/method.ts";
+import { METHODS } from "../methods/methods.ts";
+import { discriminator, discriminatorSpec } from "../networks/discriminator.ts";
+import { Pass } from "../networks/layers.ts";
+import { NETWORKS } from "../networks/network.ts";
+import { initialize, type NetworkSpec, SpecBuilder, toWeights, type Weights } from "../networks/parameters.ts";
+import { stream } from "../runs/random.ts";
+import { syntheticBatches, syntheticRows } from "../runs/synthetic_batch.ts";
+import { startState, type TrainingState, trainingStep } from "../runs/training_step.ts";
+import { openTensorFlow } from "../tensorflow/device.ts";
+import { softmax } from "../tensorflow/ops.ts";
+import type { Tensor, Tensor1D, Tensor5D } from "../tensorflow/tensors.ts";
+import { type Precision, trace } from "../tensorflow/trace.ts";
+import type { PassName } from "./counts.ts";
+import { phantomCase } from "./inputs.ts";
+import type { CountedNetwork } from "./kinds.ts";
+import { repeat, type Timing } from "./timing.ts";
+
+/** How work is timed. */
+export interface How {
+  /** Of the convolutions. */
+  precision: Precision;
+  /** Counted repetitions. */
+  iterations: number;
+}
+
+/** One whole training step: losses, gradients, update. */
+export async function timeStep(method: Method, { precision, iterations }: How): Promise<Timing> {
+  const state = startState(method, stream(1, "weights")), step = trainingStep(method, precision);
+  const batchOf = syntheticBatches(method);
+  return await repeat(iterations, async (i) => {
+    const losses = await step(state, batchOf(i));
+    Object.values(losses).forEach((loss: Tensor) => loss.dataSync());
+  });
+}
+
+/** Whether a network takes rows of a dataset: volumes or slices; the discriminator is made for either. */
+export function takes(network: CountedNetwork, { classes, patch }: DatasetProfile): boolean {
+  if (network === "discriminator") return true;
+  const { parameters } = NETWORKS[network].spec(new SpecBuilder(), { classes });
+  return parameters[0].shape.length === patch.length + 2; // of a convolution
+}
+
+/** A network over one labeled row. */
+interface Model {
+  /** Its parameters and running statistics. */
+  spec: NetworkSpec;
+  /** What a gradient is taken by in a pass back to the input: the image, the discriminator's map. */
+  input: Tensor;
+  /** From the input; depends on every output. */
+  loss: (pass: Pass, input: Tensor) => Tensor;
+}
+
+/** Dice of every segmentation and the mean square of the distances; of the discriminator its cross entropy. */
+function modelOf(network: CountedNetwork, profile: DatasetProfile): Model {
+  const { tf } = openTensorFlow(), { classes, name, patch } = profile;
+  const { x, label } = syntheticRows(profile, { labeled: 1, unlabeled: 0 });
+  if (network === "discriminator") {
+    const channels = classes - 1;
+    return {
+      spec: discriminatorSpec(new SpecBuilder(), { channels, patch }),
+      input: tf.randomUniform([1, ...patch, channels], -1, 1, "float32", 1),
+      loss: (pass, map) => crossEntropy(discriminator(pass, { map, image: x }), oneHot(tf.tensor1d([1], "int32"), 2)),
+    };
+  }
+  const { spec, forward } = NETWORKS[network], dice = name === "la" ? foregroundDice : squaredDice;
+  return {
+    spec: spec(new SpecBuilder(), { classes }),
+    input: x,
+    loss(pass, x) {
+      const { logits, all = [logits], distance } = forward(pass, x), target = oneHot(label, classes);
+      const terms = all.map((logits): Tensor => dice(softmax(logits), target));
+      if (distance) terms.push(tf.mean(tf.square(distance)));
+      return tf.addN(terms);
+    },
+  };
+}
+
+/** One labeled row through a network, as far as the pass goes. */
+export async function timePass(
+  network: CountedNetwork,
+  profile: DatasetProfile,
+  { pass: name, precision, iterations }: How & { pass: PassName },
+): Promise<Timing> {
+  const { tf } = openTensorFlow(), { spec, input, loss } = modelOf(network, profile);
+  const { weights, buffers } = toWeights(spec, initialize(spec, stream(1, "weights"))), names = Object.keys(weights);
+  const run = trace(function pass(input: Tensor, seed: Tensor1D, ...values: Tensor[]) {
+    const weights: Weights = Object.fromEntries(names.map((name, i) => [name, values[i]]));
+    const pass = new Pass(weights, { ...buffers }, { training: true, dropoutSeed: seed });
+    if (name === "forward") return [loss(pass, input)];
+    const { value, gradients } = gradientsOf(() => loss(pass, input), name === "input" ? { input } : weights);
+    return [value, ...gradients.filter((gradient) => gradient !== null)];
+  }, precision);
+  return await repeat(iterations, async (i) => {
+    const seed = tf.tensor1d([7, i], "int32") as Tensor1D;
+    const results = await run(input, seed, ...Object.values(weights));
+    results[0].dataSync();
+    [seed, ...results].forEach((tensor) => tensor.dispose());
+  });
+}
+
+/** The dataset's network as labeled-only training begins with it. */
+export function untrained(profile: DatasetProfile): TrainingState {
+  return startState(METHODS.supervised({ profile }), stream(1, "weights"));
+}
+
+/** One window (LA), or a volume of 10 slices with its zooms (ACDC). */
+export async function timeInference(profile: DatasetProfile, { precision, iterations }: How): Promise<Timing> {
+  const { tf } = openTensorFlow(), { patch } = profile, state = untrained(profile);
+  const how = { network: profile.network, statistics: "running", precision } as const;
+  if (patch.length === 3) {
+    const network = windowNetwork(state, how), x = tf.randomNormal([1, ...patch, 1], 0, 1, "float32", 1);
+    return await repeat(iterations, () => network(x as Tensor5D));
+  }
+  const network = sliceNetwork(state, how), { image, shape } = phantomCase(profile);
+  return await repeat(iterations, () => predictSlices(image, shape, { size: patch as Shape2, network }));
+}

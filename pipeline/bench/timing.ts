@@ -1,0 +1,49 @@
+/** Work that is repeated, and its seconds. @module */
+
+/** Seconds of repeated work. */
+export interface Times {
+  /** Other work on the machine can only add: the least disturbed one. */
+  minimum: number;
+  /** In the middle. */
+  median: number;
+  /** In the order in which they ran. */
+  all: number[];
+}
+
+/** What was measured of one piece of work. */
+export interface Timing {
+  /** Of the repetition that is not counted. */
+  firstSeconds: number;
+  /** Of the others. */
+  seconds: Times;
+}
+
+/** To a number of digits behind the point. */
+export const round = (value: number, digits: number): number => Number(value.toFixed(digits));
+
+/** The value in the middle; of an even number the mean of the two there. @param values At least one. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b), middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** Seconds as they are reported. @param seconds At least one. */
+export function timesOf(seconds: readonly number[]): Times {
+  const all = seconds.map((value) => round(value, 6));
+  return { minimum: Math.min(...all), median: round(median(all), 6), all };
+}
+
+/**
+ * Runs the work once for nothing and then so many times.
+ * @param work Gets the number of the repetition, the uncounted one is 0.
+ */
+export async function repeat(iterations: number, work: (i: number) => unknown): Promise<Timing> {
+  const seconds: number[] = [];
+  for (let i = 0; i <= iterations; i++) {
+    const begun = performance.now();
+    await work(i);
+    seconds.push((performance.now() - begun) / 1000);
+  }
+  const [first, ...rest] = seconds;
+  return { firstSeconds: round(first, 3), seconds: timesOf(rest) };
+}
