@@ -10,6 +10,7 @@ export * from "./pipeline/data/augment.ts";
 export * from "./pipeline/data/batches.ts";
 export * from "./pipeline/data/cardiac_cine.ts";
 export * from "./pipeline/data/cases.ts";
+export * from "./pipeline/data/coded_voxels.ts";
 export { distanceTransform } from "./pipeline/data/distance_transform.ts";
 export * from "./pipeline/data/geometry.ts";
 export * from "./pipeline/data/hdf5.ts";

@@ -27,7 +27,6 @@ import {
   startState,
   toScalars,
   toTensors,
-  type TrainingState,
   trainingStep,
 } from "../pipeline/runs/training_step.ts";
 import { openValidation } from "../pipeline/runs/validation.ts";
@@ -130,6 +129,8 @@ async function train(): Promise<number> {
   const folder = config.run;
   const split = await readSplit(config.split);
   await checkCases(split, config.cases, config.split);
+  const reading = readTrainingItems(config.cases, split, { profile, withUnlabeled: method.usesUnlabeled });
+  reading.catch(() => {}); // told where it is awaited, behind what else may be wrong
   const { tf, binding } = openTensorFlow({ threads: config.threads, device: config.device });
   const resolved = {
     ...config,
@@ -147,15 +148,15 @@ async function train(): Promise<number> {
     method,
     step: trainingStep(method, config.precision),
   }));
-  const items = await readTrainingItems(config.cases, split, { profile, withUnlabeled: method.usesUnlabeled });
+  const { state, iteration: done } = resume
+    ? await readState(`${folder}/state.safetensors`, method)
+    : { state: startState(method, stream(config.seed, "weights")), iteration: 0 };
+  let iteration = done;
   const validationCases = await readValidationCases(config.cases, split.validation);
-  let state: TrainingState, iteration = 0;
-  if (resume) {
-    ({ state, iteration } = await readState(`${folder}/state.safetensors`, method));
-  } else {
+  const items = await reading;
+  if (!resume) {
     await Deno.mkdir(folder, { recursive: true });
     await writeJson(`${folder}/config.json`, resolved);
-    state = startState(method, stream(config.seed, "weights"));
   }
   const save = async () => {
     await writeState(`${folder}/state.safetensors`, method.spec, state, iteration);
@@ -182,7 +183,7 @@ async function train(): Promise<number> {
       iteration,
       cases: validationCases,
       segment,
-      classNames: profile.classNames,
+      classes: profile.classes,
       best: resume ? await readBestDice(bestPath) : 0,
       keepBest: (dice) => writeCheckpoint(bestPath, method.spec, state, iteration, { dice }),
     })

@@ -124,7 +124,7 @@ async function validate(folder: string, { from, found, crash }: {
     iteration: from,
     cases: [CASE],
     segment: () => Promise.resolve(LABEL.map((value, i) => Number(value && i < found[iteration]))),
-    classNames: ["atrium"],
+    classes: 2,
     best: await readBestDice(path),
     async keepBest(dice) {
       await writeCheckpoint(path, SPEC, network(found[iteration]), iteration, { dice });

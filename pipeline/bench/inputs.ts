@@ -8,6 +8,9 @@ import type { Split } from "../data/splits.ts";
 /** Of the datasets' cases, about their mean: `[X, Y, Z]` and `[Z, Y, X]`. */
 const VOLUMES = { la: [180, 150, 88], acdc: [10, 216, 256] } as const;
 
+/** Gray levels for each unit of the prepared intensities: some 150 in a left atrium, 250 in a heart, as real cases have. */
+const LEVELS = { la: 20, acdc: 250 } as const;
+
 /** A dataset's profile with another patch. */
 export function sized(dataset: DatasetName, patch: string | undefined): DatasetProfile {
   const published = PROFILES[dataset];
@@ -33,8 +36,9 @@ export function phantomCase({ name, patch }: DatasetProfile): Case {
   const ratio = patch.map((n, axis) => n / PROFILES[name].patch[axis]), volume = VOLUMES[name];
   const part = volume.length > ratio.length ? [1, ...ratio] : ratio; // all slices of a volume
   const shape = volume.map((n, axis) => Math.round(n * part[axis])) as [number, number, number];
-  const made = name === "la" ? phantom(1, "bench", shape) : cinePhantom(1, "bench", shape).ED;
-  return { ...BARE_CASE, name: "bench", shape, axes: name === "la" ? "XYZ" : "ZYX", preparation: "phantom", ...made };
+  const { image, label } = name === "la" ? phantom(1, "bench", shape) : cinePhantom(1, "bench", shape).ED;
+  const axes = name === "la" ? "XYZ" : "ZYX", scanned = image.map((v) => Math.round(v * LEVELS[name]) / LEVELS[name]);
+  return { ...BARE_CASE, name: "bench", shape, axes, preparation: "phantom", image: scanned, label };
 }
 
 /** Calls `body` with a folder of so many files of one phantom, `0.h5`, `1.h5`, …. Needs `--allow-write=/tmp`. */

@@ -138,7 +138,7 @@ export function drawSlice(random: () => number): SliceDraw {
  * @param slice `[H, W]`, W fastest.
  */
 export function extractSlice(
-  slice: Pixels,
+  slice: ArrayLike<number>,
   shape: Shape2,
   { size, draw, target, offset = 0 }: { size: Shape2; draw: SliceDraw; target: Pixels; offset?: number },
 ): void {

@@ -5,7 +5,9 @@
  */
 import { stream } from "../runs/random.ts";
 import { drawPatch, drawSlice, extractPatch, extractSlice, type Shape3 } from "./augment.ts";
-import { type Case, DataError, readCase } from "./cases.ts";
+import { DataError } from "./cases.ts";
+import type { CodedVoxels } from "./coded_voxels.ts";
+import type { ReadingJob, ReadingResult } from "./item_reader.ts";
 import type { Shape2 } from "./resample.ts";
 import type { DatasetProfile } from "./profiles.ts";
 import { batchCases } from "./sampler.ts";
@@ -16,12 +18,12 @@ export interface TrainingItem {
   /** `[X, Y, Z]` or `[H, W]`, the last axis fastest. */
   shape: readonly number[];
   /** Intensities, prepared. */
-  image: Float32Array;
+  image: Float32Array | CodedVoxels;
   /** Class of every voxel; null where there is none, as an unlabeled row may have it. */
   label: Uint8Array | null;
 }
 
-/** All that a training draws from. */
+/** All that a training draws from; it stays in memory. */
 export interface TrainingItems {
   /** In the order of the split; of ACDC all slices of a volume behind one another. */
   labeled: TrainingItem[];
@@ -40,26 +42,18 @@ export async function readTrainingItems(
   split: Split,
   { profile, withUnlabeled }: { profile: DatasetProfile; withUnlabeled: boolean },
 ): Promise<TrainingItems> {
-  const problems: string[] = [];
-  const read = async (names: string[], wantsLabel: boolean): Promise<TrainingItem[]> => {
-    const items: TrainingItem[] = [];
-    for (const name of names) {
-      try {
-        const found: Case = await readCase(`${folder}/${name}.h5`, name);
-        if (wantsLabel && !found.label?.some((v) => v)) {
-          throw new DataError(`Cannot use "${name}" as a labeled case: its label is missing or empty`);
-        }
-        items.push(...profile.patch.length === 2 ? slicesOf(found) : [found]);
-      } catch (error) {
-        if (!(error instanceof DataError)) throw error;
-        problems.push(error.message);
-      }
-    }
-    return items;
-  };
+  const jobs = (names: string[], isLabeled: boolean) =>
+    names.map((name) => ({ path: `${folder}/${name}.h5`, name, isLabeled }));
+  const results = await readInParallel([
+    ...jobs(split.labeled, true),
+    ...jobs(withUnlabeled ? split.unlabeled : [], false),
+  ]);
+  const problems = results.flatMap((result) => "problem" in result ? [result.problem] : []);
+  const itemsOf = (results: ReadingResult[]) =>
+    results.flatMap((result) => "problem" in result ? [] : profile.patch.length === 2 ? slicesOf(result) : [result]);
   const items = {
-    labeled: await read(split.labeled, true),
-    unlabeled: withUnlabeled ? await read(split.unlabeled, false) : [],
+    labeled: itemsOf(results.slice(0, split.labeled.length)),
+    unlabeled: itemsOf(results.slice(split.labeled.length)),
   };
   const wanted = { labeled: profile.labeledPerBatch, unlabeled: withUnlabeled ? profile.unlabeledPerBatch : 0 };
   for (const part of problems.length ? [] : ["labeled", "unlabeled"] as const) {
@@ -71,13 +65,51 @@ export async function readTrainingItems(
   return items;
 }
 
+/** Workers at most: each has a case and the library of HDF5 in memory. */
+const MOST_READERS = 8;
+
+/** Reads cases with every core. @returns In the order of the jobs. */
+async function readInParallel(jobs: ReadingJob[]): Promise<ReadingResult[]> {
+  const count = Math.min(jobs.length, navigator.hardwareConcurrency, MOST_READERS), results: ReadingResult[] = [];
+  const reader = new URL("./item_reader.ts", import.meta.url);
+  const workers = Array.from({ length: count }, () => new Worker(reader, { type: "module" }));
+  let next = 0;
+  const serve = (worker: Worker) =>
+    new Promise<void>((done, fail) => {
+      let current = 0;
+      const ask = () => {
+        current = next++;
+        if (current < jobs.length) worker.postMessage(jobs[current]);
+        else done();
+      };
+      worker.onmessage = ({ data }: MessageEvent<ReadingResult>) => {
+        results[current] = data;
+        ask();
+      };
+      worker.onerror = (event) => {
+        event.preventDefault();
+        fail(new Error(`Cannot read "${jobs[current].path}": ${event.message}`));
+      };
+      ask();
+    });
+  try {
+    await Promise.all(workers.map(serve));
+  } finally {
+    workers.forEach((worker) => worker.terminate());
+  }
+  return results;
+}
+
 /** The planes of a volume along its first axis. */
-function slicesOf({ shape: [count, h, w], image, label }: Case): TrainingItem[] {
-  return Array.from({ length: count }, (_, i) => ({
-    shape: [h, w],
-    image: image.subarray(i * h * w, (i + 1) * h * w),
-    label: label && label.subarray(i * h * w, (i + 1) * h * w),
-  }));
+function slicesOf({ shape: [count, h, w], image, label }: TrainingItem): TrainingItem[] {
+  return Array.from({ length: count }, (_, i) => {
+    const own = [i * h * w, (i + 1) * h * w] as const;
+    return {
+      shape: [h, w],
+      image: "codes" in image ? { ...image, codes: image.codes.subarray(...own) } : image.subarray(...own),
+      label: label && label.subarray(...own),
+    };
+  });
 }
 
 /** One batch, rows behind one another, ready to be moved to TensorFlow. */
@@ -138,15 +170,22 @@ export function assembleBatch(items: TrainingItems, options: BatchOptions): Batc
   const random = stream(seed, "augmentation", iteration);
   rows.forEach((item, row) => {
     const targets = row < profile.labeledPerBatch ? [image, label] : [image], offset = row * size;
+    const sources = ["codes" in item.image ? item.image.codes : item.image, item.label!];
     if (patch.length === 2) {
       const draw = drawSlice(random), shape = item.shape as Shape2;
       const cut = { size: patch as Shape2, draw, offset };
-      targets.forEach((target, i) => extractSlice(i ? item.label! : item.image, shape, { ...cut, target }));
+      targets.forEach((target, i) => extractSlice(sources[i], shape, { ...cut, target }));
     } else {
       const shape = item.shape as Shape3, draw = drawPatch(random, shape, patch as Shape3);
       const cut = { patch: patch as Shape3, draw, offset };
-      targets.forEach((target, i) => extractPatch(i ? item.label! : item.image, shape, { ...cut, target }));
+      targets.forEach((target, i) => extractPatch(sources[i], shape, { ...cut, target }));
     }
+    if ("codes" in item.image) decode(image.subarray(offset, offset + size), item.image.palette);
   });
   return { rows: rows.length, image, label };
+}
+
+/** Codes become the values that they stand for. */
+function decode(codes: Float32Array, palette: Float32Array): void {
+  for (let i = 0; i < codes.length; i++) codes[i] = palette[codes[i]];
 }

@@ -94,7 +94,9 @@ export async function readCase(path: string, name: string): Promise<Case> {
       `Cannot read "${path}": its label must have the shape of its image [${image.shape}], found [${label.shape}]`,
     );
   }
-  const wrong = label?.data.find((value) => !(value >= 0 && value <= 255 && Number.isInteger(value)));
+  const wrong = label?.data instanceof Uint8Array
+    ? undefined
+    : label?.data.find((value) => !(value >= 0 && value <= 255 && Number.isInteger(value)));
   if (wrong !== undefined) {
     throw new DataError(`Cannot read "${path}": its label must hold whole numbers from 0 to 255, found ${wrong}`);
   }

@@ -25,7 +25,12 @@ export interface InferenceOptions {
 }
 
 /**
- * The network for images `[B, ..., 1]`, traced for every shape, dropout off.
+ * The network for images `[B, ..., 1]`, traced for every shape, dropout off. TensorFlow computes beside the caller.
+ *
+ * Batch norms of running statistics are folded into the layers in front of them by a function of its own, once for all
+ * calls on the same parameters: inside the network's their quotients and roots, which stay in float32, would keep a bf16
+ * network's biases and rectifiers in float32 too, apart from the convolutions that TensorFlow otherwise joins them with.
+ *
  * @param output What is made of the logits `[B, ..., K]`.
  * @returns Values of the output; the caller keeps its images.
  */
@@ -34,17 +39,34 @@ export function inference<Values extends Float32Array | Int32Array>(
   { network, statistics, precision }: InferenceOptions,
   output: (logits: Tensor) => Tensor,
 ): (images: Tensor) => Promise<Values> {
-  const { tf } = openTensorFlow();
+  const { tf } = openTensorFlow(), { forward } = NETWORKS[network];
   const names = { weights: Object.keys(parameters.weights), buffers: Object.keys(parameters.buffers) };
+  const named = (names: string[], values: Tensor[]): Weights =>
+    Object.fromEntries(names.map((name, i) => [name, values[i]]));
   const run = trace(function inference(images: Tensor, ...values: Tensor[]) {
-    const named = (names: string[]): Weights => Object.fromEntries(names.map((name) => [name, values.shift()!]));
-    const pass = new Pass(named(names.weights), named(names.buffers), { training: statistics === "window" });
-    return [tf.tidy(() => output(NETWORKS[network].forward(pass, images).logits))];
+    const pass = new Pass(named(names.weights, values), {}, { training: statistics === "window" });
+    return [tf.tidy(() => output(forward(pass, images).logits))];
   }, precision);
+  let foldedNames: string[] = [], folded: Weights = {}, foldedFrom: Tensor[] = [];
+  const fold = trace(function fold(image: Tensor, ...values: Tensor[]) {
+    const weights = named(names.weights, values), buffers = named(names.buffers, values.slice(names.weights.length));
+    const pass = new Pass(weights, buffers, { training: false });
+    forward(pass, image); // to see which layers there are: what nobody reads is not computed
+    foldedNames = Object.keys(pass.folded);
+    return Object.values(pass.folded);
+  });
+  const foldAnew = async (rank: number, values: Tensor[]) => {
+    const image = tf.zeros([1, ...Array(rank - 2).fill(16), 1]), results = await fold(image, ...values);
+    tf.dispose([image, folded]);
+    [folded, foldedFrom] = [named(foldedNames, results), values];
+  };
   return async (images) => {
     const { weights, buffers } = parameters;
     const values = [...names.weights.map((name) => weights[name]), ...names.buffers.map((name) => buffers[name])];
-    const [result] = await run(images, ...values);
+    // A training's step replaces the tensors that it changes.
+    const isNew = values.some((value, i) => value !== foldedFrom[i]);
+    if (statistics === "running" && isNew) await foldAnew(images.rank, values);
+    const [result] = await run(images, ...names.weights.map((name) => folded[name] ?? weights[name]));
     const data = result.dataSync() as Values;
     result.dispose();
     return data;

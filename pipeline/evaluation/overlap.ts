@@ -65,3 +65,36 @@ export function jaccard(masks: MaskPair): number {
   const { both, sum } = countOverlap(masks);
   return both / (sum - both);
 }
+
+/**
+ * {@linkcode dice} of every class from 1 on, in one pass over two maps of class numbers; 0, as published, where a class is
+ * not predicted.
+ *
+ * @param classes Background included.
+ * @throws {RangeError} when the maps differ in size
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { diceByClass } from "@ssnet/pipeline";
+ *
+ * const maps = { prediction: Uint8Array.of(1, 1, 0, 0), reference: Uint8Array.of(0, 1, 1, 2) };
+ * assert.deepEqual(diceByClass(maps, 4), [0.5, 0, 0]);
+ * ```
+ */
+export function diceByClass({ prediction, reference }: MaskPair, classes: number): number[] {
+  if (prediction.length !== reference.length) {
+    throw new RangeError(`prediction has ${prediction.length} voxels, reference has ${reference.length}`);
+  }
+  const both = new Uint32Array(256), predicted = new Uint32Array(256), referred = new Uint32Array(256);
+  for (let i = 0; i < prediction.length; i++) {
+    const p = prediction[i], r = reference[i];
+    predicted[p]++;
+    referred[r]++;
+    if (p === r) both[p]++;
+  }
+  return Array.from(
+    { length: classes - 1 },
+    (_, k) => predicted[k + 1] ? 2 * both[k + 1] / (predicted[k + 1] + referred[k + 1]) : 0,
+  );
+}

@@ -37,9 +37,17 @@ export interface PassOptions {
   dropoutSeed?: Tensor1D;
 }
 
-/** One run of a network. `buffers` is replaced entry by entry while running statistics move; nothing else changes. */
+/**
+ * One run of a network. `buffers` is replaced entry by entry while running statistics move, `folded` grows; nothing else
+ * changes.
+ */
 export class Pass {
   #draws = 0;
+  /**
+   * Of a pass in evaluation: the weights and biases of the layers in front of batch norms with these folded in, under the
+   * layers' names. A pass that is given them, and no running statistics, computes the same.
+   */
+  readonly folded: Weights = {};
   /**
    * A pass for one forward run; another pass with the same seed draws the same dropout.
    * @param weights By name, TensorFlow's layout.
@@ -111,9 +119,8 @@ export class Pass {
       rectified?: boolean;
     },
   ): T {
-    const { tf } = openTensorFlow();
-    const weight = this.weights[`${convolution}.weight`], bias = this.#vector(`${convolution}.bias`);
     if (this.options.training) {
+      const weight = this.weights[`${convolution}.weight`], bias = this.#vector(`${convolution}.bias`);
       const gamma = this.#vector(`${norm}.weight`), beta = this.#vector(`${norm}.bias`);
       const { y, mean, variance } = ops.batchNormTrain(apply(x, weight), { gamma, beta, bias }, { rectified });
       this.#move(norm, { mean, variance });
@@ -121,9 +128,21 @@ export class Pass {
       variance.dispose();
       return y;
     }
-    const { scale, shift } = this.#affine(norm, this.#running(norm), bias);
-    const y = ops.addBias(apply(x, tf.mul(weight, tf.reshape(scale, outputAxis))), shift);
+    const { weight, bias } = this.#fold({ convolution, norm }, outputAxis);
+    const y = ops.addBias(apply(x, weight), bias);
     return rectified ? ops.relu(y) : y;
+  }
+
+  /** Weight and bias of a layer with the batch norm behind it in them. @param outputAxis As for `#normalized`. */
+  #fold({ convolution, norm }: NormalizedLayer, outputAxis: number[]): { weight: Tensor; bias: Tensor1D } {
+    const { tf } = openTensorFlow();
+    const weight = this.weights[`${convolution}.weight`], bias = this.#vector(`${convolution}.bias`);
+    if (!(`${norm}.running_mean` in this.buffers)) return { weight, bias };
+    const { scale, shift } = this.#affine(norm, this.#running(norm), bias);
+    const folded = { weight: tf.mul(weight, tf.reshape(scale, outputAxis)), bias: shift };
+    this.folded[`${convolution}.weight`] = folded.weight;
+    this.folded[`${convolution}.bias`] = folded.bias;
+    return folded;
   }
 
   /** Mean and biased variance that a batch norm has collected. */

@@ -8,7 +8,7 @@ import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { OperationTime } from "../tensorflow/operation_times.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
-import { type Precision, trace } from "../tensorflow/trace.ts";
+import { type Precision, trace, type Traced } from "../tensorflow/trace.ts";
 
 const MOMENTUM = 0.9, WEIGHT_DECAY = 1e-4;
 
@@ -165,29 +165,26 @@ export function trainingStep(method: Method, precision: Precision): TrainingStep
   const read = method.hostWork && trace(function hostWork(...tensors: Tensor[]) {
     return [method.hostWork!.read(unflatten(current, tensors))];
   }, precision);
-  /** What the host makes of the first function's values. */
-  const hostTargets = async (): Promise<Record<string, Tensor>> => {
-    if (!read) return {};
-    const [result] = await read(...flatten(current));
-    const targets = toTensors(method.hostWork!.work(result.dataSync() as Int32Array, result.shape));
+  /** Adds what the host makes of the first function's values to the inputs; the tensors that it has made. */
+  const addHostTargets = async (run: Traced): Promise<Tensor[]> => {
+    const [result] = await run(...flatten(current));
+    const made = toTensors(method.hostWork!.work(result.dataSync() as Int32Array, result.shape));
     result.dispose();
-    return targets;
-  };
-  /** Fixes the inputs of a call; the tensors that the host has made for it. */
-  const prepare = async (state: TrainingState, batch: Batch) => {
-    current = { ...state, ...batch };
-    const made = await hostTargets();
-    current.targets = { ...batch.targets, ...made };
-    return made;
+    current.targets = { ...current.targets, ...made };
+    return Object.values(made);
   };
   const profile = async (state: TrainingState, batch: Batch) => {
-    const made = await prepare(state, batch), times = await traced.profile(...flatten(current));
-    Object.values(made).forEach((tensor) => tensor.dispose());
+    current = { ...state, ...batch };
+    const made = read ? await addHostTargets(read) : [];
+    const times = await traced.profile(...flatten(current));
+    made.forEach((tensor) => tensor.dispose());
     return times;
   };
   const step = async (state: TrainingState, batch: Batch) => {
-    const made = await prepare(state, batch);
-    const old = [...tensorsOf(state, state), ...Object.values(made)];
+    current = { ...state, ...batch };
+    // Without host work nothing is awaited before TensorFlow has the call: the caller works beside it.
+    const made = read ? await addHostTargets(read) : [];
+    const old = [...tensorsOf(state, state), ...made];
     const results = await traced(...flatten(current));
     const losses = results.splice(0, lossNames.length);
     for (const group of STATE) for (const name of Object.keys(state[group])) state[group][name] = results.shift()!;

@@ -28,6 +28,7 @@ export async function windows(golden: Golden): Promise<void> {
     const scores = await slidingWindow(Float32Array.from(data), size, {
       patch: [px, py, pz],
       stride: [plane, plane, last],
+      atOnce: 2,
       network,
     });
     const every2 = scores.filter((_, i) => {
