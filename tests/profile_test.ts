@@ -6,7 +6,12 @@ import { readJson } from "../pipeline/runs/json.ts";
 import { withFolder } from "./with_folder.ts";
 
 const EVENTS = z.object({
-  traceEvents: z.array(z.looseObject({ ph: z.enum(["X", "M"]), name: z.string(), dur: z.number().optional() })),
+  traceEvents: z.array(z.object({
+    ph: z.enum(["X", "M"]),
+    name: z.string(),
+    dur: z.number().optional(),
+    args: z.object({ outputs: z.string().optional() }),
+  })),
 });
 
 Deno.test("profile prints a step's operations and shares, and writes the same ones as a trace", () =>
@@ -33,9 +38,11 @@ Deno.test("profile prints a step's operations and shares, and writes the same on
     assert.ok(shares.reduce((a, b) => a + b) > 95, out);
     assert.deepEqual(shares, shares.toSorted((a, b) => b - a));
     assert.equal(rows(byOutputs).length, 3);
-    assert.match(byOutputs, /Conv2D.* -> .*float\[12,256,256,16\]|Conv2DBackprop.* -> float\[/);
+    assert.ok(rows(byOutputs).every(([, , , name]) => name.includes(" -> ")), out);
     const events = await readJson(path, EVENTS, { what: "the trace", remedy: "it is broken" });
     const runs = events.traceEvents.filter(({ ph }) => ph === "X");
+    const wide = runs.filter(({ name, args }) => name.includes("Conv2D") && args.outputs === "float[12,256,256,16]");
+    assert.ok(wide.length >= 4, "the convolutions of the first and the last level");
     assert.equal(runs.length, count);
     // The first row of the table is what the trace holds of this operation.
     const [milliseconds, , times, operation] = rows(byOperation)[0];
