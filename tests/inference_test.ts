@@ -80,7 +80,9 @@ Deno.test("a network is traced and its batch norms are folded once; both follow 
   });
   const wanted = async ({ weights, buffers }: typeof parameters) => {
     const [result] = await unfolded(image, ...Object.values(weights), ...Object.values(buffers));
-    return result.dataSync();
+    const values = result.dataSync();
+    result.dispose();
+    return values;
   };
   const calls = async () => {
     const before = binding.operations, result = await run(image);
