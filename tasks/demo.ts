@@ -4,6 +4,8 @@
  */
 import { z } from "zod";
 import { writeRawAtria, writeRawHearts } from "../pipeline/data/raw_phantoms.ts";
+import { METRICS } from "../pipeline/report/runs.ts";
+import { readJson, RUN_METRICS } from "../pipeline/runs/json.ts";
 import { parseOptions } from "../pipeline/runs/options.ts";
 import { startTask } from "../pipeline/runs/task_process.ts";
 
@@ -29,8 +31,8 @@ async function run(dataset: "la" | "acdc", options: { split: string[]; train: st
   const split = ["--cases", cases, "--split", `${cases}/split.json`, "--run", run];
   await task("train", [dataset, ...split, "--preset", "fast", ...options.train]);
   await task("evaluate", [dataset, "--run", run, "--batch-norm", "window", "--checkpoint", "last"]);
-  const metrics = JSON.parse(await Deno.readTextFile(`${run}/evaluation-window/metrics.json`));
-  return { run, dice: metrics.summary.honest.mean.dice.mean as number };
+  const { summary } = await readJson(`${run}/evaluation-window/metrics.json`, METRICS, RUN_METRICS);
+  return { run, dice: summary.honest.mean.dice.mean ?? NaN };
 }
 
 const la = await run("la", {

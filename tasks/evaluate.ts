@@ -22,6 +22,7 @@ import { NETWORKS } from "../pipeline/networks/network.ts";
 import { SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
 import { readCheckpoint } from "../pipeline/runs/checkpoint.ts";
 import { replaceFolder, writeJson } from "../pipeline/runs/files.ts";
+import { readJson, RUN_CONFIG } from "../pipeline/runs/json.ts";
 import { parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
@@ -55,7 +56,7 @@ const CONFIG = z.looseObject({
 });
 
 async function evaluate() {
-  const config = await readConfig(`${options.run}/config.json`);
+  const config = await readJson(`${options.run}/config.json`, CONFIG, RUN_CONFIG);
   const split = await readTestSplit(config), folder = options.cases ?? config.cases;
   await checkCases(split, folder, options.split ?? `${options.run}/config.json`);
   await checkTestCases(split.test, folder);
@@ -121,19 +122,6 @@ async function evaluate() {
   const around = deviation === null ? "" : ` ± ${deviation.toFixed(4)}`;
   const over = `${split.test.length} cases${patients.length ? ` of ${patients.length} patients` : ""}`;
   console.log(`Dice ${mean!.toFixed(4)}${around} over ${over}, ${target}/metrics.json`);
-}
-
-async function readConfig(path: string): Promise<z.infer<typeof CONFIG>> {
-  let content: unknown;
-  try {
-    content = JSON.parse(await Deno.readTextFile(path));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    throw new DataError(`Cannot read the run's "${path}": ${(error as Error).message}`, { cause: error });
-  }
-  const result = CONFIG.safeParse(content);
-  if (!result.success) throw new DataError(`Cannot read the run's "${path}":\n${z.prettifyError(result.error)}`);
-  return result.data;
 }
 
 function checkpointPath(checkpoint: "last" | "best"): string {

@@ -3,17 +3,33 @@
  * that the HDF5 files do not hold come from the folder's `cases.json`. Prints name, largest error, limit and verdict, and
  * names what is skipped; ends with `N passed, N failed`.
  */
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
 import { readArrays } from "../pipeline/data/hdf5.ts";
-import { runTask } from "../pipeline/runs/options.ts";
+import { readJson } from "../pipeline/runs/json.ts";
+import { parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
-import { CHECKS } from "../tests/parity/checks.ts";
-import { Golden } from "../tests/parity/golden.ts";
+import type { Cases } from "../tests/parity/golden.ts";
+
+const options = parseOptions(
+  z.strictObject({
+    folder: z.array(z.string()).max(1).default([]).describe("golden files, instead of tests/golden"),
+  }),
+  { name: "parity", description: "Check this implementation against golden values", args: Deno.args },
+);
+const CASES = z.record(z.string(), z.custom<Cases>((numbers) => typeof numbers === "object"));
 
 await runTask(async () => {
-  const { tf } = openTensorFlow();
-  const folder = Deno.args[0] ?? new URL("../tests/golden", import.meta.url).pathname;
-  const cases = JSON.parse(Deno.readTextFileSync(`${folder}/cases.json`));
+  const folder = options.folder[0] ?? fileURLToPath(new URL("../tests/golden", import.meta.url));
+  const cases = await readJson(`${folder}/cases.json`, CASES, {
+    what: "the numbers of the golden files",
+    remedy: "name a folder as tests/golden is",
+  });
   const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => name.endsWith(".h5")).sort();
+  const { tf } = openTensorFlow();
+  // Behind that: they use TensorFlow as soon as they are loaded.
+  const { CHECKS } = await import("../tests/parity/checks.ts");
+  const { Golden } = await import("../tests/parity/golden.ts");
   let passed = 0, failed = 0;
   for (const name of names.map((file) => file.slice(0, -3))) {
     if (!CHECKS[name]) {

@@ -10,6 +10,7 @@
  * @module
  */
 import { dirname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { DataError, readManifest } from "../pipeline/data/cases.ts";
 import { type DatasetName, type DatasetProfile, type Preset, presetOf, PROFILES } from "../pipeline/data/profiles.ts";
@@ -17,6 +18,7 @@ import { writeRawAtria, writeRawHearts } from "../pipeline/data/raw_phantoms.ts"
 import { checkCases, readSplit, type Split } from "../pipeline/data/splits.ts";
 import { ABLATIONS } from "../pipeline/methods/ablations.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
+import { METRICS } from "../pipeline/report/runs.ts";
 import { benchCommand, type Costs, costsOf, readCosts } from "../pipeline/runs/costs.ts";
 import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
 import {
@@ -31,10 +33,11 @@ import {
   planTable,
   thirds,
 } from "../pipeline/runs/grid.ts";
+import { readJson, readJsonIfThere, RUN_CONFIG, RUN_METRICS } from "../pipeline/runs/json.ts";
 import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, takeLock } from "../pipeline/runs/locks.ts";
 import { readLog } from "../pipeline/runs/log.ts";
 import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
-import { slurmScript } from "../pipeline/runs/slurm.ts";
+import { quoted, slurmScript } from "../pipeline/runs/slurm.ts";
 import { startTask } from "../pipeline/runs/task_process.ts";
 
 const options = parseOptions(
@@ -121,15 +124,6 @@ const STORED = z.strictObject({
 const pathOf = (cell: Cell) => `${out}/${cell.folder}`;
 const splitPath = ({ dataset, labeled }: Cell) => `${out}/${dataset}-${labeled}/split.json`;
 
-async function readJson(path: string): Promise<unknown> {
-  try {
-    return JSON.parse(await Deno.readTextFile(path));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw new DataError(`Cannot read "${path}": ${(error as Error).message}`, { cause: error });
-  }
-}
-
 async function exists(path: string): Promise<boolean> {
   try {
     return Boolean(await Deno.stat(path));
@@ -144,7 +138,7 @@ async function evaluationFolder(folder: string, wanted: object): Promise<string 
   if (!await exists(`${folder}/DONE`)) return null;
   for (const { name } of Deno.readDirSync(folder)) {
     if (!name.startsWith("evaluation-") || name.endsWith(".part")) continue;
-    const found = await readJson(`${folder}/${name}/metrics.json`) as Record<string, unknown> | null;
+    const found = await readJsonIfThere(`${folder}/${name}/metrics.json`, z.looseObject({}), RUN_METRICS);
     if (found && Object.entries(wanted).every(([key, value]) => found[key] === value)) return `${folder}/${name}`;
   }
   return null;
@@ -162,7 +156,7 @@ async function isFinished(cell: Cell): Promise<boolean> {
 
 /** Length and costs of every cell; of a begun one the length that it was begun with. */
 async function plan(cells: Cell[]): Promise<{ planned: PlannedCell[]; problems: string[]; unmeasured: string[] }> {
-  const rows = scale === "ci" ? [] : await readCosts(new URL("../data/costs.json", import.meta.url));
+  const rows = scale === "ci" ? [] : await readCosts(fileURLToPath(new URL("../data/costs.json", import.meta.url)));
   const planned: PlannedCell[] = [], problems: string[] = [], unmeasured: string[] = [];
   for (const cell of cells) {
     const key = { ...cell, method: trainedBy(cell).method, precision: presetOfCell(cell).precision, device },
@@ -193,27 +187,38 @@ async function lengthOfSibling(cell: Cell): Promise<Length | null> {
   const parent = dirname(pathOf(cell));
   if (scale !== "fast" || !await exists(parent)) return null;
   for (const { name } of Deno.readDirSync(parent)) {
-    const record = STORED.safeParse(await readJson(`${parent}/${name}/cell.json`));
-    if (record.success && record.data.minutes === options.minutes) return record.data;
+    const { record } = await readRecord(`${parent}/${name}`); // one that cannot be read is told at its own cell
+    if (record?.minutes === options.minutes) return record;
   }
   return null;
 }
 
+/** What stands in `cell.json` of a folder, null where there is none; or why it cannot be read. */
+async function readRecord(folder: string) {
+  const remedy = "remove the folder, and the cell begins anew";
+  try {
+    const record = await readJsonIfThere(`${folder}/cell.json`, STORED, { what: "the record of a cell", remedy });
+    return { record, problem: null };
+  } catch (error) {
+    if (error instanceof DataError) return { record: null, problem: error.message };
+    throw error;
+  }
+}
+
 /** The record of a begun cell, and why its folder cannot be gone on with. */
 async function readStored(cell: Cell, length: Length): Promise<{ stored: Length | null; problem: string | null }> {
-  const folder = pathOf(cell), content = await readJson(`${folder}/cell.json`);
-  const config = await readJson(`${folder}/config.json`) as Record<string, unknown> | null;
-  if (content === null) {
+  const folder = pathOf(cell), { record, problem: unreadable } = await readRecord(folder);
+  if (unreadable !== null) return { stored: null, problem: unreadable };
+  const config = await readJsonIfThere(`${folder}/config.json`, z.looseObject({}), RUN_CONFIG);
+  if (!record) {
     const problem = config ? `"${folder}" holds a run that is no cell of a grid` : null;
     return { stored: null, problem };
   }
-  const result = STORED.safeParse(content);
-  if (!result.success) return { stored: null, problem: `"${folder}/cell.json":\n${z.prettifyError(result.error)}` };
-  const { iterations, warmup } = result.data, now = recordOf(cell, length);
+  const { iterations, warmup } = record, now = recordOf(cell, length);
   // Its length may differ where minutes were turned into iterations by figures that have changed since.
   const fixed = scale === "fast" ? {} : { iterations: length.iterations, warmup: length.warmup };
   const differences = [
-    ...differing({ ...now, iterations, warmup, ...fixed, costs: undefined }, result.data),
+    ...differing({ ...now, iterations, warmup, ...fixed, costs: undefined }, record),
     ...config ? differing({ ...trainOptions(cell, { iterations, warmup }), dataset: cell.dataset }, config) : [],
   ];
   const problem = differences.length ? `"${folder}" was begun otherwise: ${differences.join("; ")}` : null;
@@ -369,7 +374,9 @@ async function trainAndEvaluate(
 
 async function compute(cell: PlannedCell, isLost: () => boolean): Promise<string | null> {
   const folder = pathOf(cell), path = `${folder}/cell.json`;
-  const { stored } = await readStored(cell, cell), length = stored ?? cell; // another process may have begun it
+  const { stored, problem } = await readStored(cell, cell); // another process may have begun it
+  if (problem !== null) return problem;
+  const length = stored ?? cell;
   if (!stored) await writeJson(path, { ...recordOf(cell, length), costs: cell.costs });
   const why = await trainAndEvaluate(cell, { folder, length, isLost });
   if (why !== null || scale !== "ci" || isLost()) return why;
@@ -382,6 +389,25 @@ async function compute(cell: PlannedCell, isLost: () => boolean): Promise<string
 function refuse(problems: string[]): number {
   console.error(`Cannot start the grid:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
   return EXIT.usage;
+}
+
+/** This task as a command that may write to the folders of the grid, wherever they lie. */
+function ownCommand(args: string[]): string[] {
+  const writes = [out, root.cases].map((path) => resolve(path));
+  return [
+    ...["deno", "run", "--no-prompt", "--allow-read", `--allow-write=${writes}`, "--allow-env"],
+    ...["--allow-sys=hostname,systemMemoryInfo", "--allow-run=deno", import.meta.filename!, ...args],
+  ];
+}
+
+/** The folders of the grid that it may not write to; at a terminal Deno asks for them. */
+async function closedFolders(): Promise<string[]> {
+  const closed: string[] = [];
+  for (const path of [out, root.cases]) {
+    const { state } = await Deno.permissions.request({ name: "write", path });
+    if (state !== "granted") closed.push(path);
+  }
+  return closed;
 }
 
 async function reproduce(): Promise<number> {
@@ -414,6 +440,14 @@ async function reproduce(): Promise<number> {
     return EXIT.environment;
   }
   if (options.dryRun) return EXIT.done;
+  const closed = await closedFolders();
+  if (closed.length) {
+    console.error(
+      `Cannot write to "${closed.join('", "')}": Deno lets this task write to data and temporary files only; run\n  ` +
+        ownCommand(Deno.args).map(quoted).join(" "),
+    );
+    return EXIT.usage;
+  }
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => {
       signaled = true;
@@ -469,22 +503,20 @@ async function writeSlurm(planned: PlannedCell[]): Promise<number> {
     method: options.method,
     ablation: options.ablation,
   };
-  const deno = Deno.execPath(), folder = resolve(out), writes = [out, root.cases].map((path) => resolve(path));
+  const deno = Deno.execPath();
   const text = slurmScript({
     name: `ss-net-${scale}`,
     cells: left.map(({ index }) => index),
     threads,
     memoryGb: costs.length ? 1 + 1.2 * Math.max(...costs.map(({ memoryGb }) => memoryGb)) : null,
     minutes: 60 + 72 * Math.max(0, ...costs.map(({ hours }) => hours)), // a fifth more, and an hour for the evaluation
-    folder,
+    folder: resolve(out),
     directory: Deno.cwd(),
     deno: deno.slice(0, deno.lastIndexOf("/")),
-    command: [
-      ...["deno", "run", "--no-prompt", "--allow-read", `--allow-write=${writes}`, "--allow-env"],
-      ...["--allow-sys=hostname,systemMemoryInfo", "--allow-run=deno", new URL(import.meta.url).pathname],
+    command: ownCommand([
       ...flags({ ...given, seed: options.seed, minutes: options.minutes, out: options.out }),
       ...flags({ raw: options.raw, cases: options.cases, threads, device }),
-    ],
+    ]),
   });
   await writeAtomically(`${out}/reproduce.sbatch`, [new TextEncoder().encode(text)]);
   console.log(
@@ -503,13 +535,13 @@ async function check(cells: PlannedCell[]): Promise<boolean> {
   };
   const diceOf = async (folder: string, cell: Cell) => {
     const evaluation = await evaluationFolder(folder, evaluationOf(cell));
-    const metrics = evaluation && await readJson(`${evaluation}/metrics.json`);
-    // deno-lint-ignore no-explicit-any
-    return (metrics as any)?.summary.honest.mean.dice.mean as number | undefined ?? NaN;
+    if (!evaluation) return NaN;
+    const { summary } = await readJson(`${evaluation}/metrics.json`, METRICS, RUN_METRICS);
+    return summary.honest.mean.dice.mean ?? NaN;
   };
   for (const cell of cells) {
-    const rows = await readLog(`${pathOf(cell)}/metrics.jsonl`).catch(() => []);
-    const { first, last } = thirds(rows.map((row) => row.supervised));
+    const rows = await readLog(`${pathOf(cell)}/metrics.jsonl`);
+    const { first, last } = thirds(rows.map((row) => row.supervised ?? NaN));
     tell(
       last < first,
       `${cell.folder}: supervised loss ${first.toFixed(4)} in the first third, ${last.toFixed(4)} in the last`,

@@ -13,8 +13,9 @@ import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { ssnetSettings } from "../pipeline/methods/ssnet.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
-import { readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
+import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
 import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
+import { readJsonIfThere, RUN_CONFIG } from "../pipeline/runs/json.ts";
 import { openLog } from "../pipeline/runs/log.ts";
 import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { startProgress } from "../pipeline/runs/progress.ts";
@@ -111,7 +112,7 @@ async function obstacle(folder: string, resolved: object): Promise<string | null
     return `Cannot train ${config.iterations} iterations of which ${config.warmup} are a warm-up: ${options.method} would ` +
       `never run; raise --iterations or lower --warmup`;
   }
-  const stored = await Deno.readTextFile(`${folder}/config.json`).then(JSON.parse, () => null);
+  const stored = await readJsonIfThere(`${folder}/config.json`, z.looseObject({}), RUN_CONFIG);
   if (!resume) {
     return stored &&
       `Cannot start in "${folder}": it holds a run; go on with --resume, or name another folder by --run`;
@@ -174,6 +175,7 @@ async function train(): Promise<number> {
   };
   using log = await openLog(`${folder}/metrics.jsonl`, iteration);
   const progress = startProgress(iteration, config.iterations);
+  const bestPath = `${folder}/best.safetensors`;
   const segment = segmenter(profile, state, { patch, statistics: "running", precision: config.precision });
   using validation = validationCases.length
     ? await openValidation({
@@ -182,7 +184,8 @@ async function train(): Promise<number> {
       cases: validationCases,
       segment,
       classes: profile.classes,
-      keepBest: () => writeCheckpoint(`${folder}/best.safetensors`, method.spec, state, iteration),
+      best: resume ? await readBestDice(bestPath) : 0,
+      keepBest: (dice) => writeCheckpoint(bestPath, method.spec, state, iteration, { dice }),
     })
     : null;
   let next = iteration < config.iterations ? batchOf(iteration + 1) : null;

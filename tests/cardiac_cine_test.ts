@@ -1,5 +1,6 @@
 /** ACDC from raw files to cases, slices and splits: files made here or by nibabel, and real patients where they are there. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { cinePatients, prepareCine } from "../pipeline/data/cardiac_cine.ts";
 import { readCase, readManifest, writeCase } from "../pipeline/data/cases.ts";
@@ -17,7 +18,7 @@ async function task(folder: string, name: string, args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--no-prompt", "--allow-read", "--allow-env", `--allow-write=${folder}`],
-      ...[new URL(`../tasks/${name}.ts`, import.meta.url).pathname, "acdc", ...args],
+      ...[fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url)), "acdc", ...args],
     ],
     env: { NO_COLOR: "1" },
   }).output();
@@ -268,7 +269,7 @@ Deno.test("preprocess:acdc and split:acdc: cases, slices, parts by patient; or o
     assert.equal(filesOf(`${cases}/slices`).length, 16);
   }));
 
-const DATA = Deno.env.get("SSNET_DATA") ?? new URL("../../shared/data", import.meta.url).pathname;
+const DATA = Deno.env.get("SSNET_DATA") ?? fileURLToPath(new URL("../../shared/data", import.meta.url));
 const here = [`${DATA}/acdc-raw`, `${DATA}/acdc-published`].every((path) => {
   try {
     return Deno.statSync(path).isDirectory;

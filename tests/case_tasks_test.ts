@@ -1,5 +1,6 @@
 /** The tasks preprocess:la, split:la and eval:la as a user runs them, on small phantoms and an untrained network. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { readCase, readManifest } from "../pipeline/data/cases.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
 import { readNifti } from "../pipeline/data/nifti.ts";
@@ -29,7 +30,7 @@ async function task(folder: string, name: string, args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys", `--allow-write=${folder}`],
-      ...[new URL(`../tasks/${name}.ts`, import.meta.url).pathname, ...args],
+      ...[fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url)), ...args],
     ],
     env: { NO_COLOR: "1" },
   }).output();

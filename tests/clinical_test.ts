@@ -1,5 +1,6 @@
 /** Volumes, ejection fractions and their agreement, each in closed form; eval:acdc as a user runs it. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { BARE_CASE, type Case, readCase, writeCase } from "../pipeline/data/cases.ts";
 import { readNifti } from "../pipeline/data/nifti.ts";
 import { fingerprintOf } from "../pipeline/data/prepared_case.ts";
@@ -158,7 +159,7 @@ Deno.test("eval:acdc takes the best checkpoint and writes masks in the files' or
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
         ...["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys"],
-        ...[`--allow-write=${folder}`, new URL("../tasks/evaluate.ts", import.meta.url).pathname],
+        ...[`--allow-write=${folder}`, fileURLToPath(new URL("../tasks/evaluate.ts", import.meta.url))],
         ...["acdc", "--run", run, "--batch-norm", "window", ...more],
       ],
       env: { NO_COLOR: "1" },

@@ -1,5 +1,6 @@
 /** Readers, writers and the preparation of LA; on real cases where ../shared/data (or SSNET_DATA) is there. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { BARE_CASE, type Case, DataError, readCase, writeCase } from "../pipeline/data/cases.ts";
 import type { Geometry } from "../pipeline/data/geometry.ts";
@@ -151,7 +152,7 @@ Deno.test("the published crop keeps the label, at least the patch, and 10 to 19 
   );
 });
 
-const DATA = Deno.env.get("SSNET_DATA") ?? new URL("../../shared/data", import.meta.url).pathname;
+const DATA = Deno.env.get("SSNET_DATA") ?? fileURLToPath(new URL("../../shared/data", import.meta.url));
 const here = await Deno.stat(`${DATA}/la-raw`).then(() => true, () => false);
 if (!here) console.log(`skipped: real LA cases, there is no folder "${DATA}/la-raw" (SSNET_DATA names another)`);
 

@@ -80,9 +80,9 @@ Deno.test("a network is traced and its batch norms are folded once; both follow 
   });
   const wanted = async ({ weights, buffers }: typeof parameters) => {
     const [result] = await unfolded(image, ...Object.values(weights), ...Object.values(buffers));
-    const values = result.dataSync();
+    const data = result.dataSync();
     result.dispose();
-    return values;
+    return data;
   };
   const calls = async () => {
     const before = binding.operations, result = await run(image);

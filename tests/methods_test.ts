@@ -7,7 +7,7 @@ import { cleanPseudoLabels } from "../pipeline/methods/bcp.ts";
 import type { Method } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
-import type { Weights } from "../pipeline/networks/parameters.ts";
+import { sizeOf, toWeights, type Weights } from "../pipeline/networks/parameters.ts";
 import { readState, writeState } from "../pipeline/runs/checkpoint.ts";
 import { stream } from "../pipeline/runs/random.ts";
 import {
@@ -19,6 +19,8 @@ import {
   trainingStep,
 } from "../pipeline/runs/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import type { Scalar, Tensor1D } from "../pipeline/tensorflow/tensors.ts";
+import { trace } from "../pipeline/tensorflow/trace.ts";
 import { withFolder } from "./with_folder.ts";
 
 const { tf } = openTensorFlow({ device: "cpu" });
@@ -133,6 +135,54 @@ Deno.test("UA-MT's teacher becomes the student after the first step and its mean
   assert.ok(statistics.every((name) => state.memory[name].dataSync().some((value) => value !== 0)));
 });
 
+/**
+ * A V-Net whose one unit of chance is a channel of its last dropout: class 1 has the logit 0 or `gain`, by the draw; all else
+ * is 0.
+ */
+function coin({ spec }: Method, gain: number): Weights {
+  const zeros = Object.fromEntries(
+    [...spec.parameters, ...spec.buffers].map(({ name, shape }) => [name, new Float32Array(sizeOf(shape))]),
+  );
+  zeros["decoder.block_nine.conv.1.bias"][0] = 1; // dropout makes 0 or 2 of it
+  zeros["decoder.out_conv.weight"][16] = gain / 2; // from there to class 1
+  return toWeights(spec, zeros).weights;
+}
+
+Deno.test("UA-MT's uncertainty is the entropy of the mean of eight softmaxes, its target a pass of its own", async () => {
+  const method = METHODS.ua_mt({ profile: { ...LA, patch: [16, 16, 16] } }), gain = 2, p = 1 / (1 + Math.exp(-gain));
+  const state = { ...start(method), weights: coin(method, 0) }, batch = batchOf(method, 1);
+  for (const [name, weight] of Object.entries(coin(method, gain))) state.memory[`teacher.${name}`] = weight;
+  const losses = trace((uncertainty_threshold: Scalar, seed: Tensor1D) => {
+    const scheduled = { ...batch.scheduled, uncertainty_threshold };
+    const { certain_share, consistency } = method.step({ ...state, ...batch, seed, scheduled }).losses;
+    return [certain_share, consistency];
+  });
+  const at = async (threshold: number, seed: number) =>
+    (await losses(tf.scalar(threshold), tf.tensor1d([seed, 10000], "int32"))).map((loss) => loss.dataSync()[0]);
+  // The entropy when j of eight passes say p and the others 1/2: from the surest to the least sure.
+  const entropies = [8, 7, 6, 5, 4, 3, 2, 1, 0].map((j) => {
+    const m = (j * p + (8 - j) / 2) / 8;
+    return -m * Math.log(m + 1e-6) - (1 - m) * Math.log(1 - m + 1e-6);
+  });
+  const passes = new Set<number>(), targets = new Set<number>();
+  for (const seed of [2, 3, 4]) {
+    let before = 0; // share of the two images that are certain
+    for (const [i, entropy] of entropies.entries()) {
+      const [[below], [above]] = [await at(entropy - 1e-4, seed), await at(entropy + 1e-4, seed)];
+      assert.equal(below, before, `an image has an uncertainty that eight passes cannot give, below ${entropy}`);
+      if (above > below) passes.add(8 - i);
+      before = above;
+    }
+    assert.equal(before, 1);
+    // The student says 1/2: with every voxel certain an image costs (p - 1/2)² or nothing.
+    const [, consistency] = await at(1, seed), costly = 2 * consistency / (p - 0.5) ** 2;
+    assert.ok(Math.abs(costly - Math.round(costly)) < 1e-4, `${costly} of two targets are p`);
+    targets.add(Math.round(costly));
+  }
+  assert.ok([...passes].some((j) => j % 2), `odd numbers of eight passes are among ${[...passes]}`);
+  assert.ok(targets.size > 1, `${[...targets]}`);
+});
+
 Deno.test("BCP's second stage begins with the first one's network as its teacher, and on LA without momentum", async () => {
   for (const dataset of ["la", "acdc"] as const) {
     const method = methodOf("bcp", dataset), warm = warmupOf(method), state = start(method);
@@ -147,6 +197,25 @@ Deno.test("BCP's second stage begins with the first one's network as its teacher
     }
     await trainingStep(method, "fp32")(state, batchOf(method, 2));
     assert.ok(apart(state.weights, start(method).weights) > 0);
+  }
+});
+
+Deno.test("BCP's teacher is 0.99 of itself and 0.01 of the student after the update, from the first step on", async () => {
+  const method = methodOf("bcp", "acdc"), state = start(method), step = trainingStep(method, "fp32");
+  assert.deepEqual(Object.keys(state.memory), method.spec.parameters.map(({ name }) => `teacher.${name}`));
+  for (let iteration = 1; iteration <= 2; iteration++) {
+    const [teacher, before] = [numbers(state.memory), numbers(state.weights)];
+    await step(state, { ...batchOf(method, iteration), rate: tf.scalar(1) }); // a long step tells before from after
+    let moved = 0;
+    for (const [name, weight] of Object.entries(state.weights)) {
+      const student = weight.dataSync(), found = state.memory[`teacher.${name}`].dataSync();
+      found.forEach((value, i) => {
+        const expected = 0.99 * teacher[`teacher.${name}`][i] + 0.01 * student[i];
+        assert.ok(Math.abs(value - expected) <= 1e-6 * (1 + Math.abs(expected)), `${name}: ${value}, not ${expected}`);
+        moved = Math.max(moved, 0.01 * Math.abs(student[i] - before[name][i]));
+      });
+    }
+    assert.ok(moved > 1e-3, `the update moves the teacher by ${moved}`);
   }
 });
 

@@ -756,7 +756,7 @@ Deno.test("the task takes run folders as arguments, writes both files and ends w
           "tasks/report.ts",
           ...args,
         ],
-        cwd: new URL("..", import.meta.url).pathname,
+        cwd: new URL("..", import.meta.url),
       }).output();
       const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
       return { code, stdout: text(stdout), stderr: text(stderr) };
@@ -768,6 +768,6 @@ Deno.test("the task takes run folders as arguments, writes both files and ends w
     assert.equal((await task()).code, 2);
     const missing = await task(`${root}/none`);
     assert.equal(missing.code, 3);
-    assert.match(missing.stderr, /Cannot read ".*none\/config\.json"/);
+    assert.match(missing.stderr, /Cannot read the options of the run ".*none\/config\.json": there is no such file/);
   });
 });

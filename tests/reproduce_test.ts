@@ -1,6 +1,7 @@
 /** The grid of a reproduction: cells, budgets, costs, locks between real processes, the job array, and the task itself. */
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { benchCommand, type Costs, costsOf, readCosts } from "../pipeline/runs/costs.ts";
 import {
   type CellWork,
@@ -19,6 +20,7 @@ import { slurmScript } from "../pipeline/runs/slurm.ts";
 import { withFolder } from "./with_folder.ts";
 
 const decoded = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+const PATH_WITH_DENO = `${dirname(Deno.execPath())}:${Deno.env.get("PATH")}`;
 const METHODS = ["ssnet", "supervised", "ua_mt"];
 const grid = (options: Partial<Parameters<typeof gridCells>[0]>, firstCountOnly = false) =>
   gridCells({ dataset: "la,acdc", method: METHODS.join(","), seed: "1337", ...options }, {
@@ -261,14 +263,32 @@ Deno.test("a task of the job array passes the signal on and requeues itself when
     assert.equal(await Deno.stat(`${folder}/requeue.log`).then(() => true, () => false), false);
   }));
 
+Deno.test("a task starts from a checkout whose path has a space and a letter beyond ASCII", () =>
+  withFolder(async (folder) => {
+    const checkout = `${folder}/ein Prüfstand`, own = "pipeline/runs/task_process.ts";
+    for (const part of ["tasks", "pipeline/runs"]) await Deno.mkdir(`${checkout}/${part}`, { recursive: true });
+    await Deno.copyFile(new URL(`../${own}`, import.meta.url), `${checkout}/${own}`);
+    await Deno.writeTextFile(`${checkout}/tasks/hello.ts`, `console.log("hello", Deno.args[0]);`);
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "eval",
+        `const { startTask } = await import("${pathToFileURL(`${checkout}/${own}`)}");
+        Deno.exit((await startTask("hello", ["there"], ["${folder}"]).status).code);`,
+      ],
+      env: { PATH: PATH_WITH_DENO },
+    }).output();
+    assert.equal(code, 0, decoded(stderr));
+    assert.match(decoded(stdout), /\nhello there\n$/);
+  }));
+
 function reproduce(folder: string, args: string[]) {
   return new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-env", "--allow-run=deno"],
-      ...["--allow-sys=hostname,systemMemoryInfo", new URL("../tasks/reproduce.ts", import.meta.url).pathname],
+      ...["--allow-sys=hostname,systemMemoryInfo", fileURLToPath(new URL("../tasks/reproduce.ts", import.meta.url))],
       ...["--scale", "ci", "--out", folder, ...args],
     ],
-    env: { PATH: `${dirname(Deno.execPath())}:${Deno.env.get("PATH")}`, NO_COLOR: "1" },
+    env: { PATH: PATH_WITH_DENO, NO_COLOR: "1" },
     stdout: "piped",
     stderr: "piped",
   }).spawn();
@@ -292,7 +312,25 @@ Deno.test("reproduce refuses unknown names and foreign run folders before any wo
     const foreign = await ended(reproduce(folder, ["--method", "ssnet"]));
     assert.equal(foreign.code, 2);
     assert.match(foreign.error, /la-4\/ssnet\/1337" holds a run that is no cell of a grid/);
+    await Deno.writeTextFile(`${folder}/la-4/ssnet/1337/cell.json`, '{"scale": "ci"}');
+    const broken = await ended(reproduce(folder, ["--method", "ssnet"]));
+    assert.equal(broken.code, 2);
+    assert.match(broken.error, /Cannot read the record of a cell ".*cell\.json": it is not as wanted:[^]*→ at seed/);
     assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["la-4"]);
+  }));
+
+Deno.test("reproduce says which command may write to another folder, before any work, with code 2", () =>
+  withFolder(async (folder) => {
+    const elsewhere = `${folder}/else where`, args = ["--dataset", "acdc", "--out", elsewhere];
+    const { code, out, error } = await ended(reproduce(`${folder}/here`, args));
+    assert.equal(code, 2, out);
+    assert.match(error, /Cannot write to ".*else where", ".*else where\/cases": .*; run\n/);
+    const command = error.slice(error.indexOf("  deno run"));
+    assert.ok(command.includes(`'--allow-write=${elsewhere},${elsewhere}/cases'`), command);
+    assert.match(command, /tasks\/reproduce\.ts .*--dataset acdc --out '.*else where'\n$/);
+    assert.deepEqual([...Deno.readDirSync(folder)], []);
+    const plan = await ended(reproduce(`${folder}/here`, [...args, "--dry-run"]));
+    assert.equal(plan.code, 0, "a dry run writes nothing");
   }));
 
 Deno.test("reproduce goes past a broken cell with code 1, stops with 75, goes on, checks and reports", () =>

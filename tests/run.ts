@@ -2,8 +2,13 @@
  * Runs the tests, the examples, the golden values, tfjs-core's op tests and the small grid of all methods, and closes with
  * one line `N passed, N failed` over all.
  */
+const native = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env"];
+/** The one folder that may be written to: all temporary files of the tests lie there. */
+const folder = await Deno.makeTempDir({ dir: "/tmp", prefix: "ss-net-test-" });
+
 async function run(args: string[]): Promise<string> {
-  const command = new Deno.Command("deno", { args, stdout: "piped", stderr: "inherit", env: { NO_COLOR: "1" } });
+  const env = { NO_COLOR: "1", TMPDIR: folder };
+  const command = new Deno.Command("deno", { args, stdout: "piped", stderr: "inherit", env });
   const child = command.spawn();
   const [keep, show] = child.stdout.tee();
   const shown = show.pipeTo(Deno.stdout.writable, { preventClose: true });
@@ -14,18 +19,17 @@ async function run(args: string[]): Promise<string> {
 function count(text: string, word: string): number {
   return Number(text.match(new RegExp(`(\\d+) ${word}(?![\\s\\S]*\\d+ ${word})`))?.[1] ?? NaN);
 }
-const rights = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys"];
-const more = ["--allow-write", `--allow-run=${Deno.execPath()}`]; // some tests watch a process end
-const grid = ["--no-prompt", "--allow-read", "--allow-write=/tmp", "--allow-env", "--allow-run=deno"];
-const folder = await Deno.makeTempDir({ dir: "/tmp" });
 const texts = [
-  await run(["test", ...rights, ...more, "tests/"]),
-  await run(["test", "--doc", ...rights, "mod.ts", "pipeline/"]),
-  await run(["run", ...rights, "tasks/parity.ts"]),
-  await run(["run", ...rights, "tasks/conformance.ts"]),
   await run([
-    ...["run", ...grid, "--allow-sys=hostname,systemMemoryInfo", "tasks/reproduce.ts", "--scale", "ci"],
-    ...["--out", folder],
+    ...["test", ...native, `--allow-write=${folder}`, "--allow-sys=hostname"], // a lock names its machine
+    ...[`--allow-run=${Deno.execPath()}`, "tests/"], // the tasks themselves, and processes whose end a test watches
+  ]),
+  await run(["test", "--doc", ...native, "mod.ts", "pipeline/"]),
+  await run(["run", ...native, "tasks/parity.ts"]),
+  await run(["run", ...native, "tasks/conformance.ts"]),
+  await run([
+    ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-env", "--allow-run=deno"],
+    ...["--allow-sys=hostname,systemMemoryInfo", "tasks/reproduce.ts", "--scale", "ci", "--out", `${folder}/grid`],
   ]),
 ];
 await Deno.remove(folder, { recursive: true });

@@ -3,6 +3,7 @@
  * `parity/signed_distance.ts`.
  */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import type { Tensor } from "@tensorflow/tfjs";
 import { distanceTransform } from "../pipeline/data/distance_transform.ts";
 import { readArrays } from "../pipeline/data/hdf5.ts";
@@ -138,7 +139,7 @@ Deno.test("a map turns and flips with its mask", () => {
   assert.deepEqual(found, Float32Array.from(turned, (i) => map[i]));
 });
 
-const golden = await readArrays(new URL("golden/sdf_dtc_sassnet.h5", import.meta.url).pathname);
+const golden = await readArrays(fileURLToPath(new URL("golden/sdf_dtc_sassnet.h5", import.meta.url)));
 for (const axes of ["2d", "3d"]) {
   Deno.test(`every class has the authors' map in its own channel, ${axes}`, () => {
     const { data: masks, shape } = golden[`label_${axes}`], stored = golden[`sdf_${axes}`].data;

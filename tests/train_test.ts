@@ -1,16 +1,19 @@
 /** The task train:la as a user runs it, on small phantoms: interrupted, resumed, refused. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import { phantom } from "../pipeline/data/phantom.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
 import { openLog, readLog } from "../pipeline/runs/log.ts";
+import { readBestDice } from "../pipeline/runs/checkpoint.ts";
+import { writeSafetensors } from "../pipeline/runs/safetensors.ts";
 import { scheduleAt } from "../pipeline/runs/schedule.ts";
 import { LA } from "../pipeline/data/profiles.ts";
 
 const SHAPE = [40, 40, 40] as const;
 const rights = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys"];
 
-const task = (name: string) => new URL(`../tasks/${name}.ts`, import.meta.url).pathname;
+const task = (name: string) => fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url));
 
 /** Six phantoms, prepared and split by the tasks themselves. */
 async function cases(folder: string) {
@@ -46,6 +49,10 @@ function start(folder: string, run: string, more: string[]) {
     stderr: "piped",
   }).spawn();
 }
+async function copyFolder(from: string, to: string) {
+  await Deno.mkdir(to);
+  for (const { name } of Deno.readDirSync(from)) await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
+}
 const ended = async (child: Deno.ChildProcess) => {
   const { code, stderr } = await child.output();
   return { code, stderr: new TextDecoder().decode(stderr) };
@@ -70,20 +77,33 @@ Deno.test(
       assert.match(stopped.stderr, /Stopped after iteration \d; go on with --resume/);
       // A crash may leave the log ahead of the checkpoint: such rows are written anew.
       await Deno.writeTextFile(log, '{"iteration":4,"total":1}\n{"iteration":5,"to', { append: true });
+      await copyFolder(`${folder}/parts`, `${folder}/ahead`);
       const other = await ended(start(folder, "parts", ["--iterations", "6", "--resume"]));
       assert.equal(other.code, 2);
       assert.match(other.stderr, /iterations: started with 5, now 6/);
       const resumed = await ended(start(folder, "parts", ["--iterations", "5", "--resume"]));
       assert.equal(resumed.code, 0, resumed.stderr);
       assert.deepEqual((await readLog(log)).map((row) => row.iteration), [1, 2, 3, 4, 5]);
-      const bits = async (run: string) =>
-        createHash("sha256").update(await Deno.readFile(`${folder}/${run}/last.safetensors`)).digest("hex");
-      assert.equal(await bits("parts"), await bits("whole"));
+      const bits = async (path: string) =>
+        createHash("sha256").update(await Deno.readFile(`${folder}/${path}.safetensors`)).digest("hex");
+      for (const name of ["last", "best", "state"]) {
+        assert.equal(await bits(`parts/${name}`), await bits(`whole/${name}`));
+      }
       const validated = await readLog(`${folder}/parts/validation.jsonl`);
       assert.deepEqual(validated.map((row) => row.iteration), [4, 5]); // the warm-up ends with 2
       assert.deepEqual(validated, await readLog(`${folder}/whole/validation.jsonl`));
-      assert.equal(validated[1].best, Math.max(...validated.map(({ dice }) => dice)));
+      assert.equal(
+        await readBestDice(`${folder}/parts/best.safetensors`),
+        Math.max(...validated.map(({ dice }) => dice!)),
+      );
       assert.equal(await Deno.readTextFile(`${folder}/parts/DONE`), "5\n");
+      // A network that was kept before the crash, of a Dice that none of the repeated iterations reaches.
+      await writeSafetensors(`${folder}/ahead/best.safetensors`, {}, { iteration: "5", dice: "1" });
+      const kept = await bits("ahead/best");
+      const ahead = await ended(start(folder, "ahead", ["--iterations", "5", "--resume"]));
+      assert.equal(ahead.code, 0, ahead.stderr);
+      assert.equal(await bits("ahead/best"), kept);
+      assert.equal(await bits("ahead/last"), await bits("whole/last"));
       const short = await ended(start(folder, "short", ["--iterations", "2"]));
       assert.equal(short.code, 2);
       assert.match(short.stderr, /2 iterations of which 2 are a warm-up: ssnet would never run/);

@@ -1,6 +1,7 @@
 /** What `deno task bench KIND --json` prints, which is also what a baseline file holds. @module */
 import { z } from "zod";
-import { DataError } from "../data/cases.ts";
+import { DataError } from "../data/data_error.ts";
+import { checkContent, type JsonFile, readJson } from "../runs/json.ts";
 import { KINDS, MEASURED } from "./kinds.ts";
 import type { Part } from "./parts.ts";
 
@@ -108,22 +109,20 @@ export interface Baseline {
   measurements: Measurement[];
 }
 
-/** What a baseline file holds, or what is wrong with it. */
-async function readBaseline(path: string): Promise<Baseline | { problem: string }> {
-  let content: { steps?: unknown; rows?: unknown } | null;
-  try {
-    content = JSON.parse(await Deno.readTextFile(path));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    return { problem: `"${path}" cannot be read: ${(error as Error).message}` };
-  }
-  const list = content?.steps ?? content?.rows ?? [content];
-  const { success, data: measurements, error } = z.array(MEASUREMENT).min(1).safeParse(list);
-  if (!success) return { problem: `"${path}" is no result of this bench:\n${z.prettifyError(error)}` };
+const BASELINE = z.preprocess((content) => {
+  const { steps, rows } = (content ?? {}) as { steps?: unknown; rows?: unknown };
+  return steps ?? rows ?? [content];
+}, z.array(MEASUREMENT).min(1));
+const BASELINE_FILE: JsonFile = {
+  what: "the baseline",
+  remedy: "write a file with deno task bench KIND --json > FILE",
+};
+
+async function readBaseline(path: string): Promise<Baseline> {
+  const measurements = await readJson(path, BASELINE, BASELINE_FILE);
   for (const one of measurements) {
-    const options = KINDS[one.kind].safeParse(partOf(one).options);
-    if (options.success) continue;
-    return { problem: `"${path}" holds options that ${one.kind} lacks:\n${z.prettifyError(options.error)}` };
+    const what = `the options of ${one.kind} in the baseline`;
+    checkContent(partOf(one).options, KINDS[one.kind], { ...BASELINE_FILE, what, path });
   }
   return { path, measurements };
 }
@@ -133,8 +132,15 @@ async function readBaseline(path: string): Promise<Baseline | { problem: string 
  * @throws {DataError} Naming every file that cannot be compared with, and why.
  */
 export async function readBaselines(paths: string[]): Promise<Baseline[]> {
-  const read = await Promise.all(paths.map(readBaseline));
-  const problems = read.flatMap((one) => "problem" in one ? [one.problem] : []);
-  if (!problems.length) return read as Baseline[];
-  throw new DataError(`Cannot compare; write a file with deno task bench KIND --json > FILE:\n${problems.join("\n")}`);
+  const baselines: Baseline[] = [], problems: string[] = [];
+  for (const path of paths) {
+    try {
+      baselines.push(await readBaseline(path));
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      problems.push(error.message);
+    }
+  }
+  if (problems.length) throw new DataError(problems.join("\n"));
+  return baselines;
 }

@@ -9,14 +9,12 @@
  */
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import { readJson } from "../runs/json.ts";
+import { DataError } from "./data_error.ts";
 import type { AxisOrder, Geometry, Vector3 } from "./geometry.ts";
 import { type HdfAttribute, readHdf5, writeArrays } from "./hdf5.ts";
 
-/** A problem with input data: the message names the file, what was found and what is wanted. The tasks exit with code 3. */
-export class DataError extends Error {
-  /** What stands in front of the message where it is printed with its stack. */
-  override name = "DataError";
-}
+export { DataError };
 
 /** One volume with what is known of it. */
 export interface Case {
@@ -254,12 +252,6 @@ export function intensityOf(image: Float32Array): Fingerprint["intensity"] {
  */
 export async function readManifest(folder: string): Promise<Manifest & { sha256: string }> {
   const path = `${folder}/manifest.json`, remedy = "write it with deno task preprocess:la or preprocess:acdc";
-  try {
-    const bytes = await Deno.readFile(path);
-    return { ...MANIFEST.parse(JSON.parse(new TextDecoder().decode(bytes))), sha256: sha256(bytes) };
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    const why = error instanceof z.ZodError ? `\n${z.prettifyError(error)}\n` : ` ${(error as Error).message}; `;
-    throw new DataError(`Cannot read the manifest "${path}":${why}${remedy}`, { cause: error });
-  }
+  const manifest = await readJson(path, MANIFEST, { what: "the manifest", remedy });
+  return { ...manifest, sha256: sha256(await Deno.readFile(path)) };
 }

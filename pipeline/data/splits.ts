@@ -4,6 +4,7 @@
  * @module
  */
 import { z } from "zod";
+import { checkContent, type JsonFile, readJson } from "../runs/json.ts";
 import { permutation, stream } from "../runs/random.ts";
 import { DataError, type Manifest, parseFrameName, patientOf, readManifest } from "./cases.ts";
 
@@ -44,6 +45,7 @@ const SPLIT = z.strictObject({
   validation: z.array(z.string()),
   test: z.array(z.string()),
 }) satisfies z.ZodType<Split>;
+const SPLIT_FILE: JsonFile = { what: "the split", remedy: "write one with deno task split:la or split:acdc" };
 
 /** How many cases have each role. */
 export function countCases(split: Lists): Record<Role, number> {
@@ -94,22 +96,12 @@ export function checkSplit(split: Split, source: string): Split {
 
 /** Reads a split. Needs `--allow-read`. @throws {DataError} When it is missing, no JSON, or not of the form above. */
 export async function readSplit(path: string): Promise<Split> {
-  let content: unknown;
-  try {
-    content = JSON.parse(await Deno.readTextFile(path));
-  } catch (error) {
-    throw new DataError(
-      `Cannot read the split "${path}": ${(error as Error).message}; write one with deno task split:la or split:acdc`,
-    );
-  }
-  return parseSplit(content, path);
+  return checkSplit(await readJson(path, SPLIT, SPLIT_FILE), path);
 }
 
 /** A split of parsed JSON. @param source Its file, for errors. @throws {DataError} When it is not of the form above. */
 export function parseSplit(content: unknown, source: string): Split {
-  const result = SPLIT.safeParse(content);
-  if (!result.success) throw new DataError(`Cannot read the split "${source}":\n${z.prettifyError(result.error)}`);
-  return checkSplit(result.data, source);
+  return checkSplit(checkContent(content, SPLIT, { ...SPLIT_FILE, path: source }), source);
 }
 
 /**

@@ -144,8 +144,10 @@ export function toTensorFlow(values: Float32Array, shape: number[]): Tensor {
 
 /** The value in PyTorch's layout of a tensor in TensorFlow's. */
 export function toPyTorch(tensor: Tensor): Float32Array {
-  const { tf } = openTensorFlow();
-  return tf.tidy(() => tf.transpose(tensor, TO_PYTORCH[tensor.rank]).dataSync() as Float32Array);
+  const { tf } = openTensorFlow(), transposed = tf.transpose(tensor, TO_PYTORCH[tensor.rank]);
+  const values = transposed.dataSync() as Float32Array; // not out of a tidy(), which would look for tensors among them
+  transposed.dispose();
+  return values;
 }
 
 /**

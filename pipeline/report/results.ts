@@ -3,9 +3,11 @@
  * cases ordered by Dice. Rows of different datasets or numbers of labeled cases never share a table.
  * @module
  */
+import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { PROFILES } from "../data/profiles.ts";
 import { ssnetSettings } from "../methods/ssnet.ts";
+import { readJson } from "../runs/json.ts";
 import type { Config, Evaluation, Metrics, Run, Statistic } from "./runs.ts";
 
 const PROTOCOL = z.strictObject({
@@ -56,8 +58,11 @@ export interface Published {
 
 /** Reads the published tables that come with the project. Needs `--allow-read`. */
 export async function readPublished(): Promise<Published> {
-  const text = await Deno.readTextFile(new URL("../../data/published.json", import.meta.url));
-  const { about: _, sources, ...datasets } = PUBLISHED.parse(JSON.parse(text));
+  const path = fileURLToPath(new URL("../../data/published.json", import.meta.url));
+  const { about: _, sources, ...datasets } = await readJson(path, PUBLISHED, {
+    what: "the published results",
+    remedy: "take the file that comes with the project",
+  });
   return { sources, datasets: datasets as Record<string, PublishedDataset> };
 }
 

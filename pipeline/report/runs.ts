@@ -7,6 +7,8 @@ import { basename, normalize } from "node:path";
 import { z } from "zod";
 import { DataError } from "../data/cases.ts";
 import { CLINICAL_NAMES } from "../evaluation/clinical.ts";
+import { readJson, RUN_CONFIG, RUN_METRICS } from "../runs/json.ts";
+import { readLog } from "../runs/log.ts";
 
 const CONFIG = z.looseObject({
   dataset: z.string(),
@@ -57,7 +59,8 @@ const AGREEMENT = z.object({
   patients: z.number(),
 });
 
-const METRICS = z.object({
+/** The form of `metrics.json`. */
+export const METRICS = z.object({
   dataset: z.string(),
   method: z.string(),
   checkpoint: z.string(),
@@ -132,44 +135,6 @@ export interface Run {
   notes: string[];
 }
 
-async function readJson<S extends z.ZodType>(path: string, schema: S): Promise<z.infer<S>> {
-  let content: unknown;
-  try {
-    content = JSON.parse(await Deno.readTextFile(path));
-  } catch (error) {
-    throw new DataError(`Cannot read "${path}": ${(error as Error).message}`, { cause: error });
-  }
-  const result = schema.safeParse(content);
-  if (result.success) return result.data;
-  throw new DataError(`Cannot read "${path}":\n${z.prettifyError(result.error)}`);
-}
-
-type LogRow = { iteration: number } & Record<string, number | null>;
-
-/** A log of the run; a line that a killed process left half-written at the end is dropped. */
-async function readLog(path: string): Promise<LogRow[]> {
-  let text;
-  try {
-    text = await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-  const lines = text.split("\n"), rows = [];
-  for (const [i, line] of lines.entries()) {
-    if (!line) continue;
-    try {
-      rows.push(z.looseObject({ iteration: z.number() }).parse(JSON.parse(line)) as LogRow);
-    } catch (error) {
-      if (i === lines.length - 1) break;
-      throw new DataError(
-        `Cannot read "${path}": line ${i + 1} is no JSON object with an iteration: ${(error as Error).message}`,
-      );
-    }
-  }
-  return rows;
-}
-
 /** An interrupted run repeats the iterations after its last checkpoint; the later ones are those it went on with. */
 function lastRows<Row extends { iteration: number }>(rows: Row[]): Map<number, Row> {
   const last = new Map(rows.map((row) => [row.iteration, row]));
@@ -177,7 +142,7 @@ function lastRows<Row extends { iteration: number }>(rows: Row[]): Map<number, R
 }
 
 async function readRun(folder: string): Promise<Run> {
-  const config = await readJson(`${folder}/config.json`, CONFIG);
+  const config = await readJson(`${folder}/config.json`, CONFIG, RUN_CONFIG);
   const rows = await readLog(`${folder}/metrics.jsonl`), notes: string[] = [];
   const last = lastRows(rows), curves: Run["curves"] = {};
   for (const [iteration, row] of last) {
@@ -202,7 +167,7 @@ async function readRun(folder: string): Promise<Run> {
     f.isDirectory && f.name.startsWith("evaluation-") && !f.name.endsWith(".part") // one that is being written
   );
   for (const name of found.map((f) => f.name).sort()) {
-    const path = `${folder}/${name}`, metrics = await readJson(`${path}/metrics.json`, METRICS);
+    const path = `${folder}/${name}`, metrics = await readJson(`${path}/metrics.json`, METRICS, RUN_METRICS);
     const { classes, summary } = metrics, wanted = classes.length > 1 ? ["mean", ...classes] : classes;
     const all = [summary, ...(metrics.patientSummary ? [metrics.patientSummary] : [])];
     const lacking = wanted.filter((key) => all.some(({ published, honest }) => !published[key] || !honest[key]));

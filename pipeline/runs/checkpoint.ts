@@ -8,35 +8,65 @@ import type { Method } from "../methods/method.ts";
 import { type NetworkSpec, sizeOf, type StateDict, toPyTorch, toTensorFlow } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Tensor, Tensor1D } from "../tensorflow/tensors.ts";
-import { readSafetensors, type StoredTensor, writeSafetensors } from "./safetensors.ts";
+import { readSafetensors, type StoredTensor, type TensorSource, writeSafetensors } from "./safetensors.ts";
 import type { TrainingState } from "./training_step.ts";
 
-/** A network's parameters and running statistics, as stored arrays; `num_batches_tracked` is what PyTorch expects beside them. */
+/** A network's parameters and running statistics; `num_batches_tracked` is what PyTorch expects beside them. */
 function stateDict(spec: NetworkSpec, { weights, buffers }: TrainingState, iteration: number) {
-  const tensors: Record<string, StoredTensor> = {};
-  for (const { name, shape } of spec.parameters) tensors[name] = { shape, data: toPyTorch(weights[name]) };
+  const tensors: Record<string, TensorSource> = {};
+  for (const { name, shape } of spec.parameters) tensors[name] = asPyTorchHasIt(shape, weights[name]);
   for (const { name, shape, kind } of spec.buffers) {
-    tensors[name] = { shape, data: toPyTorch(buffers[name]) };
+    tensors[name] = asPyTorchHasIt(shape, buffers[name]);
     if (kind === "running_var") {
       const counter = name.replace("running_var", "num_batches_tracked");
-      tensors[counter] = { shape: [], data: new BigInt64Array([BigInt(iteration)]) };
+      tensors[counter] = { shape: [], dtype: "I64", values: () => new BigInt64Array([BigInt(iteration)]) };
     }
   }
   return tensors;
 }
 
+function asPyTorchHasIt(shape: number[], tensor: Tensor): TensorSource {
+  return { shape, dtype: "F32", values: () => toPyTorch(tensor) };
+}
+
+function asItIs(tensor: Tensor): TensorSource {
+  return { shape: tensor.shape, dtype: "F32", values: () => tensor.dataSync() as Float32Array };
+}
+
 /**
- * Writes a checkpoint that Python's `load_state_dict` reads; under a temporary name, then renamed. Needs `--allow-read`,
- * `--allow-write`.
- * @param iteration The last one that the state has seen; the file's metadata.
+ * Writes a checkpoint that Python's `load_state_dict` reads; under a temporary name, then renamed. The state must stay as it
+ * is until then: one array after the other is read from it. Needs `--allow-read`, `--allow-write`.
+ * @param iteration The last one that the state has seen; in the file's metadata.
+ * @param options `dice` of the validation for which the checkpoint is kept goes there too.
  */
 export function writeCheckpoint(
   path: string,
   spec: NetworkSpec,
   state: TrainingState,
   iteration: number,
+  { dice }: { dice?: number } = {},
 ): Promise<void> {
-  return writeSafetensors(path, stateDict(spec, state, iteration), { iteration: String(iteration) });
+  const metadata = { iteration: String(iteration), ...dice !== undefined && { dice: String(dice) } };
+  return writeSafetensors(path, stateDict(spec, state, iteration), metadata);
+}
+
+/**
+ * The validation Dice of a checkpoint that was kept for it; 0 where there is none. Needs `--allow-read`.
+ * @throws {DataError} When the file does not say it.
+ */
+export async function readBestDice(path: string): Promise<number> {
+  let metadata: Record<string, string>;
+  try {
+    ({ metadata } = await readSafetensors(path));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
+  if (metadata.dice !== undefined) return Number(metadata.dice);
+  throw new DataError(
+    `Cannot tell how good "${path}" is: it does not say its validation Dice; move it away, and the next validation keeps ` +
+      `its own`,
+  );
 }
 
 /** Refuses a file that lacks arrays or holds them in other shapes, naming them. */
@@ -71,7 +101,8 @@ export async function readCheckpoint(
 
 /**
  * Writes what resuming needs, after the iteration named: a checkpoint's arrays, then `momentum.NAME`, `memory.NAME` and
- * `touched`; under a temporary name, then renamed. Needs `--allow-read`, `--allow-write`.
+ * `touched`; under a temporary name, then renamed. The state must stay as it is until then. Needs `--allow-read`,
+ * `--allow-write`.
  */
 export async function writeState(
   path: string,
@@ -81,12 +112,10 @@ export async function writeState(
 ): Promise<void> {
   const tensors = stateDict(spec, state, iteration);
   for (const { name, shape } of spec.parameters) {
-    tensors[`momentum.${name}`] = { shape, data: toPyTorch(state.momentum[name]) };
+    tensors[`momentum.${name}`] = asPyTorchHasIt(shape, state.momentum[name]);
   }
-  for (const [name, tensor] of Object.entries(state.memory)) {
-    tensors[`memory.${name}`] = { shape: tensor.shape, data: tensor.dataSync() as Float32Array };
-  }
-  tensors.touched = { shape: state.touched.shape, data: state.touched.dataSync() as Float32Array };
+  for (const [name, tensor] of Object.entries(state.memory)) tensors[`memory.${name}`] = asItIs(tensor);
+  tensors.touched = asItIs(state.touched);
   await writeSafetensors(path, tensors, { iteration: String(iteration) });
 }
 

@@ -4,8 +4,8 @@
  * @module
  */
 import { z } from "zod";
-import { DataError } from "../data/cases.ts";
 import type { Precision } from "../tensorflow/trace.ts";
+import { readJsonIfThere } from "./json.ts";
 
 const MEDIAN = z.object({ median: z.number().positive() });
 const ROW = z.looseObject({
@@ -49,24 +49,12 @@ export interface Costs {
 }
 
 /** The measured steps of a file, none where there is no file. Needs `--allow-read`. @throws {DataError} When it holds anything else. */
-export async function readCosts(path: string | URL): Promise<CostRow[]> {
-  let text: string;
-  try {
-    text = await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-  const cannot = `Cannot read the measured figures "${path}":`;
-  let content: unknown;
-  try {
-    content = JSON.parse(text);
-  } catch (error) {
-    throw new DataError(`${cannot} ${(error as Error).message}`, { cause: error });
-  }
-  const result = z.looseObject({ steps: z.array(ROW) }).safeParse(content);
-  if (!result.success) throw new DataError(`${cannot}\n${z.prettifyError(result.error)}`);
-  return result.data.steps;
+export async function readCosts(path: string): Promise<CostRow[]> {
+  const costs = await readJsonIfThere(path, z.looseObject({ steps: z.array(ROW) }), {
+    what: "the measured figures",
+    remedy: "measure them with deno task bench step --method all --json",
+  });
+  return costs?.steps ?? [];
 }
 
 /** The costs of a training; null when it was not measured. */

@@ -1,7 +1,10 @@
 /** Files and folders that are either whole or not there: written under a temporary name, then renamed. @module */
 
-/** Writes a file beside its final place, syncs it and renames it. Needs `--allow-read`, `--allow-write`. */
-export async function writeAtomically(path: string, parts: Uint8Array[]): Promise<void> {
+/**
+ * Writes a file beside its final place, syncs it and renames it. Needs `--allow-read`, `--allow-write`.
+ * @param parts Taken one by one: a generator's are made when it is their turn, and one alone is in memory.
+ */
+export async function writeAtomically(path: string, parts: Iterable<Uint8Array>): Promise<void> {
   const temporary = `${path}.${Deno.pid}.part`;
   try {
     using file = await Deno.open(temporary, { write: true, create: true, truncate: true });

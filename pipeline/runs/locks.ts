@@ -5,7 +5,9 @@
  * locked; elsewhere the heartbeat does, the time when the file was last touched.
  * @module
  */
+import { z } from "zod";
 import { writeAtomically } from "./files.ts";
+import { parseJson } from "./json.ts";
 
 /** A holder touches its lock so often. */
 export const HEARTBEAT_SECONDS = 30;
@@ -23,6 +25,12 @@ export interface Holder {
   /** ISO time; null while it works. */
   released: string | null;
 }
+const HOLDER = z.strictObject({
+  pid: z.int(),
+  host: z.string(),
+  taken: z.string(),
+  released: z.string().nullable(),
+}) satisfies z.ZodType<Holder>;
 
 /** A taken lock; released at the end of an `await using`. */
 export interface Lock extends AsyncDisposable {
@@ -76,7 +84,7 @@ async function livingHolder(path: string): Promise<Holder | null> {
   }
   if (Date.now() - touched > 1000 * DEAD_AFTER_SECONDS) return null;
   if (!text.endsWith("}\n")) return UNKNOWN; // created, not locked and written yet
-  const holder: Holder = JSON.parse(text);
+  const holder = parseJson(text, HOLDER, { what: "the lock", path, remedy: "remove it when no process has it" });
   return holder.released || (holder.host === Deno.hostname() && !isLocked(path)) ? null : holder;
 }
 

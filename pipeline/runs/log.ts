@@ -1,14 +1,43 @@
 /** The log of a run, `metrics.jsonl`: one JSON object a line and iteration. @module */
+import { z } from "zod";
+import { DataError } from "../data/data_error.ts";
 
-import { DataError } from "../data/cases.ts";
+/** One line: the iteration and named numbers; null is a number that was none (NaN, infinity). */
+export type LogRow = { iteration: number } & Record<string, number | null>;
 
-/** One line: the iteration and named numbers. */
-export type LogRow = { iteration: number } & Record<string, number>;
+const ROW = z.object({ iteration: z.number() }).catchall(z.number().nullable());
 
-/** All whole lines of a log; a last line that a crash cut off is left out. Needs `--allow-read`. */
+/**
+ * All rows of a log, none where there is no file; a last line that a crash cut off is left out. Needs `--allow-read`.
+ * @throws {DataError} Naming every other line that is no row.
+ */
 export async function readLog(path: string): Promise<LogRow[]> {
-  const lines = (await Deno.readTextFile(path)).split("\n").slice(0, -1);
-  return lines.filter((line) => line.endsWith("}")).map((line) => JSON.parse(line));
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+  const lines = text.split("\n").slice(0, -1), rows: LogRow[] = [], broken: number[] = [];
+  for (const [i, line] of lines.entries()) {
+    const row = rowOf(line);
+    if (row) rows.push(row);
+    else broken.push(i + 1);
+  }
+  if (!broken.length) return rows;
+  throw new DataError(
+    `Cannot read the log "${path}": line ${broken.join(", ")}: no JSON object of an iteration and numbers; remove ` +
+      `${broken.length === 1 ? "this line" : "these lines"}`,
+  );
+}
+
+function rowOf(line: string): LogRow | null {
+  try {
+    return ROW.parse(JSON.parse(line)) as LogRow;
+  } catch {
+    return null;
+  }
 }
 
 /**

@@ -26,7 +26,7 @@ export function parseOptions<S extends z.ZodObject>(
   };
   for (const [key, { type, default: value, description, enum: choices }] of Object.entries(properties)) {
     if (type === "array") {
-      command.argument(`<${key}...>`, description);
+      command.argument(required?.includes(key) ? `<${key}...>` : `[${key}...]`, description);
       continue;
     }
     const flag = "--" + key.replace(/[A-Z]/g, (c) => "-" + c.toLowerCase());

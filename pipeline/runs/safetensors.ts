@@ -2,7 +2,9 @@
  * safetensors files: 8 bytes of header length, a JSON header, then the values, little-endian; as `safetensors.torch` reads them.
  * @module
  */
+import { z } from "zod";
 import { DataError } from "../data/cases.ts";
+import { sizeOf } from "../networks/parameters.ts";
 import { writeAtomically } from "./files.ts";
 
 /** One array of a file. */
@@ -13,29 +15,56 @@ export interface StoredTensor {
   data: Float32Array | BigInt64Array;
 }
 
-const bytesOf = (data: ArrayBufferView): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+/** One array to write. */
+export interface TensorSource {
+  /** `[]` for a single number. */
+  shape: number[];
+  /** float32 or int64. */
+  dtype: "F32" | "I64";
+  /** C order; asked for when it is written, so that one array alone is in memory. */
+  values: () => Float32Array | BigInt64Array;
+}
+
+const BYTES: Record<string, number> = { F32: 4, I64: 8 };
+const HEADER = z.object({ __metadata__: z.record(z.string(), z.string()).default({}) }).catchall(z.object({
+  dtype: z.string(),
+  shape: z.array(z.int().nonnegative()),
+  data_offsets: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
+}));
 
 /**
  * Writes float32 (`F32`) and int64 (`I64`) arrays in the order given and string metadata; under a temporary name, then
  * renamed. Needs `--allow-read`, `--allow-write`.
+ * @throws {RangeError} Naming the array whose values do not fill its shape.
  */
 export async function writeSafetensors(
   path: string,
-  tensors: Record<string, StoredTensor>,
+  tensors: Record<string, TensorSource>,
   metadata: Record<string, string> = {},
 ): Promise<void> {
   let end = 0;
   const header: Record<string, unknown> = { __metadata__: metadata };
-  for (const [name, { shape, data }] of Object.entries(tensors)) {
+  for (const [name, { shape, dtype }] of Object.entries(tensors)) {
     const begin = end;
-    end += data.byteLength;
-    header[name] = { dtype: data instanceof Float32Array ? "F32" : "I64", shape, data_offsets: [begin, end] };
+    end += sizeOf(shape) * BYTES[dtype];
+    header[name] = { dtype, shape, data_offsets: [begin, end] };
   }
   const text = JSON.stringify(header);
   const head = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
   const length = new Uint8Array(8);
   new DataView(length.buffer).setBigUint64(0, BigInt(head.length), true);
-  await writeAtomically(path, [length, head, ...Object.values(tensors).map(({ data }) => bytesOf(data))]);
+  await writeAtomically(path, partsOf([length, head], tensors));
+}
+
+function* partsOf(head: Uint8Array[], tensors: Record<string, TensorSource>): Generator<Uint8Array> {
+  yield* head;
+  for (const [name, { shape, dtype, values }] of Object.entries(tensors)) {
+    const { buffer, byteOffset, byteLength } = values();
+    if (byteLength !== sizeOf(shape) * BYTES[dtype]) {
+      throw new RangeError(`Cannot write ${name}: [${shape}] of ${dtype} wanted, ${byteLength} bytes found`);
+    }
+    yield new Uint8Array(buffer, byteOffset, byteLength);
+  }
 }
 
 /**
@@ -51,19 +80,23 @@ export async function readSafetensors(path: string): Promise<{
   if (bytes.length < 8) throw refuse(`${bytes.length} bytes found`);
   const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
   if (8 + length > bytes.length) throw refuse(`its header claims ${length} bytes, the file has ${bytes.length}`);
-  let header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>;
+  let content: unknown;
   try {
-    header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
+    content = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
   } catch {
     throw refuse("its header is no JSON");
   }
-  const { __metadata__: metadata, ...entries } = header;
-  const tensors: Record<string, StoredTensor> = {};
+  const header = HEADER.safeParse(content);
+  if (!header.success) throw refuse(`its header is not as wanted:\n${z.prettifyError(header.error)}`);
+  const { __metadata__: metadata, ...entries } = header.data, tensors: Record<string, StoredTensor> = {};
   for (const [name, { dtype, shape, data_offsets: [begin, end] }] of Object.entries(entries)) {
     if (8 + length + end > bytes.length) throw refuse(`it is truncated at ${name}`);
+    if (!(dtype in BYTES)) throw refuse(`${name} is ${dtype}; F32 or I64 wanted`);
+    if (end - begin !== sizeOf(shape) * BYTES[dtype]) {
+      throw refuse(`${name} is [${shape}] of ${dtype}, for which ${end - begin} bytes are too few or too many`);
+    }
     const part = bytes.slice(8 + length + begin, 8 + length + end).buffer;
-    if (dtype !== "F32" && dtype !== "I64") throw refuse(`${name} is ${dtype}; F32 or I64 wanted`);
     tensors[name] = { shape, data: dtype === "F32" ? new Float32Array(part) : new BigInt64Array(part) };
   }
-  return { tensors, metadata: (metadata ?? {}) as unknown as Record<string, string> };
+  return { tensors, metadata };
 }

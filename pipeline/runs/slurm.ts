@@ -25,7 +25,9 @@ export interface SlurmOptions {
 /** Time between the signal and the end of an allocation: a step and two checkpoints. */
 const NOTICE_SECONDS = 300;
 
-const quoted = (text: string) => /^[\w./=,:@+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+/** An argument as a shell reads it. */
+export const quoted = (text: string): string =>
+  /^[\w./=,:@+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 
 /**
  * The script. Before an allocation ends Slurm signals it (`--signal`): the training stops cleanly with code 75, and the task

@@ -1,4 +1,5 @@
 /** A task as a process of its own, as a user starts it: with its rights and no more. @module */
+import { fileURLToPath } from "node:url";
 
 /** Tasks that open TensorFlow. */
 const NATIVE = ["train", "evaluate"];
@@ -13,7 +14,7 @@ export function startTask(name: string, args: string[], writes: string[]): Deno.
   return new Deno.Command("deno", {
     args: [
       ...["run", "--no-prompt", "--allow-read", "--allow-env", `--allow-write=${writes}`, ...native],
-      ...[new URL(`../../tasks/${name}.ts`, import.meta.url).pathname, ...args],
+      ...[fileURLToPath(new URL(`../../tasks/${name}.ts`, import.meta.url)), ...args],
     ],
     env: { LD_LIBRARY_PATH: "" }, // Deno hands it on only where any program may be started
   }).spawn();

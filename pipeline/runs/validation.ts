@@ -1,8 +1,12 @@
-/** Validation while a training goes on: its log, `validation.jsonl`, and which checkpoint was the best so far. @module */
+/**
+ * Validation while a training goes on: its log, `validation.jsonl`, and which network is kept. How good the kept one is stands
+ * in its own file (`readBestDice`), since a log loses what a crash left behind the checkpoint that a run goes on from.
+ * @module
+ */
 import type { Case } from "../data/cases.ts";
 import type { Segment } from "../evaluation/evaluate_case.ts";
 import { diceByClass } from "../evaluation/overlap.ts";
-import { openLog, readLog } from "./log.ts";
+import { openLog } from "./log.ts";
 
 /** What is validated and how. */
 export interface ValidationOptions {
@@ -16,16 +20,17 @@ export interface ValidationOptions {
   segment: Segment;
   /** Background included. */
   classes: number;
-  /** Called when a network is better than all before. */
-  keepBest: () => Promise<void>;
+  /** Dice of the network kept so far; 0 where there is none. */
+  best: number;
+  /** Called with the Dice of a network that is better than all before. */
+  keepBest: (dice: number) => Promise<void>;
 }
 
 /** Opens a validation; `run` takes the mean Dice over cases and classes, as published, and no distance: they cost more than the network. */
 export async function openValidation(
-  { path, iteration, cases, segment, classes, keepBest }: ValidationOptions,
+  { path, iteration, cases, segment, classes, best, keepBest }: ValidationOptions,
 ): Promise<{ run(iteration: number): Promise<void> } & Disposable> {
   const log = await openLog(path, iteration);
-  let best = (await readLog(path)).at(-1)?.best ?? 0;
   const run = async (iteration: number) => {
     let sum = 0;
     for (const one of cases) {
@@ -34,10 +39,10 @@ export async function openValidation(
     }
     const dice = sum / cases.length;
     if (dice > best) {
+      await keepBest(dice);
       best = dice;
-      await keepBest();
     }
-    log.write({ iteration, dice, best });
+    log.write({ iteration, dice });
   };
   return { run, [Symbol.dispose]: () => log[Symbol.dispose]() };
 }

@@ -1,0 +1,81 @@
+/** JSON files of the pipeline, read and checked by their schemas; all that can be wrong with one has the same words. @module */
+import { z } from "zod";
+import { DataError } from "../data/data_error.ts";
+
+/** What errors say of a file. */
+export interface JsonFile {
+  /** "the split". */
+  what: string;
+  /** How to come by a good one: "write one with deno task split:la". */
+  remedy: string;
+}
+
+/** `config.json` of a run folder. */
+export const RUN_CONFIG: JsonFile = {
+  what: "the options of the run",
+  remedy: "name a run folder of deno task train:la or train:acdc",
+};
+/** `metrics.json` of an evaluation. */
+export const RUN_METRICS: JsonFile = {
+  what: "the evaluation",
+  remedy: "write it with deno task eval:la or eval:acdc",
+};
+
+/**
+ * Reads a file. Needs `--allow-read`.
+ * @throws {DataError} When it is not there, no JSON, or another content than the schema's.
+ */
+export async function readJson<S extends z.ZodType>(path: string, schema: S, file: JsonFile): Promise<z.infer<S>> {
+  const content = await readJsonIfThere(path, schema, file);
+  if (content !== null) return content;
+  throw new DataError(`Cannot read ${file.what} "${path}": there is no such file; ${file.remedy}`);
+}
+
+/** As {@linkcode readJson}, and null where there is no file. */
+export async function readJsonIfThere<S extends z.ZodType>(
+  path: string,
+  schema: S,
+  file: JsonFile,
+): Promise<z.infer<S> | null> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
+    throw error;
+  }
+  return parseJson(text, schema, { ...file, path });
+}
+
+/**
+ * A file's text as its schema has it.
+ * @param file With the path that it came from.
+ * @throws {DataError} When it is no JSON, or another content than the schema's.
+ */
+export function parseJson<S extends z.ZodType>(text: string, schema: S, file: JsonFile & { path: string }): z.infer<S> {
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch (error) {
+    const { what, path, remedy } = file, why = (error as Error).message;
+    throw new DataError(`Cannot read ${what} "${path}": it is no JSON: ${why}; ${remedy}`, { cause: error });
+  }
+  return checkContent(content, schema, file);
+}
+
+/**
+ * Parsed JSON as its schema has it.
+ * @param file With the path that it came from.
+ * @throws {DataError} Naming everything that is not as the schema wants it.
+ */
+export function checkContent<S extends z.ZodType>(
+  content: unknown,
+  schema: S,
+  { path, what, remedy }: JsonFile & { path: string },
+): z.infer<S> {
+  const result = schema.safeParse(content);
+  if (result.success) return result.data;
+  throw new DataError(
+    `Cannot read ${what} "${path}": it is not as wanted:\n${z.prettifyError(result.error)}\n${remedy}`,
+  );
+}
