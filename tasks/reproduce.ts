@@ -540,7 +540,10 @@ async function check(cells: PlannedCell[]): Promise<boolean> {
     return summary.honest.mean.dice.mean ?? NaN;
   };
   for (const cell of cells) {
-    const rows = await readLog(`${pathOf(cell)}/metrics.jsonl`).catch(() => []); // a broken cell may have none to read
+    const rows = await readLog(`${pathOf(cell)}/metrics.jsonl`).catch((error: Error) => {
+      console.error(error.message); // the check of this cell fails, the others are made
+      return [];
+    });
     const { first, last } = thirds(rows.map((row) => row.supervised ?? NaN));
     tell(
       last < first,

@@ -47,9 +47,9 @@ ${memoryGb === null ? "" : `#SBATCH --mem=${Math.ceil(memoryGb)}G\n`}#SBATCH --t
 # One task is one cell of the grid; options given to sbatch win over those above.
 cd ${quoted(directory)} || exit 1
 PATH=${quoted(deno)}:$PATH
+trap 'signaled=1; kill -TERM "$!" 2>/dev/null' USR1 TERM # USR1 would open Deno's inspector
 ${command.map(quoted).join(" ")} --cell "$SLURM_ARRAY_TASK_ID" &
 pid=$!
-trap 'signaled=1; kill -TERM "$pid" 2>/dev/null' USR1 TERM # USR1 would open Deno's inspector
 while :; do # a signal ends the wait, not the cell
   signaled=
   wait "$pid"
