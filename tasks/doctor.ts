@@ -6,6 +6,7 @@ import { existsSync, statfsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus } from "node:os";
 import { z } from "zod";
+import { repeat } from "../pipeline/bench/timing.ts";
 import { parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { openTensorFlow, type TensorFlow } from "../pipeline/tensorflow/device.ts";
 import { instructionSets } from "../pipeline/tensorflow/instruction_sets.ts";
@@ -52,15 +53,11 @@ async function timeConvolution({ tf }: TensorFlow, precision: Precision): Promis
   const x = tf.randomNormal([1, 112, 112, 80, 16]), weight = tf.randomNormal([3, 3, 3, 16, 16]);
   // One number comes back: on a GPU nothing else waits for the result.
   const convolution = trace((x, weight) => [tf.sum(tf.conv3d(x, weight, 1, "same"))], precision);
-  const seconds: number[] = [];
-  for (let i = 0; i < 6; i++) {
-    const start = performance.now();
+  const { seconds: { minimum, median } } = await repeat(5, async () => {
     const [sum] = await convolution(x, weight);
     sum.dataSync();
-    seconds.push((performance.now() - start) / 1000);
     sum.dispose();
-  }
-  const [minimum, , median] = seconds.slice(1).sort((a, b) => a - b); // the first one traces
+  });
   return `${minimum.toFixed(3)} s, median ${median.toFixed(3)} s`;
 }
 

@@ -5,7 +5,8 @@
  * patients also means by patient, volumes and ejection fractions.
  */
 import { z } from "zod";
-import { type Case, DataError, readCase } from "../pipeline/data/cases.ts";
+import { type Case, readCase } from "../pipeline/data/cases.ts";
+import { DataError, readEach } from "../pipeline/data/data_error.ts";
 import { writeNiftiMask } from "../pipeline/data/nifti.ts";
 import { PROFILES } from "../pipeline/data/profiles.ts";
 import { checkCases, countCases, countPatients, parseSplit, readSplit, type Split } from "../pipeline/data/splits.ts";
@@ -157,15 +158,8 @@ async function readTestSplit(config: z.infer<typeof CONFIG>): Promise<Split> {
 
 /** Reads all test cases once before anything is computed. @throws {DataError} Naming all that cannot be evaluated. */
 async function checkTestCases(names: string[], folder: string) {
-  const problems: string[] = [];
-  for (const name of names) {
-    try {
-      await readTestCase(folder, name);
-    } catch (error) {
-      if (!(error instanceof DataError)) throw error;
-      problems.push(error.message);
-    }
-  }
+  // None is kept: all at once might not fit into memory.
+  const { problems } = await readEach(names, async (name) => void await readTestCase(folder, name));
   if (problems.length) {
     throw new DataError(`Cannot evaluate ${problems.length} of ${names.length} test cases:\n${problems.join("\n")}`);
   }

@@ -352,11 +352,11 @@ Deno.test("gpu-check prints its JSON and ends with 4 where there is no GPU", for
     return doctor;
   };
   match((await check("/nonexistent")).problem, /^Cannot open TensorFlow in "\/nonexistent": .* missing/);
-  const { passed, problem, machine } = await check(real);
+  const { passed, problem, machine: { library: found } } = await check(real);
   strictEqual(passed, false);
   match(
     problem,
     /^Cannot use a GPU: .*; it was built for the CPU; unset SSNET_TENSORFLOW and run deno task setup --gpu$/,
   );
-  strictEqual(machine.library, `${real} (SSNET_TENSORFLOW)`);
+  strictEqual(found, `${real} (SSNET_TENSORFLOW)`);
 });

@@ -263,6 +263,28 @@ Deno.test("a task of the job array passes the signal on and requeues itself when
     assert.equal(await Deno.stat(`${folder}/requeue.log`).then(() => true, () => false), false);
   }));
 
+Deno.test("a task starts another one where LD_LIBRARY_PATH is set", () =>
+  withFolder(async (folder) => {
+    const module = new URL("../pipeline/runs/task_process.ts", import.meta.url);
+    await Deno.writeTextFile(
+      `${folder}/start.ts`,
+      `import { NAMED_PROGRAM } from "${module}";
+      const start = async (env: Record<string, string>) =>
+        await new Deno.Command("deno", { args: ["eval", "console.log(6 * 7)"], env }).output();
+      console.log(await start({}).then(() => "started", ({ name }) => name));
+      console.log(new TextDecoder().decode((await start(NAMED_PROGRAM)).stdout).trim());`,
+    );
+    // Its shell sets the variable: the tests may start nothing with it themselves.
+    const command = `LD_LIBRARY_PATH=/nowhere deno run --no-prompt --allow-run=deno ${folder}/start.ts`;
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["task", "--eval", command],
+      cwd: folder,
+    })
+      .output();
+    const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    assert.equal(out, "NotCapable\n42\n", error);
+  }));
+
 Deno.test("a task starts from a checkout whose path has a space and a letter beyond ASCII", () =>
   withFolder(async (folder) => {
     const checkout = `${folder}/ein Prüfstand`, own = "pipeline/runs/task_process.ts";

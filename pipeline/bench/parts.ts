@@ -5,6 +5,7 @@
  */
 import { DATASET_NAMES, PROFILES } from "../data/profiles.ts";
 import { METHOD_NAMES, METHODS } from "../methods/methods.ts";
+import { NAMED_PROGRAM } from "../runs/task_process.ts";
 import { passesOf } from "./counts.ts";
 import type { Measured, OptionsOf } from "./kinds.ts";
 import { type Measurement, parseMeasurement } from "./results.ts";
@@ -102,11 +103,8 @@ export async function measureIn(folder: string, { kind, options, mark }: Part): 
     value === undefined ? [] : [`--${name}`, String(value)]
   );
   const args = ["task", "--quiet", "bench", kind, ...given, "--json"];
-  const { success, stdout, stderr } = await new Deno.Command("deno", {
-    args,
-    cwd: folder,
-    env: { LD_LIBRARY_PATH: "" }, // Deno hands it on only where any program may be started
-  }).output();
+  const command = new Deno.Command("deno", { args, cwd: folder, env: NAMED_PROGRAM });
+  const { success, stdout, stderr } = await command.output();
   const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
   if (!success) throw new Error(`deno ${args.join(" ")} failed in "${folder}":\n${error}`);
   return { ...parseMeasurement(out), ...mark };

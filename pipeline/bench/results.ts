@@ -1,6 +1,6 @@
 /** What `deno task bench KIND --json` prints, which is also what a baseline file holds. @module */
 import { z } from "zod";
-import { DataError } from "../data/data_error.ts";
+import { DataError, readEach } from "../data/data_error.ts";
 import { checkContent, type JsonFile, readJson } from "../runs/json.ts";
 import { KINDS, MEASURED } from "./kinds.ts";
 import type { Part } from "./parts.ts";
@@ -132,15 +132,7 @@ async function readBaseline(path: string): Promise<Baseline> {
  * @throws {DataError} Naming every file that cannot be compared with, and why.
  */
 export async function readBaselines(paths: string[]): Promise<Baseline[]> {
-  const baselines: Baseline[] = [], problems: string[] = [];
-  for (const path of paths) {
-    try {
-      baselines.push(await readBaseline(path));
-    } catch (error) {
-      if (!(error instanceof DataError)) throw error;
-      problems.push(error.message);
-    }
-  }
+  const { results: baselines, problems } = await readEach(paths, readBaseline);
   if (problems.length) throw new DataError(problems.join("\n"));
   return baselines;
 }

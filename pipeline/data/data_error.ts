@@ -1,7 +1,27 @@
-/** The error of bad input data; apart from the cases, which read files themselves. @module */
+/** The error of bad input data, and reading that collects it; apart from the cases, which read files themselves. @module */
 
 /** A problem with input data: the message names the file, what was found and what is wanted. The tasks exit with code 3. */
 export class DataError extends Error {
   /** What stands in front of the message where it is printed with its stack. */
   override name = "DataError";
+}
+
+/**
+ * What `read` makes of each, one after the other, and what is wrong with those that it refuses: a task names every bad one
+ * at once. Other errors than {@linkcode DataError} are thrown.
+ */
+export async function readEach<T>(
+  names: readonly string[],
+  read: (name: string) => Promise<T>,
+): Promise<{ results: T[]; problems: string[] }> {
+  const results: T[] = [], problems: string[] = [];
+  for (const name of names) {
+    try {
+      results.push(await read(name));
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      problems.push(error.message);
+    }
+  }
+  return { results, problems };
 }

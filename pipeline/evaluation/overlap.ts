@@ -11,10 +11,14 @@ export interface MaskPair {
   reference: Uint8Array;
 }
 
-function countOverlap({ prediction, reference }: MaskPair): { both: number; sum: number } {
-  if (prediction.length !== reference.length) {
-    throw new RangeError(`prediction has ${prediction.length} voxels, reference has ${reference.length}`);
-  }
+function checkSizes({ prediction, reference }: MaskPair) {
+  if (prediction.length === reference.length) return;
+  throw new RangeError(`prediction has ${prediction.length} voxels, reference has ${reference.length}`);
+}
+
+function countOverlap(masks: MaskPair): { both: number; sum: number } {
+  checkSizes(masks);
+  const { prediction, reference } = masks;
   let both = 0, sum = 0;
   for (let i = 0; i < prediction.length; i++) {
     const p = prediction[i] !== 0 ? 1 : 0, r = reference[i] !== 0 ? 1 : 0;
@@ -82,10 +86,9 @@ export function jaccard(masks: MaskPair): number {
  * assert.deepEqual(diceByClass(maps, 4), [0.5, 0, 0]);
  * ```
  */
-export function diceByClass({ prediction, reference }: MaskPair, classes: number): number[] {
-  if (prediction.length !== reference.length) {
-    throw new RangeError(`prediction has ${prediction.length} voxels, reference has ${reference.length}`);
-  }
+export function diceByClass(maps: MaskPair, classes: number): number[] {
+  checkSizes(maps);
+  const { prediction, reference } = maps;
   const both = new Uint32Array(256), predicted = new Uint32Array(256), referred = new Uint32Array(256);
   for (let i = 0; i < prediction.length; i++) {
     const p = prediction[i], r = reference[i];

@@ -5,7 +5,7 @@
  */
 import { basename, normalize } from "node:path";
 import { z } from "zod";
-import { DataError } from "../data/cases.ts";
+import { DataError, readEach } from "../data/data_error.ts";
 import { CLINICAL_NAMES } from "../evaluation/clinical.ts";
 import { readJson, RUN_CONFIG, RUN_METRICS } from "../runs/json.ts";
 import { readLog } from "../runs/log.ts";
@@ -202,15 +202,7 @@ async function readRun(folder: string): Promise<Run> {
  */
 export async function readRuns(folders: string[]): Promise<Run[]> {
   const paths = [...new Set(folders.map((folder) => normalize(folder).replace(/(?<=.)\/$/, "")))];
-  const runs: Run[] = [], problems: string[] = [];
-  for (const path of paths) {
-    try {
-      runs.push(await readRun(path));
-    } catch (error) {
-      if (!(error instanceof DataError)) throw error;
-      problems.push(error.message);
-    }
-  }
+  const { results: runs, problems } = await readEach(paths, readRun);
   if (problems.length) throw new DataError(problems.join("\n"));
   const names = runs.map(({ name }) => name);
   for (const run of runs) if (names.indexOf(run.name) !== names.lastIndexOf(run.name)) run.name = run.folder;

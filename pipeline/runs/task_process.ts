@@ -5,6 +5,12 @@ import { fileURLToPath } from "node:url";
 const NATIVE = ["train", "evaluate"];
 
 /**
+ * Environment of a program that a task starts by its name: Deno hands `LD_LIBRARY_PATH` on only where any program may be
+ * started, and else refuses to start one at all.
+ */
+export const NAMED_PROGRAM = { LD_LIBRARY_PATH: "" };
+
+/**
  * Starts `tasks/NAME.ts`; says so first. Needs `--allow-run=deno`.
  * @param writes The folders it may write to.
  */
@@ -16,6 +22,6 @@ export function startTask(name: string, args: string[], writes: string[]): Deno.
       ...["run", "--no-prompt", "--allow-read", "--allow-env", `--allow-write=${writes}`, ...native],
       ...[fileURLToPath(new URL(`../../tasks/${name}.ts`, import.meta.url)), ...args],
     ],
-    env: { LD_LIBRARY_PATH: "" }, // Deno hands it on only where any program may be started
+    env: NAMED_PROGRAM,
   }).spawn();
 }

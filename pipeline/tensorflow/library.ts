@@ -5,6 +5,7 @@
  * @module
  */
 import { removeFolder, writeAtomically } from "../runs/files.ts";
+import { NAMED_PROGRAM } from "../runs/task_process.ts";
 import { frameworkSymbols, runtimeSymbols } from "./symbols.ts";
 import { type Bundle, BUNDLES, CUDA_FILES, type Device, VERSION, type Wheel } from "./wheels.ts";
 
@@ -457,7 +458,7 @@ async function python(
   try {
     const command = new Deno.Command("python3", {
       args,
-      env: { ...env, LD_LIBRARY_PATH: "" }, // Deno hands it on only where any program may be started
+      env: { ...env, ...NAMED_PROGRAM },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
