@@ -172,6 +172,19 @@ Deno.test("of several processes one gets the lock, and after it was killed again
     await again.lock[Symbol.asyncDispose]();
   }));
 
+Deno.test("a dead lock that another takes over and removes while it is looked at is no error", () =>
+  withFolder(async (folder) => {
+    const dead = { pid: 1, host: Deno.hostname(), taken: "2026-01-01T00:00:00.000Z", released: null };
+    for (let round = 0; round < 50; round++) {
+      const path = await Deno.makeTempDir({ dir: folder });
+      await Deno.writeTextFile(`${path}/lock-1`, JSON.stringify(dead) + "\n");
+      const taken = await Promise.all(Array.from({ length: 8 }, () => takeLock(path)));
+      const locks = taken.flatMap((one) => "lock" in one ? [one.lock] : []);
+      assert.equal(locks.length, 1);
+      await locks[0][Symbol.asyncDispose]();
+    }
+  }));
+
 Deno.test("a lock of another machine holds until its heartbeat is older than the stated time", () =>
   withFolder(async (folder) => {
     const holder = { pid: 1, host: "elsewhere", taken: "2026-01-01T00:00:00.000Z", released: null };

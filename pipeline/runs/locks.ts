@@ -75,17 +75,16 @@ const numbers = (folder: string) =>
   [...Deno.readDirSync(folder)].flatMap(({ name }) => /^lock-\d+$/.test(name) ? [Number(name.slice(5))] : []);
 
 async function livingHolder(path: string): Promise<Holder | null> {
-  let text: string, touched: number;
   try {
-    [text, touched] = [await Deno.readTextFile(path), (await Deno.stat(path)).mtime!.getTime()];
+    const text = await Deno.readTextFile(path), touched = (await Deno.stat(path)).mtime!.getTime();
+    if (Date.now() - touched > 1000 * DEAD_AFTER_SECONDS) return null;
+    if (!text.endsWith("}\n")) return UNKNOWN; // created, not locked and written yet
+    const holder = parseJson(text, HOLDER, { what: "the lock", path, remedy: "remove it when no process has it" });
+    return holder.released || (holder.host === Deno.hostname() && !isLocked(path)) ? null : holder;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return UNKNOWN; // a higher one has just replaced it
+    if (error instanceof Deno.errors.NotFound) return UNKNOWN; // who took a higher number has just removed it
     throw error;
   }
-  if (Date.now() - touched > 1000 * DEAD_AFTER_SECONDS) return null;
-  if (!text.endsWith("}\n")) return UNKNOWN; // created, not locked and written yet
-  const holder = parseJson(text, HOLDER, { what: "the lock", path, remedy: "remove it when no process has it" });
-  return holder.released || (holder.host === Deno.hostname() && !isLocked(path)) ? null : holder;
 }
 
 /** Whether the process that created the file is there; its end, however it came, unlocked the file. */
