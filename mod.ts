@@ -55,6 +55,7 @@ export * from "./pipeline/methods/supervised.ts";
 export * from "./pipeline/methods/teacher.ts";
 export * from "./pipeline/methods/ua_mt.ts";
 export * from "./pipeline/methods/urpc.ts";
+export * from "./pipeline/methods/weight_average.ts";
 export * from "./pipeline/networks/discriminator.ts";
 export * from "./pipeline/networks/distance_heads.ts";
 export * from "./pipeline/networks/heads.ts";

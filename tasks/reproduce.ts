@@ -159,7 +159,8 @@ async function plan(cells: Cell[]): Promise<{ planned: PlannedCell[]; problems: 
   const rows = scale === "ci" ? [] : await readCosts(fileURLToPath(new URL("../data/costs.json", import.meta.url)));
   const planned: PlannedCell[] = [], problems: string[] = [], unmeasured: string[] = [];
   for (const cell of cells) {
-    const key = { ...cell, method: trainedBy(cell).method, precision: presetOfCell(cell).precision, device },
+    const { precision, coarse } = presetOfCell(cell),
+      key = { ...cell, method: trainedBy(cell).method, precision, coarse, device },
       costs = costsOf(rows, key);
     if (!costs && scale !== "ci") {
       unmeasured.push(benchCommand(key));

@@ -7,12 +7,14 @@ import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { z } from "zod";
 import { assembleBatch, readTrainingItems } from "../pipeline/data/batches.ts";
 import { type Case, DataError, readCase } from "../pipeline/data/cases.ts";
-import { presetOf, PROFILES } from "../pipeline/data/profiles.ts";
+import { coarseIterations, presetOf, PROFILES } from "../pipeline/data/profiles.ts";
 import { checkCases, readSplit } from "../pipeline/data/splits.ts";
 import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
+import type { Method } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { ssnetSettings } from "../pipeline/methods/ssnet.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
+import { averaged, averageOf } from "../pipeline/methods/weight_average.ts";
 import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
 import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
 import { readJsonIfThere, RUN_CONFIG } from "../pipeline/runs/json.ts";
@@ -61,7 +63,7 @@ const options = parseOptions(
     method: z.enum(METHOD_NAMES).default("ssnet").describe("method to train"),
     preset: z.enum(["paper", "fast"]).default("paper").describe(
       `paper: as published; fast: ${fast.iterations} iterations, the first ${fast.warmup} on the labeled half alone, ` +
-        `${fast.precision}, rate / 10 in the last sixth`,
+        `${fast.precision}, a cosine of twice the rate, tested by the average of the weights`,
     ),
     iterations: z.int().nonnegative().optional().describe(
       "length of the training instead of the preset's; 0 writes the untrained network",
@@ -71,7 +73,13 @@ const options = parseOptions(
     ),
     precision: z.enum(["fp32", "bf16"]).optional().describe("arithmetic of convolutions instead of the preset's"),
     ...ablations,
-    patch: z.string().default(published.patch.join("x")).describe("patch, multiples of 16"),
+    patch: z.string().optional().describe(
+      `patch, multiples of 16 (default: ${published.patch.join("x")}${
+        fast.coarse
+          ? `; fast: ${fast.coarse.patch.join("x")} in the first ${fast.coarse.share} of what is labeled only`
+          : ""
+      })`,
+    ),
     seed: z.int().nonnegative().default(1337).describe("seed of everything random"),
     threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
     device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute"),
@@ -83,12 +91,21 @@ const options = parseOptions(
   }),
   { name: `train:${dataset}`, description: "Train a method with few labels", args },
 );
-const { resume, ...given } = options, patch = options.patch.split("x").map(Number);
-const method = METHODS[options.method]({ ...options, patch, profile: published });
-const { profile } = method;
+const { resume, ...given } = options, patch = options.patch?.split("x").map(Number) ?? published.patch;
+const chosen = METHODS[options.method]({ ...options, patch, profile: published });
+const { profile } = chosen;
 const settings = options.method === "ssnet" ? ssnetSettings(published, options) : {};
-const asked = { ...presetOf(profile, options.preset), ...definedOnly(given) };
-const config = { dataset, ...asked, ...settings, warmup: method.usesUnlabeled ? asked.warmup : 0 };
+const { coarse, ...preset } = presetOf(profile, options.preset);
+const asked = { ...preset, ...definedOnly(given), patch: patch.join("x") };
+const withAverage = (method: Method) => asked.averaged ? averaged(method) : method;
+const method = withAverage(chosen);
+const warmup = method.usesUnlabeled ? asked.warmup : 0, labeledOnly = method.usesUnlabeled ? warmup : asked.iterations;
+const config = { dataset, ...asked, ...settings, warmup, coarse: options.patch ? null : coarseOf(labeledOnly) };
+
+/** The iterations on a smaller patch, as the configuration tells them; null where there are none. */
+function coarseOf(labeledOnly: number): { patch: string; iterations: number } | null {
+  return coarse && { patch: coarse.patch.join("x"), iterations: coarseIterations(coarse, labeledOnly) };
+}
 
 function definedOnly<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as never;
@@ -144,13 +161,14 @@ async function train(): Promise<number> {
     return EXIT.usage;
   }
   // Before anything is written: a precision that the device does not have is refused here.
-  const stages = [warmupOf(method), method].map((method) => ({
+  const stages = [withAverage(warmupOf(chosen)), method].map((method) => ({
     method,
     step: trainingStep(method, config.precision),
   }));
   const { state, iteration: done } = resume
     ? await readState(`${folder}/state.safetensors`, method)
     : { state: startState(method, stream(config.seed, "weights")), iteration: 0 };
+  const tested = config.averaged ? averageOf(method.spec, state) : state;
   let iteration = done;
   const validationCases = await readValidationCases(config.cases, split.validation);
   const items = await reading;
@@ -160,23 +178,29 @@ async function train(): Promise<number> {
   }
   const save = async () => {
     await writeState(`${folder}/state.safetensors`, method.spec, state, iteration);
-    await writeCheckpoint(`${folder}/last.safetensors`, method.spec, state, iteration);
+    await writeCheckpoint(`${folder}/last.safetensors`, method.spec, tested, iteration);
   };
   let interrupted = false;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => interrupted = true);
   }
   const stageOf = (iteration: number) => stages[iteration <= config.warmup ? 0 : 1];
-  const labelShape = [profile.labeledPerBatch, ...patch];
+  const patchOf = (iteration: number) => iteration <= (config.coarse?.iterations ?? 0) ? coarse!.patch : patch;
   const batchOf = (iteration: number) => {
-    const { usesUnlabeled, targets } = stageOf(iteration).method;
+    const { usesUnlabeled, targets } = stageOf(iteration).method, patch = patchOf(iteration);
+    const labelShape = [profile.labeledPerBatch, ...patch];
     const batch = assembleBatch(items, { profile, seed: config.seed, iteration, patch, withUnlabeled: usesUnlabeled });
-    return { ...batch, targets: targets?.(batch.label, labelShape) ?? {} };
+    return {
+      ...batch,
+      shape: [batch.rows, ...patch, 1],
+      labelShape,
+      targets: targets?.(batch.label, labelShape) ?? {},
+    };
   };
   using log = await openLog(`${folder}/metrics.jsonl`, iteration);
   const progress = startProgress(iteration, config.iterations);
   const bestPath = `${folder}/best.safetensors`;
-  const segment = segmenter(profile, state, { patch, statistics: "running", precision: config.precision });
+  const segment = segmenter(profile, tested, { patch, statistics: "running", precision: config.precision });
   using validation = validationCases.length
     ? await openValidation({
       path: `${folder}/validation.jsonl`,
@@ -185,7 +209,7 @@ async function train(): Promise<number> {
       segment,
       classes: profile.classes,
       best: resume ? await readBestDice(bestPath) : 0,
-      keepBest: (dice) => writeCheckpoint(bestPath, method.spec, state, iteration, { dice }),
+      keepBest: (dice) => writeCheckpoint(bestPath, method.spec, tested, iteration, { dice }),
     })
     : null;
   let next = iteration < config.iterations ? batchOf(iteration + 1) : null;
@@ -197,8 +221,8 @@ async function train(): Promise<number> {
     if (active === method && iteration === config.warmup + 1) beginAnew(method, state);
     const scheduled = active.scheduled?.(iteration - config.warmup - 1, published / profile.iterations) ?? {};
     const inputs: Batch = {
-      x: tf.tensor(batch.image, [batch.rows, ...patch, 1]) as Tensor,
-      label: tf.tensor(batch.label, labelShape, "int32") as Tensor,
+      x: tf.tensor(batch.image, batch.shape) as Tensor,
+      label: tf.tensor(batch.label, batch.labelShape, "int32") as Tensor,
       seed: tf.tensor1d([streamKey(config.seed, "dropout") >> 8, iteration * 10000], "int32") as Tensor1D,
       consistencyWeight: tf.scalar(weight),
       rate: tf.scalar(rate),

@@ -361,7 +361,7 @@ Deno.test("a step's JSON names machine and versions and feeds the costs of a gri
     assert.ok(versions.deno === Deno.version.deno && /^2\./.test(versions.tensorflow!) && "commit" in versions, out);
     assert.equal(stepSeconds!.all.length, 2);
     await Deno.writeTextFile(`${folder}/costs.json`, JSON.stringify({ kind: "steps", steps: [step] }));
-    const key = { dataset: "acdc", method: "bcp", precision: "fp32", device: "cpu" } as const;
+    const key = { dataset: "acdc", method: "bcp", precision: "fp32", device: "cpu", coarse: null } as const;
     const costs = costsOf(await readCosts(`${folder}/costs.json`), key)!;
     assert.deepEqual([costs.stepSeconds, costs.memoryGb], [stepSeconds!.median, step.peakMemoryGb]);
     assert.equal(costs.warmupSeconds, step.warmupSeconds!.median);

@@ -74,7 +74,7 @@ Deno.test("minutes become iterations: half of them warm-up steps, half the metho
 
 Deno.test("costs are those of dataset, method, precision and device; what is missing names its bench command", () =>
   withFolder(async (folder) => {
-    const key = { dataset: "la", method: "ssnet", precision: "bf16", device: "cpu" } as const;
+    const key = { dataset: "la", method: "ssnet", precision: "bf16", device: "cpu", coarse: null } as const;
     assert.deepEqual(await readCosts(`${folder}/none.json`), []);
     const row = {
       ...key,
@@ -90,6 +90,12 @@ Deno.test("costs are those of dataset, method, precision and device; what is mis
     const machine = "one CPU, 2 threads, TensorFlow 2.21";
     assert.deepEqual(costsOf(rows, key), { stepSeconds: 10, warmupSeconds: 2, memoryGb: 5.5, machine });
     assert.equal(costsOf(rows, { ...key, precision: "fp32" }), null);
+    const coarse = { patch: [128, 128], share: 0.75 };
+    assert.equal(costsOf(rows, { ...key, coarse }), null, "smaller slices were not timed");
+    const [timed] = rows.map((row) => ({ ...row, coarseSeconds: { median: 0.4 } }));
+    assert.equal(costsOf([timed], { ...key, coarse })!.warmupSeconds, 0.75 * 0.4 + 0.25 * 2);
+    const alone = costsOf([{ ...timed, warmupSeconds: undefined }], { ...key, coarse })!;
+    assert.deepEqual([alone.stepSeconds, alone.warmupSeconds], [0.75 * 0.4 + 0.25 * 10, null]);
     assert.equal(
       benchCommand({ ...key, precision: "fp32" }),
       "deno task bench step --dataset la --method ssnet --precision fp32 --json",

@@ -9,6 +9,8 @@ import { readBestDice } from "../pipeline/runs/checkpoint.ts";
 import { writeSafetensors } from "../pipeline/runs/safetensors.ts";
 import { scheduleAt } from "../pipeline/runs/schedule.ts";
 import { LA } from "../pipeline/data/profiles.ts";
+import { writeRawHearts } from "../pipeline/data/raw_phantoms.ts";
+import { withFolder } from "./with_folder.ts";
 
 const SHAPE = [40, 40, 40] as const;
 const rights = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys"];
@@ -170,16 +172,39 @@ Deno.test("a log that another process is writing is not opened, and stays as it 
   }
 });
 
+Deno.test("fast on ACDC begins with smaller slices, of the labeled-only method too, and a patch of one's own is not made smaller", () =>
+  withFolder(async (folder) => {
+    await writeRawHearts(`${folder}/raw`, { seed: 5, count: 4, shape: [4, 48, 40] });
+    const run = async (name: string, args: string[]) => {
+      const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", ...rights, `--allow-write=${folder}`, task(name), "acdc", "--cases", `${folder}/cases`, ...args],
+      }).output();
+      assert.equal(code, 0, new TextDecoder().decode(stderr));
+    };
+    await run("preprocess", ["--raw", `${folder}/raw`]);
+    await run("split", ["--labeled", "2", "--test-cases", "1"]);
+    const train = async (name: string, ...args: string[]) => {
+      const to = ["--split", `${folder}/cases/split.json`, "--run", `${folder}/${name}`];
+      await run("train", [...to, "--method", "supervised", "--preset", "fast", "--precision", "fp32", ...args]);
+      return JSON.parse(await Deno.readTextFile(`${folder}/${name}/config.json`));
+    };
+    const { coarse, patch } = await train("coarse", "--iterations", "3");
+    assert.deepEqual({ coarse, patch }, { coarse: { patch: "128x128", iterations: 2 }, patch: "256x256" });
+    const losses = (await readLog(`${folder}/coarse/metrics.jsonl`)).map(({ total }) => total!);
+    assert.ok(losses.length === 3 && losses.every(Number.isFinite));
+    assert.equal((await train("own", "--iterations", "1", "--patch", "64x64")).coarse, null);
+  }));
+
 Deno.test("a short training sees the whole ramp and every step of the rate", () => {
   const short = { profile: LA, iterations: 150, warmup: 0, rateSchedule: "published" } as const;
   const first = { weight: Math.exp(-5), rate: 0.01, published: 0 };
   assert.deepEqual(scheduleAt(1, { ...short, iterations: 15000 }), first);
   assert.equal(scheduleAt(150, short).weight, 1);
   assert.deepEqual([25, 26, 150].map((i) => scheduleAt(i, short).rate), [0.01, 0.001, 0.01 * 0.1 ** 5]);
-  const warm = { ...short, warmup: 50, rateSchedule: "flat" } as const;
-  assert.deepEqual([50, 150].map((i) => scheduleAt(i, warm)), [
-    { weight: 0, rate: 0.01, published: 0 },
-    { weight: 1, rate: 0.001, published: 14850 },
+  const warm = { ...short, iterations: 160, warmup: 60, rateSchedule: "cosine" } as const;
+  assert.deepEqual([8, 160].map((i) => scheduleAt(i, warm)), [
+    { weight: 0, rate: 0.02, published: 0 },
+    { weight: 1, rate: 0, published: 14850 },
   ]);
 });
 

@@ -8,10 +8,11 @@ import { checkSplit } from "../pipeline/data/splits.ts";
 import { LA } from "../pipeline/data/profiles.ts";
 import { ssnet } from "../pipeline/methods/ssnet.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
+import { averaged, averageOf } from "../pipeline/methods/weight_average.ts";
 import { toWeights } from "../pipeline/networks/parameters.ts";
 import { readCheckpoint, readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
 import { permutation, stream } from "../pipeline/runs/random.ts";
-import { flatRate } from "../pipeline/runs/schedule.ts";
+import { cosineRate } from "../pipeline/runs/schedule.ts";
 import { type Batch, startState, trainingStep, updateParameters } from "../pipeline/runs/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
@@ -78,8 +79,11 @@ Deno.test("a split that names a case twice is refused with its name", () => {
   assert.throws(() => checkSplit(split, "s.json"), (e) => e instanceof DataError && /twice: a/.test(e.message));
 });
 
-Deno.test("the short schedule's rate falls to a tenth in the last sixth", () => {
-  assert.deepEqual([1, 500, 501].map((s) => flatRate(s, { base: 0.01, total: 600 })), [0.01, 0.01, 0.001]);
+Deno.test("the short schedule's rate rises to twice the base in a twentieth, then falls along half a cosine to 0", () => {
+  const rates = [1, 15, 30, 315, 600].map((s) => cosineRate(s, { base: 0.01, total: 600 }));
+  [0.02 / 30, 0.01, 0.02, 0.01, 0].forEach((wanted, i) =>
+    assert.ok(Math.abs(rates[i] - wanted) < 1e-15, `${rates[i]}`)
+  );
 });
 
 const options = { profile: LA } as const;
@@ -124,6 +128,29 @@ Deno.test("SS-Net's step with dropout, traced, equals the eager one, begins at o
   // The background's selectors never learn: no gradient, so no weight decay either.
   const untouched = "contrastive_class_selector_0.0.weight";
   assert.equal(apart({ w: start().weights[untouched] }, { w: state.weights[untouched] }), 0);
+});
+
+Deno.test("the average of the weights follows its formula through warm-up and method, and leaves the training as it is", async () => {
+  const method = averaged(METHOD), plain = start(), state = startState(method, stream(1, "weights"));
+  const stages = { plain: [warmupOf(METHOD), METHOD], followed: [averaged(warmupOf(METHOD)), method] };
+  const average: Record<string, Float32Array> = {};
+  const followed = averageOf(METHOD.spec, state);
+  for (let k = 0; k < 4; k++) {
+    const stage = Number(k > 1);
+    await trainingStep(stages.plain[stage], "fp32")(plain, batch(k));
+    await trainingStep(stages.followed[stage], "fp32")(state, batch(k));
+    for (const [name, tensor] of Object.entries({ ...plain.weights, ...plain.buffers })) {
+      const decay = Math.min(k / (k + 9), 0.99), before = average[name];
+      average[name] = (tensor.dataSync() as Float32Array).map((v, i) => decay * (before?.[i] ?? 0) + (1 - decay) * v);
+    }
+  }
+  assert.ok(apart(plain.weights, state.weights) < 1e-5);
+  assert.ok(apart(plain.buffers, state.buffers) < 1e-4);
+  assert.ok(apart(plain.memory, state.memory) < 1e-4, "the bank");
+  for (const [name, tensor] of Object.entries({ ...followed.weights, ...followed.buffers })) {
+    const values = tensor.dataSync();
+    assert.ok(average[name].every((v, i) => Math.abs(v - values[i]) < 1e-4), name);
+  }
 });
 
 Deno.test("a labeled-only warm-up leaves SS-Net's heads as they were", async () => {

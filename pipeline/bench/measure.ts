@@ -69,8 +69,13 @@ async function figures({ kind, options }: Request): Promise<Figures> {
   }
   if (kind === "step") {
     const method = methodOf(options), timing = await timeStep(method, options);
-    if (!method.usesUnlabeled) return figuresOf(timing);
-    return { ...figuresOf(timing), warmupSeconds: (await timeStep(warmupOf(method), options)).seconds };
+    const warmup = warmupOf(method), { coarse } = method.profile.fast, ownSize = options.patch !== undefined;
+    const small = coarse && !ownSize ? { ...warmup, profile: { ...warmup.profile, patch: coarse.patch } } : null;
+    return {
+      ...figuresOf(timing),
+      ...method.usesUnlabeled && { warmupSeconds: (await timeStep(warmup, options)).seconds },
+      ...small && { coarseSeconds: (await timeStep(small, options)).seconds },
+    };
   }
   const profile = sized(options.dataset, options.patch);
   if (kind === "inference") return figuresOf(await timeInference(profile, options));

@@ -18,6 +18,7 @@ const FIGURES = z.object({
   firstSeconds: SECONDS.optional(),
   /** Of a step of the method's warm-up, where it has another one. */
   warmupSeconds: TIMES.optional(),
+  coarseSeconds: TIMES.optional(),
   /** Of a pass forward alone. */
   forwardSeconds: TIMES.optional(),
   /** Of a pass forward and back to the input alone. */
@@ -88,10 +89,12 @@ export interface Series {
 
 /** The series of a measurement. */
 export function seriesOf(measurement: Measurement): Series[] {
-  const { pieces = [], stepSeconds, warmupSeconds, forwardSeconds, inputSeconds, readSeconds } = measurement;
+  const { pieces = [], stepSeconds, warmupSeconds, coarseSeconds, forwardSeconds, inputSeconds, readSeconds } =
+    measurement;
   const named = {
     [measurement.kind]: stepSeconds,
     "warm-up": warmupSeconds,
+    "coarse": coarseSeconds,
     "forward alone": forwardSeconds,
     "back to the input": inputSeconds,
     reading: readSeconds,

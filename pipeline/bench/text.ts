@@ -27,11 +27,21 @@ export function settingText({ cpu, machine, versions }: Measurement): string {
 
 /** A process's figures: its pieces, a line each, and a line of the whole. */
 export function measurementText(one: Measurement): string {
-  const { pieces = [], stepSeconds, firstSeconds, warmupSeconds, inputSeconds, forwardSeconds, readSeconds } = one;
+  const {
+    pieces = [],
+    stepSeconds,
+    firstSeconds,
+    warmupSeconds,
+    coarseSeconds,
+    inputSeconds,
+    forwardSeconds,
+    readSeconds,
+  } = one;
   const parts = [
     stepSeconds && secondsText(stepSeconds),
     firstSeconds !== undefined && `first ${short(firstSeconds)} s`,
     warmupSeconds && `warm-up ${short(warmupSeconds.minimum)} s`,
+    coarseSeconds && `coarse ${short(coarseSeconds.minimum)} s`,
     inputSeconds && `back to the input alone ${short(inputSeconds.minimum)} s`,
     forwardSeconds && `forward alone ${short(forwardSeconds.minimum)} s`,
     readSeconds && `read in ${short(readSeconds.minimum)} s`,

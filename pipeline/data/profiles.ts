@@ -11,8 +11,20 @@ export interface Preset {
   precision: Precision;
   /** First iterations on the labeled half alone. */
   warmup: number;
-  /** "published": the course of the method's own rate; "flat": constant, a tenth in the last sixth. */
-  rateSchedule: "published" | "flat";
+  /** "published": the course of the method's own rate; "cosine": {@linkcode cosineRate} over the whole training. */
+  rateSchedule: "published" | "cosine";
+  /** Whether the moving average of the weights is tested instead of the last ones ({@linkcode averaged}). */
+  averaged: boolean;
+  /**
+   * Of the labeled-only iterations, warm-up or labeled-only training, the first `share` of them see slices resized to a
+   * smaller `patch`, which costs less; null: none. Only where a patch is a whole slice: a volume's patch would show less of it.
+   */
+  coarse: { patch: readonly number[]; share: number } | null;
+}
+
+/** How many iterations of a training are coarse, of those on the labeled half alone. */
+export function coarseIterations(coarse: Preset["coarse"], labeledOnly: number): number {
+  return coarse ? Math.round(coarse.share * labeledOnly) : 0;
 }
 
 /** Published course of a learning rate: a tenth of it after every so many iterations (Infinity: constant), or `(1 - s/T)^power`. */
@@ -56,7 +68,14 @@ export interface DatasetProfile {
 export function presetOf(profile: DatasetProfile, name: "paper" | "fast"): Preset {
   if (name === "fast") return profile.fast;
   const { warmup, iterations } = profile;
-  return { iterations: warmup + iterations, precision: "fp32", warmup, rateSchedule: "published" };
+  return {
+    iterations: warmup + iterations,
+    precision: "fp32",
+    warmup,
+    rateSchedule: "published",
+    averaged: false,
+    coarse: null,
+  };
 }
 
 /** Left atrium, 3-D. */
@@ -75,7 +94,7 @@ export const LA = {
   consistency: { maximum: 1, length: 40, countsFrom: 1 },
   largestComponent: true,
   checkpoint: "last",
-  fast: { iterations: 650, precision: "bf16", warmup: 500, rateSchedule: "flat" },
+  fast: { iterations: 650, precision: "bf16", warmup: 500, rateSchedule: "cosine", averaged: true, coarse: null },
 } as const satisfies DatasetProfile;
 
 /** Cardiac cine MRI, 2-D: trained on slices, validated and tested on volumes `[Z, Y, X]`. */
@@ -94,7 +113,14 @@ export const ACDC = {
   consistency: { maximum: 0.1, length: 200, countsFrom: 0 },
   largestComponent: false,
   checkpoint: "best",
-  fast: { iterations: 1520, precision: "bf16", warmup: 1200, rateSchedule: "flat" },
+  fast: {
+    iterations: 3000,
+    precision: "bf16",
+    warmup: 2900,
+    rateSchedule: "cosine",
+    averaged: true,
+    coarse: { patch: [128, 128], share: 0.75 },
+  },
 } as const satisfies DatasetProfile;
 
 /** The datasets by name. */

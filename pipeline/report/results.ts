@@ -153,6 +153,7 @@ export function methodOrder(key: string): number {
 /** Keys of a configuration that are settings of their own, or leave the result as it is. */
 const NO_METHOD_OPTIONS = [
   ...["dataset", "method", "preset", "iterations", "warmup", "rateSchedule", "precision", "seed", "patch"],
+  ...["averaged", "coarse"],
   ...["validateEvery", "saveEvery", "cases", "split", "splitContent", "run", "threads", "device", "computedOn"],
   "versions",
 ];
@@ -195,6 +196,16 @@ export function protocolSettings({ results, protocol, labeled, unit }: Group): S
       "Warm-up, labeled only",
       protocol && number(protocol.warmup),
       ({ run }) => number(run.config.method === "supervised" ? 0 : run.config.warmup),
+    ],
+    [
+      "Coarse iterations",
+      "none",
+      ({ run: { config: { coarse } } }) => coarse ? `${number(coarse.iterations)}, ${coarse.patch}` : "none",
+    ],
+    [
+      "Tested weights",
+      "the checkpoint's iteration",
+      ({ run }) => run.config.averaged ? "moving average" : "the checkpoint's iteration",
     ],
     ["Training, minutes", null, ({ run }) => run.minutes === null ? "not logged" : run.minutes.toFixed(1)],
     ["Training precision", protocol && protocol.trainingPrecision, ({ run }) => run.config.precision],

@@ -18,6 +18,8 @@ const CONFIG = z.looseObject({
   warmup: z.number(),
   precision: z.string(),
   seed: z.number(),
+  averaged: z.boolean().default(false),
+  coarse: z.object({ patch: z.string(), iterations: z.number() }).nullable().default(null),
   patch: z.union([z.string(), z.array(z.number())]),
   validateEvery: z.number().optional(),
   threads: z.number().optional(),

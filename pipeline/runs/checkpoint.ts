@@ -4,6 +4,7 @@
  * @module
  */
 import { DataError } from "../data/cases.ts";
+import type { NetworkParameters } from "../evaluation/inference.ts";
 import type { Method } from "../methods/method.ts";
 import { type NetworkSpec, sizeOf, type StateDict, toPyTorch, toTensorFlow } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
@@ -12,7 +13,7 @@ import { readSafetensors, type StoredTensor, type TensorSource, writeSafetensors
 import type { TrainingState } from "./training_step.ts";
 
 /** A network's parameters and running statistics; `num_batches_tracked` is what PyTorch expects beside them. */
-function stateDict(spec: NetworkSpec, { weights, buffers }: TrainingState, iteration: number) {
+function stateDict(spec: NetworkSpec, { weights, buffers }: NetworkParameters, iteration: number) {
   const tensors: Record<string, TensorSource> = {};
   for (const { name, shape } of spec.parameters) tensors[name] = asPyTorchHasIt(shape, weights[name]);
   for (const { name, shape, kind } of spec.buffers) {
@@ -34,20 +35,20 @@ function asItIs(tensor: Tensor): TensorSource {
 }
 
 /**
- * Writes a checkpoint that Python's `load_state_dict` reads; under a temporary name, then renamed. The state must stay as it
- * is until then: one array after the other is read from it. Needs `--allow-read`, `--allow-write`.
+ * Writes a checkpoint that Python's `load_state_dict` reads; under a temporary name, then renamed. The parameters must
+ * stay as they are until then: one array after the other is read from them. Needs `--allow-read`, `--allow-write`.
  * @param iteration The last one that the state has seen; in the file's metadata.
  * @param options `dice` of the validation for which the checkpoint is kept goes there too.
  */
 export function writeCheckpoint(
   path: string,
   spec: NetworkSpec,
-  state: TrainingState,
+  parameters: NetworkParameters,
   iteration: number,
   { dice }: { dice?: number } = {},
 ): Promise<void> {
   const metadata = { iteration: String(iteration), ...dice !== undefined && { dice: String(dice) } };
-  return writeSafetensors(path, stateDict(spec, state, iteration), metadata);
+  return writeSafetensors(path, stateDict(spec, parameters, iteration), metadata);
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 import { z } from "zod";
+import type { Preset } from "../data/profiles.ts";
 import type { Precision } from "../tensorflow/trace.ts";
 import { readJsonIfThere } from "./json.ts";
 
@@ -16,6 +17,7 @@ const ROW = z.looseObject({
   threads: z.int(),
   stepSeconds: MEDIAN,
   warmupSeconds: MEDIAN.optional(),
+  coarseSeconds: MEDIAN.optional(),
   peakMemoryGb: z.number().positive(),
   versions: z.object({ tensorflow: z.string().nullable() }),
   cpu: z.string(),
@@ -34,13 +36,15 @@ export interface CostKey {
   precision: Precision;
   /** "cpu" or "gpu". */
   device: string;
+  /** The preset's iterations on smaller slices, null where it has none. */
+  coarse: Preset["coarse"];
 }
 
 /** What a training costs. */
 export interface Costs {
   /** Of one step of the method. */
   stepSeconds: number;
-  /** Of one step of its warm-up; null for the labeled-only method, which is its own. */
+  /** Of one step of its warm-up, coarse ones counted by their share; null for the labeled-only method, which is its own. */
   warmupSeconds: number | null;
   /** Largest resident set. */
   memoryGb: number;
@@ -58,22 +62,24 @@ export async function readCosts(path: string): Promise<CostRow[]> {
 }
 
 /** The costs of a training; null when it was not measured. */
-export function costsOf(rows: CostRow[], { dataset, method, precision, device }: CostKey): Costs | null {
+export function costsOf(rows: CostRow[], { dataset, method, precision, device, coarse }: CostKey): Costs | null {
   const row = rows.find((row) =>
     row.dataset === dataset && row.method === method && row.precision === precision && row.device === device
   );
-  return row
-    ? {
-      stepSeconds: row.stepSeconds.median,
-      warmupSeconds: row.warmupSeconds?.median ?? null,
-      memoryGb: row.peakMemoryGb,
-      machine: `${row.cpu}, ${row.threads} threads, TensorFlow ${row.versions.tensorflow}`,
-    }
-    : null;
+  if (!row || (coarse && !row.coarseSeconds)) return null;
+  const labeledOnly = (full: number) =>
+    coarse ? coarse.share * row.coarseSeconds!.median + (1 - coarse.share) * full : full;
+  const step = row.stepSeconds.median, warmup = row.warmupSeconds?.median;
+  return {
+    stepSeconds: warmup === undefined ? labeledOnly(step) : step,
+    warmupSeconds: warmup === undefined ? null : labeledOnly(warmup),
+    memoryGb: row.peakMemoryGb,
+    machine: `${row.cpu}, ${row.threads} threads, TensorFlow ${row.versions.tensorflow}`,
+  };
 }
 
 /** The command that measures a training. */
-export function benchCommand({ dataset, method, precision, device }: CostKey): string {
+export function benchCommand({ dataset, method, precision, device }: Omit<CostKey, "coarse">): string {
   const elsewhere = device === "cpu" ? "" : ` --device ${device}`;
   return `deno task bench step --dataset ${dataset} --method ${method} --precision ${precision}${elsewhere} --json`;
 }

@@ -95,9 +95,18 @@ export function polyRate(step: number, { base, total, power }: { base: number; t
   return base * (1 - Math.max(step - 1, 0) / total) ** power;
 }
 
-/** Rate of optimizer step s = 1, 2, ... of a short training: `base`, and a tenth of it in the last sixth. */
-export function flatRate(step: number, { base, total }: { base: number; total: number }): number {
-  return step > Math.round(total * 5 / 6) ? base / 10 : base;
+/** Peak of a short training's rate, in units of the published one. */
+const PEAK = 2;
+
+/**
+ * Rate of optimizer step s = 1, 2, ... of a short training of T steps: `2 base` times `s / (T / 20)` in the first twentieth,
+ * then along half a cosine to 0, `(1 + cos(π (s - T / 20) / (T - T / 20))) / 2`.
+ *
+ * Papers: Loshchilov & Hutter 2017 (cosine), Smith & Topin 2019 (one cycle of a higher rate for few steps).
+ */
+export function cosineRate(step: number, { base, total }: { base: number; total: number }): number {
+  const rise = total / 20, peak = PEAK * base;
+  return step < rise ? peak * step / rise : peak * (1 + Math.cos(Math.PI * (step - rise) / (total - rise))) / 2;
 }
 
 /** Length and course of a training. */
@@ -146,7 +155,9 @@ export function scheduleAt(
   };
   return {
     weight: done < 0 ? 0 : consistencyWeight((done + consistency.countsFrom) * scale, consistency),
-    rate: rateSchedule === "published" ? publishedRate() : flatRate(iteration, { base: rate.base, total: iterations }),
+    rate: rateSchedule === "published"
+      ? publishedRate()
+      : cosineRate(iteration, { base: rate.base, total: iterations }),
     published: done < 0 ? 0 : published,
   };
 }
