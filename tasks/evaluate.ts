@@ -52,6 +52,7 @@ const CONFIG = z.looseObject({
   dataset: z.literal(published.name),
   method: z.enum(METHOD_NAMES),
   patch: z.string(),
+  averaged: z.boolean().default(false),
   cases: z.string(),
   splitContent: z.unknown(),
 });
@@ -63,7 +64,8 @@ async function evaluate() {
   await checkTestCases(split.test, folder);
   const { binding } = openTensorFlow({ threads: options.threads, device: options.device });
   const { profile } = METHODS[config.method]({ profile: published });
-  const { classNames, classes } = profile, checkpoint = options.checkpoint ?? profile.checkpoint;
+  const { classNames, classes } = profile, usual = config.averaged ? "last" : profile.checkpoint;
+  const checkpoint = options.checkpoint ?? usual;
   const spec = NETWORKS[profile.network].spec(new SpecBuilder(), { classes });
   const { state, iteration } = await readCheckpoint(checkpointPath(checkpoint), spec);
   const patch = config.patch.split("x").map(Number); // the training's patch is the network's input

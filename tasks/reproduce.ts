@@ -349,8 +349,6 @@ async function trainAndEvaluate(
 ): Promise<string | null> {
   if (!await exists(`${folder}/DONE`)) {
     const resume = await exists(`${folder}/state.safetensors`);
-    // A training that was killed before its first checkpoint begins anew.
-    if (!resume && await exists(`${folder}/config.json`)) await Deno.remove(`${folder}/config.json`);
     const code = await task("train", [
       ...[cell.dataset, "--cases", `${root.cases}/${cell.dataset}`, "--split", splitPath(cell), "--run", folder],
       ...flags({ ...trainOptions(cell, length), saveEvery: SAVE_EVERY, threads, device }),

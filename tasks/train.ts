@@ -3,6 +3,7 @@
  * `best.safetensors` where the split has validation cases, `state.safetensors`, `DONE`).
  * @module
  */
+import { existsSync } from "node:fs";
 import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { z } from "zod";
 import { assembleBatch, readTrainingItems } from "../pipeline/data/batches.ts";
@@ -32,6 +33,7 @@ import {
   trainingStep,
 } from "../pipeline/runs/training_step.ts";
 import { openValidation } from "../pipeline/runs/validation.ts";
+import type { Weights } from "../pipeline/networks/parameters.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
 const [dataset, ...args] = Deno.args, published = PROFILES[dataset as keyof typeof PROFILES];
@@ -104,7 +106,8 @@ const config = { dataset, ...asked, ...settings, warmup, coarse: options.patch ?
 
 /** The iterations on a smaller patch, as the configuration tells them; null where there are none. */
 function coarseOf(labeledOnly: number): { patch: string; iterations: number } | null {
-  return coarse && { patch: coarse.patch.join("x"), iterations: coarseIterations(coarse, labeledOnly) };
+  const iterations = coarseIterations(coarse, labeledOnly);
+  return coarse && iterations ? { patch: coarse.patch.join("x"), iterations } : null;
 }
 
 function definedOnly<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
@@ -129,15 +132,24 @@ async function obstacle(folder: string, resolved: object): Promise<string | null
     return `Cannot train ${config.iterations} iterations of which ${config.warmup} are a warm-up: ${options.method} would ` +
       `never run; raise --iterations or lower --warmup`;
   }
-  const stored = await readJsonIfThere(`${folder}/config.json`, z.looseObject({}), RUN_CONFIG);
-  if (!resume) {
-    return stored &&
-      `Cannot start in "${folder}": it holds a run; go on with --resume, or name another folder by --run`;
+  const found = await readJsonIfThere(`${folder}/config.json`, z.looseObject({}), RUN_CONFIG);
+  const hasCheckpoint = ["state", "last"].some((name) => existsSync(`${folder}/${name}.safetensors`));
+  if (!resume) { // what ended before its first checkpoint is begun anew
+    return found && hasCheckpoint
+      ? `Cannot start in "${folder}": it holds a run; go on with --resume, or name another folder by --run`
+      : null;
   }
-  if (!stored) return `Cannot resume "${folder}": it holds no run; start one without --resume`;
+  if (!found) return `Cannot resume "${folder}": it holds no run; start one without --resume`;
+  if (!hasCheckpoint) {
+    return `Cannot resume "${folder}": its run has no checkpoint yet; start it anew, without --resume`;
+  }
+  const stored: Record<string, unknown> = { averaged: false, coarse: null, ...found }; // of runs older than these settings
+  const hints: Record<string, string> = { coarse: "; --patch decides it: give it as at the start, or not" };
   const differences = Object.entries(resolved)
     .filter(([key, value]) => !FREE.includes(key) && JSON.stringify(value) !== JSON.stringify(stored[key]))
-    .map(([key, value]) => `${key}: started with ${JSON.stringify(stored[key])}, now ${JSON.stringify(value)}`);
+    .map(([key, value]) =>
+      `${key}: started with ${JSON.stringify(stored[key])}, now ${JSON.stringify(value)}${hints[key] ?? ""}`
+    );
   return differences.length ? `Cannot resume "${folder}" as another run:\n${differences.join("\n")}` : null;
 }
 
@@ -172,13 +184,16 @@ async function train(): Promise<number> {
   let iteration = done;
   const validationCases = await readValidationCases(config.cases, split.validation);
   const items = await reading;
-  if (!resume) {
-    await Deno.mkdir(folder, { recursive: true });
-    await writeJson(`${folder}/config.json`, resolved);
-  }
-  const save = async () => {
+  await Deno.mkdir(folder, { recursive: true });
+  using log = await openLog(`${folder}/metrics.jsonl`, iteration); // who has its lock has the folder
+  if (!resume) await writeJson(`${folder}/config.json`, resolved);
+  /** Null, or why nothing was saved: a step's loss is that of the weights before it. */
+  const save = async (): Promise<string | null> => {
+    const name = notFinite(state.weights);
+    if (name) return `the weights ${name} are no longer finite`;
     await writeState(`${folder}/state.safetensors`, method.spec, state, iteration);
     await writeCheckpoint(`${folder}/last.safetensors`, method.spec, tested, iteration);
+    return null;
   };
   let interrupted = false;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -197,7 +212,6 @@ async function train(): Promise<number> {
       targets: targets?.(batch.label, labelShape) ?? {},
     };
   };
-  using log = await openLog(`${folder}/metrics.jsonl`, iteration);
   const progress = startProgress(iteration, config.iterations);
   const bestPath = `${folder}/best.safetensors`;
   const segment = segmenter(profile, tested, { patch, statistics: "running", precision: config.precision });
@@ -237,18 +251,15 @@ async function train(): Promise<number> {
     tf.dispose([{ ...inputs }, losses]);
     const seconds = (performance.now() - begun) / 1000;
     log.write({ iteration, ...values, ...scheduled, consistency_weight: weight, rate, seconds });
-    if (!Number.isFinite(values.total)) {
-      console.error(
-        `Training diverged at iteration ${iteration}: total loss ${values.total}; the last checkpoint, if any, is kept`,
-      );
-      return EXIT.diverged;
-    }
+    if (!Number.isFinite(values.total)) return diverged(iteration, `total loss ${values.total}`);
     progress.show(iteration, `loss ${values.total.toFixed(4)}`);
     const isDue = iteration % config.validateEvery === 0 || iteration === config.iterations;
     if (isDue && iteration > config.warmup) await validation?.run(iteration); // a warm-up's network is never the best
-    if (iteration % config.saveEvery === 0) await save();
+    const problem = iteration % config.saveEvery === 0 && await save();
+    if (problem) return diverged(iteration, problem);
   }
-  await save();
+  const unsaved = await save();
+  if (unsaved) return diverged(iteration, unsaved);
   if (iteration < config.iterations) {
     console.error(`Stopped after iteration ${iteration}; go on with --resume`);
     return EXIT.interrupted;
@@ -256,6 +267,18 @@ async function train(): Promise<number> {
   await writeAtomically(`${folder}/DONE`, [new TextEncoder().encode(`${iteration}\n`)]);
   console.log(`run: ${folder}`);
   return EXIT.done;
+}
+
+function diverged(iteration: number, why: string): number {
+  console.error(`Training diverged at iteration ${iteration}: ${why}; the last checkpoint, if any, is kept`);
+  return EXIT.diverged;
+}
+
+/** The first weights with a value that is no number; null when there are none. */
+function notFinite(weights: Weights): string | null {
+  const { tf } = openTensorFlow();
+  const isFinite = (tensor: Tensor) => tf.tidy(() => Number.isFinite(tf.sum(tensor).dataSync()[0]));
+  return Object.keys(weights).find((name) => !isFinite(weights[name])) ?? null;
 }
 
 /** @throws {DataError} Naming all that have no label. */

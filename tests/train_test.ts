@@ -66,6 +66,12 @@ Deno.test(
     const folder = await Deno.makeTempDir();
     try {
       await cases(folder);
+      // What a run leaves that ended before its first checkpoint is no run to go on with.
+      await Deno.mkdir(`${folder}/whole`);
+      await Deno.writeTextFile(`${folder}/whole/config.json`, "{}\n");
+      const nothing = await ended(start(folder, "whole", ["--iterations", "5", "--resume"]));
+      assert.equal(nothing.code, 2);
+      assert.match(nothing.stderr, /no checkpoint yet; start it anew, without --resume/);
       const whole = await ended(start(folder, "whole", ["--iterations", "5"]));
       assert.equal(whole.code, 0, whole.stderr);
       const child = start(folder, "parts", ["--iterations", "5"]);

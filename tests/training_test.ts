@@ -135,6 +135,7 @@ Deno.test("the average of the weights follows its formula through warm-up and me
   const stages = { plain: [warmupOf(METHOD), METHOD], followed: [averaged(warmupOf(METHOD)), method] };
   const average: Record<string, Float32Array> = {};
   const followed = averageOf(METHOD.spec, state);
+  assert.equal(followed.weights, state.weights, "before the first update the average is what there is");
   for (let k = 0; k < 4; k++) {
     const stage = Number(k > 1);
     await trainingStep(stages.plain[stage], "fp32")(plain, batch(k));

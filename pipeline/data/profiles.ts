@@ -94,7 +94,7 @@ export const LA = {
   consistency: { maximum: 1, length: 40, countsFrom: 1 },
   largestComponent: true,
   checkpoint: "last",
-  fast: { iterations: 650, precision: "bf16", warmup: 500, rateSchedule: "cosine", averaged: true, coarse: null },
+  fast: { iterations: 1200, precision: "bf16", warmup: 1080, rateSchedule: "cosine", averaged: true, coarse: null },
 } as const satisfies DatasetProfile;
 
 /** Cardiac cine MRI, 2-D: trained on slices, validated and tested on volumes `[Z, Y, X]`. */
@@ -114,12 +114,12 @@ export const ACDC = {
   largestComponent: false,
   checkpoint: "best",
   fast: {
-    iterations: 3000,
+    iterations: 2750,
     precision: "bf16",
-    warmup: 2900,
+    warmup: 2600,
     rateSchedule: "cosine",
     averaged: true,
-    coarse: { patch: [128, 128], share: 0.75 },
+    coarse: { patch: [128, 128], share: 0.6 },
   },
 } as const satisfies DatasetProfile;
 

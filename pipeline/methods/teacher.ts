@@ -41,17 +41,29 @@ export function updateTeacher(teacher: Weights, student: Weights, decay: Scalar)
 }
 
 const PREFIX = "teacher.";
-const prefixed = (tensors: Weights): Weights =>
-  Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [PREFIX + name, tensor]));
+
+/** Tensors under longer names. */
+export function prefixed(prefix: string, tensors: Weights): Weights {
+  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [prefix + name, tensor]));
+}
+
+/** A network's parameters and running statistics among tensors of {@linkcode prefixed} names. */
+export function unprefixed(
+  prefix: string,
+  { parameters, buffers }: NetworkSpec,
+  tensors: Weights,
+): { weights: Weights; buffers: Weights } {
+  const of = (list: { name: string }[]): Weights =>
+    Object.fromEntries(list.map(({ name }) => [name, tensors[prefix + name]]));
+  return { weights: of(parameters), buffers: of(buffers) };
+}
 
 /** A teacher in a method's memory, parameters and, where it has any, running statistics behind "teacher.". */
 export function rememberTeacher({ weights, buffers = {} }: { weights: Weights; buffers?: Weights }): Weights {
-  return { ...prefixed(weights), ...prefixed(buffers) };
+  return prefixed(PREFIX, { ...weights, ...buffers });
 }
 
 /** The teacher that {@linkcode rememberTeacher} put away. `buffers` is a copy that a training pass may move. */
 export function recallTeacher(spec: NetworkSpec, memory: Weights): { weights: Weights; buffers: Weights } {
-  const of = (list: { name: string }[]): Weights =>
-    Object.fromEntries(list.map(({ name }) => [name, memory[PREFIX + name]]));
-  return { weights: of(spec.parameters), buffers: of(spec.buffers) };
+  return unprefixed(PREFIX, spec, memory);
 }

@@ -10,7 +10,7 @@ import { type StateDict, toWeights, type Weights } from "../networks/parameters.
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar } from "../tensorflow/tensors.ts";
 import type { Method } from "./method.ts";
-import { EMA_DECAY, updateTeacher } from "./teacher.ts";
+import { EMA_DECAY, prefixed, unprefixed, updateTeacher } from "./teacher.ts";
 
 const PREFIX = "average.", UPDATES = "average_updates";
 
@@ -21,11 +21,8 @@ function nothingYet({ parameters, buffers }: Method["spec"]): Weights {
     zeros[name] = new Float32Array(shape.reduce((a, b) => a * b, 1));
   }
   const { tf } = openTensorFlow(), { weights, buffers: statistics } = toWeights({ parameters, buffers }, zeros);
-  return { ...remember({ ...weights, ...statistics }), [UPDATES]: tf.scalar(0) };
+  return { ...prefixed(PREFIX, { ...weights, ...statistics }), [UPDATES]: tf.scalar(0) };
 }
-
-const remember = (tensors: Weights): Weights =>
-  Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [PREFIX + name, tensor]));
 
 /** A memory's average, and what the method itself remembers. */
 function apart(memory: Weights): { average: Weights; own: Weights } {
@@ -55,26 +52,22 @@ export function averaged(method: Method): Method {
       const { tf } = openTensorFlow(), { weights, buffers, memory } = inputs;
       const later = method.after?.(asBefore(inputs)), updates = memory[UPDATES] as Scalar;
       const decay = tf.minimum(tf.div(updates, tf.add(updates, 9)), EMA_DECAY) as Scalar;
-      const average = remember(updateTeacher(apart(memory).average, { ...weights, ...buffers }, decay));
+      const average = prefixed(PREFIX, updateTeacher(apart(memory).average, { ...weights, ...buffers }, decay));
       const all = { ...later?.memory ?? apart(memory).own, ...average, [UPDATES]: tf.add(updates, 1) };
       return { losses: later?.losses ?? {}, memory: all };
     },
   };
 }
 
-/** The average in the state of an {@linkcode averaged} method, read anew whenever it is asked for. */
-export function averageOf(
-  { parameters, buffers }: Method["spec"],
-  state: { memory: Weights },
-): NetworkParameters {
-  const of = (list: { name: string }[]): Weights =>
-    Object.fromEntries(list.map(({ name }) => [name, state.memory[PREFIX + name]]));
+/** The average in the state of an {@linkcode averaged} method, read anew whenever it is asked for; before the first update the state itself. */
+export function averageOf(spec: Method["spec"], state: NetworkParameters & { memory: Weights }): NetworkParameters {
+  const now = () => state.memory[UPDATES].dataSync()[0] ? unprefixed(PREFIX, spec, state.memory) : state;
   return {
     get weights() {
-      return of(parameters);
+      return now().weights;
     },
     get buffers() {
-      return of(buffers);
+      return now().buffers;
     },
   };
 }

@@ -86,6 +86,7 @@ const OF_A_ROW = [
   "Options of the method",
   "Iterations",
   "Warm-up, labeled only",
+  "Coarse iterations",
   "Training, minutes",
   "Seed",
   "Checkpoint's iteration",
@@ -179,9 +180,10 @@ function rowKey({ run: { config } }: Result): string {
   return JSON.stringify([config.method, methodOptions(config)]);
 }
 
-function scheduleText({ run: { config: { iterations, warmup, method } } }: Result): string {
+function scheduleText({ run: { config: { iterations, warmup, method, coarse } } }: Result): string {
   const labeledOnly = method === "supervised" || !warmup ? "" : `, ${warmup.toLocaleString("en-US")} labeled only`;
-  return `${iterations.toLocaleString("en-US")} iterations${labeledOnly}`;
+  const small = coarse ? `, ${coarse.iterations.toLocaleString("en-US")} of ${coarse.patch}` : "";
+  return `${iterations.toLocaleString("en-US")} iterations${labeledOnly}${small}`;
 }
 
 /** Which cases were trained on, which were tested, and whose they are. */

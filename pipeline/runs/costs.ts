@@ -64,9 +64,10 @@ export async function readCosts(path: string): Promise<CostRow[]> {
 /** The costs of a training; null when it was not measured. */
 export function costsOf(rows: CostRow[], { dataset, method, precision, device, coarse }: CostKey): Costs | null {
   const row = rows.find((row) =>
-    row.dataset === dataset && row.method === method && row.precision === precision && row.device === device
+    row.dataset === dataset && row.method === method && row.precision === precision && row.device === device &&
+    (!coarse || row.coarseSeconds)
   );
-  if (!row || (coarse && !row.coarseSeconds)) return null;
+  if (!row) return null;
   const labeledOnly = (full: number) =>
     coarse ? coarse.share * row.coarseSeconds!.median + (1 - coarse.share) * full : full;
   const step = row.stepSeconds.median, warmup = row.warmupSeconds?.median;

@@ -28,14 +28,17 @@ export function writeJson(path: string, value: unknown): Promise<void> {
  * @param fill Writes into the temporary folder, which exists and is empty.
  */
 export async function replaceFolder(path: string, fill: (temporary: string) => Promise<void>): Promise<void> {
-  const temporary = `${path}.part`;
-  await removeFolder(temporary); // left by a run that was killed
+  const temporary = `${path}.${Deno.pid}.part`, old = `${path}.${Deno.pid}.old.part`;
   try {
     await Deno.mkdir(temporary, { recursive: true });
     await fill(temporary);
-    await removeFolder(path);
+    await Deno.rename(path, old).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
     await Deno.rename(temporary, path);
+    await removeFolder(old);
   } catch (error) {
+    await Deno.rename(old, path).catch(() => {}); // where it had been moved aside
     await removeFolder(temporary).catch(() => {}); // the error above matters, not this one
     throw error;
   }

@@ -40,6 +40,15 @@ function rowOf(line: string): LogRow | null {
   }
 }
 
+/** Bytes of the rows up to an iteration; rows stand in its order. */
+async function lengthUpTo(path: string, iteration: number): Promise<number> {
+  const kept = (await readLog(path)).filter((row) => row.iteration <= iteration).length;
+  const bytes = await Deno.readFile(path);
+  let end = 0;
+  for (let n = 0; n < kept; n++) end = bytes.indexOf(10, end) + 1;
+  return end;
+}
+
 /**
  * Opens a log to append to, without what stands in it behind an iteration: after a crash the log may be ahead of the
  * checkpoint that a run goes on from. The file stays locked while it is open. Needs `--allow-read`, `--allow-write`.
@@ -52,12 +61,11 @@ export async function openLog(path: string, iteration: number): Promise<{ write(
     file.close();
     throw new DataError(`Cannot write "${path}": another process is writing it; let that one end first`);
   }
-  const rows = iteration === 0 ? [] : (await readLog(path)).filter((row) => row.iteration <= iteration);
-  await file.truncate();
+  await file.truncate(iteration === 0 ? 0 : await lengthUpTo(path, iteration));
+  await file.seek(0, Deno.SeekMode.End);
   const write = (row: LogRow) => {
     const bytes = encoder.encode(JSON.stringify(row) + "\n");
     for (let n = 0; n < bytes.length;) n += file.writeSync(bytes.subarray(n));
   };
-  rows.forEach(write);
   return { write, [Symbol.dispose]: () => file.close() };
 }
