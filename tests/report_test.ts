@@ -506,13 +506,17 @@ Deno.test("a comparison has a row a method: mean and interval over patients, dev
   await inFolder(async (root) => {
     // Dyadic numbers: sums are exact.
     const ssnet = (seed: number) => (k: number) => 0.75 + k / 64 + seed / 32, other = (k: number) => 0.625 + k / 128;
+    const coarse = { patch: "24x24", iterations: 600 };
     const folders = await writeGrid(root, {
       patients: 8,
       cells: {
         a1: { run: { seed: 1 }, dice: ssnet(1) },
         b2: { run: { method: "ua_mt", seed: 2 }, dice: other },
         a0: { run: { seed: 0 }, dice: ssnet(0) },
-        c: { run: { method: "supervised", seed: 1, iterations: 900 }, dice: (k) => 0.875 - (k % 2 ? k : -k) / 128 },
+        c: {
+          run: { method: "supervised", seed: 1, iterations: 900, options: { coarse } },
+          dice: (k) => 0.875 - (k % 2 ? k : -k) / 128,
+        },
       },
     });
     const contents = await gatherContents(folders), text = markdown(contents);
@@ -521,7 +525,7 @@ Deno.test("a comparison has a row a method: mean and interval over patients, dev
     assert.deepEqual(rows.map((row) => row.seeds), ["0, 1", "1", "2"]);
     assert.deepEqual(rows.map((row) => row.schedule), [
       "300 iterations, 100 labeled only",
-      "900 iterations",
+      "900 iterations, 600 of 24x24",
       "300 iterations, 100 labeled only",
     ]);
     // Seeds averaged: 0.75 + k/64 + 1/64; their means differ by 1/32.
@@ -616,6 +620,7 @@ Deno.test("rows of different protocols never share a table; its title says what 
     const changes: Record<string, [Cell, RegExp]> = {
       norm: [{ dice, change: (m) => m.batchNorm = "running" }, /^Batch norm statistics: running$/],
       preset: [{ dice, run: paper }, /^Preset: paper$/],
+      average: [{ dice, run: { options: { averaged: true } } }, /^Tested weights: moving average$/],
       crop: [{ dice, change: (m) => m.preparations = ["whole volume"] }, /^Preparation: whole volume$/],
       checkpoint: [
         { dice, change: (m) => m.checkpoint = "best" },
