@@ -79,8 +79,10 @@ Deno.test("a split that names a case twice is refused with its name", () => {
   assert.throws(() => checkSplit(split, "s.json"), (e) => e instanceof DataError && /twice: a/.test(e.message));
 });
 
-Deno.test("the short schedule's rate rises to twice the base in a twentieth, then falls along half a cosine to 0", () => {
+Deno.test("the short schedule's rate rises to twice the base in a twentieth, then falls along half a cosine to 0; behind smaller slices to the base", () => {
   const rates = [1, 15, 30, 315, 600].map((s) => cosineRate(s, { base: 0.01, total: 600 }));
+  const coarse = [1, 1000, 1015, 1030, 1315, 1600].map((s) => cosineRate(s, { base: 0.01, total: 1600, coarse: 1000 }));
+  [0.02, 0.02, 0.005, 0.01, 0.005, 0].forEach((wanted, i) => assert.ok(Math.abs(coarse[i] - wanted) < 1e-15));
   [0.02 / 30, 0.01, 0.02, 0.01, 0].forEach((wanted, i) =>
     assert.ok(Math.abs(rates[i] - wanted) < 1e-15, `${rates[i]}`)
   );

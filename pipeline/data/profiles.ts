@@ -114,12 +114,12 @@ export const ACDC = {
   largestComponent: false,
   checkpoint: "best",
   fast: {
-    iterations: 2750,
+    iterations: 3050,
     precision: "bf16",
-    warmup: 2600,
+    warmup: 2950,
     rateSchedule: "cosine",
     averaged: true,
-    coarse: { patch: [128, 128], share: 0.6 },
+    coarse: { patch: [128, 128], share: 0.8 },
   },
 } as const satisfies DatasetProfile;
 

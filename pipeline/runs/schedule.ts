@@ -95,24 +95,32 @@ export function polyRate(step: number, { base, total, power }: { base: number; t
   return base * (1 - Math.max(step - 1, 0) / total) ** power;
 }
 
-/** Peak of a short training's rate, in units of the published one. */
-const PEAK = 2;
+/** The highest rate of a short training, in units of the published one. */
+const HIGH = 2;
 
 /**
- * Rate of optimizer step s = 1, 2, ... of a short training of T steps: `2 base` times `s / (T / 20)` in the first twentieth,
- * then along half a cosine to 0, `(1 + cos(π (s - T / 20) / (T - T / 20))) / 2`.
+ * Rate of optimizer step s = 1, 2, ... of a short training of T steps: along one arc, to its peak in the first twentieth,
+ * `peak s / (T / 20)`, then down along half a cosine to 0, `peak (1 + cos(π (s - T / 20) / (T - T / 20))) / 2`. The peak is
+ * `2 base`. Where the first `coarse` steps see smaller slices, these have `2 base` throughout, and the arc begins behind them,
+ * for T - coarse steps and with `base` as its peak: the network learns another scale then.
  *
  * Papers: Loshchilov & Hutter 2017 (cosine), Smith & Topin 2019 (one cycle of a higher rate for few steps).
  */
-export function cosineRate(step: number, { base, total }: { base: number; total: number }): number {
-  const rise = total / 20, peak = PEAK * base;
-  return step < rise ? peak * step / rise : peak * (1 + Math.cos(Math.PI * (step - rise) / (total - rise))) / 2;
+export function cosineRate(
+  step: number,
+  { base, total, coarse = 0 }: { base: number; total: number; coarse?: number },
+): number {
+  if (step <= coarse) return HIGH * base;
+  const s = step - coarse, length = total - coarse, rise = length / 20, peak = coarse ? base : HIGH * base;
+  return s < rise ? peak * s / rise : peak * (1 + Math.cos(Math.PI * (s - rise) / (length - rise))) / 2;
 }
 
 /** Length and course of a training. */
 export interface Schedule extends Pick<Preset, "iterations" | "warmup" | "rateSchedule"> {
   /** The published length, rate and ramp. */
   profile: Pick<DatasetProfile, "iterations" | "rate" | "consistency">;
+  /** The first iterations on smaller slices; null or absent: none. */
+  coarse?: { iterations: number } | null;
 }
 
 /** Where a training stands. */
@@ -143,7 +151,7 @@ export interface ScheduledValues {
  */
 export function scheduleAt(
   iteration: number,
-  { profile, iterations, warmup, rateSchedule }: Schedule,
+  { profile, iterations, warmup, rateSchedule, coarse }: Schedule,
 ): ScheduledValues {
   const { rate, consistency } = profile, scale = profile.iterations / (iterations - warmup);
   const done = iteration - warmup - 1, published = done * scale;
@@ -157,7 +165,7 @@ export function scheduleAt(
     weight: done < 0 ? 0 : consistencyWeight((done + consistency.countsFrom) * scale, consistency),
     rate: rateSchedule === "published"
       ? publishedRate()
-      : cosineRate(iteration, { base: rate.base, total: iterations }),
+      : cosineRate(iteration, { base: rate.base, total: iterations, coarse: coarse?.iterations }),
     published: done < 0 ? 0 : published,
   };
 }
