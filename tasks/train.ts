@@ -8,7 +8,7 @@ import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { z } from "zod";
 import { assembleBatch, readTrainingItems } from "../pipeline/data/batches.ts";
 import { type Case, DataError, readCase } from "../pipeline/data/cases.ts";
-import { coarseIterations, presetOf, PROFILES } from "../pipeline/data/profiles.ts";
+import { presetOf, PROFILES } from "../pipeline/data/profiles.ts";
 import { checkCases, readSplit } from "../pipeline/data/splits.ts";
 import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
 import type { Method } from "../pipeline/methods/method.ts";
@@ -16,6 +16,7 @@ import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { ssnetSettings } from "../pipeline/methods/ssnet.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
 import { averaged, averageOf } from "../pipeline/methods/weight_average.ts";
+import type { Weights } from "../pipeline/networks/parameters.ts";
 import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
 import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
 import { readJsonIfThere, RUN_CONFIG } from "../pipeline/runs/json.ts";
@@ -33,7 +34,6 @@ import {
   trainingStep,
 } from "../pipeline/runs/training_step.ts";
 import { openValidation } from "../pipeline/runs/validation.ts";
-import type { Weights } from "../pipeline/networks/parameters.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
 const [dataset, ...args] = Deno.args, published = PROFILES[dataset as keyof typeof PROFILES];
@@ -106,7 +106,7 @@ const config = { dataset, ...asked, ...settings, warmup, coarse: options.patch ?
 
 /** The iterations on a smaller patch, as the configuration tells them; null where there are none. */
 function coarseOf(labeledOnly: number): { patch: string; iterations: number } | null {
-  const iterations = coarseIterations(coarse, labeledOnly);
+  const iterations = coarse ? Math.round(coarse.share * labeledOnly) : 0;
   return coarse && iterations ? { patch: coarse.patch.join("x"), iterations } : null;
 }
 

@@ -18,6 +18,7 @@ const FIGURES = z.object({
   firstSeconds: SECONDS.optional(),
   /** Of a step of the method's warm-up, where it has another one. */
   warmupSeconds: TIMES.optional(),
+  /** Of a labeled-only step on the smaller slices of the dataset's fast preset, where it has any. */
   coarseSeconds: TIMES.optional(),
   /** Of a pass forward alone. */
   forwardSeconds: TIMES.optional(),

@@ -22,11 +22,6 @@ export interface Preset {
   coarse: { patch: readonly number[]; share: number } | null;
 }
 
-/** How many iterations of a training are coarse, of those on the labeled half alone. */
-export function coarseIterations(coarse: Preset["coarse"], labeledOnly: number): number {
-  return coarse ? Math.round(coarse.share * labeledOnly) : 0;
-}
-
 /** Published course of a learning rate: a tenth of it after every so many iterations (Infinity: constant), or `(1 - s/T)^power`. */
 export type Rate = { base: number } & ({ every: number } | { power: number });
 

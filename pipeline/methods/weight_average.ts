@@ -6,7 +6,7 @@
  * @module
  */
 import type { NetworkParameters } from "../evaluation/inference.ts";
-import { type StateDict, toWeights, type Weights } from "../networks/parameters.ts";
+import { sizeOf, type StateDict, toWeights, type Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar } from "../tensorflow/tensors.ts";
 import type { Method } from "./method.ts";
@@ -18,7 +18,7 @@ const PREFIX = "average.", UPDATES = "average_updates";
 function nothingYet({ parameters, buffers }: Method["spec"]): Weights {
   const zeros: StateDict = {};
   for (const { name, shape } of [...parameters, ...buffers]) {
-    zeros[name] = new Float32Array(shape.reduce((a, b) => a * b, 1));
+    zeros[name] = new Float32Array(sizeOf(shape));
   }
   const { tf } = openTensorFlow(), { weights, buffers: statistics } = toWeights({ parameters, buffers }, zeros);
   return { ...prefixed(PREFIX, { ...weights, ...statistics }), [UPDATES]: tf.scalar(0) };
@@ -39,21 +39,19 @@ function apart(memory: Weights): { average: Weights; own: Weights } {
  * last hundred in the end. The training itself stays as it is.
  */
 export function averaged(method: Method): Method {
-  const withAverage = (own: Weights, memory: Weights): Weights => ({ ...memory, ...own });
-  const asBefore = <I extends { memory: Weights }>(inputs: I): I => ({ ...inputs, memory: apart(inputs.memory).own });
   return {
     ...method,
     memory: (random) => ({ ...method.memory(random), ...nothingYet(method.spec) }),
     step(inputs) {
-      const outputs = method.step(asBefore(inputs));
-      return { ...outputs, memory: withAverage(outputs.memory, inputs.memory) };
+      const outputs = method.step({ ...inputs, memory: apart(inputs.memory).own });
+      return { ...outputs, memory: { ...inputs.memory, ...outputs.memory } };
     },
     after(inputs) {
-      const { tf } = openTensorFlow(), { weights, buffers, memory } = inputs;
-      const later = method.after?.(asBefore(inputs)), updates = memory[UPDATES] as Scalar;
+      const { tf } = openTensorFlow(), { weights, buffers, memory } = inputs, { average, own } = apart(memory);
+      const later = method.after?.({ ...inputs, memory: own }), updates = memory[UPDATES] as Scalar;
       const decay = tf.minimum(tf.div(updates, tf.add(updates, 9)), EMA_DECAY) as Scalar;
-      const average = prefixed(PREFIX, updateTeacher(apart(memory).average, { ...weights, ...buffers }, decay));
-      const all = { ...later?.memory ?? apart(memory).own, ...average, [UPDATES]: tf.add(updates, 1) };
+      const moved = prefixed(PREFIX, updateTeacher(average, { ...weights, ...buffers }, decay));
+      const all = { ...later?.memory ?? own, ...moved, [UPDATES]: tf.add(updates, 1) };
       return { losses: later?.losses ?? {}, memory: all };
     },
   };

@@ -12,6 +12,11 @@ const ROW = z.object({ iteration: z.number() }).catchall(z.number().nullable());
  * @throws {DataError} Naming every other line that is no row.
  */
 export async function readLog(path: string): Promise<LogRow[]> {
+  return (await readLines(path)).map(({ row }) => row);
+}
+
+/** As {@linkcode readLog}, each row with its line. */
+async function readLines(path: string): Promise<{ row: LogRow; line: string }[]> {
   let text: string;
   try {
     text = await Deno.readTextFile(path);
@@ -19,13 +24,13 @@ export async function readLog(path: string): Promise<LogRow[]> {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
   }
-  const lines = text.split("\n").slice(0, -1), rows: LogRow[] = [], broken: number[] = [];
+  const lines = text.split("\n").slice(0, -1), found: { row: LogRow; line: string }[] = [], broken: number[] = [];
   for (const [i, line] of lines.entries()) {
     const row = rowOf(line);
-    if (row) rows.push(row);
+    if (row) found.push({ row, line });
     else broken.push(i + 1);
   }
-  if (!broken.length) return rows;
+  if (!broken.length) return found;
   throw new DataError(
     `Cannot read the log "${path}": line ${broken.join(", ")}: no JSON object of an iteration and numbers; remove ` +
       `${broken.length === 1 ? "this line" : "these lines"}`,
@@ -40,15 +45,6 @@ function rowOf(line: string): LogRow | null {
   }
 }
 
-/** Bytes of the rows up to an iteration; rows stand in its order. */
-async function lengthUpTo(path: string, iteration: number): Promise<number> {
-  const kept = (await readLog(path)).filter((row) => row.iteration <= iteration).length;
-  const bytes = await Deno.readFile(path);
-  let end = 0;
-  for (let n = 0; n < kept; n++) end = bytes.indexOf(10, end) + 1;
-  return end;
-}
-
 /**
  * Opens a log to append to, without what stands in it behind an iteration: after a crash the log may be ahead of the
  * checkpoint that a run goes on from. The file stays locked while it is open. Needs `--allow-read`, `--allow-write`.
@@ -61,7 +57,9 @@ export async function openLog(path: string, iteration: number): Promise<{ write(
     file.close();
     throw new DataError(`Cannot write "${path}": another process is writing it; let that one end first`);
   }
-  await file.truncate(iteration === 0 ? 0 : await lengthUpTo(path, iteration));
+  const kept = iteration === 0 ? [] : (await readLines(path)).filter(({ row }) => row.iteration <= iteration);
+  // Rows stand in the order of their iterations: the file is cut, and not written anew.
+  await file.truncate(encoder.encode(kept.map(({ line }) => line + "\n").join("")).length);
   await file.seek(0, Deno.SeekMode.End);
   const write = (row: LogRow) => {
     const bytes = encoder.encode(JSON.stringify(row) + "\n");
