@@ -65,7 +65,7 @@ const options = parseOptions(
     method: z.enum(METHOD_NAMES).default("ssnet").describe("method to train"),
     preset: z.enum(["paper", "fast"]).default("paper").describe(
       `paper: as published; fast: ${fast.iterations} iterations, the first ${fast.warmup} on the labeled half alone, ` +
-        `${fast.precision}, a cosine of twice the rate, tested by the average of the weights`,
+        `${fast.precision}, rate: ${fast.rateSchedule}, tested by the average of the weights`,
     ),
     iterations: z.int().nonnegative().optional().describe(
       "length of the training instead of the preset's; 0 writes the untrained network",

@@ -212,6 +212,7 @@ Deno.test("a short training sees the whole ramp and every step of the rate", () 
     { weight: 0, rate: 0.02, published: 0 },
     { weight: 1, rate: 0, published: 14850 },
   ]);
+  assert.deepEqual([8, 160].map((i) => scheduleAt(i, { ...warm, rateSchedule: "constant" }).rate), [0.01, 0.01]);
 });
 
 Deno.test("a rate of its own begins behind the warm-up, a polynomial one ends near nothing", () => {

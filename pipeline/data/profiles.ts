@@ -11,8 +11,8 @@ export interface Preset {
   precision: Precision;
   /** First iterations on the labeled half alone. */
   warmup: number;
-  /** "published": the course of the method's own rate; "cosine": {@linkcode cosineRate} over the whole training. */
-  rateSchedule: "published" | "cosine";
+  /** "published": the course of the method's own rate; "constant": its base; "cosine": {@linkcode cosineRate} over the whole training. */
+  rateSchedule: "published" | "constant" | "cosine";
   /** Whether the moving average of the weights is tested instead of the last ones ({@linkcode averaged}). */
   averaged: boolean;
   /**
@@ -89,7 +89,7 @@ export const LA = {
   consistency: { maximum: 1, length: 40, countsFrom: 1 },
   largestComponent: true,
   checkpoint: "last",
-  fast: { iterations: 1200, precision: "bf16", warmup: 1080, rateSchedule: "cosine", averaged: true, coarse: null },
+  fast: { iterations: 1535, precision: "bf16", warmup: 1375, rateSchedule: "constant", averaged: true, coarse: null },
 } as const satisfies DatasetProfile;
 
 /** Cardiac cine MRI, 2-D: trained on slices, validated and tested on volumes `[Z, Y, X]`. */

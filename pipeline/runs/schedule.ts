@@ -161,11 +161,14 @@ export function scheduleAt(
       ? stepRate(Math.floor(published) + 1, rate)
       : polyRate(Math.floor(published), { ...rate, total: profile.iterations });
   };
+  const rates = {
+    published: publishedRate,
+    constant: () => rate.base,
+    cosine: () => cosineRate(iteration, { base: rate.base, total: iterations, coarse: coarse?.iterations }),
+  };
   return {
     weight: done < 0 ? 0 : consistencyWeight((done + consistency.countsFrom) * scale, consistency),
-    rate: rateSchedule === "published"
-      ? publishedRate()
-      : cosineRate(iteration, { base: rate.base, total: iterations, coarse: coarse?.iterations }),
+    rate: rates[rateSchedule](),
     published: done < 0 ? 0 : published,
   };
 }
