@@ -18,6 +18,7 @@ import {
   patientValues,
 } from "../pipeline/evaluation/clinical.ts";
 import { patientRows, type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
+import { createMethod } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { NETWORKS } from "../pipeline/networks/network.ts";
 import { SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
@@ -63,7 +64,7 @@ async function evaluate() {
   await checkCases(split, folder, options.split ?? `${options.run}/config.json`);
   await checkTestCases(split.test, folder);
   const { binding } = openTensorFlow({ threads: options.threads, device: options.device });
-  const { profile } = METHODS[config.method]({ profile: published });
+  const { profile } = createMethod(METHODS[config.method], published);
   const { classNames, classes } = profile, usual = config.averaged ? "last" : profile.checkpoint;
   const checkpoint = options.checkpoint ?? usual;
   const spec = NETWORKS[profile.network].spec(new SpecBuilder(), { classes });

@@ -5,6 +5,7 @@
 import { dirname } from "node:path";
 import { z } from "zod";
 import { DATASET_NAMES, PROFILES } from "../pipeline/data/profiles.ts";
+import { createMethod } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { writeJson } from "../pipeline/runs/files.ts";
 import { parseOptions, runTask } from "../pipeline/runs/options.ts";
@@ -39,7 +40,7 @@ await runTask(async () => {
   const { dataset, method: name, precision } = options, title = `${dataset} ${name} ${precision}`;
   const path = options.trace ?? `data/profile-${title.replaceAll(" ", "-")}.json`;
   openTensorFlow(options);
-  const method = METHODS[name]({ profile: PROFILES[dataset] });
+  const method = createMethod(METHODS[name], PROFILES[dataset]);
   const state = startState(method, stream(1, "weights"));
   const times = await trainingStep(method, precision).profile(state, syntheticBatches(method)(1));
   const last = times.reduce((end, { begin, duration }) => Math.max(end, begin + duration), 0);

@@ -17,6 +17,7 @@ import { type DatasetName, type DatasetProfile, type Preset, presetOf, PROFILES 
 import { writeRawAtria, writeRawHearts } from "../pipeline/data/raw_phantoms.ts";
 import { checkCases, readSplit, type Split } from "../pipeline/data/splits.ts";
 import { ABLATIONS } from "../pipeline/methods/ablations.ts";
+import { createMethod } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { METRICS } from "../pipeline/report/runs.ts";
 import { benchCommand, type Costs, costsOf, readCosts } from "../pipeline/runs/costs.ts";
@@ -89,7 +90,7 @@ function trainedBy({ method }: Cell): { method: MethodName; settings: object } {
 
 /** The dataset's profile with what the cell's method changes in it. */
 function methodOf(cell: Cell): { profile: DatasetProfile; usesUnlabeled: boolean } {
-  return METHODS[trainedBy(cell).method]({ profile: PROFILES[cell.dataset] });
+  return createMethod(METHODS[trainedBy(cell).method], PROFILES[cell.dataset]);
 }
 
 /** How all methods, or each as its own code does, are tested. */

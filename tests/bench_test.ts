@@ -14,10 +14,19 @@ import {
   TOLERANCE,
   verdictOf,
 } from "../pipeline/bench/comparison.ts";
-import { type Count, countsOf, passesOf } from "../pipeline/bench/counts.ts";
+import {
+  type Convolutions,
+  convolutionsOf,
+  type Count,
+  type CountedPass,
+  countsOf,
+  type PassConvolutions,
+  PASSES,
+  passesOf,
+} from "../pipeline/bench/counts.ts";
 import { timeEvaluation } from "../pipeline/bench/evaluation.ts";
 import { sized } from "../pipeline/bench/inputs.ts";
-import { COUNTED_NETWORKS, KINDS } from "../pipeline/bench/kinds.ts";
+import { COUNTED_NETWORKS, type CountedNetwork, KINDS } from "../pipeline/bench/kinds.ts";
 import { timeCases } from "../pipeline/bench/loaders.ts";
 import { pieces } from "../pipeline/bench/micro.ts";
 import { allSteps, countParts, evaluations, everything, scales } from "../pipeline/bench/parts.ts";
@@ -25,8 +34,9 @@ import { takes, timeInference, timePass, timeStep } from "../pipeline/bench/pass
 import { type Measurement, parseMeasurement, partOf, readBaselines, seriesOf } from "../pipeline/bench/results.ts";
 import { comparisonText, countsText } from "../pipeline/bench/text.ts";
 import { median, timesOf } from "../pipeline/bench/timing.ts";
-import { type DatasetName, PROFILES } from "../pipeline/data/profiles.ts";
-import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
+import { PROFILES } from "../pipeline/data/profiles.ts";
+import { createMethod } from "../pipeline/methods/method.ts";
+import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { NETWORKS } from "../pipeline/networks/network.ts";
 import { SpecBuilder } from "../pipeline/networks/parameters.ts";
 import { costsOf, readCosts } from "../pipeline/runs/costs.ts";
@@ -36,7 +46,7 @@ import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { withFolder } from "./with_folder.ts";
 
 const SMALL = { la: "32x32x16", acdc: "32x32" } as const, ONCE = { precision: "fp32", iterations: 1 } as const;
-const DATASETS = Object.keys(SMALL) as DatasetName[];
+const DATASETS = Object.keys(SMALL) as (keyof typeof SMALL)[];
 const ones = (n: number) => Array<number>(n).fill(1);
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
 
@@ -157,44 +167,60 @@ Deno.test("in turn the minima of the rounds are compared, of a file its repetiti
   assert.match(comparisonText(rounds), /^back to the input: one of the two lacks it/m);
 });
 
-/**
- * Rows of every kind of convolution that some work records: forward, back to its input, back to its filter. A
- * transposed one is the second kind forward.
- */
-async function convolutionsOf(work: () => Promise<unknown>): Promise<Record<string, number>> {
-  const { binding } = openTensorFlow(), rows: Record<string, number> = {}, shapes = new Map<number, number[]>();
-  const executeOp = binding.executeOp.bind(binding);
-  binding.executeOp = (name, attributes, inputs, outputs) => {
-    const results = executeOp(name, attributes, inputs, outputs);
-    for (const { id, shape } of results) shapes.set(id, shape);
-    if (/^Conv\dD/.test(name)) {
-      const shape = name.includes("Filter") ? shapes.get(inputs[2])! : results[0].shape; // of the gradient that comes in
-      rows[name] = (rows[name] ?? 0) + shape[0];
-    }
-    return results;
-  };
-  try {
-    await work();
-  } finally {
-    Reflect.deleteProperty(binding, "executeOp");
-  }
-  return rows;
-}
+/** Rows of the passes of a step by what stands in the methods' files, for labeled and unlabeled rows of a batch. */
+const STEPS: Record<MethodName, (network: string, labeled: number, unlabeled: number) => CountedPass[]> = {
+  ssnet: (network, l, u) => [
+    { network, pass: "forward", rows: l + u }, // clean
+    { network, pass: "input", rows: l + u }, // the probe of the power iteration
+    { network, pass: "all", rows: 2 * (l + u) }, // main and perturbed
+  ],
+  supervised: (network, l) => [{ network, pass: "all", rows: l }],
+  ua_mt: (network, l, u) => [
+    { network, pass: "forward", rows: u + 8 * u }, // the teacher's target and its uncertainty
+    { network, pass: "all", rows: l + u },
+  ],
+  sassnet: (network, l, u) => [
+    { network, pass: "forward", rows: l + u }, // what the discriminator learns from
+    { network, pass: "all", rows: l + u },
+    { network: "discriminator", pass: "input", rows: u },
+    { network: "discriminator", pass: "all", rows: l + u },
+  ],
+  dtc: (network, l, u) => [{ network, pass: "all", rows: l + u }],
+  urpc: (network, l, u) => [{ network, pass: "all", rows: l + u }],
+  mc_net: (network, l, u) => [{ network, pass: "all", rows: l + u }],
+  bcp: (network, l, u) => [
+    { network, pass: "forward", rows: u }, // the teacher's pseudo labels
+    { network, pass: "all", rows: l }, // the two mixed halves
+  ],
+};
 
-Deno.test("the passes that a step is counted as are those that it records: as many rows of every kind of convolution", async () => {
+Deno.test("the passes of a step are found in the convolutions that it records", async () => {
   for (const dataset of DATASETS) {
-    const profile = sized(dataset, SMALL[dataset]), known: Record<string, Record<string, number>> = {};
-    for (const method of METHOD_NAMES) {
-      const wanted: Record<string, number> = {};
-      for (const { network, pass, rows, times = 1 } of passesOf(method, dataset)) {
-        const one = known[`${network} ${pass}`] ??= await convolutionsOf(() =>
-          timePass(network, profile, { pass, ...ONCE })
-        );
-        for (const [name, count] of Object.entries(one)) wanted[name] = (wanted[name] ?? 0) + rows * times * count;
+    const profile = sized(dataset, SMALL[dataset]), known: Record<string, PassConvolutions> = {};
+    const networkOf = async (network: CountedNetwork) => {
+      const convolutions = {} as PassConvolutions["convolutions"];
+      for (const pass of PASSES) {
+        convolutions[pass] = await convolutionsOf(() => timePass(network, profile, { pass, ...ONCE }));
       }
-      const made = METHODS[method]({ profile, patch: profile.patch });
-      assert.deepEqual(await convolutionsOf(() => timeStep(made, ONCE)), wanted, `${dataset} ${method}`);
+      return { network, convolutions };
+    };
+    for (const method of METHOD_NAMES) {
+      const made = createMethod(METHODS[method], profile),
+        { network, labeledPerBatch, unlabeledPerBatch } = made.profile;
+      const networks = [];
+      for (const name of [network, "discriminator"] as const) networks.push(known[name] ??= await networkOf(name));
+      const found = passesOf(await convolutionsOf(() => timeStep(made, ONCE)), networks);
+      assert.deepEqual(found, STEPS[method](network, labeledPerBatch, unlabeledPerBatch), `${dataset} ${method}`);
     }
+  }
+});
+
+Deno.test("a step that is not made of the passes of its networks is refused with what is left", () => {
+  const convolutions = { forward: { Conv: 2 }, input: { Conv: 2, Input: 2 }, all: { Conv: 2, Filter: 2 } };
+  const networks = [{ network: "net", convolutions }];
+  assert.deepEqual(passesOf({ Conv: 2 }, networks), [{ network: "net", pass: "forward", rows: 1 }]);
+  for (const step of [{ Conv: 3 }, { Other: 1 }, { Filter: 2 }]) {
+    assert.throws(() => passesOf(step as Convolutions, networks), /Cannot count the step in passes of net/);
   }
 });
 
@@ -207,7 +233,7 @@ Deno.test("forward-backward goes back to every convolution of every network but 
         : NETWORKS[network].spec(new SpecBuilder(), { classes }).parameters
           .filter(({ kind }) => kind.startsWith("conv")).length;
       const rows = await convolutionsOf(() => timePass(network, profile, { pass: "all", ...ONCE }));
-      const [back] = Object.entries(rows).filter(([name]) => name.includes("Filter")).map(([, count]) => count);
+      const back = Object.entries(rows).filter(([name]) => name.includes("Filter")).reduce((sum, [, n]) => sum + n, 0);
       assert.equal(back, network === "unet_pyramid" ? convolutions - 1 : convolutions, `${network} on ${dataset}`);
     }
   }
@@ -220,8 +246,20 @@ Deno.test("a count is the rows of every pass at their measured seconds, and the 
     measured("forward-backward", {
       ...{ dataset: "la", precision: "bf16", network, stepSeconds: timesOf([9, all]) },
       ...{ inputSeconds: timesOf([input, 9]), forwardSeconds: timesOf([forward]) },
+      passConvolutions: {
+        forward: { [`${network} Conv`]: 1 },
+        input: { [`${network} Conv`]: 1, [`${network} Input`]: 1 },
+        all: { [`${network} Conv`]: 1, [`${network} Filter`]: 1 },
+      },
     });
-  const step = measured("step", { dataset: "la", precision: "bf16", method: "sassnet", stepSeconds: timesOf([30, 9]) });
+  const step = measured("step", {
+    ...{ dataset: "la", precision: "bf16", method: "sassnet", network: "vnet_distance" },
+    stepSeconds: timesOf([30, 9]),
+    convolutions: {
+      ...{ "vnet_distance Conv": 8, "vnet_distance Filter": 4 },
+      ...{ "discriminator Conv": 6, "discriminator Input": 2, "discriminator Filter": 4 },
+    },
+  });
   const [count, ...others] = countsOf([
     pass("vnet_distance", [1, 0.5, 0.25]),
     pass("discriminator", [0.5, 0.25, 9]),
@@ -230,14 +268,17 @@ Deno.test("a count is the rows of every pass at their measured seconds, and the 
   const wanted: Count = {
     ...{ dataset: "la", method: "sassnet", precision: "bf16", stepSeconds: 9, passSeconds: 7.5, ratio: 1.2 },
     passes: [
+      { network: "vnet_distance", pass: "forward", rows: 4, seconds: 1 },
       { network: "vnet_distance", pass: "all", rows: 4, seconds: 4 },
       { network: "discriminator", pass: "input", rows: 2, seconds: 0.5 },
-      { network: "vnet_distance", pass: "forward", rows: 4, seconds: 1 },
       { network: "discriminator", pass: "all", rows: 4, seconds: 2 },
     ],
   };
   assert.deepEqual([count, others], [wanted, []]);
-  assert.match(countsText([count]), /^la sassnet bf16 +9\.00 +7\.50 +1\.200 +4 vnet_distance to all, 2 discriminator/m);
+  assert.match(
+    countsText([count]),
+    /^la sassnet bf16 +9\.00 +7\.50 +1\.200 +4 vnet_distance forward, 4 vnet_distance to all, 2/m,
+  );
 });
 
 Deno.test("every piece runs at a small size, in both precisions, under a name of its own", async () => {

@@ -6,6 +6,7 @@ import { writeArrays } from "../pipeline/data/hdf5.ts";
 import { readNifti } from "../pipeline/data/nifti.ts";
 import { phantom } from "../pipeline/data/phantom.ts";
 import { LA } from "../pipeline/data/profiles.ts";
+import { createMethod } from "../pipeline/methods/method.ts";
 import { METHODS } from "../pipeline/methods/methods.ts";
 import { writeCheckpoint } from "../pipeline/runs/checkpoint.ts";
 import { writeJson } from "../pipeline/runs/files.ts";
@@ -102,7 +103,7 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
       task(folder, "evaluate", ["la", "--run", run, "--batch-norm", "window", ...more]);
     const untrained = await evaluate();
     assert.deepEqual([untrained.code, /it has no last.safetensors; train first/.test(untrained.error)], [3, true]);
-    const method = METHODS.supervised({ profile: LA });
+    const method = createMethod(METHODS.supervised, LA);
     await writeCheckpoint(`${run}/last.safetensors`, method.spec, startState(method, stream(1, "weights")), 12);
 
     const good = await evaluate();

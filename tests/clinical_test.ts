@@ -8,6 +8,7 @@ import { ACDC } from "../pipeline/data/profiles.ts";
 import { agreementOf, CLINICAL_NAMES, clinicalAgreement, patientValues } from "../pipeline/evaluation/clinical.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
 import { patientRows, type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
+import { createMethod } from "../pipeline/methods/method.ts";
 import { METHODS } from "../pipeline/methods/methods.ts";
 import { readRuns } from "../pipeline/report/runs.ts";
 import { writeCheckpoint } from "../pipeline/runs/checkpoint.ts";
@@ -191,7 +192,7 @@ Deno.test("eval:acdc takes the best checkpoint and writes masks in the files' or
     await writeJson(`${run}/config.json`, config);
     const without = await evaluate();
     assert.deepEqual([without.code, /no best.safetensors.*--checkpoint last/.test(without.error)], [3, true]);
-    const method = METHODS.supervised({ profile: ACDC });
+    const method = createMethod(METHODS.supervised, ACDC);
     await writeCheckpoint(`${run}/best.safetensors`, method.spec, startState(method, stream(1, "weights")), 5);
 
     const { code, out, error } = await evaluate();

@@ -46,7 +46,7 @@ Deno.test("every window is computed once, one call after the other, and a voxel 
       running--;
       return Float32Array.from(values, (value, i) => answer(value, i % size));
     };
-    assert.deepEqual(await slidingWindow(image, shape, { patch, stride, atOnce, network }), wanted);
+    assert.deepEqual(await slidingWindow(image, shape, { patch, stride, atOnce, classes: 2, network }), wanted);
     assert.deepEqual(seen, corners);
   }
 });
@@ -54,13 +54,16 @@ Deno.test("every window is computed once, one call after the other, and a voxel 
 Deno.test("a volume smaller than the patch lies in the middle of zeros", async () => {
   const patch: Shape3 = [16, 16, 16], shape: Shape3 = [16, 13, 16], image = uniform(16 * 13 * 16, "image");
   const echo = (windows: Tensor5D) => Promise.resolve(windows.dataSync() as Float32Array);
-  assert.deepEqual(await slidingWindow(image, shape, { patch, stride: patch, atOnce: 2, network: echo }), image);
+  assert.deepEqual(
+    await slidingWindow(image, shape, { patch, stride: patch, atOnce: 2, classes: 2, network: echo }),
+    image,
+  );
   const inside = (windows: Tensor5D) => {
     const values = windows.dataSync() as Float32Array;
     for (const y of [0, 14, 15]) assert.deepEqual(values.subarray(16 * y, 16 * y + 16), new Float32Array(16));
     return echo(windows);
   };
-  await slidingWindow(image, shape, { patch, stride: patch, atOnce: 1, network: inside });
+  await slidingWindow(image, shape, { patch, stride: patch, atOnce: 1, classes: 2, network: inside });
 });
 
 const SPEC = NETWORKS.vnet.spec(new SpecBuilder(), { classes: 2 });

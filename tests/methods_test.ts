@@ -4,7 +4,7 @@ import { ACDC, type DatasetName, type DatasetProfile, LA, presetOf } from "../pi
 import { boxMask } from "../pipeline/losses/copy_paste.ts";
 import { startAdam, updateAdam } from "../pipeline/methods/adam.ts";
 import { cleanPseudoLabels } from "../pipeline/methods/bcp.ts";
-import type { Method } from "../pipeline/methods/method.ts";
+import { createMethod, type Method } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
 import { sizeOf, toWeights, type Weights } from "../pipeline/networks/parameters.ts";
@@ -32,7 +32,7 @@ const WEIGHT = 0.7;
 
 function methodOf(name: MethodName, dataset: DatasetName): Method {
   const { patch } = SMALL[dataset];
-  return METHODS[name]({ profile: SMALL[dataset], patch });
+  return createMethod(METHODS[name], SMALL[dataset], { patch });
 }
 
 /** A batch of blobs in noise: the label is where a smooth field is high. */
@@ -149,7 +149,7 @@ function coin({ spec }: Method, gain: number): Weights {
 }
 
 Deno.test("UA-MT's uncertainty is the entropy of the mean of eight softmaxes, its target a pass of its own", async () => {
-  const method = METHODS.ua_mt({ profile: { ...LA, patch: [16, 16, 16] } }), gain = 2, p = 1 / (1 + Math.exp(-gain));
+  const method = createMethod(METHODS.ua_mt, { ...LA, patch: [16, 16, 16] }), gain = 2, p = 1 / (1 + Math.exp(-gain));
   const state = { ...start(method), weights: coin(method, 0) }, batch = batchOf(method, 1);
   for (const [name, weight] of Object.entries(coin(method, gain))) state.memory[`teacher.${name}`] = weight;
   const losses = trace((uncertainty_threshold: Scalar, seed: Tensor1D) => {
@@ -304,7 +304,7 @@ Deno.test("every method changes in the profiles what its own code has differentl
     const [name, network, batch, warmup, iterations, rate, [maximum, length, countsFrom], largestComponent] of rows
   ) {
     const base = network.startsWith("vnet") || network.startsWith("unet3d") ? LA : ACDC;
-    const { profile } = METHODS[name as MethodName]({ profile: base });
+    const { profile } = createMethod(METHODS[name as MethodName], base);
     const wanted = {
       network,
       warmup,

@@ -4,7 +4,7 @@ import { drawPatch } from "../pipeline/data/augment.ts";
 import { ACDC, LA } from "../pipeline/data/profiles.ts";
 import { linearDice, squaredDice } from "../pipeline/losses/dice.ts";
 import { type BankWeights, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
-import { gradientsOf } from "../pipeline/methods/method.ts";
+import { createMethod, gradientsOf } from "../pipeline/methods/method.ts";
 import { ssnet, type SSNetSettings, ssnetSettings, ssnetStep } from "../pipeline/methods/ssnet.ts";
 import { headsSpec, PROJECTED, projection, select } from "../pipeline/networks/heads.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
@@ -36,11 +36,11 @@ const emptyBank = () => ({
 
 /** One step on LA, small, without dropout, at weight 0.7. */
 function step(changed: Partial<SSNetSettings> = {}) {
-  const method = ssnet({ profile: LA, ...changed });
+  const method = createMethod(ssnet, LA, { settings: changed });
   const { weights, buffers, memory } = startState(method, stream(1, "weights"));
   const image = uniform([2, 16, 16, 16, 1], "image");
   const { losses, gradients, ...after } = ssnetStep({
-    ...{ weights, buffers, memory, profile: LA, settings: ssnetSettings(LA, changed), dropout: false },
+    ...{ weights, buffers, memory, profile: LA, settings: ssnetSettings(LA).parse(changed), dropout: false },
     x: image,
     label: tf.cast(tf.squeeze(tf.greater(tf.slice(image, 0, 1), 0.1), [-1]), "int32"),
     seed: tf.tensor1d([1, 0], "int32"),

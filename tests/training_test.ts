@@ -6,6 +6,7 @@ import { DataError } from "../pipeline/data/cases.ts";
 import { batchCases } from "../pipeline/data/sampler.ts";
 import { checkSplit } from "../pipeline/data/splits.ts";
 import { LA } from "../pipeline/data/profiles.ts";
+import { createMethod } from "../pipeline/methods/method.ts";
 import { ssnet } from "../pipeline/methods/ssnet.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
 import { averaged, averageOf } from "../pipeline/methods/weight_average.ts";
@@ -89,7 +90,7 @@ Deno.test("the short schedule's rate rises to twice the base in a twentieth, the
 });
 
 const options = { profile: LA } as const;
-const METHOD = ssnet(options);
+const METHOD = createMethod(ssnet, LA);
 const start = () => startState(METHOD, stream(1, "weights"));
 function batch(iteration: number): Batch {
   const random = stream(2, "batch", iteration), values = Float32Array.from({ length: 4 * 4096 }, () => random() - 0.5);

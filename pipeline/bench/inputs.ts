@@ -2,14 +2,8 @@
 import { BARE_CASE, type Case } from "../data/cases.ts";
 import { writeArrays } from "../data/hdf5.ts";
 import { cinePhantom, phantom } from "../data/phantom.ts";
-import { type DatasetName, type DatasetProfile, PROFILES } from "../data/profiles.ts";
+import { type DatasetName, type DatasetProfile, LA, PROFILES } from "../data/profiles.ts";
 import type { Split } from "../data/splits.ts";
-
-/** Of the datasets' cases, about their mean: `[X, Y, Z]` and `[Z, Y, X]`. */
-const VOLUMES = { la: [180, 150, 88], acdc: [10, 216, 256] } as const;
-
-/** Gray levels for each unit of the prepared intensities: some 150 in a left atrium, 250 in a heart, as real cases have. */
-const LEVELS = { la: 20, acdc: 250 } as const;
 
 /** A dataset's profile with another patch. */
 export function sized(dataset: DatasetName, patch: string | undefined): DatasetProfile {
@@ -19,7 +13,7 @@ export function sized(dataset: DatasetName, patch: string | undefined): DatasetP
 
 /** Two balls in a volume of an LA case, as the authors' metrics are timed with. */
 export function balls(): { prediction: Uint8Array; reference: Uint8Array; shape: number[] } {
-  const shape: number[] = [...VOLUMES.la], [nx, ny, nz] = shape;
+  const shape: number[] = [...LA.bench.volume], [nx, ny, nz] = shape;
   const ball = (cx: number, cy: number, cz: number, r: number) => {
     const mask = new Uint8Array(nx * ny * nz);
     for (let i = 0; i < mask.length; i++) {
@@ -32,12 +26,12 @@ export function balls(): { prediction: Uint8Array; reference: Uint8Array; shape:
 }
 
 /** A phantom of a case's size, for another patch than the published one as much smaller in the same axes. */
-export function phantomCase({ name, patch }: DatasetProfile): Case {
-  const ratio = patch.map((n, axis) => n / PROFILES[name].patch[axis]), volume = VOLUMES[name];
-  const part = volume.length > ratio.length ? [1, ...ratio] : ratio; // all slices of a volume
+export function phantomCase({ name, patch, bench: { volume, grayLevels } }: DatasetProfile): Case {
+  const ratio = patch.map((n, axis) => n / PROFILES[name].patch[axis]), areVolumes = patch.length === 3;
+  const part = areVolumes ? ratio : [1, ...ratio]; // all slices of a volume
   const shape = volume.map((n, axis) => Math.round(n * part[axis])) as [number, number, number];
-  const { image, label } = name === "la" ? phantom(1, "bench", shape) : cinePhantom(1, "bench", shape).ED;
-  const axes = name === "la" ? "XYZ" : "ZYX", scanned = image.map((v) => Math.round(v * LEVELS[name]) / LEVELS[name]);
+  const { image, label } = areVolumes ? phantom(1, "bench", shape) : cinePhantom(1, "bench", shape).ED;
+  const axes = areVolumes ? "XYZ" : "ZYX", scanned = image.map((v) => Math.round(v * grayLevels) / grayLevels);
   return { ...BARE_CASE, name: "bench", shape, axes, preparation: "phantom", image: scanned, label };
 }
 

@@ -1,11 +1,11 @@
 /** Measures one kind of work in this process. @module */
 import process from "node:process";
 import { PROFILES } from "../data/profiles.ts";
-import type { Method } from "../methods/method.ts";
+import { createMethod, type Method } from "../methods/method.ts";
 import { METHODS } from "../methods/methods.ts";
 import { warmupOf } from "../methods/supervised.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
-import type { PassName } from "./counts.ts";
+import { type Convolutions, convolutionsOf, PASSES, type PassName } from "./counts.ts";
 import { timeEvaluation, timeMetrics } from "./evaluation.ts";
 import { sized } from "./inputs.ts";
 import { type Measured, type OptionsOf, patchProblem } from "./kinds.ts";
@@ -45,7 +45,7 @@ export function problemOf({ kind, options }: Request): string | null {
 /** A method on rows of another number or size. */
 function methodOf({ method: name, dataset, patch, rows }: OptionsOf<"step">): Method {
   const profile = sized(dataset, patch);
-  const method = METHODS[name as keyof typeof METHODS]({ profile, patch: profile.patch });
+  const method = createMethod(METHODS[name as keyof typeof METHODS], profile);
   // Behind the method, which may have a batch of its own.
   return rows ? { ...method, profile: { ...method.profile, labeledPerBatch: rows, unlabeledPerBatch: rows } } : method;
 }
@@ -68,20 +68,29 @@ async function figures({ kind, options }: Request): Promise<Figures> {
     return { ...figuresOf(timing), casesPerMinute: round(60 / timing.seconds.median, 2) };
   }
   if (kind === "step") {
-    const method = methodOf(options), timing = await timeStep(method, options);
+    const method = methodOf(options);
+    let timing!: Timing;
+    const convolutions = await convolutionsOf(async () => timing = await timeStep(method, options));
     const warmup = warmupOf(method), { coarse } = method.profile.fast, ownSize = options.patch !== undefined;
     const small = coarse && !ownSize ? { ...warmup, profile: { ...warmup.profile, patch: coarse.patch } } : null;
     return {
       ...figuresOf(timing),
+      ...{ network: method.profile.network, convolutions },
       ...method.usesUnlabeled && { warmupSeconds: (await timeStep(warmup, options)).seconds },
       ...small && { coarseSeconds: (await timeStep(small, options)).seconds },
     };
   }
   const profile = sized(options.dataset, options.patch);
   if (kind === "inference") return figuresOf(await timeInference(profile, options));
-  const time = (pass: PassName) => timePass(options.network ?? profile.network, profile, { pass, ...options });
-  const all = figuresOf(await time("all"));
-  return { ...all, inputSeconds: (await time("input")).seconds, forwardSeconds: (await time("forward")).seconds };
+  const network = options.network ?? profile.network, timings = {} as Record<PassName, Timing>;
+  const passConvolutions = {} as Record<PassName, Convolutions>;
+  for (const pass of PASSES.toReversed()) {
+    passConvolutions[pass] = await convolutionsOf(async () =>
+      timings[pass] = await timePass(network, profile, { pass, ...options })
+    );
+  }
+  const { all, input, forward } = timings;
+  return { ...figuresOf(all), inputSeconds: input.seconds, forwardSeconds: forward.seconds, passConvolutions };
 }
 
 /**

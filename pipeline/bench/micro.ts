@@ -214,7 +214,7 @@ function losses(profile: DatasetProfile): Piece[] {
     const { tf } = openTensorFlow();
     return tf.tidy(() => oneHot(tf.tensor(syntheticLabels(profile, labeled), [labeled, ...patch], "int32"), classes));
   };
-  const dice = name === "la" ? foregroundDice : squaredDice, distance = name === "la" ? linearDice : squaredDice;
+  const [dice, distance] = patch.length === 3 ? [foregroundDice, linearDice] : [squaredDice, squaredDice];
   const certain = (q: Tensor) => certainMask(predictiveEntropy(q), openTensorFlow().tf.scalar(0.5) as Scalar);
   return [
     traced(`${name} softmax`, () => thereAndBack([logits(rows, 1)], (z) => openTensorFlow().tf.sum(softmax(z)))),

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { DataError, readEach } from "../data/data_error.ts";
 import { checkContent, type JsonFile, readJson } from "../runs/json.ts";
+import { PASSES } from "./counts.ts";
 import { KINDS, MEASURED } from "./kinds.ts";
 import type { Part } from "./parts.ts";
 
@@ -11,6 +12,7 @@ const SECONDS = z.number().nonnegative();
  * one.
  */
 const TIMES = z.object({ minimum: SECONDS, median: SECONDS, all: z.array(SECONDS).default([]) });
+const CONVOLUTIONS = z.record(z.string(), z.int().positive());
 const FIGURES = z.object({
   /** Of one repetition: a step, a pass forward and back to all parameters, a case, a batch. */
   stepSeconds: TIMES.optional(),
@@ -28,6 +30,12 @@ const FIGURES = z.object({
   readSeconds: TIMES.optional(),
   /** 60 over the median. */
   casesPerMinute: SECONDS.optional(),
+  /** A step's: the network that is tested. */
+  network: z.string().optional(),
+  /** Rows that a step's convolutions take ({@linkcode Convolutions}). */
+  convolutions: CONVOLUTIONS.optional(),
+  /** The same of one row of every pass of a network. */
+  passConvolutions: z.record(z.enum(PASSES), CONVOLUTIONS).optional(),
   /** What has pieces has no other times. */
   pieces: z.array(z.object({ name: z.string(), firstSeconds: SECONDS, seconds: TIMES })).min(1).optional(),
 });

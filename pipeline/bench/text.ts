@@ -77,9 +77,7 @@ export function countsText(counts: Count[]): string {
     short(stepSeconds),
     short(passSeconds),
     ratio.toFixed(3),
-    passes.map(({ network, pass, rows, times = 1 }) =>
-      `${times > 1 ? `${times} x ` : ""}${rows} ${network} ${PASS_TEXT[pass]}`
-    ).join(", "),
+    passes.map(({ network, pass, rows }) => `${rows} ${network} ${PASS_TEXT[pass]}`).join(", "),
   ]);
   return table([["", "s a step", "s of its passes", "ratio", "rows, network, pass"], ...body]);
 }

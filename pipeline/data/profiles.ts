@@ -25,10 +25,15 @@ export interface Preset {
 /** Published course of a learning rate: a tenth of it after every so many iterations (Infinity: constant), or `(1 - s/T)^power`. */
 export type Rate = { base: number } & ({ every: number } | { power: number });
 
+/** The datasets that the methods were published on. */
+export type Protocol = "la" | "acdc";
+
 /** A dataset and SS-Net's published protocol on it; another method spreads it and changes what its own paper has differently. */
 export interface DatasetProfile {
-  /** In tasks, split files, run folders; methods look up by it what the authors' code does differently. */
-  name: "la" | "acdc";
+  /** In tasks, split files, run folders. */
+  name: string;
+  /** Whose published code and tables a method follows: it looks up by it what the authors do differently there. */
+  protocol: Protocol;
   /** Background included. */
   classes: number;
   /** Of the classes from 1 on, as results print them. */
@@ -57,6 +62,18 @@ export interface DatasetProfile {
   checkpoint: "best" | "last";
   /** A short training, on the labeled half alone at first. */
   fast: Preset;
+  /** What stands for its cases where times are taken without any. */
+  bench: BenchShapes;
+}
+
+/** Sizes of a dataset's cases, for the benchmarks. */
+export interface BenchShapes {
+  /** Of a case, about the mean: `[X, Y, Z]`, or `[Z, Y, X]` of slices. */
+  volume: readonly [number, number, number];
+  /** Gray levels for each unit of the prepared intensities, about as many as real cases have. */
+  grayLevels: number;
+  /** Of every class from 1 on a box in a row of the published patch, in voxels. */
+  boxes: readonly { from: readonly number[]; to: readonly number[] }[];
 }
 
 /** "paper": the published training; "fast": the profile's short one. */
@@ -76,6 +93,7 @@ export function presetOf(profile: DatasetProfile, name: "paper" | "fast"): Prese
 /** Left atrium, 3-D. */
 export const LA = {
   name: "la",
+  protocol: "la",
   classes: 2,
   classNames: ["left atrium"],
   network: "vnet",
@@ -90,11 +108,13 @@ export const LA = {
   largestComponent: true,
   checkpoint: "last",
   fast: { iterations: 1535, precision: "bf16", warmup: 1375, rateSchedule: "constant", averaged: true, coarse: null },
+  bench: { volume: [180, 150, 88], grayLevels: 20, boxes: [{ from: [30, 30, 20], to: [80, 80, 60] }] },
 } as const satisfies DatasetProfile;
 
 /** Cardiac cine MRI, 2-D: trained on slices, validated and tested on volumes `[Z, Y, X]`. */
 export const ACDC = {
   name: "acdc",
+  protocol: "acdc",
   classNames: ["right ventricle", "myocardium", "left ventricle"],
   classes: 4,
   network: "unet",
@@ -116,11 +136,16 @@ export const ACDC = {
     averaged: true,
     coarse: { patch: [128, 128], share: 0.8 },
   },
+  bench: {
+    volume: [10, 216, 256],
+    grayLevels: 250,
+    boxes: [60, 100, 140].map((row) => ({ from: [row, 60], to: [row + 40, 100] })),
+  },
 } as const satisfies DatasetProfile;
 
 /** The datasets by name. */
-export const PROFILES = { la: LA, acdc: ACDC } as const;
+export const PROFILES: Record<string, DatasetProfile> = { la: LA, acdc: ACDC };
 /** Name of a dataset. */
-export type DatasetName = keyof typeof PROFILES;
+export type DatasetName = string;
 /** For schemas, which want at least one. */
 export const DATASET_NAMES = Object.keys(PROFILES) as [DatasetName, ...DatasetName[]];

@@ -68,3 +68,25 @@ export function largestComponent(mask: Uint8Array, shape: readonly number[]): Ui
   if (components === 0) throw new RangeError("an all-zero mask has no largest component");
   return Uint8Array.from(labels, (label) => label === largest ? 1 : 0);
 }
+
+/**
+ * The largest component of every class from 1 on; the rest becomes background. A class without a voxel stays so.
+ * @param classes Class numbers, raster order. @param shape `[X, Y]` or `[X, Y, Z]`.
+ *
+ * @example The lone voxel goes
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { largestComponents } from "@ssnet/pipeline";
+ *
+ * assert.deepEqual(largestComponents(Uint8Array.of(1, 1, 0, 1, 2, 0), [1, 6]), Uint8Array.of(1, 1, 0, 0, 2, 0));
+ * ```
+ */
+export function largestComponents<T extends Uint8Array | Int32Array>(classes: T, shape: readonly number[]): T {
+  const kept = new (classes.constructor as new (length: number) => T)(classes.length);
+  for (const c of new Set<number>(classes)) {
+    if (c === 0) continue;
+    largestComponent(Uint8Array.from(classes, (value) => value === c ? 1 : 0), shape)
+      .forEach((value, i) => value && (kept[i] = c));
+  }
+  return kept;
+}

@@ -4,10 +4,10 @@ import type { Case } from "../data/cases.ts";
 import type { DatasetProfile } from "../data/profiles.ts";
 import type { Shape2 } from "../data/resample.ts";
 import { caseMetrics, type CaseScores } from "./case_metrics.ts";
-import { largestComponent } from "./components.ts";
+import { largestComponents } from "./components.ts";
 import type { InferenceOptions, NetworkParameters } from "./inference.ts";
 import { predictSlices, sliceNetwork } from "./slices.ts";
-import { slidingWindow, windowNetwork } from "./sliding_window.ts";
+import { classesOf, slidingWindow, windowNetwork } from "./sliding_window.ts";
 import type { ResultRow, Scores } from "./summary.ts";
 
 /** Class numbers of a case, in the order of its image. */
@@ -28,8 +28,8 @@ export function strideOf({ patch: published, stride }: DatasetProfile, patch: re
 const WINDOWS_AT_ONCE = 2;
 
 /**
- * A dataset's published way from an image to a mask. Volumes of two classes: sliding window, probability above 0.5, the
- * largest component where the profile says so. Slices: the largest logit, slice by slice.
+ * A dataset's published way from an image to a mask. Volumes: sliding window, the probability above 0.5 or of more classes
+ * the largest, the largest component of every class where the profile says so. Slices: the largest logit, slice by slice.
  */
 export function segmenter(
   profile: DatasetProfile,
@@ -42,13 +42,11 @@ export function segmenter(
     return ({ image, shape }) => predictSlices(image, shape, { size: patch as Shape2, network });
   }
   const network = windowNetwork(parameters, how), stride = strideOf(profile, patch);
-  const atOnce = options.statistics === "window" ? 1 : WINDOWS_AT_ONCE;
+  const { classes } = profile, atOnce = options.statistics === "window" ? 1 : WINDOWS_AT_ONCE;
   return async ({ image, shape }) => {
-    const windows = { patch: patch as Shape3, stride: stride as Shape3, atOnce, network };
-    const probability = await slidingWindow(image, shape, windows);
-    const mask = new Uint8Array(probability.length);
-    for (let i = 0; i < mask.length; i++) mask[i] = probability[i] > 0.5 ? 1 : 0;
-    return profile.largestComponent && mask.includes(1) ? largestComponent(mask, shape) : mask;
+    const windows = { patch: patch as Shape3, stride: stride as Shape3, atOnce, classes, network };
+    const found = classesOf(await slidingWindow(image, shape, windows), classes);
+    return profile.largestComponent ? largestComponents(found, shape) : found;
   };
 }
 

@@ -1,6 +1,6 @@
 /**
  * Sliding-window inference of a volume: windows start at `min(stride j, size - patch)`, `j = 0 … ceil((size - patch) / stride)`;
- * the foreground probabilities of all windows over a voxel are averaged. Smaller volumes are padded with zeros.
+ * the probabilities of all windows over a voxel are averaged. Smaller volumes are padded with zeros.
  * @module
  */
 import type { Shape3 } from "../data/augment.ts";
@@ -9,17 +9,24 @@ import { softmax } from "../tensorflow/ops.ts";
 import type { Tensor5D } from "../tensorflow/tensors.ts";
 import { inference, type InferenceOptions, type NetworkParameters } from "./inference.ts";
 
-/** Probabilities of class 1 of windows `[B, X, Y, Z, 1]`, as `[B, X, Y, Z]`. */
+/**
+ * Probabilities of windows `[B, X, Y, Z, 1]`, as `[B, C, X, Y, Z]`: of two classes that of class 1 (C = 1), of more those of
+ * all (C = K).
+ */
 export type WindowNetwork = (windows: Tensor5D) => Promise<Float32Array>;
 
-/** A network of two classes for windows. */
+/** How many probabilities tell a voxel's class: one of two classes, else all. */
+const channelsOf = (classes: number) => classes === 2 ? 1 : classes;
+
+/** A network for windows. */
 export function windowNetwork(parameters: NetworkParameters, options: InferenceOptions): WindowNetwork {
   const { tf } = openTensorFlow();
-  return inference<Float32Array>(
-    parameters,
-    options,
-    (logits) => tf.slice(softmax(logits), [0, 0, 0, 0, 1], [-1, -1, -1, -1, 1]),
-  );
+  return inference<Float32Array>(parameters, options, (logits) => {
+    const probabilities = softmax(logits);
+    return logits.shape.at(-1) === 2
+      ? tf.slice(probabilities, [0, 0, 0, 0, 1], [-1, -1, -1, -1, 1])
+      : tf.transpose(probabilities, [0, 4, 1, 2, 3]);
+  });
 }
 
 /**
@@ -41,22 +48,28 @@ export function windowStarts(size: number, patch: number, stride: number): numbe
 }
 
 /**
- * Mean foreground probability of a volume over all windows that hold a voxel. A volume that is smaller than the patch along
- * an axis is padded with zeros there, `floor(missing / 2)` of them in front.
+ * Mean probabilities of a volume over all windows that hold a voxel. A volume that is smaller than the patch along an axis is
+ * padded with zeros there, `floor(missing / 2)` of them in front.
  * @param image `[X, Y, Z]`, Z fastest.
- * @param options `atOnce`: windows in one call of the network.
- * @returns `[X, Y, Z]`, in [0, 1].
+ * @param options `atOnce`: windows in one call of the network; `classes`: background included.
+ * @returns In [0, 1]: `[X, Y, Z]` of class 1 where there are two classes, else `[K, X, Y, Z]`.
  */
 export async function slidingWindow(
   image: Float32Array,
   shape: Shape3,
-  { patch, stride, atOnce, network }: { patch: Shape3; stride: Shape3; atOnce: number; network: WindowNetwork },
+  { patch, stride, atOnce, classes, network }: {
+    patch: Shape3;
+    stride: Shape3;
+    atOnce: number;
+    classes: number;
+    network: WindowNetwork;
+  },
 ): Promise<Float32Array> {
   const { tf } = openTensorFlow();
   const size = shape.map((n, i) => Math.max(n, patch[i]));
   const front = shape.map((n, i) => Math.floor((size[i] - n) / 2));
   const padded = new Float32Array(size[0] * size[1] * size[2]);
-  const sum = new Float64Array(padded.length);
+  const channels = channelsOf(classes), sum = new Float64Array(channels * padded.length);
   const rowOf = (x: number, y: number, z: number) => (x * size[1] + y) * size[2] + z;
   for (let x = 0; x < shape[0]; x++) {
     for (let y = 0; y < shape[1]; y++) {
@@ -81,11 +94,14 @@ export async function slidingWindow(
     return { windows, probabilities };
   };
   const add = ({ windows, probabilities }: Awaited<ReturnType<typeof begin>>) =>
-    windows.forEach((start, i) =>
-      rows(start, (from, to) => {
-        for (let k = 0; k < patch[2]; k++) sum[to + k] += probabilities[i * voxels + from + k];
-      })
-    );
+    windows.forEach((start, i) => {
+      for (let c = 0; c < channels; c++) {
+        const window = (i * channels + c) * voxels, volume = c * padded.length;
+        rows(start, (from, to) => {
+          for (let k = 0; k < patch[2]; k++) sum[volume + to + k] += probabilities[window + from + k];
+        });
+      }
+    });
   const windows = xs.flatMap((x) => ys.flatMap((y) => zs.map((z): Shape3 => [x, y, z])));
   let done = await begin(windows.slice(0, atOnce));
   for (let next = atOnce; next < windows.length; next += atOnce) {
@@ -98,13 +114,41 @@ export async function slidingWindow(
   const [tx, ty, tz] = starts.map((starts, i) =>
     Array.from({ length: size[i] }, (_, at) => starts.filter((start) => start <= at && at < start + patch[i]).length)
   );
-  const mean = new Float32Array(image.length);
+  const mean = new Float32Array(channels * image.length);
   for (let x = 0; x < shape[0]; x++) {
     for (let y = 0; y < shape[1]; y++) {
       const from = rowOf(x + front[0], y + front[1], front[2]), to = (x * shape[1] + y) * shape[2];
       const inPlane = tx[x + front[0]] * ty[y + front[1]];
-      for (let k = 0; k < shape[2]; k++) mean[to + k] = sum[from + k] / (inPlane * tz[k + front[2]]);
+      for (let c = 0; c < channels; c++) {
+        const [source, target] = [c * padded.length + from, c * image.length + to];
+        for (let k = 0; k < shape[2]; k++) mean[target + k] = sum[source + k] / (inPlane * tz[k + front[2]]);
+      }
     }
   }
   return mean;
+}
+
+/**
+ * The class of every voxel from {@linkcode slidingWindow}'s probabilities: of two classes the foreground where it is above 0.5,
+ * of more the largest, of equal ones the first.
+ * @returns `[X, Y, Z]`.
+ *
+ * @example Two voxels of three classes
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { classesOf } from "@ssnet/pipeline";
+ *
+ * assert.deepEqual(classesOf(Float32Array.of(0.2, 0.5, 0.7, 0.3, 0.1, 0.2), 3), Uint8Array.of(1, 0));
+ * assert.deepEqual(classesOf(Float32Array.of(0.5, 0.6), 2), Uint8Array.of(0, 1));
+ * ```
+ */
+export function classesOf(probabilities: Float32Array, classes: number): Uint8Array {
+  if (classes === 2) return Uint8Array.from(probabilities, (probability) => probability > 0.5 ? 1 : 0);
+  const voxels = probabilities.length / classes, found = new Uint8Array(voxels);
+  for (let i = 0; i < voxels; i++) {
+    for (let c = 1; c < classes; c++) {
+      if (probabilities[c * voxels + i] > probabilities[found[i] * voxels + i]) found[i] = c;
+    }
+  }
+  return found;
 }

@@ -28,26 +28,39 @@ export function linearDice(p: Tensor, q: Tensor, smooth = 1e-8): Scalar {
   return tf.sub(1, tf.div(overlap, tf.add(tf.add(tf.sum(p), tf.sum(q)), smooth))) as Scalar;
 }
 
-/** The last class `[..., 1]`; of two classes that is the foreground. */
-function lastClass(x: Tensor): Tensor {
-  const { tf } = openTensorFlow();
-  return tf.slice(x, x.shape.map((n, i) => i === x.rank - 1 ? n - 1 : 0), [...x.shape.slice(0, -1), 1]);
+/** Mean over the foreground classes c = 1 … K - 1 of `loss(p_c, q_c)`, each `[..., 1]`. */
+function meanOverForeground(p: Tensor, q: Tensor, loss: (p: Tensor, q: Tensor) => Scalar): Scalar {
+  const { tf } = openTensorFlow(), classes = p.shape.at(-1)!, before = p.shape.slice(0, -1);
+  const only = (x: Tensor, c: number) => tf.slice(x, [...before.map(() => 0), c], [...before, 1]);
+  const losses = Array.from({ length: classes - 1 }, (_, i) => loss(only(p, i + 1), only(q, i + 1)));
+  return losses.length === 1 ? losses[0] : tf.div(tf.addN(losses), losses.length) as Scalar;
 }
 
 /**
- * {@linkcode linearDice} of the last class alone; of two classes that is the foreground. The supervised term of SS-Net and MC-Net on LA.
+ * {@linkcode linearDice} of every foreground class, their mean; of two classes the supervised term of SS-Net and MC-Net on LA.
  * @param p Probabilities `[..., K]`. @param q One-hot target `[..., K]`.
+ *
+ * @example One of two foreground classes is found
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { foregroundDice, openTensorFlow } from "@ssnet/pipeline";
+ *
+ * const { tf } = openTensorFlow({ device: "cpu" });
+ * const target = tf.tensor2d([[0, 1, 0], [0, 0, 1]]), found = tf.tensor2d([[0, 1, 0], [1, 0, 0]]);
+ * assert.ok(Math.abs(foregroundDice(found, target).dataSync()[0] - 0.5) < 1e-6);
+ * ```
  */
 export function foregroundDice(p: Tensor, q: Tensor): Scalar {
-  return linearDice(lastClass(p), lastClass(q));
+  return meanOverForeground(p, q, linearDice);
 }
 
 /**
- * {@linkcode squaredDice} of the last class alone, s = 1e-5: LA's supervised term of UA-MT, SASSNet and DTC.
+ * {@linkcode squaredDice} of every foreground class, their mean, s = 1e-5: of two classes LA's supervised term of UA-MT,
+ * SASSNet and DTC.
  * @param p Probabilities `[..., K]`. @param q One-hot target `[..., K]`.
  */
 export function foregroundSquaredDice(p: Tensor, q: Tensor): Scalar {
-  return squaredDice(lastClass(p), lastClass(q), 1e-5);
+  return meanOverForeground(p, q, (p, q) => squaredDice(p, q, 1e-5));
 }
 
 /** Per class `[K]`, over all other axes: `Σ p q`, and `Σ p² + Σ q²`. */

@@ -12,8 +12,8 @@
  * does with them. The heads that its network carries and never uses are left out.
  * @module
  */
-import type { DatasetProfile } from "../data/profiles.ts";
-import { largestComponent } from "../evaluation/components.ts";
+import type { DatasetProfile, Protocol } from "../data/profiles.ts";
+import { largestComponents } from "../evaluation/components.ts";
 import {
   boxMask,
   copyPasteLoss,
@@ -30,7 +30,7 @@ import { initialize, SpecBuilder, toWeights, type Weights } from "../networks/pa
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { after, seedOfDraw } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
-import { addGradients, type Method, type MethodOptions, onePassStep, type StepInputs } from "./method.ts";
+import { addGradients, defineMethod, type Method, onePassStep, type StepInputs } from "./method.ts";
 import { EMA_DECAY, recallTeacher, rememberTeacher, updateTeacher } from "./teacher.ts";
 
 const FROM_LABEL = 1, FROM_TEACHER = 0.5;
@@ -38,7 +38,7 @@ const FROM_LABEL = 1, FROM_TEACHER = 0.5;
 const PROTOCOL = {
   la: { labeledPerBatch: 4, unlabeledPerBatch: 4, warmup: 2000 },
   acdc: { warmup: 10000 },
-} as const satisfies Record<string, Partial<DatasetProfile>>;
+} as const satisfies Record<Protocol, Partial<DatasetProfile>>;
 /** Its Dice, what the box of the first mixed image shows, and what goes on unchanged when the second stage begins. */
 const VARIANT = {
   la: { dice: regionLinearDice, firstBox: "unlabeled", keepsMomentum: false },
@@ -72,12 +72,7 @@ function inHalves(x: Tensor): [Tensor, Tensor] {
 export function cleanPseudoLabels(classes: Int32Array, [rows, ...size]: number[]): Int32Array {
   const cleaned = new Int32Array(classes.length), voxels = classes.length / rows;
   for (let row = 0; row < rows; row++) {
-    const own = classes.subarray(row * voxels, (row + 1) * voxels), target = cleaned.subarray(row * voxels);
-    for (const c of new Set(own)) {
-      if (c === 0) continue;
-      const kept = largestComponent(Uint8Array.from(own, (value) => value === c ? 1 : 0), size);
-      kept.forEach((value, i) => value && (target[i] = c));
-    }
+    cleaned.set(largestComponents(classes.subarray(row * voxels, (row + 1) * voxels), size), row * voxels);
   }
   return cleaned;
 }
@@ -86,10 +81,12 @@ export function cleanPseudoLabels(classes: Int32Array, [rows, ...size]: number[]
  * BCP on a dataset. Its memory is the teacher. Losses it reports: total, supervised (regions with a true label), pseudo
  * (regions with a pseudo label, before their weight).
  */
-export function bcp(options: MethodOptions): Method {
-  const profile: DatasetProfile = { ...options.profile, ...PROTOCOL[options.profile.name] };
+export const bcp = defineMethod({ title: "BCP", create });
+
+function create(dataset: DatasetProfile): Method {
+  const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
   const { classes } = profile, { spec: specOf, forward } = NETWORKS[profile.network];
-  const spec = specOf(new SpecBuilder(), { classes }), { dice, ...variant } = VARIANT[profile.name];
+  const spec = specOf(new SpecBuilder(), { classes }), { dice, ...variant } = VARIANT[profile.protocol];
   const seedOf = (seed: Tensor1D, draw: number) => seedOfDraw(seed, 1000 * draw);
   const maskOf = ({ x, seed }: StepInputs) => boxMask(x.shape.slice(1, -1), seedOf(seed, 1));
 
@@ -104,7 +101,7 @@ export function bcp(options: MethodOptions): Method {
       const [a, b] = inHalves(inputs.x), [labelA, labelB] = inHalves(oneHot(inputs.label, classes));
       const mixed = { ...inputs, x: paste(mask, { outside: a, inside: b }), seed: seedOf(inputs.seed, 2) };
       return onePassStep(mixed, forward, ({ logits }) => {
-        if (profile.name === "la") {
+        if (profile.protocol === "la") {
           const target = paste(mask, { outside: labelA, inside: labelB });
           const total = regionLoss(logits, { target, region: tf.onesLike(mask), dice });
           return { total, supervised: total };

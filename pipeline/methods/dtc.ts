@@ -9,7 +9,7 @@
  * which says "everywhere on the boundary".
  * @module
  */
-import type { DatasetProfile } from "../data/profiles.ts";
+import type { DatasetProfile, Protocol } from "../data/profiles.ts";
 import { COMPARED_DICE, oneHot } from "../losses/dice.ts";
 import { distanceToMask, meanSquaredError, signedDistanceMaps } from "../losses/signed_distance.ts";
 import { type NetworkOutputs, NETWORKS } from "../networks/network.ts";
@@ -17,7 +17,7 @@ import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
-import { type HostArray, type Method, type MethodOptions, onePassStep, type StepInputs } from "./method.ts";
+import { defineMethod, type HostArray, type Method, onePassStep, type StepInputs } from "./method.ts";
 import { labeledStep } from "./supervised.ts";
 
 /** What the method's own code has differently from SS-Net's profile. */
@@ -32,7 +32,7 @@ const PROTOCOL = {
     rate: { base: 0.01, power: 0.9 },
     consistency: { maximum: 0.1, length: 200, countsFrom: 0 },
   },
-} as const satisfies Record<string, Partial<DatasetProfile>>;
+} as const satisfies Record<Protocol, Partial<DatasetProfile>>;
 const DISTANCE_WEIGHT = 0.3;
 
 /**
@@ -45,9 +45,9 @@ export function labeledTerms(
   profile: DatasetProfile,
 ): { supervised: Scalar; dice: Scalar; distance: Scalar } {
   const { tf } = openTensorFlow(), labeled = (t: Tensor) => tf.slice(t, 0, label.shape[0]);
-  const dice = COMPARED_DICE[profile.name](softmax(labeled(logits)), oneHot(label, profile.classes));
+  const dice = COMPARED_DICE[profile.protocol](softmax(labeled(logits)), oneHot(label, profile.classes));
   // LA's code trains an empty patch's map towards 0; with several classes absent ones are the rule.
-  const present = profile.name === "la" ? undefined : targets.present;
+  const present = profile.classes === 2 ? undefined : targets.present;
   const error = meanSquaredError(labeled(distance!), targets.distance, present);
   return { supervised: tf.add(dice, tf.mul(error, DISTANCE_WEIGHT)) as Scalar, dice, distance: error };
 }
@@ -62,8 +62,10 @@ export function distanceTargets(label: Int32Array, shape: number[], classes: num
 }
 
 /** DTC on a dataset. Losses it reports: total, supervised, dice, distance and consistency before their weights. */
-export function dtc(options: MethodOptions): Method {
-  const profile: DatasetProfile = { ...options.profile, ...PROTOCOL[options.profile.name] };
+export const dtc = defineMethod({ title: "DTC", create });
+
+function create(dataset: DatasetProfile): Method {
+  const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
   const { classes } = profile, { spec, forward } = NETWORKS[profile.network];
   return {
     profile,

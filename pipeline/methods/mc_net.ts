@@ -8,7 +8,7 @@
  * Deviation: on LA the last network is tested, not the one that was best on the test cases.
  * @module
  */
-import type { DatasetProfile } from "../data/profiles.ts";
+import type { DatasetProfile, Protocol } from "../data/profiles.ts";
 import { mutualConsistency } from "../losses/consistency.ts";
 import { foregroundDice, halvedDice, oneHot } from "../losses/dice.ts";
 import { type NetworkOutputs, NETWORKS } from "../networks/network.ts";
@@ -16,7 +16,7 @@ import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
-import { type Method, type MethodOptions, onePassStep } from "./method.ts";
+import { defineMethod, type Method, onePassStep } from "./method.ts";
 import { labeledStep } from "./supervised.ts";
 
 /** What the method's own code has differently from SS-Net's profile: a constant rate on both, the ramp counted from 1. */
@@ -28,14 +28,16 @@ const PROTOCOL = {
     largestComponent: false,
   },
   acdc: { network: "unet_mutual", consistency: { maximum: 0.1, length: 200, countsFrom: 1 } },
-} as const satisfies Record<string, Partial<DatasetProfile>>;
+} as const satisfies Record<Protocol, Partial<DatasetProfile>>;
 const LABELED_LOSS = { la: { dice: foregroundDice, weight: 0.5 }, acdc: { dice: halvedDice, weight: 1 } } as const;
 
 /** MC-Net on a dataset. Losses it reports: total, supervised (the weighted sum of both decoders' Dice), consistency before its weight. */
-export function mcNet(options: MethodOptions): Method {
-  const profile: DatasetProfile = { ...options.profile, ...PROTOCOL[options.profile.name] };
+export const mcNet = defineMethod({ title: "MC-Net", create });
+
+function create(dataset: DatasetProfile): Method {
+  const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
   const { classes } = profile, { spec, forward } = NETWORKS[profile.network];
-  const { dice, weight } = LABELED_LOSS[profile.name];
+  const { dice, weight } = LABELED_LOSS[profile.protocol];
   /** The weighted sum of every decoder's Dice on the labeled rows, which come first. */
   const supervisedOf = (probabilities: Tensor[], label: Tensor): Scalar => {
     const { tf } = openTensorFlow(), target = oneHot(label, classes);

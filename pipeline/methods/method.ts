@@ -3,13 +3,13 @@
  * TensorFlow function. The trainer owns the optimizer, the schedule, checkpoints and logging.
  * @module
  */
+import { z } from "zod";
 import type { DatasetProfile } from "../data/profiles.ts";
 import { Pass } from "../networks/layers.ts";
 import type { Network, NetworkOutputs } from "../networks/network.ts";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
-import type { SSNetSettings } from "./ssnet.ts";
 
 /** What a training step reads. */
 export interface StepInputs {
@@ -58,15 +58,59 @@ export interface HostArray {
   shape: number[];
 }
 
-/** What a method is made for; the settings are read by SS-Net only. */
-export interface MethodOptions extends Partial<SSNetSettings> {
-  /** Network, classes and constants of the dataset. */
-  profile: DatasetProfile;
-  /** Of the training, where it is not the profile's: SASSNet's 2-D discriminator is made for a size. */
-  patch?: readonly number[];
+/** What a method is made with, beside the dataset. */
+export interface MethodOptions<Settings = object> {
+  /** Of the definition's schema, every one. */
+  settings: Settings;
+  /** Of the training: SASSNet's 2-D discriminator is made for a size. */
+  patch: readonly number[];
 }
 
-/** A method; one file in this folder. */
+/** What one file of this folder exports: a method for any dataset. */
+export interface MethodDefinition {
+  /** As papers print it. */
+  title: string;
+  /** What may be changed in it, with the published values on a dataset as defaults and a description of each for `--help`. */
+  settings(dataset: DatasetProfile): z.ZodObject;
+  /** The method on a dataset. */
+  create(dataset: DatasetProfile, options: MethodOptions): Method;
+}
+
+/** A definition whose `create` knows the types of its settings; a method that has none leaves the schema out. */
+export function defineMethod<Settings extends z.ZodObject>(
+  { title, settings, create }: {
+    title: string;
+    settings?(dataset: DatasetProfile): Settings;
+    create(dataset: DatasetProfile, options: MethodOptions<z.infer<Settings>>): Method;
+  },
+): MethodDefinition {
+  return { title, settings: settings ?? (() => z.strictObject({})), create };
+}
+
+/**
+ * A method on a dataset, as published but for what is given.
+ * @param options `settings`: those that differ; `patch`: the training's, where it is not the dataset's.
+ * @throws {z.ZodError} For a setting that the method does not have, or not with such a value.
+ *
+ * @example SS-Net with a smaller bank
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { createMethod, LA, METHODS } from "@ssnet/pipeline";
+ *
+ * const method = createMethod(METHODS.ssnet, LA, { settings: { bankRows: 8 } });
+ * assert.ok(method.usesUnlabeled);
+ * assert.throws(() => createMethod(METHODS.dtc, LA, { settings: { bankRows: 8 } }), /bankRows/);
+ * ```
+ */
+export function createMethod(
+  definition: MethodDefinition,
+  dataset: DatasetProfile,
+  { settings = {}, patch = dataset.patch }: { settings?: object; patch?: readonly number[] } = {},
+): Method {
+  return definition.create(dataset, { settings: definition.settings(dataset).parse(settings), patch });
+}
+
+/** A method on a dataset, as the trainer takes it. */
 export interface Method {
   /** The dataset's profile with what this method changes in it: network, batch, schedule, inference. */
   profile: DatasetProfile;

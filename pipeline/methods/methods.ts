@@ -2,7 +2,7 @@
 import { bcp } from "./bcp.ts";
 import { dtc } from "./dtc.ts";
 import { mcNet } from "./mc_net.ts";
-import type { Method, MethodOptions } from "./method.ts";
+import type { MethodDefinition } from "./method.ts";
 import { sassnet } from "./sassnet.ts";
 import { ssnet } from "./ssnet.ts";
 import { supervised } from "./supervised.ts";
@@ -19,8 +19,12 @@ export const METHODS = {
   urpc,
   mc_net: mcNet,
   bcp,
-} as const satisfies Record<string, (options: MethodOptions) => Method>;
+} as const satisfies Record<string, MethodDefinition>;
 /** As in `--method` and in a run's `config.json`. */
 export type MethodName = keyof typeof METHODS;
+/** Whether there is a method of this name. */
+export function isMethod(name: string): name is MethodName {
+  return Object.hasOwn(METHODS, name);
+}
 /** For schemas, which want at least one. */
 export const METHOD_NAMES = Object.keys(METHODS) as [MethodName, ...MethodName[]];

@@ -10,7 +10,7 @@
  * HiLab-git/SSL4MIS's adversarial network, the weight 0.01.
  * @module
  */
-import type { DatasetProfile } from "../data/profiles.ts";
+import type { DatasetProfile, Protocol } from "../data/profiles.ts";
 import { crossEntropy, oneHot } from "../losses/dice.ts";
 import { discriminator, discriminatorSpec } from "../networks/discriminator.ts";
 import { Pass } from "../networks/layers.ts";
@@ -21,7 +21,7 @@ import { after, seedOfDraw } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { type AdamState, startAdam, updateAdam } from "./adam.ts";
 import { distanceTargets, labeledTerms } from "./dtc.ts";
-import { gradientsOf, type Method, type MethodOptions, onePassStep } from "./method.ts";
+import { defineMethod, gradientsOf, type Method, type MethodOptions, onePassStep } from "./method.ts";
 import { labeledStep } from "./supervised.ts";
 
 /** What the method's own code has differently from SS-Net's profile. */
@@ -37,7 +37,7 @@ const PROTOCOL = {
     rate: { base: 0.01, power: 0.9 },
     consistency: { maximum: 0.01, length: 200, countsFrom: 0 },
   },
-} as const satisfies Record<string, Partial<DatasetProfile>>;
+} as const satisfies Record<Protocol, Partial<DatasetProfile>>;
 const ADAM = { rate: 1e-4, beta1: 0.9, beta2: 0.99 }, LABELED = 1;
 const PARTS = { weights: "", first: "first.", second: "second." } as const;
 
@@ -63,10 +63,11 @@ function recall(names: string[], memory: Weights): AdamState {
  * SASSNet on a dataset. Its memory is the discriminator with its optimizer. Losses it reports: total, supervised, dice,
  * distance and adversarial before their weights, discriminator.
  */
-export function sassnet(options: MethodOptions): Method {
-  const profile: DatasetProfile = { ...options.profile, ...PROTOCOL[options.profile.name] };
+export const sassnet = defineMethod({ title: "SASSNet", create });
+
+function create(dataset: DatasetProfile, { patch }: MethodOptions): Method {
+  const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
   const { classes } = profile, { spec: specOf, forward } = NETWORKS[profile.network];
-  const patch = options.patch ?? profile.patch;
   const judge = discriminatorSpec(new SpecBuilder(), { channels: classes - 1, patch });
   const names = judge.parameters.map(({ name }) => name);
   /** Cross entropy of D's verdict on rows of which the first `passing` are to pass for labeled ones. */

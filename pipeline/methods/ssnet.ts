@@ -8,15 +8,10 @@
  * one pass's activations exist at a time.
  * @module
  */
-import type { DatasetProfile } from "../data/profiles.ts";
+import { z } from "zod";
+import type { DatasetProfile, Protocol } from "../data/profiles.ts";
 import { crossEntropy, foregroundDice, linearDice, oneHot, squaredDice } from "../losses/dice.ts";
-import {
-  type BankOrder,
-  type BankWeights,
-  type FeatureBank,
-  separationLoss,
-  updateBank,
-} from "../losses/separation.ts";
+import { type FeatureBank, separationLoss, updateBank } from "../losses/separation.ts";
 import { adversarialDirection, smoothnessLoss } from "../losses/smoothness.ts";
 import { headsSpec, PROJECTED } from "../networks/heads.ts";
 import { Pass } from "../networks/layers.ts";
@@ -27,6 +22,7 @@ import { after, seedOfDraw, softmax, statelessUniform, withoutGradient } from ".
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 import {
   addGradients,
+  defineMethod,
   gradientsOf,
   type Method,
   type MethodOptions,
@@ -38,44 +34,40 @@ import {
 const PROTOCOL = {
   la: { perturbationRadius: 10, distance: linearDice, supervised: foregroundDice },
   acdc: { perturbationRadius: 6, distance: squaredDice, supervised: squaredDice },
-} as const;
+} as const satisfies Record<Protocol, unknown>;
 
-/** What an ablation changes. */
-export interface SSNetSettings {
-  /** Of the smoothness term; 0 leaves it out. Published: 1. */
-  smoothnessWeight: number;
-  /** Of the separation term; 0 leaves it out, heads and bank included. Published: 0.1. */
-  separationWeight: number;
-  /** Length of the adversarial perturbation (epsilon). Published: 10 on LA, 6 on ACDC. */
-  perturbationRadius: number;
-  /** Rows that the bank keeps per class. Published: 32. */
-  bankRows: number;
-  /** Which scores stay in the bank: "lowest" as the authors' code, "highest" as the paper's words. */
-  bankKeeps: BankOrder;
-  /** "ones" as the authors' code, "learned" as the paper. */
-  bankWeights: BankWeights;
+/** What an ablation changes, with the published values on a dataset. */
+export function ssnetSettings(dataset: DatasetProfile) {
+  const { perturbationRadius } = PROTOCOL[dataset.protocol];
+  return z.strictObject({
+    smoothnessWeight: z.number().nonnegative().default(1).describe("weight of the smoothness term, 0 leaves it out"),
+    separationWeight: z.number().nonnegative().default(0.1).describe(
+      "weight of the separation term, 0 leaves it out, heads and bank included",
+    ),
+    perturbationRadius: z.number().positive().default(perturbationRadius).describe(
+      "length of the adversarial perturbation (epsilon)",
+    ),
+    bankRows: z.int().min(2).default(32).describe("rows that the bank keeps per class"),
+    bankKeeps: z.enum(["lowest", "highest"]).default("lowest").describe(
+      "which scores stay in the bank; lowest: as the authors' code; highest: as the paper's words",
+    ),
+    bankWeights: z.enum(["ones", "learned"]).default("ones").describe(
+      "ones: as the authors' code; learned: as the paper",
+    ),
+  });
 }
-
-/** SS-Net as published. */
-export function ssnetSettings(profile: DatasetProfile, changed: Partial<SSNetSettings> = {}): SSNetSettings {
-  const { perturbationRadius } = PROTOCOL[profile.name];
-  return {
-    smoothnessWeight: changed.smoothnessWeight ?? 1,
-    separationWeight: changed.separationWeight ?? 0.1,
-    perturbationRadius: changed.perturbationRadius ?? perturbationRadius,
-    bankRows: changed.bankRows ?? 32,
-    bankKeeps: changed.bankKeeps ?? "lowest",
-    bankWeights: changed.bankWeights ?? "ones",
-  };
-}
+/** Every setting of SS-Net. */
+export type SSNetSettings = z.infer<ReturnType<typeof ssnetSettings>>;
 
 /**
  * SS-Net on a dataset. Its memory is the feature bank, `bank.1.rows` `[S, 32]` and `bank.1.count` for every class from 1 on.
  * Losses it reports: total, supervised (Dice alone), cross_entropy (no part of the total), smoothness, separation_labeled,
  * separation_unlabeled; the last three before their weights.
  */
-export function ssnet({ profile, patch: _, ...changed }: MethodOptions): Method {
-  const { classes } = profile, settings = ssnetSettings(profile, changed);
+export const ssnet = defineMethod({ title: "SS-Net", settings: ssnetSettings, create });
+
+function create(profile: DatasetProfile, { settings }: MethodOptions<SSNetSettings>): Method {
+  const { classes } = profile;
   const step = (inputs: StepInputs) => {
     const { tf } = openTensorFlow();
     const seed = tf.add(inputs.seed, tf.tensor1d([1, 0], "int32")) as Tensor1D; // its own stream
@@ -118,7 +110,7 @@ export function ssnetStep(inputs: SSNetInputs): StepOutputs {
   const { tf } = openTensorFlow();
   const { weights, memory, x, label, direction, consistencyWeight, settings, profile } = inputs;
   const { smoothnessWeight, separationWeight, perturbationRadius, bankKeeps, bankWeights } = settings;
-  const { classes } = profile, { forward } = NETWORKS[profile.network], protocol = PROTOCOL[profile.name];
+  const { classes } = profile, { forward } = NETWORKS[profile.network], protocol = PROTOCOL[profile.protocol];
   const buffers = { ...inputs.buffers };
   let draws = 0;
   const pass = (over: Weights | null) => {

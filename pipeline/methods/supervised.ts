@@ -2,15 +2,16 @@
  * Training on the labeled half alone, the lower bound of every comparison: `L = (cross entropy + Dice) / 2`.
  * @module
  */
+import type { DatasetProfile, Protocol } from "../data/profiles.ts";
 import { crossEntropy, foregroundDice, oneHot, squaredDice } from "../losses/dice.ts";
 import { type Network, type NetworkOutputs, NETWORKS } from "../networks/network.ts";
 import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar } from "../tensorflow/tensors.ts";
-import { type Method, type MethodOptions, onePassStep, type StepInputs, type StepOutputs } from "./method.ts";
+import { defineMethod, type Method, onePassStep, type StepInputs, type StepOutputs } from "./method.ts";
 
-const DICE = { la: foregroundDice, acdc: squaredDice } as const;
+const DICE = { la: foregroundDice, acdc: squaredDice } as const satisfies Record<Protocol, unknown>;
 
 /**
  * A step on the labeled rows alone.
@@ -32,7 +33,9 @@ export function labeledStep(
  * Labeled-only training on a dataset, with the network of the other methods but no heads. Losses it reports: total,
  * supervised (the same), cross_entropy, dice. The same step is the warm-up of methods that have no other.
  */
-export function supervised({ profile }: MethodOptions): Method {
+export const supervised = defineMethod({ title: "labeled only", create });
+
+function create(profile: DatasetProfile): Method {
   const { classes } = profile, { spec, forward } = NETWORKS[profile.network];
   return {
     profile,
@@ -42,7 +45,7 @@ export function supervised({ profile }: MethodOptions): Method {
     step: (inputs) =>
       labeledStep(inputs, forward, ({ logits }) => {
         const { tf } = openTensorFlow(), target = oneHot(inputs.label, classes);
-        const cross_entropy = crossEntropy(logits, target), dice = DICE[profile.name](softmax(logits), target);
+        const cross_entropy = crossEntropy(logits, target), dice = DICE[profile.protocol](softmax(logits), target);
         return { supervised: tf.mul(tf.add(cross_entropy, dice), 0.5) as Scalar, cross_entropy, dice };
       }),
   };
@@ -51,6 +54,6 @@ export function supervised({ profile }: MethodOptions): Method {
 /** A method's warm-up, as a method on the same network and state. */
 export function warmupOf(method: Method): Method {
   const { profile, spec, memory, warmup, targets } = method;
-  const own = warmup ? { step: warmup, targets } : { step: supervised({ profile }).step };
+  const own = warmup ? { step: warmup, targets } : { step: create(profile).step };
   return { profile, spec, memory, usesUnlabeled: false, ...own };
 }

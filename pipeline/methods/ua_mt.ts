@@ -9,7 +9,7 @@
  * Deviation: 15,000 iterations on LA as for every method of SS-Net's table, where UA-MT's own code has 6000.
  * @module
  */
-import type { DatasetProfile } from "../data/profiles.ts";
+import type { DatasetProfile, Protocol } from "../data/profiles.ts";
 import { certainMask, maskedSquaredError, predictiveEntropy } from "../losses/consistency.ts";
 import { COMPARED_DICE, crossEntropy, oneHot } from "../losses/dice.ts";
 import { Pass } from "../networks/layers.ts";
@@ -19,7 +19,7 @@ import { uncertaintyThreshold } from "../runs/schedule.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { after, seedOfDraw, softmax, statelessNormal } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
-import { type Method, type MethodOptions, onePassStep } from "./method.ts";
+import { defineMethod, type Method, onePassStep } from "./method.ts";
 import { emaDecay, recallTeacher, rememberTeacher, updateTeacher } from "./teacher.ts";
 
 /** What the method's own code has differently from SS-Net's profile. */
@@ -30,15 +30,17 @@ const PROTOCOL = {
     largestComponent: false,
   },
   acdc: { rate: { base: 0.01, power: 0.9 }, consistency: { maximum: 0.1, length: 200, countsFrom: 0 } },
-} as const satisfies Record<string, Partial<DatasetProfile>>;
+} as const satisfies Record<Protocol, Partial<DatasetProfile>>;
 const NOISE = 0.1, NOISE_LIMIT = 0.2, CALLS = 4;
 
 /**
  * UA-MT on a dataset. Its memory is the teacher. Losses it reports: total, supervised, consistency before its weight,
  * certain_share (of the unlabeled voxels, those that count).
  */
-export function uaMt(options: MethodOptions): Method {
-  const profile: DatasetProfile = { ...options.profile, ...PROTOCOL[options.profile.name] };
+export const uaMt = defineMethod({ title: "UA-MT", create });
+
+function create(dataset: DatasetProfile): Method {
+  const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
   const { classes } = profile, { spec: specOf, forward } = NETWORKS[profile.network];
   const spec = specOf(new SpecBuilder(), { classes });
   return {
@@ -74,7 +76,7 @@ export function uaMt(options: MethodOptions): Method {
       const student = { ...inputs, x: after(x, [certain]), seed: drawSeed(), memory: rememberTeacher(teacher) };
       return onePassStep(student, forward, ({ logits }) => {
         const [labeledLogits, unlabeledLogits] = halves(logits), answer = oneHot(label, classes);
-        const dice = COMPARED_DICE[profile.name](softmax(labeledLogits), answer);
+        const dice = COMPARED_DICE[profile.protocol](softmax(labeledLogits), answer);
         const supervised = tf.mul(tf.add(crossEntropy(labeledLogits, answer), dice), 0.5) as Scalar;
         const consistency = maskedSquaredError(softmax(unlabeledLogits), target, certain);
         const total = tf.add(supervised, tf.mul(consistencyWeight, consistency)) as Scalar;

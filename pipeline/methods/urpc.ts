@@ -8,7 +8,7 @@
  * Deviation: logarithms of probabilities come from the logits, so they are finite where the published code gives NaN.
  * @module
  */
-import type { DatasetProfile } from "../data/profiles.ts";
+import type { DatasetProfile, Protocol } from "../data/profiles.ts";
 import { pyramidConsistency } from "../losses/consistency.ts";
 import { crossEntropy, oneHot, squaredDice } from "../losses/dice.ts";
 import { NETWORKS } from "../networks/network.ts";
@@ -16,7 +16,7 @@ import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
-import { type Method, type MethodOptions, onePassStep } from "./method.ts";
+import { defineMethod, type Method, onePassStep } from "./method.ts";
 import { labeledStep } from "./supervised.ts";
 
 /** What the method's own code has differently from SS-Net's profile. */
@@ -32,11 +32,13 @@ const PROTOCOL = {
     rate: { base: 0.01, power: 0.9 },
     consistency: { maximum: 0.1, length: 200, countsFrom: 0 },
   },
-} as const satisfies Record<string, Partial<DatasetProfile>>;
+} as const satisfies Record<Protocol, Partial<DatasetProfile>>;
 
 /** URPC on a dataset. Losses it reports: total, supervised, consistency before its weight. */
-export function urpc(options: MethodOptions): Method {
-  const profile: DatasetProfile = { ...options.profile, ...PROTOCOL[options.profile.name] };
+export const urpc = defineMethod({ title: "URPC", create });
+
+function create(dataset: DatasetProfile): Method {
+  const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
   const { classes } = profile, { spec, forward } = NETWORKS[profile.network];
   /** Mean of every scale's cross entropy and Dice on the labeled rows, which come first. */
   const supervisedOf = (scales: Tensor[], label: Tensor): Scalar => {

@@ -29,7 +29,7 @@ export function distanceHeadsSpec(
     [distance, segmentation] = ["out_conv", "out_conv2"].map((name) => decoder.prefix + name);
   if (network === "vnet") {
     vnetDecoderSpec(vnetEncoderSpec(builder, decoder.prefix), decoder);
-    return vnetHeadSpec(vnetHeadSpec(builder, distance, classes - 1), segmentation, 1);
+    return vnetHeadSpec(vnetHeadSpec(builder, distance, classes - 1), segmentation, classes === 2 ? 1 : classes);
   }
   unetDecoderSpec(unetEncoderSpec(builder), decoder);
   unetHeadSpec(builder, distance, { channels: classes - 1 });
@@ -40,7 +40,7 @@ export function distanceHeadsSpec(
 export interface DistanceHeads {
   /** Signed distances of the foreground classes in -1..1, behind the tanh `[B, ..., K - 1]`. */
   distance: Tensor;
-  /** V-Net: of a sigmoid `[B, X, Y, Z, 1]`; U-Net: of a softmax `[B, H, W, K]`. Tested is this one. */
+  /** V-Net of two classes: of a sigmoid `[B, X, Y, Z, 1]`; else of a softmax `[B, ..., K]`. Tested is this one. */
   logits: Tensor;
 }
 

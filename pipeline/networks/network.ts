@@ -52,8 +52,8 @@ function withDistance(network: Backbone): Network {
     forward(pass, x) {
       const { tf } = openTensorFlow(), { logits, distance } = distanceHeads(pass, x);
       // The single logit z of a sigmoid is that of a softmax of 0 and z.
-      const both = network === "vnet" ? tf.concat([tf.zerosLike(logits), logits], -1) : logits;
-      return { logits: both, distance };
+      const isSigmoid = logits.shape.at(-1) === 1;
+      return { logits: isSigmoid ? tf.concat([tf.zerosLike(logits), logits], -1) : logits, distance };
     },
   };
 }

@@ -6,7 +6,7 @@
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { PROFILES } from "../data/profiles.ts";
-import { ssnetSettings } from "../methods/ssnet.ts";
+import { isMethod, METHODS } from "../methods/methods.ts";
 import { readJson } from "../runs/json.ts";
 import type { Config, Evaluation, Metrics, Run, Statistic } from "./runs.ts";
 
@@ -129,20 +129,9 @@ function publishedRows(rows: PublishedRow[], labeled: number): PublishedRow[] {
   return own.length && labeled !== all ? [...own, ...rows.filter((row) => row.labeled === all)] : own;
 }
 
-/** Names of the methods as papers print them. */
-const METHODS: Record<string, string> = {
-  ssnet: "SS-Net",
-  supervised: "labeled only",
-  ua_mt: "UA-MT",
-  sassnet: "SASSNet",
-  dtc: "DTC",
-  urpc: "URPC",
-  mc_net: "MC-Net",
-  bcp: "BCP",
-};
-/** The printed name of a method; its key where it is not one of the paper's. */
+/** The printed name of a method; its key where there is none of that name. */
 export function methodName(key: string): string {
-  return METHODS[key] ?? key;
+  return isMethod(key) ? METHODS[key].title : key;
 }
 /** Its place in a table of methods; unknown ones come last. */
 export function methodOrder(key: string): number {
@@ -161,7 +150,9 @@ const NO_METHOD_OPTIONS = [
 /** What is left of a configuration: options that only methods read, where they are not as published. */
 export function methodOptions(config: Config): Record<string, string> {
   const profile = PROFILES[config.dataset as keyof typeof PROFILES];
-  const usual: Record<string, unknown> = profile ? { ...ssnetSettings(profile) } : {};
+  const usual: Record<string, unknown> = profile && isMethod(config.method)
+    ? METHODS[config.method].settings(profile).parse({})
+    : {};
   const own = Object.entries(config).filter(([key, value]) => !NO_METHOD_OPTIONS.includes(key) && value !== usual[key]);
   return Object.fromEntries(
     own.map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]),

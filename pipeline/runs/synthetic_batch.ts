@@ -7,20 +7,14 @@ import type { Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { stream } from "./random.ts";
 import { type Batch, toScalars, toTensors } from "./training_step.ts";
 
-/** Where the authors' code is timed with objects, in voxels of the published patch: a box of every class from 1 on. */
-const BOXES = {
-  la: [{ from: [30, 30, 20], to: [80, 80, 60] }],
-  acdc: [60, 100, 140].map((row) => ({ from: [row, 60], to: [row + 40, 100] })),
-};
-
 /**
  * Classes of so many rows `[B, ...patch]`, the last axis fastest; another patch than the published one has boxes of
  * its size.
  */
-export function syntheticLabels({ name, patch }: DatasetProfile, rows: number): Int32Array {
+export function syntheticLabels({ name, patch, bench }: DatasetProfile, rows: number): Int32Array {
   const size = sizeOf(patch), labels = new Int32Array(rows * size), published = PROFILES[name].patch;
-  const scaled = (corner: number[]) => corner.map((n, axis) => Math.round(n * patch[axis] / published[axis]));
-  BOXES[name].forEach((box, k) => {
+  const scaled = (corner: readonly number[]) => corner.map((n, axis) => Math.round(n * patch[axis] / published[axis]));
+  bench.boxes.forEach((box, k) => {
     const from = scaled(box.from), to = scaled(box.to);
     const visit = (axis: number, offset: number) => {
       if (axis === patch.length) labels[offset] = k + 1;

@@ -162,6 +162,8 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
   operations = 0;
   /** Open while a function is traced; every operation then becomes a node of it. */
   recording: Recording | null = null;
+  /** Told of every operation that was executed or recorded, with its inputs and results; null: nobody. */
+  watch: ((name: string, inputs: number[], results: TensorMetadata[]) => void) | null = null;
 
   readonly #c: Symbols;
   readonly #status: Deno.PointerValue;
@@ -418,7 +420,14 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
    */
   executeOp(name: string, attributes: Attribute[], inputs: number[], outputs: number): TensorMetadata[] {
     this.operations++;
-    if (this.recording) return this.#record(name, attributes, inputs, outputs);
+    const results = this.recording
+      ? this.#record(name, attributes, inputs, outputs)
+      : this.#execute(name, attributes, inputs, outputs);
+    this.watch?.(name, inputs, results);
+    return results;
+  }
+
+  #execute(name: string, attributes: Attribute[], inputs: number[], outputs: number): TensorMetadata[] {
     const c = this.#c;
     const op = this.#prepare(name, attributes, inputs);
     try {

@@ -1,6 +1,7 @@
 /** `ssnet_step3d`, `ssnet_step2d`: two whole iterations with momentum SGD. @module */
 import type { Tensor1D } from "@tensorflow/tfjs";
 import type { DatasetProfile } from "../../pipeline/data/profiles.ts";
+import { createMethod } from "../../pipeline/methods/method.ts";
 import { ssnet, ssnetSettings, ssnetStep } from "../../pipeline/methods/ssnet.ts";
 import { toWeights, type Weights } from "../../pipeline/networks/parameters.ts";
 import { consistencyWeight } from "../../pipeline/runs/schedule.ts";
@@ -15,7 +16,7 @@ const { tf } = openTensorFlow();
 export function iterations(golden: Golden, published: DatasetProfile): void {
   const { weightSet, labeled, iterations, directionStreams } = golden.cases;
   const classes = golden.shape("memory_count")[1], profile = { ...published, classes };
-  const { spec, memory: startMemory } = ssnet({ profile });
+  const { spec, memory: startMemory } = createMethod(ssnet, profile);
   const x = golden.image("input"), label = tf.slice(golden.labels("label"), 0, labeled);
   const start = toWeights(spec, goldenState(spec, weightSet));
   let buffers = start.buffers;
@@ -37,7 +38,7 @@ export function iterations(golden: Golden, published: DatasetProfile): void {
       seed: tf.tensor1d([0, 0], "int32"),
       direction: channelsLast(noiseOf(directionStreams[step], golden.shape("input"))),
       consistencyWeight: tf.scalar(consistency),
-      settings: ssnetSettings(profile),
+      settings: ssnetSettings(profile).parse({}),
       profile,
       dropout: false,
     });

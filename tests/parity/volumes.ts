@@ -29,6 +29,7 @@ export async function windows(golden: Golden): Promise<void> {
       patch: [px, py, pz],
       stride: [plane, plane, last],
       atOnce: 2,
+      classes: 2,
       network,
     });
     const every2 = scores.filter((_, i) => {
