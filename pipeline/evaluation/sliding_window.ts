@@ -58,8 +58,8 @@ export async function slidingWindow(
   image: Float32Array,
   shape: Shape3,
   { patch, stride, atOnce, classes, network }: {
-    patch: Shape3;
-    stride: Shape3;
+    patch: Readonly<Shape3>;
+    stride: Readonly<Shape3>;
     atOnce: number;
     classes: number;
     network: WindowNetwork;
