@@ -157,3 +157,16 @@ Deno.test("geometry: a crop moves the origin along the axes; differences beyond 
   const turned = { ...geometry, direction: geometry.direction.map((value) => value + 2e-4) };
   assert.match(geometryDifferences(turned, geometry).join(), /^direction/);
 });
+
+Deno.test("inflate() unpacks what is announced, of all members, and refuses what is more, less or impossible", () => {
+  const packed = gzipSync(COUNT_BYTES), two = Uint8Array.of(...packed, ...packed);
+  assert.deepEqual(inflate(packed, 24), Buffer.from(COUNT_BYTES));
+  assert.equal(inflate(two, 48).length, 48);
+  assert.equal(inflate(packed, 25).length, 24);
+  const refused = (bytes: Uint8Array, limit: number, message: RegExp) =>
+    assert.throws(() => inflate(bytes, limit), (e) => e instanceof RangeError && message.test(e.message));
+  refused(packed, 23, /^23 bytes of data wanted, more are packed in it$/);
+  refused(two, 24, /more are packed/);
+  refused(packed, 1e9, new RegExp(`^1000000000 bytes of data wanted, ${packed.length} bytes of gzip hold`));
+  refused(packed.subarray(0, -1), 24, /^it does not unpack: unexpected end of file$/);
+});
