@@ -2,8 +2,8 @@
  * Cases on disk: one HDF5 file a case with `image` (float32) and, where there is one, `label` (uint8), the last axis
  * fastest, as the field's repositories write and read them. Attributes say which axes (`axes`, "XYZ" or "ZYX"; absent:
  * "XYZ"), where the voxels lie (`spacing` [3], `origin` [3], `direction` [9]: RAS+ millimeters along the array's axes, as
- * in a `Geometry`; absent where the source does not say; `nominal_spacing` 1 where it is not the scanner's), who was
- * imaged (`patient`, `frame`, `phase`, `group`, `height`, `weight`, each where it is known) and where it comes from
+ * in a `Geometry`; absent where the source does not say; `nominal_spacing` 1 where it is not the scanner's; of a NIfTI also
+ * what its header says, `nifti_pixdim`, `nifti_units`, `nifti_codes`, `nifti_qform`, `nifti_sform`), who was imaged (`patient`, `frame`, `phase`, `group`, `height`, `weight`, each where it is known) and where it comes from
  * (`source`, `source_sha256`, `preparation`). A `manifest.json` beside the cases holds their fingerprints.
  * @module
  */
@@ -13,6 +13,7 @@ import { readJson } from "../runs/json.ts";
 import { DataError } from "./data_error.ts";
 import type { AxisOrder, Geometry, Vector3 } from "./geometry.ts";
 import { type HdfAttribute, readHdf5, writeArrays } from "./hdf5.ts";
+import type { NiftiForms } from "./nifti.ts";
 
 export { DataError };
 
@@ -32,6 +33,8 @@ export interface Case {
   geometry: Geometry | null;
   /** Whether the spacing is a usual one instead of the scanner's, so that millimeters and milliliters are nominal too. */
   nominalSpacing: boolean;
+  /** What the header of the source says of the place, number for number, for the masks; null where it was no NIfTI. */
+  header: NiftiForms | null;
   /** Who was imaged; null where the source does not say, as the following ones. */
   patient: string | null;
   /** Number of the frame in the patient's cine, from 1. */
@@ -64,6 +67,7 @@ export const BARE_CASE = {
   axes: "XYZ",
   geometry: null,
   nominalSpacing: false,
+  header: null,
   patient: null,
   frame: null,
   phase: null,
@@ -108,6 +112,7 @@ export async function readCase(path: string, name: string): Promise<Case> {
     axes: attributes.axes === "ZYX" ? "ZYX" : "XYZ",
     geometry: spacing && origin && direction ? { spacing, origin, direction } as Geometry : null,
     nominalSpacing: numberOf(attributes.nominal_spacing) === 1,
+    header: formsOf(attributes),
     patient: textOf(attributes.patient),
     frame: numberOf(attributes.frame),
     phase: textOf(attributes.phase) as Case["phase"],
@@ -116,6 +121,13 @@ export async function readCase(path: string, name: string): Promise<Case> {
     weight: numberOf(attributes.weight),
     preparation: textOf(attributes.preparation) ?? "as published",
   };
+}
+
+const FORMS = ["pixdim", "units", "codes", "qform", "sform"] as const satisfies (keyof NiftiForms)[];
+
+function formsOf(attributes: Record<string, HdfAttribute>): NiftiForms | null {
+  if (!FORMS.every((key) => `nifti_${key}` in attributes)) return null;
+  return Object.fromEntries(FORMS.map((key) => [key, attributes[`nifti_${key}`]])) as unknown as NiftiForms;
 }
 
 const textOf = (value?: HdfAttribute) => typeof value === "string" ? value : null;
@@ -127,7 +139,7 @@ const numberOf = (value?: HdfAttribute) => typeof value === "object" ? value[0] 
  */
 export function writeCase(
   path: string,
-  { shape, image, label, axes, geometry, nominalSpacing, preparation, ...subject }: Omit<Case, "name">,
+  { shape, image, label, axes, geometry, nominalSpacing, header, preparation, ...subject }: Omit<Case, "name">,
   source: { file: string; sha256: string },
 ): Promise<void> {
   const { patient, frame, phase, group, height, weight } = subject;
@@ -139,6 +151,7 @@ export function writeCase(
       axes,
       ...geometry,
       ...(nominalSpacing && { nominal_spacing: [1] }),
+      ...Object.fromEntries(header ? FORMS.map((key) => [`nifti_${key}`, header[key]]) : []),
       ...Object.fromEntries(known.map(([key, value]) => [key, typeof value === "number" ? [value] : value as string])),
       source: source.file,
       source_sha256: source.sha256,

@@ -98,7 +98,7 @@ export function decodeNrrd(bytes: Uint8Array, source: string): Volume {
       little: fields.endian !== "big",
       shape,
     });
-    return { shape, data, geometry: geometryOf(fields, refuse) };
+    return { shape, data, geometry: geometryOf(fields, refuse), isPlaced: fields["space directions"] !== undefined };
   } catch (error) {
     if (error instanceof DataError || error instanceof Deno.errors.NotCapable) throw error;
     if (error instanceof Deno.errors.NotFound) throw refuse(`its data stand in "${beside}", which is not beside it`);

@@ -1,5 +1,7 @@
 /** What the preparations of all datasets give, check and record. @module */
 import { type Case, DataError, type Fingerprint, intensityOf } from "./cases.ts";
+import { geometryDifferences } from "./geometry.ts";
+import type { Volume } from "./voxels.ts";
 
 /** A case that is ready to be written. */
 export interface PreparedCase {
@@ -7,12 +9,19 @@ export interface PreparedCase {
   prepared: Case;
   /** As the manifest holds it. */
   fingerprint: Fingerprint;
+  /** As those of {@linkcode Problems}. */
+  notes?: string[];
 }
 
 /** All that is wrong with a raw case, a line each. */
 export interface Problems {
   /** At least one; each names the file, what was found and what is wanted. */
   problems: string[];
+  /**
+   * What a user should know of the case though it is no fault, each without the case's name: the same note of several cases
+   * is said once, with their number.
+   */
+  notes?: string[];
 }
 
 /**
@@ -58,6 +67,40 @@ export function labelProblems(
     return [`${file}: a label of ${wanted} wanted, found ${listed(values)}`];
   }
   return values.some((value) => value > 0) ? [] : [`${file}: its label is empty; leave it out if there is none`];
+}
+
+/**
+ * Whether a label has the shape of its image and lies where that lies. One that was saved again by another program is taken,
+ * with a note: where one of the two says no place, and where both can be understood to say the same.
+ * @param file The label's name, for the problems.
+ */
+export function labelPlacement(label: Volume, image: Volume, file: string): Required<Problems> {
+  if (String(label.shape) !== String(image.shape)) {
+    const problem = `${file}: the shape of its image [${image.shape}] wanted, found [${label.shape}]`;
+    return { problems: [problem], notes: [] };
+  }
+  const differences = label.geometry && image.geometry ? geometryDifferences(label.geometry, image.geometry) : [];
+  if (!label.isPlaced || !image.isPlaced) {
+    const isOther = label.isPlaced !== image.isPlaced || differences.length;
+    const which = label.isPlaced
+      ? "the image does not say"
+      : image.isPlaced
+      ? "the label does not say"
+      : "neither image nor label says";
+    const note = `${which} where it lies: the label is taken to cover its image's voxels`;
+    return { problems: [], notes: isOther ? [note] : [] };
+  }
+  if (!differences.length) return { problems: [], notes: [] };
+  const [labels, images] = [label, image].map(({ geometry, otherPlace }) =>
+    [geometry, otherPlace].filter((place) => !!place)
+  );
+  if (labels.some((one) => images.some((other) => !geometryDifferences(one, other).length))) {
+    return {
+      problems: [],
+      notes: ["the label lies where its image does only by the form of a header that is not taken"],
+    };
+  }
+  return { problems: differences.map((what) => `${file}: not where its image is: ${what}`), notes: [] };
 }
 
 /** Numbers in order, the first eight. */
