@@ -89,9 +89,9 @@ export function decodeNifti(
   if (slope && Number.isFinite(slope) && Number.isFinite(intercept) && (slope !== 1 || intercept)) {
     data = data.map((value) => slope * value + intercept);
   }
-  const geometry = geometryOf(header, bytes, refuse);
-  if (axes === "XYZ") return { shape, data, geometry };
-  return { shape: shape.toReversed() as Vector3, data, geometry: reverseAxes(geometry) };
+  const geometry = geometryOf(header, bytes, refuse), isPlaced = header.sform_code > 0 || header.qform_code > 0;
+  if (axes === "XYZ") return { shape, data, geometry, isPlaced };
+  return { shape: shape.toReversed() as Vector3, data, geometry: reverseAxes(geometry), isPlaced };
 }
 
 function geometryOf(header: NIFTI1, bytes: Uint8Array, refuse: (why: string) => DataError): Geometry {
