@@ -2,7 +2,15 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { BARE_CASE, type Case, DataError, readCase, writeCase } from "../pipeline/data/cases.ts";
+import {
+  BARE_CASE,
+  type Case,
+  DataError,
+  hashesOf,
+  preparedHashesOf,
+  readCase,
+  writeCase,
+} from "../pipeline/data/cases.ts";
 import type { Geometry } from "../pipeline/data/geometry.ts";
 import { readHdf5, writeArrays } from "../pipeline/data/hdf5.ts";
 import { decodeNrrd, readNrrd } from "../pipeline/data/nrrd.ts";
@@ -253,6 +261,42 @@ Deno.test("a case survives writing and reading; bad files are named", async () =
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("a case's hashes are those of the case read back, and say which part of it is another", () =>
+  withFolder(async (folder) => {
+    const image = Float32Array.from({ length: 24 }, (_, i) => i / 3), label = new Uint8Array(24).fill(1, 5, 9);
+    const geometry = { spacing: [0.625, 0.625, 1], origin: [-1, 2.5, 1 / 3], direction: LPS } as Geometry;
+    const known = { group: "Größe", height: 170.5, phase: "ED", patient: "p", frame: 1, nominalSpacing: true } as const;
+    const one: Case = {
+      ...BARE_CASE,
+      ...known,
+      name: "a",
+      shape: [2, 3, 4],
+      image,
+      label,
+      geometry,
+      preparation: "test",
+    };
+    const hashes = hashesOf(one, { image: image.map((value) => 7 * value), label });
+    await writeCase(`${folder}/a.h5`, one, { file: "a", sha256: "0" });
+    const { sourceImage, sourceLabel, ...prepared } = hashes;
+    assert.deepEqual(preparedHashesOf(await readCase(`${folder}/a.h5`, "b")), prepared);
+    assert.ok(sourceImage !== hashes.image && sourceLabel === hashes.label);
+    const changed = (change: Partial<Case>) => {
+      const other = preparedHashesOf({ ...one, ...change });
+      return Object.keys(prepared).filter((key) =>
+        other[key as keyof typeof prepared] !== prepared[key as keyof typeof prepared]
+      );
+    };
+    assert.deepEqual(changed({ image: image.with(3, 0) }), ["image"]);
+    assert.deepEqual(changed({ label: null }), ["label"]);
+    assert.deepEqual(changed({ shape: [2, 4, 3] }), ["geometry"]);
+    assert.deepEqual(changed({ geometry: { ...geometry, origin: [-1, 2.5, 0] } }), ["geometry"]);
+    assert.deepEqual(changed({ axes: "ZYX" }), ["geometry"]);
+    assert.deepEqual(changed({ patient: "q" }), ["subject"]);
+    const { spacing, origin, direction } = geometry;
+    assert.deepEqual(changed({ name: "c", geometry: { direction, origin, spacing } }), []);
+  }));
 
 Deno.test("the published crop keeps the label, at least the patch, and 10 to 19 voxels a side", () => {
   const shape = [60, 50, 2] as const, label = new Uint8Array(6000);

@@ -106,7 +106,7 @@ async function publishedFrame(raw: string, name: string): Promise<PreparedCase |
     const problems = [...imageProblems(found.image, file), ...labelProblems(found.label, { file, classes })];
     if (problems.length) return { problems };
     const prepared: Case = { ...found, axes: "ZYX", ...subject }, sources = [{ file, sha256: sha256(bytes) }];
-    return { prepared, fingerprint: fingerprintOf(prepared, prepared.image, { sources, classes }) };
+    return { prepared, fingerprint: fingerprintOf(prepared, prepared, { sources, classes }) };
   } catch (error) {
     return { problems: [messageOf(error)] };
   }
@@ -190,7 +190,10 @@ async function challengeFrame(
     nominalSpacing,
     preparation: "min-max to [0, 1] per volume",
   };
-  return { prepared, fingerprint: fingerprintOf(prepared, volume.data, { sources, classes }) };
+  return {
+    prepared,
+    fingerprint: fingerprintOf(prepared, { image: volume.data, label: prepared.label }, { sources, classes }),
+  };
 }
 
 /** What `Info.cfg` says, lines of `Key: value`. */

@@ -147,9 +147,60 @@ export function writeCase(
   );
 }
 
-/** SHA-256 of bytes, 64 hexadecimal digits. */
-export function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
+/** SHA-256 of bytes, or of a text as UTF-8: 64 hexadecimal digits. */
+export function sha256(content: Uint8Array | string): string {
+  return createHash("sha256").update(content).digest("hex");
+}
+
+/** SHA-256 of all that a case is made of, part by part, so that what has changed can be named. */
+export interface CaseHashes {
+  /** Of the image as it was decoded, before any preparation: the same for one image in two files. */
+  sourceImage: string;
+  /** Of the label before any crop, a byte a voxel; null without one. */
+  sourceLabel: string | null;
+  /** Of the prepared image: its voxels as float32. */
+  image: string;
+  /** Of the prepared label: a byte a voxel; null without one. */
+  label: string | null;
+  /** Of shape and place: all that a case says beside image, label and what follows. */
+  geometry: string;
+  /** Of patient, frame, phase, group, height, weight and preparation. */
+  subject: string;
+}
+
+/** {@linkcode CaseHashes} of a prepared case. @param source Image and label before any preparation. */
+export function hashesOf(prepared: Omit<Case, "name">, source: Pick<Case, "image" | "label">): CaseHashes {
+  return {
+    sourceImage: hashOfVoxels(source.image),
+    sourceLabel: source.label && hashOfVoxels(source.label),
+    ...preparedHashesOf(prepared),
+  };
+}
+
+/** The hashes of what a case holds, without those of its source. */
+export function preparedHashesOf(
+  { image, label, patient, frame, phase, group, height, weight, preparation, ...rest }: Omit<Case, "name">,
+): Omit<CaseHashes, "sourceImage" | "sourceLabel"> {
+  return {
+    image: hashOfVoxels(image),
+    label: label && hashOfVoxels(label),
+    geometry: hashOfFields({ ...rest, name: null }), // its name is the file's, not the content's
+    subject: hashOfFields({ patient, frame, phase, group, height, weight, preparation }),
+  };
+}
+
+function hashOfVoxels({ buffer, byteOffset, byteLength }: Float32Array | Uint8Array): string {
+  return sha256(new Uint8Array(buffer, byteOffset, byteLength));
+}
+
+/** In any order of keys, and of what is known alone: a field that is new in a case leaves the hashes of older ones. */
+function hashOfFields(fields: object): string {
+  return sha256(JSON.stringify(fields, (_, value) => {
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+    if (ArrayBuffer.isView(value)) return Array.from(value as Uint8Array);
+    const known = Object.entries(value).filter(([, field]) => field !== null && field !== false);
+    return Object.fromEntries(known.sort(([a], [b]) => a < b ? -1 : 1));
+  }));
 }
 
 /** What a manifest says of a case: enough to see whether two preparations began and ended with the same. */
@@ -177,6 +228,8 @@ export interface Fingerprint {
   preparation: string;
   /** Image, then label where it is a file of its own; the paths are relative to the folder of raw cases. */
   sources: { file: string; sha256: string }[];
+  /** By which a case is known again; absent in manifests of before there were any. */
+  hashes?: CaseHashes;
 }
 
 const FINGERPRINT = z.strictObject({
@@ -192,6 +245,14 @@ const FINGERPRINT = z.strictObject({
   labelVoxels: z.record(z.string(), z.int().nonnegative()).nullable(),
   preparation: z.string(),
   sources: z.array(z.strictObject({ file: z.string(), sha256: z.string() })).min(1),
+  hashes: z.strictObject({
+    sourceImage: z.string(),
+    sourceLabel: z.string().nullable(),
+    image: z.string(),
+    label: z.string().nullable(),
+    geometry: z.string(),
+    subject: z.string(),
+  }).optional(),
 }) satisfies z.ZodType<Fingerprint>;
 
 /** Fingerprints of all cases of a folder and the options of the preparation; `manifest.json`. */

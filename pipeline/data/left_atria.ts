@@ -54,7 +54,7 @@ async function published(raw: string, name: string): Promise<PreparedCase | Prob
     const problems = [...imageProblems(image, file), ...labelProblems(label, { file, classes })];
     if (problems.length) return { problems };
     const sources = [{ file, sha256: sha256(await Deno.readFile(`${raw}/${file}`)) }];
-    return { prepared, fingerprint: fingerprintOf(prepared, image, { sources, classes }) };
+    return { prepared, fingerprint: fingerprintOf(prepared, prepared, { sources, classes }) };
   } catch (error) {
     return { problems: [messageOf(error)] };
   }
@@ -114,5 +114,5 @@ async function challenge(
       preparation: "normalized, cropped by the label",
     };
   }
-  return { prepared, fingerprint: fingerprintOf(prepared, volume.data, { sources, classes }) };
+  return { prepared, fingerprint: fingerprintOf(prepared, { image: volume.data, label }, { sources, classes }) };
 }

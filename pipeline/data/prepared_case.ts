@@ -1,5 +1,5 @@
 /** What the preparations of all datasets give, check and record. @module */
-import { type Case, DataError, type Fingerprint, intensityOf } from "./cases.ts";
+import { type Case, DataError, type Fingerprint, hashesOf, intensityOf } from "./cases.ts";
 
 /** A case that is ready to be written. */
 export interface PreparedCase {
@@ -17,14 +17,15 @@ export interface Problems {
 
 /**
  * The fingerprint of a prepared case.
- * @param source Voxels of the image before any preparation.
+ * @param source Image and label before any preparation.
  * @param options `classes`: background included.
  */
 export function fingerprintOf(
-  { shape, label, geometry, preparation }: Case,
-  source: Float32Array,
+  prepared: Case,
+  source: Pick<Case, "image" | "label">,
   { sources, classes }: { sources: Fingerprint["sources"]; classes: number },
 ): Fingerprint {
+  const { shape, label, geometry, preparation } = prepared;
   let labelVoxels: Fingerprint["labelVoxels"] = null;
   if (label) {
     const counts = new Array(classes).fill(0);
@@ -34,10 +35,11 @@ export function fingerprintOf(
   return {
     shape,
     spacing: geometry?.spacing ?? null,
-    intensity: intensityOf(source),
+    intensity: intensityOf(source.image),
     labelVoxels,
     preparation,
     sources,
+    hashes: hashesOf(prepared, source),
   };
 }
 
