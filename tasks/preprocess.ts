@@ -8,7 +8,7 @@ import { z } from "zod";
 import { cinePatients, prepareCine, writeSlices } from "../pipeline/data/cardiac_cine.ts";
 import { DataError, type Manifest, writeCase } from "../pipeline/data/cases.ts";
 import { prepareLeftAtrium } from "../pipeline/data/left_atria.ts";
-import type { PreparedCase, Problems } from "../pipeline/data/prepared_case.ts";
+import { Notes, type PreparedCase, type Problems } from "../pipeline/data/prepared_case.ts";
 import type { DatasetName } from "../pipeline/data/profiles.ts";
 import { removeFolder, writeJson } from "../pipeline/runs/files.ts";
 import { parseOptions, runTask } from "../pipeline/runs/options.ts";
@@ -103,15 +103,18 @@ function exists(path: string): boolean {
 /** Writes all cases to a folder. @throws {DataError} With a table of all problems of all cases. */
 async function prepareAll(names: string[], folder: string): Promise<Manifest> {
   const cases: Manifest["cases"] = {}, problems: { name: string; problem: string }[] = [];
+  const notes = new Notes();
   if (dataset === "acdc") await Deno.mkdir(`${folder}/slices`);
   for (const name of names) {
     const result = await task.prepare(name);
     if ("problems" in result) {
       problems.push(...result.problems.map((problem) => ({ name, problem })));
+      notes.add(name, result.notes);
       continue;
     }
-    for (const { prepared, fingerprint } of result) {
+    for (const { prepared, fingerprint, ...rest } of result) {
       cases[prepared.name] = fingerprint;
+      notes.add(prepared.name, rest.notes);
       if (problems.length) continue; // nothing will be kept
       const { name, shape, label, preparation } = prepared;
       await writeCase(`${folder}/${name}.h5`, prepared, fingerprint.sources[0]);
@@ -119,6 +122,7 @@ async function prepareAll(names: string[], folder: string): Promise<Manifest> {
       console.log(`${name}  [${shape}]  ${label ? "labeled" : "without a label"}  ${preparation}`);
     }
   }
+  for (const line of notes.lines()) console.log(line);
   if (problems.length) {
     const width = Math.max(...problems.map(({ name }) => name.length));
     const table = problems.map(({ name, problem }) => `  ${name.padEnd(width)}  ${problem}`).join("\n");

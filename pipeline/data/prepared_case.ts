@@ -7,12 +7,19 @@ export interface PreparedCase {
   prepared: Case;
   /** As the manifest holds it. */
   fingerprint: Fingerprint;
+  /** As those of {@linkcode Problems}. */
+  notes?: string[];
 }
 
 /** All that is wrong with a raw case, a line each. */
 export interface Problems {
   /** At least one; each names the file, what was found and what is wanted. */
   problems: string[];
+  /**
+   * What a user should know of the case though it is no fault, each without the case's name: the same note of several cases
+   * is said once, with their number.
+   */
+  notes?: string[];
 }
 
 /**
@@ -43,6 +50,28 @@ export function fingerprintOf(
   };
 }
 
+/** Which cases have a note, by the note. */
+export class Notes {
+  readonly #cases = new Map<string, Set<string>>();
+
+  /** Adds the notes of a case, or of a part of it. */
+  add(name: string, notes: string[] = []): void {
+    for (const note of notes) this.#cases.set(note, (this.#cases.get(note) ?? new Set()).add(name));
+  }
+
+  /** A line a note, with the number of its cases and at most three of their names. */
+  lines(): string[] {
+    return [...this.#cases].map(([note, names]) =>
+      `note: ${note} (${names.size} case${names.size > 1 ? "s" : ""}: ${some([...names], 3)})`
+    );
+  }
+}
+
+/** The first names of a list, and whether there are more. */
+function some(names: string[], count: number): string {
+  return names.slice(0, count).join(", ") + (names.length > count ? ", …" : "");
+}
+
 /** What an image cannot be: not finite. @param file Its name, for the problem. */
 export function imageProblems(image: Float32Array, file: string): string[] {
   const bad = image.reduce((count, value) => count + Number(!Number.isFinite(value)), 0);
@@ -64,7 +93,7 @@ export function labelProblems(
 
 /** Numbers in order, the first eight. */
 export function listed(values: number[]): string {
-  return values.toSorted((a, b) => a - b).slice(0, 8).join(", ") + (values.length > 8 ? ", …" : "");
+  return some(values.toSorted((a, b) => a - b).map(String), 8);
 }
 
 /** Of a problem with the data, or with a file that cannot be read; other errors are thrown on. */
