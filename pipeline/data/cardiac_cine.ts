@@ -165,12 +165,7 @@ async function challengeFrame(
   const imageFile = fileOf(name), labelFile = fileOf(`${name}_gt`);
   if (!imageFile) problems.push(`${patient}/${name}.nii.gz or .nii: ${phase} in Info.cfg wants it, it is not there`);
   const volume = await read(imageFile), mask = await read(labelFile);
-  if (volume && imageFile) {
-    problems.push(...imageProblems(volume.data, imageFile));
-    if (volume.data.every((value) => value === volume.data[0])) {
-      problems.push(`${imageFile}: all its voxels are ${volume.data[0]}`);
-    }
-  }
+  if (volume && imageFile) problems.push(...imageProblems(volume.data, imageFile));
   if (mask && labelFile) problems.push(...labelProblems(mask.data, { file: labelFile, classes }));
   if (volume && mask) {
     if (String(mask.shape) !== String(volume.shape)) {
@@ -187,6 +182,7 @@ async function challengeFrame(
     image: minMax(volume.data),
     label: mask && new Uint8Array(mask.data),
     geometry: volume.geometry,
+    correctedSpacing: null,
     nominalSpacing,
     preparation: "min-max to [0, 1] per volume",
   };

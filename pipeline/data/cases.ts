@@ -2,9 +2,10 @@
  * Cases on disk: one HDF5 file a case with `image` (float32) and, where there is one, `label` (uint8), the last axis
  * fastest, as the field's repositories write and read them. Attributes say which axes (`axes`, "XYZ" or "ZYX"; absent:
  * "XYZ"), where the voxels lie (`spacing` [3], `origin` [3], `direction` [9]: RAS+ millimeters along the array's axes, as
- * in a `Geometry`; absent where the source does not say; `nominal_spacing` 1 where it is not the scanner's), who was
- * imaged (`patient`, `frame`, `phase`, `group`, `height`, `weight`, each where it is known) and where it comes from
- * (`source`, `source_sha256`, `preparation`). A `manifest.json` beside the cases holds their fingerprints.
+ * in a `Geometry`; absent where the source does not say; `corrected_spacing` [3] where distances and volumes take another;
+ * `nominal_spacing` 1 where it is not the scanner's), who was imaged (`patient`, `frame`, `phase`, `group`, `height`,
+ * `weight`, each where it is known) and where it comes from (`source`, `source_sha256`, `preparation`). A `manifest.json`
+ * beside the cases holds their fingerprints.
  * @module
  */
 import { createHash } from "node:crypto";
@@ -28,8 +29,10 @@ export interface Case {
   image: Float32Array;
   /** Class of every voxel, 0 is background; null for a case without a label. */
   label: Uint8Array | null;
-  /** Along the array's axes, in its order; null where the spacing is not known. */
+  /** As the source's header says it, along the array's axes, in its order; null where it does not tell the spacing. */
   geometry: Geometry | null;
+  /** What distances and volumes take instead of the geometry's spacing ({@linkcode spacingOf}); null: that one. */
+  correctedSpacing: Vector3 | null;
   /** Whether the spacing is a usual one instead of the scanner's, so that millimeters and milliliters are nominal too. */
   nominalSpacing: boolean;
   /** Who was imaged; null where the source does not say, as the following ones. */
@@ -63,6 +66,7 @@ export function patientOf(name: string): string {
 export const BARE_CASE = {
   axes: "XYZ",
   geometry: null,
+  correctedSpacing: null,
   nominalSpacing: false,
   patient: null,
   frame: null,
@@ -71,6 +75,11 @@ export const BARE_CASE = {
   height: null,
   weight: null,
 } as const satisfies Partial<Case>;
+
+/** Millimeters along the array's axes, for distances and volumes; null where they are not known. A mask keeps the geometry. */
+export function spacingOf({ geometry, correctedSpacing }: Pick<Case, "geometry" | "correctedSpacing">): Vector3 | null {
+  return correctedSpacing ?? geometry?.spacing ?? null;
+}
 
 /**
  * Reads a case. Needs `--allow-read`, `--allow-env`.
@@ -107,6 +116,7 @@ export async function readCase(path: string, name: string): Promise<Case> {
     label: label ? new Uint8Array(label.data) : null,
     axes: attributes.axes === "ZYX" ? "ZYX" : "XYZ",
     geometry: spacing && origin && direction ? { spacing, origin, direction } as Geometry : null,
+    correctedSpacing: (attributes.corrected_spacing as Vector3 | undefined) ?? null,
     nominalSpacing: numberOf(attributes.nominal_spacing) === 1,
     patient: textOf(attributes.patient),
     frame: numberOf(attributes.frame),
@@ -127,7 +137,10 @@ const numberOf = (value?: HdfAttribute) => typeof value === "object" ? value[0] 
  */
 export function writeCase(
   path: string,
-  { shape, image, label, axes, geometry, nominalSpacing, preparation, ...subject }: Omit<Case, "name">,
+  { shape, image, label, axes, geometry, correctedSpacing, nominalSpacing, preparation, ...subject }: Omit<
+    Case,
+    "name"
+  >,
   source: { file: string; sha256: string },
 ): Promise<void> {
   const { patient, frame, phase, group, height, weight } = subject;
@@ -138,6 +151,7 @@ export function writeCase(
     {
       axes,
       ...geometry,
+      ...(correctedSpacing && { corrected_spacing: correctedSpacing }),
       ...(nominalSpacing && { nominal_spacing: [1] }),
       ...Object.fromEntries(known.map(([key, value]) => [key, typeof value === "number" ? [value] : value as string])),
       source: source.file,
@@ -207,8 +221,10 @@ function hashOfFields(fields: object): string {
 export interface Fingerprint {
   /** Voxels along the axes of the prepared array. */
   shape: number[];
-  /** Millimeters along the same axes; null where they are not known. */
+  /** Millimeters along the same axes, for distances and volumes; null where they are not known. */
   spacing: number[] | null;
+  /** As the source's header says it, where the spacing above stands in its place; null: it says none. */
+  headerSpacing?: number[] | null;
   /** Of the source, before any preparation: {@linkcode intensityOf}. */
   intensity: {
     /** Over all voxels. */
@@ -235,6 +251,7 @@ export interface Fingerprint {
 const FINGERPRINT = z.strictObject({
   shape: z.array(z.int().positive()).length(3),
   spacing: z.array(z.number().positive()).length(3).nullable(),
+  headerSpacing: z.array(z.number().positive()).length(3).nullable().optional(),
   intensity: z.strictObject({
     mean: z.number(),
     deviation: z.number(),
