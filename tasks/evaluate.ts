@@ -5,7 +5,7 @@
  * patients also means by patient, volumes and ejection fractions.
  */
 import { z } from "zod";
-import { type Case, readCase } from "../pipeline/data/cases.ts";
+import { type Case, type Manifest, readCase, readManifest } from "../pipeline/data/cases.ts";
 import { DataError, readEach } from "../pipeline/data/data_error.ts";
 import { writeNiftiMask } from "../pipeline/data/nifti.ts";
 import { PROFILES } from "../pipeline/data/profiles.ts";
@@ -17,7 +17,13 @@ import {
   type PatientValues,
   patientValues,
 } from "../pipeline/evaluation/clinical.ts";
-import { patientRows, type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
+import {
+  correctedSpacings,
+  correctedSpacingText,
+  patientRows,
+  type ResultRow,
+  summarize,
+} from "../pipeline/evaluation/summary.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { NETWORKS } from "../pipeline/networks/network.ts";
 import { SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
@@ -79,12 +85,14 @@ async function evaluate() {
   const unusual = largestComponent === profile.largestComponent ? "" : `-${options.components}`;
   const target = `${options.run}/evaluation-${batchNorm}${checkpoint === "best" ? "-best" : ""}${unusual}`;
   const rows: ResultRow[] = [], preparations = new Set<string>(), begun = performance.now();
+  const measured: Parameters<typeof correctedSpacings>[0] = [], manifest = await readManifest(folder);
   let nominalSpacing = false;
   await replaceFolder(target, async (temporary) => {
     for (const name of split.test) {
       const one = await readTestCase(folder, name);
       preparations.add(one.preparation);
       nominalSpacing ||= one.nominalSpacing;
+      measured.push({ name, geometry: one.geometry, correctedSpacing: one.correctedSpacing });
       const { prediction, rows: own } = await evaluateCase(one, { segment, classNames });
       await writeNiftiMask(`${temporary}/${name}.nii.gz`, prediction, one);
       rows.push(...own);
@@ -102,7 +110,9 @@ async function evaluate() {
       stride: profile.stride && strideOf(profile, patch),
       largestComponent,
       preparations: [...preparations],
+      trainingPreparations: trainingPreparations(config, manifest.cases),
       nominalSpacing,
+      correctedSpacings: correctedSpacings(measured),
       split: {
         source: split.source,
         ...countCases(split),
@@ -121,10 +131,17 @@ async function evaluate() {
   });
   const patients = patientValues(rows);
   printAgreement(patients, nominalSpacing);
+  for (const one of correctedSpacings(measured)) console.log(`mm and ml: ${correctedSpacingText(one)}`);
   const { mean, deviation } = summarize(rows).honest.mean.dice;
   const around = deviation === null ? "" : ` ± ${deviation.toFixed(4)}`;
   const over = `${split.test.length} cases${patients.length ? ` of ${patients.length} patients` : ""}`;
   console.log(`Dice ${mean!.toFixed(4)}${around} over ${over}, ${target}/metrics.json`);
+}
+
+/** What was done to the cases that the run was trained on, as far as the folder has them. */
+function trainingPreparations({ splitContent }: z.infer<typeof CONFIG>, cases: Manifest["cases"]): string[] {
+  const { labeled, unlabeled } = parseSplit(splitContent, `${options.run}/config.json`);
+  return [...new Set([...labeled, ...unlabeled].flatMap((name) => cases[name]?.preparation ?? []))];
 }
 
 function checkpointPath(checkpoint: "last" | "best"): string {

@@ -7,9 +7,9 @@
 import { z } from "zod";
 import { cinePatients, prepareCine, writeSlices } from "../pipeline/data/cardiac_cine.ts";
 import { DataError, type Manifest, writeCase } from "../pipeline/data/cases.ts";
-import { prepareLeftAtrium } from "../pipeline/data/left_atria.ts";
-import type { PreparedCase, Problems } from "../pipeline/data/prepared_case.ts";
-import type { DatasetName } from "../pipeline/data/profiles.ts";
+import { type LeftAtriumOptions, prepareLeftAtrium } from "../pipeline/data/left_atria.ts";
+import { Notes, type PreparedCase, type Problems } from "../pipeline/data/prepared_case.ts";
+import { type DatasetName, LA } from "../pipeline/data/profiles.ts";
 import { removeFolder, writeJson } from "../pipeline/runs/files.ts";
 import { parseOptions, runTask } from "../pipeline/runs/options.ts";
 
@@ -19,6 +19,16 @@ const folders = {
   raw: z.string().default(`data/raw/${dataset}`).describe("folder with one folder a case, or a patient"),
   cases: z.string().default(`data/cases/${dataset}`).describe("folder to write"),
 };
+
+const nominalSpacing = z.boolean().default(false).describe(
+  "the spacing is a usual one, not the scanner's: results mark mm and ml as nominal",
+);
+
+function readSpacing(text: string, { addIssue }: z.RefinementCtx): LeftAtriumOptions["spacing"] {
+  if (text === "known" || text === "header") return text;
+  if (!(Number(text) > 0 && Number(text) < Infinity)) addIssue(`known, header or millimeters wanted, found "${text}"`);
+  return Number(text);
+}
 
 /** What differs between the datasets: options that change the result, and the way from a raw name to its cases. */
 interface Preparation {
@@ -33,10 +43,16 @@ function leftAtria(): Preparation {
   const { raw, cases, ...options } = parseOptions(
     z.strictObject({
       ...folders,
-      crop: z.enum(["published", "none"]).default("published").describe(
-        "of NRRD volumes. published: by the label, as the field does; none: whole volumes. HDF5 is taken as it is",
+      crop: z.enum(["published", "foreground", "none"]).default("published").describe(
+        "of NRRD volumes. published: by the label, as the field does, whole without one; foreground: to what is brighter " +
+          "than the dark around it, for all alike; none: whole volumes. HDF5 is taken as it is",
       ),
       seed: z.int().nonnegative().default(1337).describe("seed of the crop's random widening"),
+      spacing: z.string().default("known").transform(readSpacing).describe(
+        `mm between voxels, for distances and volumes: a number; header: what the files say; known: ${LA.knownSpacing} ` +
+          "where they say exactly 1",
+      ),
+      nominalSpacing,
     }),
     about,
   );
@@ -52,9 +68,7 @@ function cardiacCine(): Preparation {
   const { raw, cases, ...options } = parseOptions(
     z.strictObject({
       ...folders,
-      nominalSpacing: z.boolean().default(false).describe(
-        "the spacing in the NIfTI files is a usual one, not the scanner's: results mark mm and ml as nominal",
-      ),
+      nominalSpacing,
     }),
     about,
   );
@@ -103,15 +117,18 @@ function exists(path: string): boolean {
 /** Writes all cases to a folder. @throws {DataError} With a table of all problems of all cases. */
 async function prepareAll(names: string[], folder: string): Promise<Manifest> {
   const cases: Manifest["cases"] = {}, problems: { name: string; problem: string }[] = [];
+  const notes = new Notes();
   if (dataset === "acdc") await Deno.mkdir(`${folder}/slices`);
   for (const name of names) {
     const result = await task.prepare(name);
     if ("problems" in result) {
       problems.push(...result.problems.map((problem) => ({ name, problem })));
+      notes.add(name, result.notes);
       continue;
     }
-    for (const { prepared, fingerprint } of result) {
+    for (const { prepared, fingerprint, ...rest } of result) {
       cases[prepared.name] = fingerprint;
+      notes.add(prepared.name, rest.notes);
       if (problems.length) continue; // nothing will be kept
       const { name, shape, label, preparation } = prepared;
       await writeCase(`${folder}/${name}.h5`, prepared, fingerprint.sources[0]);
@@ -119,6 +136,7 @@ async function prepareAll(names: string[], folder: string): Promise<Manifest> {
       console.log(`${name}  [${shape}]  ${label ? "labeled" : "without a label"}  ${preparation}`);
     }
   }
+  for (const line of notes.lines()) console.log(line);
   if (problems.length) {
     const width = Math.max(...problems.map(({ name }) => name.length));
     const table = problems.map(({ name, problem }) => `  ${name.padEnd(width)}  ${problem}`).join("\n");

@@ -70,7 +70,7 @@ Deno.test("frames become volumes Z, Y, X between 0 and 1, with what Info.cfg say
     const [ED, ES] = await good(raw, "p1");
     assert.deepEqual(ED.prepared, {
       ...{ name: "p1_frame01", patient: "p1", frame: 1, phase: "ED", group: "DCM", height: 172.5, weight: 81 },
-      ...{ shape: [...SHAPE], axes: "ZYX", geometry: GEOMETRY, nominalSpacing: false },
+      ...{ shape: [...SHAPE], axes: "ZYX", geometry: GEOMETRY, correctedSpacing: null, nominalSpacing: false },
       image: Float32Array.from({ length: 24 }, (_, i) => i / 23),
       label: LABEL,
       header: decodeNifti(nifti(), "f").header,
@@ -304,7 +304,8 @@ Deno.test("the field's HDF5 is taken as it is, with or without a scribble; what 
     assert.deepEqual(frames.map(({ prepared }) => prepared.name), ["a_frame01", "a_frame12"]);
     assert.deepEqual(frames[1].prepared, {
       ...{ name: "a_frame12", patient: "a", frame: 12, phase: null, group: null, height: null, weight: null },
-      ...{ shape, axes: "ZYX", image, label: LABEL, geometry: null, header: null, nominalSpacing: false },
+      ...{ shape, axes: "ZYX", image, label: LABEL, geometry: null, correctedSpacing: null, nominalSpacing: false },
+      header: null,
       preparation: "as published",
     });
     await writeArrays(`${raw}/data/slices/b_frame01_slice_0.h5`, { image: { data: image.slice(12), shape: [4, 3] } });

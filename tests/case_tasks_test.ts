@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { readCase, readManifest } from "../pipeline/data/cases.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
 import { readNifti } from "../pipeline/data/nifti.ts";
+import { Notes } from "../pipeline/data/prepared_case.ts";
 import { phantom } from "../pipeline/data/phantom.ts";
 import { LA } from "../pipeline/data/profiles.ts";
 import { METHODS } from "../pipeline/methods/methods.ts";
@@ -38,6 +39,17 @@ async function task(folder: string, name: string, args: string[]) {
   return { code, out, error };
 }
 const filesOf = (folder: string) => [...Deno.readDirSync(folder)].map((f) => f.name).sort();
+
+Deno.test("a note of several cases is said once, with their number and three names", () => {
+  const notes = new Notes();
+  for (const name of ["a", "b", "b", "c", "d"]) notes.add(name, ["no unit: taken as mm"]);
+  notes.add("b", ["no placement"]);
+  notes.add("e");
+  assert.deepEqual(notes.lines(), [
+    "note: no unit: taken as mm (4 cases: a, b, c, …)",
+    "note: no placement (1 case: b)",
+  ]);
+});
 
 Deno.test("preprocess:la lists all bad cases in one table, with code 3, and leaves the folder as it was", () =>
   withFolder(async (folder) => {

@@ -108,7 +108,7 @@ async function publishedFrame(raw: string, name: string): Promise<PreparedCase |
     const problems = [...imageProblems(found.image, file), ...labelProblems(found.label, { file, classes })];
     if (problems.length) return { problems };
     const prepared: Case = { ...found, axes: "ZYX", ...subject }, sources = [{ file, sha256: sha256(bytes) }];
-    return { prepared, fingerprint: fingerprintOf(prepared, prepared.image, { sources, classes }) };
+    return { prepared, fingerprint: fingerprintOf(prepared, prepared, { sources, classes }) };
   } catch (error) {
     return { problems: [messageOf(error)] };
   }
@@ -172,12 +172,7 @@ async function challengeFrame(
   const imageFile = fileOf(name), labelFile = fileOf(`${name}_gt`);
   if (!imageFile) problems.push(`${patient}/${name}.nii.gz or .nii: ${phase} in Info.cfg wants it, it is not there`);
   const volume = await read(imageFile), mask = await read(labelFile);
-  if (volume && imageFile) {
-    problems.push(...imageProblems(volume.data, imageFile));
-    if (volume.data.every((value) => value === volume.data[0])) {
-      problems.push(`${imageFile}: all its voxels are ${volume.data[0]}`);
-    }
-  }
+  if (volume && imageFile) problems.push(...imageProblems(volume.data, imageFile));
   if (mask && labelFile) problems.push(...labelProblems(mask.data, { file: labelFile, classes }));
   if (volume?.note) notes.push(volume.note);
   if (volume && mask) {
@@ -193,11 +188,13 @@ async function challengeFrame(
     image: minMax(volume.data),
     label: mask && new Uint8Array(mask.data),
     geometry: volume.geometry,
+    correctedSpacing: null,
     nominalSpacing,
     header: volume.header,
     preparation: ["min-max to [0, 1] per volume", ...(volume.note ? [volume.note] : [])].join("; "),
   };
-  return { prepared, fingerprint: fingerprintOf(prepared, volume.data, { sources, classes }), notes };
+  const fingerprint = fingerprintOf(prepared, { image: volume.data, label: prepared.label }, { sources, classes });
+  return { prepared, fingerprint, notes };
 }
 
 /** What `Info.cfg` says, lines of `Key: value`. */

@@ -2,9 +2,11 @@
  * Cases on disk: one HDF5 file a case with `image` (float32) and, where there is one, `label` (uint8), the last axis
  * fastest, as the field's repositories write and read them. Attributes say which axes (`axes`, "XYZ" or "ZYX"; absent:
  * "XYZ"), where the voxels lie (`spacing` [3], `origin` [3], `direction` [9]: RAS+ millimeters along the array's axes, as
- * in a `Geometry`; absent where the source does not say; `nominal_spacing` 1 where it is not the scanner's; of a NIfTI also
- * what its header says, `nifti_pixdim`, `nifti_units`, `nifti_codes`, `nifti_qform`, `nifti_sform`), who was imaged (`patient`, `frame`, `phase`, `group`, `height`, `weight`, each where it is known) and where it comes from
- * (`source`, `source_sha256`, `preparation`). A `manifest.json` beside the cases holds their fingerprints.
+ * in a `Geometry`; absent where the source does not say; `corrected_spacing` [3] where distances and volumes take another;
+ * `nominal_spacing` 1 where it is not the scanner's; of a NIfTI also what its header says, `nifti_pixdim`, `nifti_units`,
+ * `nifti_codes`, `nifti_qform`, `nifti_sform`), who was imaged (`patient`, `frame`, `phase`, `group`, `height`, `weight`,
+ * each where it is known) and where it comes from (`source`, `source_sha256`, `preparation`). A `manifest.json` beside the
+ * cases holds their fingerprints.
  * @module
  */
 import { createHash } from "node:crypto";
@@ -29,8 +31,10 @@ export interface Case {
   image: Float32Array;
   /** Class of every voxel, 0 is background; null for a case without a label. */
   label: Uint8Array | null;
-  /** Along the array's axes, in its order; null where the spacing is not known. */
+  /** As the source's header says it, along the array's axes, in its order; null where it does not tell the spacing. */
   geometry: Geometry | null;
+  /** What distances and volumes take instead of the geometry's spacing ({@linkcode spacingOf}); null: that one. */
+  correctedSpacing: Vector3 | null;
   /** Whether the spacing is a usual one instead of the scanner's, so that millimeters and milliliters are nominal too. */
   nominalSpacing: boolean;
   /** What the header of the source says of the place, number for number, for the masks; null where it was no NIfTI. */
@@ -66,6 +70,7 @@ export function patientOf(name: string): string {
 export const BARE_CASE = {
   axes: "XYZ",
   geometry: null,
+  correctedSpacing: null,
   nominalSpacing: false,
   header: null,
   patient: null,
@@ -75,6 +80,11 @@ export const BARE_CASE = {
   height: null,
   weight: null,
 } as const satisfies Partial<Case>;
+
+/** Millimeters along the array's axes, for distances and volumes; null where they are not known. A mask keeps the geometry. */
+export function spacingOf({ geometry, correctedSpacing }: Pick<Case, "geometry" | "correctedSpacing">): Vector3 | null {
+  return correctedSpacing ?? geometry?.spacing ?? null;
+}
 
 /**
  * Reads a case. Needs `--allow-read`, `--allow-env`.
@@ -111,6 +121,7 @@ export async function readCase(path: string, name: string): Promise<Case> {
     label: label ? new Uint8Array(label.data) : null,
     axes: attributes.axes === "ZYX" ? "ZYX" : "XYZ",
     geometry: spacing && origin && direction ? { spacing, origin, direction } as Geometry : null,
+    correctedSpacing: (attributes.corrected_spacing as Vector3 | undefined) ?? null,
     nominalSpacing: numberOf(attributes.nominal_spacing) === 1,
     header: formsOf(attributes),
     patient: textOf(attributes.patient),
@@ -139,7 +150,10 @@ const numberOf = (value?: HdfAttribute) => typeof value === "object" ? value[0] 
  */
 export function writeCase(
   path: string,
-  { shape, image, label, axes, geometry, nominalSpacing, header, preparation, ...subject }: Omit<Case, "name">,
+  { shape, image, label, axes, geometry, correctedSpacing, nominalSpacing, header, preparation, ...subject }: Omit<
+    Case,
+    "name"
+  >,
   source: { file: string; sha256: string },
 ): Promise<void> {
   const { patient, frame, phase, group, height, weight } = subject;
@@ -150,6 +164,7 @@ export function writeCase(
     {
       axes,
       ...geometry,
+      ...(correctedSpacing && { corrected_spacing: correctedSpacing }),
       ...(nominalSpacing && { nominal_spacing: [1] }),
       ...Object.fromEntries(header ? FORMS.map((key) => [`nifti_${key}`, header[key]]) : []),
       ...Object.fromEntries(known.map(([key, value]) => [key, typeof value === "number" ? [value] : value as string])),
@@ -160,17 +175,70 @@ export function writeCase(
   );
 }
 
-/** SHA-256 of bytes, 64 hexadecimal digits. */
-export function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
+/** SHA-256 of bytes, or of a text as UTF-8: 64 hexadecimal digits. */
+export function sha256(content: Uint8Array | string): string {
+  return createHash("sha256").update(content).digest("hex");
+}
+
+/** SHA-256 of all that a case is made of, part by part, so that what has changed can be named. */
+export interface CaseHashes {
+  /** Of the image as it was decoded, before any preparation: the same for one image in two files. */
+  sourceImage: string;
+  /** Of the label before any crop, a byte a voxel; null without one. */
+  sourceLabel: string | null;
+  /** Of the prepared image: its voxels as float32. */
+  image: string;
+  /** Of the prepared label: a byte a voxel; null without one. */
+  label: string | null;
+  /** Of shape and place: all that a case says beside image, label and what follows. */
+  geometry: string;
+  /** Of patient, frame, phase, group, height, weight and preparation. */
+  subject: string;
+}
+
+/** {@linkcode CaseHashes} of a prepared case. @param source Image and label before any preparation. */
+export function hashesOf(prepared: Omit<Case, "name">, source: Pick<Case, "image" | "label">): CaseHashes {
+  return {
+    sourceImage: hashOfVoxels(source.image),
+    sourceLabel: source.label && hashOfVoxels(source.label),
+    ...preparedHashesOf(prepared),
+  };
+}
+
+/** The hashes of what a case holds, without those of its source. */
+export function preparedHashesOf(
+  { image, label, patient, frame, phase, group, height, weight, preparation, ...rest }: Omit<Case, "name">,
+): Omit<CaseHashes, "sourceImage" | "sourceLabel"> {
+  return {
+    image: hashOfVoxels(image),
+    label: label && hashOfVoxels(label),
+    geometry: hashOfFields({ ...rest, name: null }), // its name is the file's, not the content's
+    subject: hashOfFields({ patient, frame, phase, group, height, weight, preparation }),
+  };
+}
+
+function hashOfVoxels({ buffer, byteOffset, byteLength }: Float32Array | Uint8Array): string {
+  return sha256(new Uint8Array(buffer, byteOffset, byteLength));
+}
+
+/** In any order of keys, and of what is known alone: a field that is new in a case leaves the hashes of older ones. */
+function hashOfFields(fields: object): string {
+  return sha256(JSON.stringify(fields, (_, value) => {
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+    if (ArrayBuffer.isView(value)) return Array.from(value as Uint8Array);
+    const known = Object.entries(value).filter(([, field]) => field !== null && field !== false);
+    return Object.fromEntries(known.sort(([a], [b]) => a < b ? -1 : 1));
+  }));
 }
 
 /** What a manifest says of a case: enough to see whether two preparations began and ended with the same. */
 export interface Fingerprint {
   /** Voxels along the axes of the prepared array. */
   shape: number[];
-  /** Millimeters along the same axes; null where they are not known. */
+  /** Millimeters along the same axes, for distances and volumes; null where they are not known. */
   spacing: number[] | null;
+  /** As the source's header says it, where the spacing above stands in its place; null: it says none. */
+  headerSpacing?: number[] | null;
   /** Of the source, before any preparation: {@linkcode intensityOf}. */
   intensity: {
     /** Over all voxels. */
@@ -190,11 +258,14 @@ export interface Fingerprint {
   preparation: string;
   /** Image, then label where it is a file of its own; the paths are relative to the folder of raw cases. */
   sources: { file: string; sha256: string }[];
+  /** By which a case is known again; absent in manifests of before there were any. */
+  hashes?: CaseHashes;
 }
 
 const FINGERPRINT = z.strictObject({
   shape: z.array(z.int().positive()).length(3),
   spacing: z.array(z.number().positive()).length(3).nullable(),
+  headerSpacing: z.array(z.number().positive()).length(3).nullable().optional(),
   intensity: z.strictObject({
     mean: z.number(),
     deviation: z.number(),
@@ -205,6 +276,14 @@ const FINGERPRINT = z.strictObject({
   labelVoxels: z.record(z.string(), z.int().nonnegative()).nullable(),
   preparation: z.string(),
   sources: z.array(z.strictObject({ file: z.string(), sha256: z.string() })).min(1),
+  hashes: z.strictObject({
+    sourceImage: z.string(),
+    sourceLabel: z.string().nullable(),
+    image: z.string(),
+    label: z.string().nullable(),
+    geometry: z.string(),
+    subject: z.string(),
+  }).optional(),
 }) satisfies z.ZodType<Fingerprint>;
 
 /** Fingerprints of all cases of a folder and the options of the preparation; `manifest.json`. */

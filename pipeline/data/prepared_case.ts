@@ -1,5 +1,5 @@
 /** What the preparations of all datasets give, check and record. @module */
-import { type Case, DataError, type Fingerprint, intensityOf } from "./cases.ts";
+import { type Case, DataError, type Fingerprint, hashesOf, intensityOf, spacingOf } from "./cases.ts";
 import { geometryDifferences } from "./geometry.ts";
 import type { Volume } from "./voxels.ts";
 
@@ -26,14 +26,15 @@ export interface Problems {
 
 /**
  * The fingerprint of a prepared case.
- * @param source Voxels of the image before any preparation.
+ * @param source Image and label before any preparation.
  * @param options `classes`: background included.
  */
 export function fingerprintOf(
-  { shape, label, geometry, preparation }: Case,
-  source: Float32Array,
+  prepared: Case,
+  source: Pick<Case, "image" | "label">,
   { sources, classes }: { sources: Fingerprint["sources"]; classes: number },
 ): Fingerprint {
+  const { shape, label, geometry, correctedSpacing, preparation } = prepared;
   let labelVoxels: Fingerprint["labelVoxels"] = null;
   if (label) {
     const counts = new Array(classes).fill(0);
@@ -42,18 +43,43 @@ export function fingerprintOf(
   }
   return {
     shape,
-    spacing: geometry?.spacing ?? null,
-    intensity: intensityOf(source),
+    spacing: spacingOf(prepared),
+    ...(correctedSpacing && { headerSpacing: geometry?.spacing ?? null }),
+    intensity: intensityOf(source.image),
     labelVoxels,
     preparation,
     sources,
+    hashes: hashesOf(prepared, source),
   };
 }
 
-/** What an image cannot be: not finite. @param file Its name, for the problem. */
+/** Which cases have a note, by the note. */
+export class Notes {
+  readonly #cases = new Map<string, Set<string>>();
+
+  /** Adds the notes of a case, or of a part of it. */
+  add(name: string, notes: string[] = []): void {
+    for (const note of notes) this.#cases.set(note, (this.#cases.get(note) ?? new Set()).add(name));
+  }
+
+  /** A line a note, with the number of its cases and at most three of their names. */
+  lines(): string[] {
+    return [...this.#cases].map(([note, names]) =>
+      `note: ${note} (${names.size} case${names.size > 1 ? "s" : ""}: ${some([...names], 3)})`
+    );
+  }
+}
+
+/** The first names of a list, and whether there are more. */
+function some(names: string[], count: number): string {
+  return names.slice(0, count).join(", ") + (names.length > count ? ", …" : "");
+}
+
+/** What an image cannot be: not finite, or of one value. @param file Its name, for the problem. */
 export function imageProblems(image: Float32Array, file: string): string[] {
   const bad = image.reduce((count, value) => count + Number(!Number.isFinite(value)), 0);
-  return bad ? [`${file}: ${bad} of ${image.length} voxels are no finite number`] : [];
+  if (bad) return [`${file}: ${bad} of ${image.length} voxels are no finite number`];
+  return image.every((value) => value === image[0]) ? [`${file}: all its voxels are ${image[0]}`] : [];
 }
 
 /** What a label cannot be: other values than those of the classes, or empty. @param options `classes`: background included. */
@@ -105,7 +131,7 @@ export function labelPlacement(label: Volume, image: Volume, file: string): Requ
 
 /** Numbers in order, the first eight. */
 export function listed(values: number[]): string {
-  return values.toSorted((a, b) => a - b).slice(0, 8).join(", ") + (values.length > 8 ? ", …" : "");
+  return some(values.toSorted((a, b) => a - b).map(String), 8);
 }
 
 /** Of a problem with the data, or with a file that cannot be read; other errors are thrown on. */
