@@ -6,7 +6,7 @@
  */
 import { existsSync } from "node:fs";
 import { z } from "zod";
-import { type Case, readCase } from "../pipeline/data/cases.ts";
+import { type Case, type Manifest, readCase, readManifest } from "../pipeline/data/cases.ts";
 import { DataError, readEach } from "../pipeline/data/data_error.ts";
 import { writeNiftiMask } from "../pipeline/data/nifti.ts";
 import { DATASET_NAMES } from "../pipeline/data/profiles.ts";
@@ -18,7 +18,13 @@ import {
   type PatientValues,
   patientValues,
 } from "../pipeline/evaluation/clinical.ts";
-import { patientRows, type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
+import {
+  correctedSpacings,
+  correctedSpacingText,
+  patientRows,
+  type ResultRow,
+  summarize,
+} from "../pipeline/evaluation/summary.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { NETWORKS } from "../pipeline/networks/network.ts";
 import { SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
@@ -86,12 +92,14 @@ async function evaluate() {
   const unusual = largestComponent === profile.largestComponent ? "" : `-${options.components}`;
   const target = `${options.run}/evaluation-${batchNorm}${checkpoint === "best" ? "-best" : ""}${unusual}`;
   const rows: ResultRow[] = [], preparations = new Set<string>(), begun = performance.now();
+  const measured: Parameters<typeof correctedSpacings>[0] = [], manifest = await readManifest(folder);
   let nominalSpacing = false;
   await replaceFolder(target, async (temporary) => {
     for (const name of split.test) {
       const one = await readTestCase(folder, name);
       preparations.add(one.preparation);
       nominalSpacing ||= one.nominalSpacing;
+      measured.push({ name, geometry: one.geometry, correctedSpacing: one.correctedSpacing });
       const { prediction, rows: own } = await evaluateCase(one, { segment, classNames });
       await writeNiftiMask(`${temporary}/${name}.nii.gz`, prediction, one);
       rows.push(...own);
@@ -109,7 +117,9 @@ async function evaluate() {
       stride: profile.stride && strideOf(profile, patch),
       largestComponent,
       preparations: [...preparations],
+      trainingPreparations: trainingPreparations(config, manifest.cases),
       nominalSpacing,
+      correctedSpacings: correctedSpacings(measured),
       split: {
         source: split.source,
         ...countCases(split),
@@ -128,6 +138,7 @@ async function evaluate() {
   });
   const patients = patientValues(rows);
   printAgreement(patients, nominalSpacing);
+  for (const one of correctedSpacings(measured)) console.log(`mm and ml: ${correctedSpacingText(one)}`);
   const { mean, deviation } = summarize(rows).honest.mean.dice;
   const around = deviation === null ? "" : ` ± ${deviation.toFixed(4)}`;
   const over = counted(split.test.length, "case") +
@@ -143,6 +154,12 @@ async function readConfig(): Promise<z.infer<typeof CONFIG>> {
   throw new DataError(
     `Cannot evaluate "${options.run}" as a run of ${dataset}: it is one of ${found}; run deno task eval:${found}`,
   );
+}
+
+/** What was done to the cases that the run was trained on, as far as the folder has them. */
+function trainingPreparations({ splitContent }: z.infer<typeof CONFIG>, cases: Manifest["cases"]): string[] {
+  const { labeled, unlabeled } = parseSplit(splitContent, `${options.run}/config.json`);
+  return [...new Set([...labeled, ...unlabeled].flatMap((name) => cases[name]?.preparation ?? []))];
 }
 
 function checkpointPath(checkpoint: "last" | "best"): string {

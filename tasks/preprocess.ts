@@ -8,8 +8,9 @@ import { z } from "zod";
 import { cinePatients, prepareCine, writeSlices } from "../pipeline/data/cardiac_cine.ts";
 import { DataError, fingerprintProblems, type Manifest, writeCase } from "../pipeline/data/cases.ts";
 import { duplicatesIn } from "../pipeline/data/duplicates.ts";
-import { prepareLeftAtrium } from "../pipeline/data/left_atria.ts";
+import { type LeftAtriumOptions, prepareLeftAtrium } from "../pipeline/data/left_atria.ts";
 import { messageOf, Notes, type PreparedCase, type Problems } from "../pipeline/data/prepared_case.ts";
+import { LA } from "../pipeline/data/profiles.ts";
 import { checkRawFolder, foldersIn, leftoversIn, lostLinks } from "../pipeline/data/raw_folder.ts";
 import { removeFolder, writeJson } from "../pipeline/runs/files.ts";
 import { holderText, type Lock, takeLock } from "../pipeline/runs/locks.ts";
@@ -23,6 +24,16 @@ const folders = {
   raw: z.string().default(`data/raw/${dataset}`).describe("folder with one folder a case, or a patient"),
   cases: z.string().default(`data/cases/${dataset}`).describe("folder to write"),
 };
+
+const nominalSpacing = z.boolean().default(false).describe(
+  "the spacing is a usual one, not the scanner's: results mark mm and ml as nominal",
+);
+
+function readSpacing(text: string, { addIssue }: z.RefinementCtx): LeftAtriumOptions["spacing"] {
+  if (text === "known" || text === "header") return text;
+  if (!(Number(text) > 0 && Number(text) < Infinity)) addIssue(`known, header or millimeters wanted, found "${text}"`);
+  return Number(text);
+}
 
 /** What differs between the datasets: options that change the result, and the way from a raw name to its cases. */
 interface Preparation {
@@ -39,10 +50,16 @@ function leftAtria(): Preparation {
   const { raw, cases, ...options } = parseOptions(
     z.strictObject({
       ...folders,
-      crop: z.enum(["published", "none"]).default("published").describe(
-        "of NRRD volumes. published: by the label, as the field does; none: whole volumes. HDF5 is taken as it is",
+      crop: z.enum(["published", "foreground", "none"]).default("published").describe(
+        "of NRRD volumes. published: by the label, as the field does, whole without one; foreground: to what is brighter " +
+          "than the dark around it, for all alike; none: whole volumes. HDF5 is taken as it is",
       ),
       seed: z.int().nonnegative().default(1337).describe("seed of the crop's random widening"),
+      spacing: z.string().default("known").transform(readSpacing).describe(
+        `mm between voxels, for distances and volumes: a number; header: what the files say; known: ${LA.knownSpacing} ` +
+          "where they say exactly 1",
+      ),
+      nominalSpacing,
     }),
     about,
   );
@@ -58,9 +75,7 @@ function cardiacCine(): Preparation {
   const { raw, cases, ...options } = parseOptions(
     z.strictObject({
       ...folders,
-      nominalSpacing: z.boolean().default(false).describe(
-        "the spacing in the NIfTI files is a usual one, not the scanner's: results mark mm and ml as nominal",
-      ),
+      nominalSpacing,
     }),
     about,
   );

@@ -25,25 +25,37 @@ const LPS = [-1, 0, 0, 0, -1, 0, 0, 0, 1];
 
 /** A NRRD of 2 × 3 × 2 voxels holding 0 … 11 in the file's order (X fastest). */
 function nrrd(
-  { type = "short", endian = "little", encoding = "raw", place = LPS_PLACE, more = "" }: {
-    type?: string;
-    endian?: string;
-    encoding?: string;
-    place?: string;
-    more?: string;
-  },
+  { type = "short", axes = "dimension: 3\nsizes: 2 3 2", endian = "little", encoding = "raw", place = LPS_PLACE, more }:
+    {
+      type?: string;
+      axes?: string;
+      /** Null: not said. */
+      endian?: string | null;
+      encoding?: string;
+      place?: string;
+      /** Lines of the header, or bytes behind the data. */
+      more?: string | Uint8Array;
+    },
 ): Uint8Array {
-  const data = new DataView(new ArrayBuffer(24));
-  for (let i = 0; i < 12; i++) data.setInt16(2 * i, i, endian === "little");
-  const body = new Uint8Array(data.buffer);
-  const header = `NRRD0004\n# made for a test\ntype: ${type}\ndimension: 3\nsizes: 2 3 2\n${place}\n` +
-    `endian: ${endian}\nencoding: ${encoding}\n${more}\n`;
-  return new Uint8Array([...new TextEncoder().encode(header), ...(encoding === "gzip" ? gzipSync(body) : body)]);
+  const data = new DataView(new ArrayBuffer(24)), isLittle = endian?.toLowerCase() !== "big";
+  for (let i = 0; i < 12; i++) data.setInt16(2 * i, i, isLittle);
+  const body = [...new Uint8Array(data.buffer), ...(typeof more === "object" ? more : [])];
+  const header = `NRRD0004\n# made for a test\ntype: ${type}\n${axes}\n${place}\n` +
+    `${endian === null ? "" : `endian: ${endian}\n`}encoding: ${encoding}\n${typeof more === "string" ? more : ""}\n`;
+  return new Uint8Array([
+    ...new TextEncoder().encode(header),
+    ...(/gz/i.test(encoding) ? gzipSync(Uint8Array.from(body)) : body),
+  ]);
+}
+
+/** That such a NRRD is refused. */
+function refused(bytes: Uint8Array, message: RegExp) {
+  assert.throws(() => decodeNrrd(bytes, "case/x.nrrd"), (e) => e instanceof DataError && message.test(e.message));
 }
 
 Deno.test("NRRD is read raw and gzip, in both endiannesses, into Z fastest", () => {
-  for (const endian of ["little", "big"]) {
-    for (const encoding of ["raw", "gzip"]) {
+  for (const endian of ["little", "big", "Big", "BIG", "Little"]) {
+    for (const encoding of ["raw", "gzip", "Raw", "GZ"]) {
       const { shape, data, geometry } = decodeNrrd(nrrd({ endian, encoding }), "t.nrrd");
       assert.deepEqual(shape, [2, 3, 2]);
       assert.deepEqual([...data], [0, 6, 2, 8, 4, 10, 1, 7, 3, 9, 5, 11]);
@@ -53,13 +65,11 @@ Deno.test("NRRD is read raw and gzip, in both endiannesses, into Z fastest", () 
 });
 
 Deno.test("a NRRD of the wrong kind is refused with its name, what was found and what is wanted", () => {
-  const refused = (bytes: Uint8Array, message: RegExp) =>
-    assert.throws(() => decodeNrrd(bytes, "case/x.nrrd"), (e) => e instanceof DataError && message.test(e.message));
   refused(new Uint8Array(10), /"case\/x.nrrd".*does not begin with/);
   refused(nrrd({ type: "block" }), /the type "block" is not known/);
   refused(nrrd({ encoding: "bzip2" }), /encoding is "bzip2"; raw or gzip wanted/);
   refused(nrrd({}).subarray(0, -2), /24 bytes of data wanted, 22 found/);
-  refused(nrrd({ encoding: "gzip" }).subarray(0, -12), /do not unpack/);
+  refused(nrrd({ encoding: "gzip" }).subarray(0, -12), /does not unpack/);
   refused(nrrd({ place: `space: scanner-xyz\n${DIRECTIONS}` }), /its space is "scanner-xyz"; LPS, RAS or LAS wanted/);
   refused(nrrd({ place: LPS_PLACE.replace("(0,0,2)", "none") }), /3 space directions and an origin wanted/);
   refused(nrrd({ place: LPS_PLACE.replace("(0,0,2)", "(0,0,0)") }), /a space direction is zero/);
@@ -77,11 +87,117 @@ Deno.test("every space of a NRRD becomes RAS+; without directions only the spaci
   const las = { spacing, origin: [-1, 2, 3], direction: [-1, 0, 0, 0, 1, 0, 0, 0, 1] };
   assert.deepEqual(place(`space: LAS\n${DIRECTIONS}`), las);
   assert.deepEqual(place(`space: LPS\n${DIRECTIONS}`), { spacing, origin: [-1, -2, 3], direction: LPS });
-  const unplaced = { spacing: [1, 2, 3], origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] };
-  assert.deepEqual(place("spacings: 1 2 3"), unplaced);
   assert.equal(place("spacings: nan nan nan"), null);
   assert.equal(place("content: nothing"), null);
 });
+
+Deno.test("a NRRD with spacings alone lies where ITK puts it, LPS from the origin, and says that it has no place", () => {
+  const { geometry, isPlaced } = decodeNrrd(nrrd({ place: "spacings: 1 2 3" }), "t.nrrd");
+  assert.deepEqual([geometry, isPlaced], [{ spacing: [1, 2, 3], origin: [0, 0, 0], direction: LPS }, false]);
+  assert.ok(decodeNrrd(nrrd({}), "t.nrrd").isPlaced);
+});
+
+Deno.test("a NRRD whose voxels have several bytes says in which order; one of bytes need not", () => {
+  refused(nrrd({ endian: null }), /endian little or big wanted for voxels of the type "short", found ""/);
+  refused(nrrd({ endian: "middle" }), /endian little or big wanted .* found "middle"/);
+  const bytes = nrrd({ type: "uchar", axes: "dimension: 3\nsizes: 2 3 4", endian: null });
+  assert.deepEqual(decodeNrrd(bytes, "t.nrrd").shape, [2, 3, 4]);
+});
+
+Deno.test("a NRRD header that contradicts itself, the format or the length of its data is refused", () => {
+  const axes = (text: string) => nrrd({ axes: text }), place = (text: string) => nrrd({ place: text });
+  refused(nrrd({ more: Uint8Array.of(1, 2) }), /24 bytes of data wanted, 26 found/);
+  refused(axes("dimension: 3\nsizes: 2 2 2"), /16 bytes of data wanted, 24 found/);
+  refused(nrrd({ axes: "dimension: 3\nsizes: 2 2 2", encoding: "gzip" }), /16 bytes of data wanted, more are packed/);
+  refused(nrrd({ more: "sizes: 3 2 2\n" }), /has the field "sizes" twice/);
+  refused(nrrd({ more: "datafile: a\ndata file: b\n" }), /has the field "data file" twice/);
+  refused(place(LPS_PLACE.replace("directions", "directionz")), /no field of the format: "space directionz: \(0.5/);
+  refused(nrrd({ more: "no field\n" }), /no field of the format: "no field"/);
+  refused(axes("sizes: 2 3 2"), /dimension 3 wanted, found "none"/);
+  refused(axes("dimension: 4\nsizes: 2 3 2 1"), /dimension 3 wanted, found "4"/);
+  for (const sizes of ["2.5 3 2", "2 3", "2 3 -2", "2 3 0", "2 3 0x2", "2 3 2 1", "2 3 1e0"]) {
+    refused(axes(`dimension: 3\nsizes: ${sizes}`), /3 sizes wanted, found/);
+  }
+  refused(
+    nrrd({ more: "kinds: domain domain list\n" }),
+    /3 axes in space wanted, found the kinds "domain domain list"/,
+  );
+  refused(nrrd({ more: 'space units: "cm" "cm" "cm"\n' }), /mm wanted as its spaceunits, found "cm" "cm" "cm"/);
+  refused(place('spacings: 1 1 1\nunits: "um" "um" "um"'), /mm wanted as its units/);
+  refused(place("spacings: 1 1 1\naxis mins: 5 5 5"), /its place is told by axismins/);
+  for (const spacings of ["1 1", "-1 1 1", "0 1 1", "1 1 inf", "1 1 mm"]) {
+    refused(place(`spacings: ${spacings}`), /3 spacings above 0 wanted/);
+  }
+  refused(place(LPS_PLACE + "\nspacings: 1 1 1"), /its spacings "1 1 1" are not those of its space directions/);
+  const directions = (text: string) => place(`space: LPS\nspace directions: ${text}`);
+  refused(directions("(1,0,0) (0,1,0) (1,1,0)"), /lie in one plane/);
+  refused(directions("(1,0,0) (0,1,0) (,,1)"), /3 space directions and an origin wanted/);
+  refused(directions("(1,0,0) (0,1,0) (0,0,1) 5"), /3 space directions and an origin wanted/);
+  refused(directions("(1,0,0) (0,1,0) (0,0,0x1)"), /3 space directions and an origin wanted/);
+  refused(place(LPS_PLACE.replace("(1,2,3)", "(1,2)")), /3 space directions and an origin wanted/);
+  refused(place(LPS_PLACE.replace("(1,2,3)", "(1,2,nan)")), /3 space directions and an origin wanted/);
+  // What programs write beside it is no contradiction.
+  for (
+    const more of ['space units: "mm" "mm" "mm"', "spacings: nan nan nan", "kinds: domain space ???", "a:b:=c", "X:=1"]
+  ) {
+    assert.deepEqual(decodeNrrd(nrrd({ more: `${more}\n` }), "t.nrrd"), decodeNrrd(nrrd({}), "t.nrrd"));
+  }
+});
+
+Deno.test("a long NRRD header is read, and one of hostile text refused, in a time that grows with its length", () => {
+  const long = "x".repeat(200_000), begun = performance.now();
+  assert.deepEqual(decodeNrrd(nrrd({ more: `Segment0_Tags:=${long}\n` }), "t.nrrd"), decodeNrrd(nrrd({}), "t.nrrd"));
+  for (const text of ["(", " ", "(1,", "1", ".", '"', "e", ")", "(0,0,0) ", "%", "\t\v"]) {
+    const many = text.repeat(100_000 / text.length);
+    refused(nrrd({ place: `space: LPS\nspace directions: ${many}` }), /as NRRD/);
+    refused(nrrd({ place: `space: LPS\nspace directions: ${many}x` }), /as NRRD/);
+    refused(nrrd({ place: `spacings: ${many}x` }), /as NRRD/);
+    refused(nrrd({ axes: `dimension: 3\nsizes: ${many}x` }), /as NRRD/);
+    refused(nrrd({ more: `data file: ${many}x\n` }), /as NRRD/);
+    refused(nrrd({ more: `${many}x\n` }), /as NRRD/);
+  }
+  assert.ok(performance.now() - begun < 5000, `${performance.now() - begun} ms`);
+});
+
+Deno.test("a NRRD's data file is a regular file of the length wanted, by its plain name; lists and patterns are refused", () =>
+  withFolder(async (folder) => {
+    const header = (file: string, encoding = "raw") =>
+      nrrd({ more: `data file: ${file}\n`, encoding }).subarray(0, -24);
+    const refuses = (file: string, message: RegExp, encoding?: string) =>
+      assert.throws(
+        () => decodeNrrd(header(file, encoding), `${folder}/in/x.nhdr`),
+        (e) => e instanceof DataError && message.test(e.message),
+      );
+    await Deno.mkdir(`${folder}/in/folder`, { recursive: true });
+    for (const name of ["out.raw", "in/x.raw"]) await Deno.writeFile(`${folder}/${name}`, nrrd({}).subarray(-24));
+    await Deno.writeFile(`${folder}/in/long.raw`, new Uint8Array(100_000));
+    // A link needs rights to everything, which a process of its own has.
+    const script =
+      `Deno.symlinkSync("/dev/zero", "zero.raw"); new Deno.Command("mkfifo", { args: ["fifo"] }).outputSync()`;
+    const { success } = await new Deno.Command(Deno.execPath(), { args: ["eval", script], cwd: `${folder}/in` })
+      .output();
+    assert.ok(success && Deno.statSync(`${folder}/in/fifo`).isFifo);
+    for (const file of ["x.raw", "./x.raw"]) {
+      const read = decodeNrrd(header(file), `${folder}/in/x.nhdr`);
+      assert.deepEqual(read, decodeNrrd(nrrd({}), "whole"));
+    }
+    const outside = [
+      "../out.raw",
+      `${folder}/out.raw`,
+      "folder/x.raw",
+      "../../../../../dev/zero",
+      "/dev/zero",
+      "..",
+      "a\\b",
+    ];
+    for (const file of outside) refuses(file, /the plain name of a file beside it wanted/);
+    for (const file of ["zero.raw", "fifo", "folder", "."]) refuses(file, /which is no regular file|plain name/);
+    refuses("gone.raw", /which is not beside it/);
+    refuses("long.raw", /at most 24 bytes of data wanted, 100000 found in "long.raw"/);
+    refuses("long.raw", /at most 65560 bytes of data wanted/, "gzip");
+    refuses("LIST", /several files/);
+    refuses("sl%03d.raw 1 4 1", /several files/);
+  }));
 
 Deno.test("a NRRD header reads the data that stand in a file beside it", async () => {
   const folder = await Deno.makeTempDir();

@@ -2,9 +2,11 @@
  * Cases on disk: one HDF5 file a case with `image` (float32) and, where there is one, `label` (uint8), the last axis
  * fastest, as the field's repositories write and read them. Attributes say which axes (`axes`, "XYZ" or "ZYX"; absent:
  * "XYZ"), where the voxels lie (`spacing` [3], `origin` [3], `direction` [9]: RAS+ millimeters along the array's axes, as
- * in a `Geometry`; absent where the source does not say; `nominal_spacing` 1 where it is not the scanner's), who was
- * imaged (`patient`, `frame`, `phase`, `group`, `height`, `weight`, each where it is known) and where it comes from
- * (`source`, `source_sha256`, `preparation`). A `manifest.json` beside the cases holds their fingerprints.
+ * in a `Geometry`; absent where the source does not say; `corrected_spacing` [3] where distances and volumes take another;
+ * `nominal_spacing` 1 where it is not the scanner's; of a NIfTI also what its header says, `nifti_pixdim`, `nifti_units`,
+ * `nifti_codes`, `nifti_qform`, `nifti_sform`), who was imaged (`patient`, `frame`, `phase`, `group`, `height`, `weight`,
+ * each where it is known) and where it comes from (`source`, `source_sha256`, `preparation`). A `manifest.json` beside the
+ * cases holds their fingerprints.
  * @module
  */
 import { createHash } from "node:crypto";
@@ -13,6 +15,7 @@ import { readJson } from "../runs/json.ts";
 import { DataError } from "./data_error.ts";
 import type { AxisOrder, Geometry, Vector3 } from "./geometry.ts";
 import { type HdfAttribute, readHdf5, writeArrays } from "./hdf5.ts";
+import type { NiftiForms } from "./nifti.ts";
 
 export { DataError };
 
@@ -28,10 +31,14 @@ export interface Case {
   image: Float32Array;
   /** Class of every voxel, 0 is background; null for a case without a label. */
   label: Uint8Array | null;
-  /** Along the array's axes, in its order; null where the spacing is not known. */
+  /** As the source's header says it, along the array's axes, in its order; null where it does not tell the spacing. */
   geometry: Geometry | null;
+  /** What distances and volumes take instead of the geometry's spacing ({@linkcode spacingOf}); null: that one. */
+  correctedSpacing: Vector3 | null;
   /** Whether the spacing is a usual one instead of the scanner's, so that millimeters and milliliters are nominal too. */
   nominalSpacing: boolean;
+  /** What the header of the source says of the place, number for number, for the masks; null where it was no NIfTI. */
+  header: NiftiForms | null;
   /** Who was imaged; null where the source does not say, as the following ones. */
   patient: string | null;
   /** Number of the frame in the patient's cine, from 1. */
@@ -63,7 +70,9 @@ export function patientOf(name: string): string {
 export const BARE_CASE = {
   axes: "XYZ",
   geometry: null,
+  correctedSpacing: null,
   nominalSpacing: false,
+  header: null,
   patient: null,
   frame: null,
   phase: null,
@@ -71,6 +80,11 @@ export const BARE_CASE = {
   height: null,
   weight: null,
 } as const satisfies Partial<Case>;
+
+/** Millimeters along the array's axes, for distances and volumes; null where they are not known. A mask keeps the geometry. */
+export function spacingOf({ geometry, correctedSpacing }: Pick<Case, "geometry" | "correctedSpacing">): Vector3 | null {
+  return correctedSpacing ?? geometry?.spacing ?? null;
+}
 
 /**
  * Reads a case. Needs `--allow-read`, `--allow-env`.
@@ -107,7 +121,9 @@ export async function readCase(path: string, name: string): Promise<Case> {
     label: label ? new Uint8Array(label.data) : null,
     axes: attributes.axes === "ZYX" ? "ZYX" : "XYZ",
     geometry: spacing && origin && direction ? { spacing, origin, direction } as Geometry : null,
+    correctedSpacing: (attributes.corrected_spacing as Vector3 | undefined) ?? null,
     nominalSpacing: numberOf(attributes.nominal_spacing) === 1,
+    header: formsOf(attributes),
     patient: textOf(attributes.patient),
     frame: numberOf(attributes.frame),
     phase: textOf(attributes.phase) as Case["phase"],
@@ -116,6 +132,13 @@ export async function readCase(path: string, name: string): Promise<Case> {
     weight: numberOf(attributes.weight),
     preparation: textOf(attributes.preparation) ?? "as published",
   };
+}
+
+const FORMS = ["pixdim", "units", "codes", "qform", "sform"] as const satisfies (keyof NiftiForms)[];
+
+function formsOf(attributes: Record<string, HdfAttribute>): NiftiForms | null {
+  if (!FORMS.every((key) => `nifti_${key}` in attributes)) return null;
+  return Object.fromEntries(FORMS.map((key) => [key, attributes[`nifti_${key}`]])) as unknown as NiftiForms;
 }
 
 const textOf = (value?: HdfAttribute) => typeof value === "string" ? value : null;
@@ -127,7 +150,10 @@ const numberOf = (value?: HdfAttribute) => typeof value === "object" ? value[0] 
  */
 export function writeCase(
   path: string,
-  { shape, image, label, axes, geometry, nominalSpacing, preparation, ...subject }: Omit<Case, "name">,
+  { shape, image, label, axes, geometry, correctedSpacing, nominalSpacing, header, preparation, ...subject }: Omit<
+    Case,
+    "name"
+  >,
   source: { file: string; sha256: string },
 ): Promise<void> {
   const { patient, frame, phase, group, height, weight } = subject;
@@ -138,7 +164,9 @@ export function writeCase(
     {
       axes,
       ...geometry,
+      ...(correctedSpacing && { corrected_spacing: correctedSpacing }),
       ...(nominalSpacing && { nominal_spacing: [1] }),
+      ...Object.fromEntries(header ? FORMS.map((key) => [`nifti_${key}`, header[key]]) : []),
       ...Object.fromEntries(known.map(([key, value]) => [key, typeof value === "number" ? [value] : value as string])),
       source: source.file,
       source_sha256: source.sha256,
@@ -207,8 +235,10 @@ function hashOfFields(fields: object): string {
 export interface Fingerprint {
   /** Voxels along the axes of the prepared array. */
   shape: number[];
-  /** Millimeters along the same axes; null where they are not known. */
+  /** Millimeters along the same axes, for distances and volumes; null where they are not known. */
   spacing: number[] | null;
+  /** As the source's header says it, where the spacing above stands in its place; null: it says none. */
+  headerSpacing?: number[] | null;
   /** Of the source, before any preparation: {@linkcode intensityOf}. */
   intensity: {
     /** Over all voxels. */
@@ -235,6 +265,7 @@ export interface Fingerprint {
 const FINGERPRINT = z.strictObject({
   shape: z.array(z.int().positive()).length(3),
   spacing: z.array(z.number().positive()).length(3).nullable(),
+  headerSpacing: z.array(z.number().positive()).length(3).nullable().optional(),
   intensity: z.strictObject({
     mean: z.number(),
     deviation: z.number(),

@@ -1,5 +1,7 @@
 /** What the preparations of all datasets give, check and record. @module */
-import { type Case, DataError, type Fingerprint, hashesOf, intensityOf } from "./cases.ts";
+import { type Case, DataError, type Fingerprint, hashesOf, intensityOf, spacingOf } from "./cases.ts";
+import { geometryDifferences } from "./geometry.ts";
+import type { Volume } from "./voxels.ts";
 
 /** A case that is ready to be written. */
 export interface PreparedCase {
@@ -32,7 +34,7 @@ export function fingerprintOf(
   source: Pick<Case, "image" | "label">,
   { sources, classes }: { sources: Fingerprint["sources"]; classes: number },
 ): Fingerprint {
-  const { shape, label, geometry, preparation } = prepared;
+  const { shape, label, geometry, correctedSpacing, preparation } = prepared;
   let labelVoxels: Fingerprint["labelVoxels"] = null;
   if (label) {
     const counts = new Array(classes).fill(0);
@@ -41,7 +43,8 @@ export function fingerprintOf(
   }
   return {
     shape,
-    spacing: geometry?.spacing ?? null,
+    spacing: spacingOf(prepared),
+    ...(correctedSpacing && { headerSpacing: geometry?.spacing ?? null }),
     intensity: intensityOf(source.image),
     labelVoxels,
     preparation,
@@ -72,10 +75,11 @@ function some(names: string[], count: number): string {
   return names.slice(0, count).join(", ") + (names.length > count ? ", …" : "");
 }
 
-/** What an image cannot be: not finite. @param file Its name, for the problem. */
+/** What an image cannot be: not finite, or of one value. @param file Its name, for the problem. */
 export function imageProblems(image: Float32Array, file: string): string[] {
   const bad = image.reduce((count, value) => count + Number(!Number.isFinite(value)), 0);
-  return bad ? [`${file}: ${bad} of ${image.length} voxels are no finite number`] : [];
+  if (bad) return [`${file}: ${bad} of ${image.length} voxels are no finite number`];
+  return image.every((value) => value === image[0]) ? [`${file}: all its voxels are ${image[0]}`] : [];
 }
 
 /** What a label cannot be: other values than those of the classes, or empty. @param options `classes`: background included. */
@@ -89,6 +93,40 @@ export function labelProblems(
     return [`${file}: a label of ${wanted} wanted, found ${listed(values)}`];
   }
   return values.some((value) => value > 0) ? [] : [`${file}: its label is empty; leave it out if there is none`];
+}
+
+/**
+ * Whether a label has the shape of its image and lies where that lies. One that was saved again by another program is taken,
+ * with a note: where one of the two says no place, and where both can be understood to say the same.
+ * @param file The label's name, for the problems.
+ */
+export function labelPlacement(label: Volume, image: Volume, file: string): Required<Problems> {
+  if (String(label.shape) !== String(image.shape)) {
+    const problem = `${file}: the shape of its image [${image.shape}] wanted, found [${label.shape}]`;
+    return { problems: [problem], notes: [] };
+  }
+  const differences = label.geometry && image.geometry ? geometryDifferences(label.geometry, image.geometry) : [];
+  if (!label.isPlaced || !image.isPlaced) {
+    const isOther = label.isPlaced !== image.isPlaced || differences.length;
+    const which = label.isPlaced
+      ? "the image does not say"
+      : image.isPlaced
+      ? "the label does not say"
+      : "neither image nor label says";
+    const note = `${which} where it lies: the label is taken to cover its image's voxels`;
+    return { problems: [], notes: isOther ? [note] : [] };
+  }
+  if (!differences.length) return { problems: [], notes: [] };
+  const [labels, images] = [label, image].map(({ geometry, otherPlace }) =>
+    [geometry, otherPlace].filter((place) => !!place)
+  );
+  if (labels.some((one) => images.some((other) => !geometryDifferences(one, other).length))) {
+    return {
+      problems: [],
+      notes: ["the label lies where its image does only by the form of a header that is not taken"],
+    };
+  }
+  return { problems: differences.map((what) => `${file}: not where its image is: ${what}`), notes: [] };
 }
 
 /** Numbers in order, the first eight. */

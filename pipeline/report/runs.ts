@@ -77,7 +77,13 @@ export const METRICS = z.object({
   stride: z.array(NUMBER).nullable(),
   largestComponent: z.boolean(),
   preparations: z.array(z.string()),
+  trainingPreparations: z.array(z.string()).default([]),
   nominalSpacing: z.boolean(),
+  correctedSpacings: z.array(z.object({
+    header: z.array(z.number()).nullable(),
+    used: z.array(z.number()),
+    cases: z.array(z.string()),
+  })).default([]),
   split: COUNTS.extend({ source: z.string(), patients: COUNTS.nullable() }),
   cases: z.string(),
   seconds: NUMBER,
