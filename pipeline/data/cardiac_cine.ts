@@ -28,6 +28,7 @@ import {
   type Problems,
 } from "./prepared_case.ts";
 import { ACDC } from "./profiles.ts";
+import { entriesOf, foldersIn } from "./raw_folder.ts";
 import type { Volume } from "./voxels.ts";
 
 const { classes } = ACDC;
@@ -44,13 +45,13 @@ export interface CardiacCineOptions {
  */
 export function cinePatients(raw: string): string[] {
   const published = publishedFrames(raw);
-  const folders = entriesOf(raw).filter((f) => f.isDirectory && !(published.length && f.name === "data"));
+  const folders = foldersIn(raw).filter((name) => !(published.length && name === "data"));
   if (published.length && folders.length) {
     throw new DataError(
       `Cannot prepare "${raw}": it has data/*.h5 and ${folders.length} other folders; move one of the two elsewhere`,
     );
   }
-  return [...new Set(published.length ? published.map(patientOf) : folders.map((f) => f.name))].sort();
+  return [...new Set(published.length ? published.map(patientOf) : folders)].sort();
 }
 
 /**
@@ -218,14 +219,4 @@ async function readInfo(raw: string, patient: string): Promise<Info | Problems> 
     if (value !== null && !(value > 0)) problems.push(`${file}: ${key} wanted as a number, found ${said[key]}`);
   }
   return problems.length ? { problems } : { ED: ED!, ES: ES!, height, weight, group: said.Group || null };
-}
-
-/** Of a folder; none where it is not there. */
-function entriesOf(folder: string): Deno.DirEntry[] {
-  try {
-    return [...Deno.readDirSync(folder)];
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
 }
