@@ -1,8 +1,9 @@
 /**
  * Raw cardiac cine MRI (ACDC). As the challenge gives it, a folder a patient: `Info.cfg` with the numbers of the frames ED
- * and ES, `PATIENT_frameNN.nii.gz` (or `.nii`) and, where there is a mask, `PATIENT_frameNN_gt.nii.gz`; other files, as
- * the 4-D cine, are ignored. Or as the field's repositories publish it, taken as it is: `data/PATIENT_frameNN.h5`. Cases
- * are frames, volumes `[Z, Y, X]` with X fastest, the order of both.
+ * and ES, `PATIENT_frameNN.nii.gz` (or `.nii`, a pair `.hdr` and `.img`, a folder of that name with the file in it) and,
+ * where there is a mask, `PATIENT_frameNN_gt.nii.gz`; other files, as the 4-D cine, are ignored. Or as the field's
+ * repositories publish it, taken as it is: `data/PATIENT_frameNN.h5`. Cases are frames, volumes `[Z, Y, X]` with X fastest,
+ * the order of both.
  * @module
  */
 import {
@@ -15,13 +16,13 @@ import {
   readCase,
   sha256,
 } from "./cases.ts";
-import { geometryDifferences } from "./geometry.ts";
 import { writeArrays } from "./hdf5.ts";
-import { decodeNifti } from "./nifti.ts";
+import { decodeNifti, type NiftiVolume, readNiftiFiles } from "./nifti.ts";
 import { minMax } from "./preparation.ts";
 import {
   fingerprintOf,
   imageProblems,
+  labelPlacement,
   labelProblems,
   messageOf,
   type PreparedCase,
@@ -29,9 +30,10 @@ import {
 } from "./prepared_case.ts";
 import { ACDC } from "./profiles.ts";
 import { entriesOf, foldersIn } from "./raw_folder.ts";
-import type { Volume } from "./voxels.ts";
 
 const { classes } = ACDC;
+/** How the name of a volume ends. */
+const VOLUME = /\.(nii|hdr)(\.gz)?$/;
 
 /** How patients are prepared. */
 export interface CardiacCineOptions {
@@ -124,14 +126,14 @@ async function challengeFrames(
   patient: string,
   { nominalSpacing }: CardiacCineOptions,
 ): Promise<(PreparedCase | Problems)[]> {
-  const files = entriesOf(`${raw}/${patient}`).map((f) => f.name), info = await readInfo(raw, patient);
+  const files = entriesOf(`${raw}/${patient}`).map((f) => f.name), info = await readInfo(raw, patient, files);
   // Without an Info.cfg the frames that are there are still checked, so that all that is wrong is told at once.
   const frames: Frame[] = "problems" in info
-    ? [...new Set(files.map((file) => file.replace(/\.nii(\.gz)?$/, "")).filter(parseFrameName))]
+    ? [...new Set(files.map((file) => file.replace(VOLUME, "")).filter(parseFrameName))]
       .map((name) => ({ name, phase: null }))
     : (["ED", "ES"] as const)
       .map((phase) => ({ name: `${patient}_frame${String(info[phase]).padStart(2, "0")}`, phase }));
-  const about = "problems" in info ? BARE_CASE : info;
+  const about = "problems" in info ? { ...BARE_CASE, notes: [] } : info;
   const results: (PreparedCase | Problems)[] = "problems" in info ? [info] : [];
   for (const frame of frames) results.push(await challengeFrame(raw, patient, { frame, files, about, nominalSpacing }));
   return results;
@@ -140,24 +142,29 @@ async function challengeFrames(
 async function challengeFrame(
   raw: string,
   patient: string,
-  { frame: { name, phase }, files, about: { group, height, weight }, nominalSpacing }: CardiacCineOptions & {
+  { frame: { name, phase }, files, about: { group, height, weight, ...about }, nominalSpacing }: CardiacCineOptions & {
     frame: Frame;
     files: string[];
-    about: Pick<Case, "group" | "height" | "weight">;
+    about: Pick<Info, "group" | "height" | "weight" | "notes">;
   },
 ): Promise<PreparedCase | Problems> {
-  const problems: string[] = [], sources: Fingerprint["sources"] = [];
+  const problems: string[] = [], notes = [...about.notes], sources: Fingerprint["sources"] = [];
   const fileOf = (stem: string): string | null => {
-    const found = [`${stem}.nii.gz`, `${stem}.nii`].filter((file) => files.includes(file));
+    const found = files.filter((file) => VOLUME.test(file) && file.replace(VOLUME, "") === stem).sort().reverse();
     if (found.length > 1) problems.push(`${patient}/${stem}: one file wanted, found ${found.join(" and ")}`);
-    return found.length ? `${patient}/${found[0]}` : null;
+    if (!found.length) return null;
+    // Some programs unpack a file into a folder of its name.
+    const inside = entriesOf(`${raw}/${patient}/${found[0]}`).filter((f) =>
+      VOLUME.test(f.name) && !f.name.startsWith(".")
+    );
+    return [patient, found[0], ...inside.length === 1 ? [inside[0].name] : []].join("/");
   };
-  const read = async (file: string | null): Promise<Volume | null> => {
+  const read = async (file: string | null): Promise<NiftiVolume | null> => {
     if (!file) return null;
     try {
-      const bytes = await Deno.readFile(`${raw}/${file}`);
-      sources.push({ file, sha256: sha256(bytes) });
-      return decodeNifti(bytes, `${raw}/${file}`, { axes: "ZYX" });
+      const files = await readNiftiFiles(`${raw}/${file}`);
+      sources.push(...files.map(({ path, bytes }) => ({ file: path.slice(raw.length + 1), sha256: sha256(bytes) })));
+      return decodeNifti(files[0].bytes, `${raw}/${file}`, { axes: "ZYX", voxels: files[1]?.bytes });
     } catch (error) {
       problems.push(messageOf(error));
       return null;
@@ -168,12 +175,11 @@ async function challengeFrame(
   const volume = await read(imageFile), mask = await read(labelFile);
   if (volume && imageFile) problems.push(...imageProblems(volume.data, imageFile));
   if (mask && labelFile) problems.push(...labelProblems(mask.data, { file: labelFile, classes }));
+  if (volume?.note) notes.push(volume.note);
   if (volume && mask) {
-    if (String(mask.shape) !== String(volume.shape)) {
-      problems.push(`${labelFile}: the shape of its image [${volume.shape}] wanted, found [${mask.shape}]`);
-    }
-    const differences = geometryDifferences(mask.geometry!, volume.geometry!);
-    problems.push(...differences.map((difference) => `${labelFile}: not where its image is: ${difference}`));
+    const placement = labelPlacement(mask, volume, labelFile!);
+    problems.push(...placement.problems);
+    notes.push(...placement.notes);
   }
   if (problems.length || !volume) return { problems };
   const { frame } = parseFrameName(name)!;
@@ -185,38 +191,50 @@ async function challengeFrame(
     geometry: volume.geometry,
     correctedSpacing: null,
     nominalSpacing,
-    preparation: "min-max to [0, 1] per volume",
+    header: volume.header,
+    preparation: ["min-max to [0, 1] per volume", ...(volume.note ? [volume.note] : [])].join("; "),
   };
-  return {
-    prepared,
-    fingerprint: fingerprintOf(prepared, { image: volume.data, label: prepared.label }, { sources, classes }),
-  };
+  const fingerprint = fingerprintOf(prepared, { image: volume.data, label: prepared.label }, { sources, classes });
+  return { prepared, fingerprint, notes };
 }
 
 /** What `Info.cfg` says, lines of `Key: value`. */
 interface Info extends Pick<Case, "group" | "height" | "weight"> {
   ED: number;
   ES: number;
+  /** Of what nothing needs and is not as it should be. */
+  notes: string[];
 }
 
-async function readInfo(raw: string, patient: string): Promise<Info | Problems> {
-  const file = `${patient}/Info.cfg`;
-  let text: string;
-  try {
-    text = await Deno.readTextFile(`${raw}/${file}`);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+async function readInfo(raw: string, patient: string, files: string[]): Promise<Info | Problems> {
+  const name = files.find((file) => file.toLowerCase() === "info.cfg"), file = `${patient}/${name ?? "Info.cfg"}`;
+  if (!name || !Deno.statSync(`${raw}/${file}`).isFile) {
     return { problems: [`${file}: it is not there, and it names the frames ED and ES`] };
   }
-  const said = Object.fromEntries(text.matchAll(/^\s*(\w+)\s*:\s*(.*?)\s*$/gm).map(([, key, value]) => [key, value]));
-  const number = (key: string) => said[key] ? Number(said[key]) : null;
-  const [ED, ES, height, weight] = ["ED", "ES", "Height", "Weight"].map(number);
+  const lines = textOfBytes(await Deno.readFile(`${raw}/${file}`)).matchAll(/^[ \t]*(\w+)[ \t]*[:=](.*)$/gm);
+  const said = Object.fromEntries(lines.map(([, key, value]) => [key.toLowerCase(), value.trim()]));
+  const [ED, ES] = [said.ed, said.es].map((text) => text ? Number(text) : NaN);
   const problems = Object.entries({ ED, ES })
-    .filter(([, frame]) => !(Number.isInteger(frame) && frame! > 0))
-    .map(([key]) => `${file}: ${key} wanted as the number of a frame, found ${said[key] ?? "none"}`);
+    .filter(([, frame]) => !(Number.isInteger(frame) && frame > 0))
+    .map(([key]) => `${file}: ${key} wanted as the number of a frame, found ${said[key.toLowerCase()] || "none"}`);
   if (!problems.length && ED === ES) problems.push(`${file}: two frames wanted, ED and ES are both ${ED}`);
-  for (const [key, value] of Object.entries({ Height: height, Weight: weight })) {
-    if (value !== null && !(value > 0)) problems.push(`${file}: ${key} wanted as a number, found ${said[key]}`);
+  const notes: string[] = [];
+  const [height, weight] = ["Height", "Weight"].map((key) => {
+    const text = said[key.toLowerCase()], value = Number(text?.replace(",", "."));
+    if (!text) return null;
+    const isNumber = value > 0 && value < Infinity;
+    if (!isNumber) notes.push(`${key} in Info.cfg is no number above 0, and left out`);
+    else if (text.includes(",")) notes.push(`${key} in Info.cfg has a decimal comma, read as a point`);
+    return isNumber ? value : null;
+  });
+  return problems.length ? { problems } : { ED, ES, height, weight, group: said.group || null, notes };
+}
+
+/** UTF-8, with or without a mark; else Latin-1, in which every byte is a letter. */
+function textOfBytes(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return new TextDecoder("latin1").decode(bytes);
   }
-  return problems.length ? { problems } : { ED: ED!, ES: ES!, height, weight, group: said.Group || null };
 }

@@ -3,9 +3,10 @@
  * fastest, as the field's repositories write and read them. Attributes say which axes (`axes`, "XYZ" or "ZYX"; absent:
  * "XYZ"), where the voxels lie (`spacing` [3], `origin` [3], `direction` [9]: RAS+ millimeters along the array's axes, as
  * in a `Geometry`; absent where the source does not say; `corrected_spacing` [3] where distances and volumes take another;
- * `nominal_spacing` 1 where it is not the scanner's), who was imaged (`patient`, `frame`, `phase`, `group`, `height`,
- * `weight`, each where it is known) and where it comes from (`source`, `source_sha256`, `preparation`). A `manifest.json`
- * beside the cases holds their fingerprints.
+ * `nominal_spacing` 1 where it is not the scanner's; of a NIfTI also what its header says, `nifti_pixdim`, `nifti_units`,
+ * `nifti_codes`, `nifti_qform`, `nifti_sform`), who was imaged (`patient`, `frame`, `phase`, `group`, `height`, `weight`,
+ * each where it is known) and where it comes from (`source`, `source_sha256`, `preparation`). A `manifest.json` beside the
+ * cases holds their fingerprints.
  * @module
  */
 import { createHash } from "node:crypto";
@@ -14,6 +15,7 @@ import { readJson } from "../runs/json.ts";
 import { DataError } from "./data_error.ts";
 import type { AxisOrder, Geometry, Vector3 } from "./geometry.ts";
 import { type HdfAttribute, readHdf5, writeArrays } from "./hdf5.ts";
+import type { NiftiForms } from "./nifti.ts";
 
 export { DataError };
 
@@ -35,6 +37,8 @@ export interface Case {
   correctedSpacing: Vector3 | null;
   /** Whether the spacing is a usual one instead of the scanner's, so that millimeters and milliliters are nominal too. */
   nominalSpacing: boolean;
+  /** What the header of the source says of the place, number for number, for the masks; null where it was no NIfTI. */
+  header: NiftiForms | null;
   /** Who was imaged; null where the source does not say, as the following ones. */
   patient: string | null;
   /** Number of the frame in the patient's cine, from 1. */
@@ -68,6 +72,7 @@ export const BARE_CASE = {
   geometry: null,
   correctedSpacing: null,
   nominalSpacing: false,
+  header: null,
   patient: null,
   frame: null,
   phase: null,
@@ -118,6 +123,7 @@ export async function readCase(path: string, name: string): Promise<Case> {
     geometry: spacing && origin && direction ? { spacing, origin, direction } as Geometry : null,
     correctedSpacing: (attributes.corrected_spacing as Vector3 | undefined) ?? null,
     nominalSpacing: numberOf(attributes.nominal_spacing) === 1,
+    header: formsOf(attributes),
     patient: textOf(attributes.patient),
     frame: numberOf(attributes.frame),
     phase: textOf(attributes.phase) as Case["phase"],
@@ -126,6 +132,13 @@ export async function readCase(path: string, name: string): Promise<Case> {
     weight: numberOf(attributes.weight),
     preparation: textOf(attributes.preparation) ?? "as published",
   };
+}
+
+const FORMS = ["pixdim", "units", "codes", "qform", "sform"] as const satisfies (keyof NiftiForms)[];
+
+function formsOf(attributes: Record<string, HdfAttribute>): NiftiForms | null {
+  if (!FORMS.every((key) => `nifti_${key}` in attributes)) return null;
+  return Object.fromEntries(FORMS.map((key) => [key, attributes[`nifti_${key}`]])) as unknown as NiftiForms;
 }
 
 const textOf = (value?: HdfAttribute) => typeof value === "string" ? value : null;
@@ -137,7 +150,7 @@ const numberOf = (value?: HdfAttribute) => typeof value === "object" ? value[0] 
  */
 export function writeCase(
   path: string,
-  { shape, image, label, axes, geometry, correctedSpacing, nominalSpacing, preparation, ...subject }: Omit<
+  { shape, image, label, axes, geometry, correctedSpacing, nominalSpacing, header, preparation, ...subject }: Omit<
     Case,
     "name"
   >,
@@ -153,6 +166,7 @@ export function writeCase(
       ...geometry,
       ...(correctedSpacing && { corrected_spacing: correctedSpacing }),
       ...(nominalSpacing && { nominal_spacing: [1] }),
+      ...Object.fromEntries(header ? FORMS.map((key) => [`nifti_${key}`, header[key]]) : []),
       ...Object.fromEntries(known.map(([key, value]) => [key, typeof value === "number" ? [value] : value as string])),
       source: source.file,
       source_sha256: source.sha256,
