@@ -63,7 +63,7 @@ function leftAtria(): Preparation {
     }),
     about,
   );
-  const caseFile = /^(mri_norm2\.h5|lgemri\.(nrrd|nhdr))$/, names = () => foldersIn(raw);
+  const caseFile = /^(mri_norm2\.h5|lgemri\.nrrd)$/, names = () => foldersIn(raw);
   const prepare = async (name: string) => {
     const result = await prepareLeftAtrium(raw, name, options);
     return "problems" in result ? result : [result];
@@ -93,11 +93,9 @@ async function preprocess() {
   await Deno.mkdir(cases, { recursive: true });
   const taken = await takeLock(cases);
   if ("holder" in taken) {
+    const holder = holderText(taken.holder);
     throw new DataError(
-      `Cannot prepare cases in "${cases}": ${
-        holderText(taken.holder)
-      } is at it; wait for its end, or name another folder ` +
-        "with --cases",
+      `Cannot prepare cases in "${cases}": it is taken by ${holder}; wait for its end, or name another folder with --cases`,
     );
   }
   try {

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { DataError, type Manifest, patientOf, readManifest } from "../pipeline/data/cases.ts";
-import { duplicatesIn } from "../pipeline/data/duplicates.ts";
+import { duplicatesBetween } from "../pipeline/data/duplicates.ts";
 import {
   checkSplit,
   countCases,
@@ -99,17 +99,12 @@ const unitOf = (name: string) => unit === "patient" ? patientOf(name) : name;
 
 /** @throws {DataError} When one case stands in the lists under two names, unless that is allowed. */
 function checkDuplicates(lists: Lists, cases: Manifest["cases"]) {
-  const roles = new Map(Object.entries(lists).flatMap(([role, names]) => names.map((name) => [name, role])));
-  const groups = duplicatesIn(Object.fromEntries([...roles.keys()].map((name) => [name, cases[name]])))
-    .filter(({ names }) => new Set(names.map(unitOf)).size > 1); // frames of one patient stay together
-  const lines = groups.map(({ what, names }) =>
-    `  the same ${what}: ${listed(names.map((name) => `${name} (${roles.get(name)})`))}`
-  );
-  if (!lines.length) return;
-  const found = `one case stands under two names, which may be trained on and tested:\n${lines.join("\n")}`;
-  if (options.allowDuplicates) return console.log(`note: ${found}`);
+  const found = duplicatesBetween(lists, cases);
+  if (!found.length) return;
+  const told = `one case stands under two names, which may be trained on and tested:\n  ${found.join("\n  ")}`;
+  if (options.allowDuplicates) return console.log(`note: ${told}`);
   throw new DataError(
-    `Cannot split "${options.cases}": ${found}\nTake all but one out of the raw folder and prepare the rest anew, or allow ` +
+    `Cannot split "${options.cases}": ${told}\nTake all but one out of the raw folder and prepare the rest anew, or allow ` +
       "it with --allow-duplicates",
   );
 }

@@ -122,7 +122,7 @@ Deno.test("preprocess:la works alone in its folder, and removes what a killed on
     assert.equal(second.code, 3);
     assert.match(
       second.error,
-      new RegExp(`process ${Deno.pid} on .* is at it; wait for its end, or name another folder`),
+      new RegExp(`it is taken by process ${Deno.pid} on .*; wait for its end, or name another folder`),
     );
     await taken.lock[Symbol.asyncDispose]();
     await Deno.remove(taken.lock.path);

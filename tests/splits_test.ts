@@ -1,7 +1,7 @@
 /** Splits: published lists and drawn ones, and the refusal of those that do not fit the cases. */
 import assert from "node:assert/strict";
 import { DataError, type Fingerprint, type Manifest, readManifest } from "../pipeline/data/cases.ts";
-import { duplicatesIn } from "../pipeline/data/duplicates.ts";
+import { duplicatesBetween, duplicatesIn } from "../pipeline/data/duplicates.ts";
 import {
   checkCases,
   checkSplit,
@@ -45,6 +45,14 @@ Deno.test("one case twice is seen by its image, and by its label where that is n
   assert.deepEqual(names({ a: one("1", "1"), b: one("2", "1"), c: one("1", "1") }), ["image: a,c", "label: a,b,c"]);
   assert.deepEqual(names({ a: one("1", "1"), b: one("1", "1"), c: one("1", null) }), ["image: a,b,c"]);
   assert.deepEqual(names({ a: one("1", "1", 0), b: one("2", "1", 0) }), [], "all labels without an object are alike");
+  const hearts = Object.fromEntries(frames("p", "q", "r").map((name) => [name, one(name, name[0])]));
+  const lists = { labeled: frames("p"), unlabeled: [], validation: [], test: frames("q") };
+  assert.deepEqual(duplicatesBetween(lists, hearts), [], "frames of one patient stand in one part");
+  hearts.q_frame07 = hearts.r_frame01 = hearts.p_frame01;
+  assert.deepEqual(duplicatesBetween(lists, hearts), [
+    "the same image: p_frame01 (labeled), q_frame07 (test)",
+    "the same label: p_frame01 (labeled), p_frame07 (labeled), q_frame07 (test)",
+  ]);
   assert.deepEqual(names(casesOf(["a", "b"])), [], "nothing is known of cases without hashes");
 });
 

@@ -1,5 +1,7 @@
 /** Cases that are one case under two names: one of them may be trained on and the other tested. @module */
-import type { Manifest } from "./cases.ts";
+import { listed } from "../runs/words.ts";
+import { type Manifest, patientOf } from "./cases.ts";
+import type { Lists } from "./splits.ts";
 
 /** Cases that have the same image, or the same label. */
 export interface Duplicates {
@@ -24,4 +26,13 @@ export function duplicatesIn(cases: Manifest["cases"]): Duplicates[] {
   const labels = groups("sourceLabel", names.filter(isLabeled)).map((names) => ({ what: "label", names }) as const);
   const isKnown = ({ names }: Duplicates) => images.some((image) => names.every((name) => image.names.includes(name)));
   return [...images, ...labels.filter((label) => !isKnown(label))];
+}
+
+/** {@linkcode duplicatesIn} the lists of a split, a line a group with everyone's part; frames of one patient stay together. */
+export function duplicatesBetween(lists: Lists, cases: Manifest["cases"]): string[] {
+  const roles = new Map(Object.entries(lists).flatMap(([role, names]) => names.map((name) => [name, role])));
+  const parts = (names: string[]) => listed(names.map((name) => `${name} (${roles.get(name)})`));
+  return duplicatesIn(Object.fromEntries([...roles.keys()].map((name) => [name, cases[name]])))
+    .filter(({ names }) => new Set(names.map(patientOf)).size > 1)
+    .map(({ what, names }) => `the same ${what}: ${parts(names)}`);
 }
