@@ -9,11 +9,13 @@ import { cinePatients, prepareCine, writeSlices } from "../pipeline/data/cardiac
 import { DataError, type Manifest, writeCase } from "../pipeline/data/cases.ts";
 import { type LeftAtriumOptions, prepareLeftAtrium } from "../pipeline/data/left_atria.ts";
 import { Notes, type PreparedCase, type Problems } from "../pipeline/data/prepared_case.ts";
-import { type DatasetName, LA } from "../pipeline/data/profiles.ts";
+import { LA } from "../pipeline/data/profiles.ts";
 import { removeFolder, writeJson } from "../pipeline/runs/files.ts";
-import { parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { parseDataset, parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { unlessStopped } from "../pipeline/runs/signals.ts";
+import { counted } from "../pipeline/runs/words.ts";
 
-const [dataset, ...args] = Deno.args;
+const { dataset, args } = parseDataset(Deno.args);
 const about = { name: `preprocess:${dataset}`, description: "Check raw volumes and turn them into cases", args };
 const folders = {
   raw: z.string().default(`data/raw/${dataset}`).describe("folder with one folder a case, or a patient"),
@@ -76,7 +78,7 @@ function cardiacCine(): Preparation {
   return { raw, cases, options, names, prepare };
 }
 
-const task = { la: leftAtria, acdc: cardiacCine }[dataset as DatasetName]();
+const task = { la: leftAtria, acdc: cardiacCine }[dataset]();
 
 async function preprocess() {
   const { raw, cases } = task;
@@ -88,7 +90,7 @@ async function preprocess() {
   await removeFolder(temporary); // left by a run that was killed
   await Deno.mkdir(temporary, { recursive: true });
   try {
-    const manifest = await prepareAll(names, temporary);
+    const manifest = await unlessStopped(prepareAll(names, temporary));
     await writeJson(`${temporary}/manifest.json`, manifest);
     await Deno.remove(`${cases}/manifest.json`).catch(() => {}); // there may be none
     for (const name of Object.keys(manifest.cases)) await Deno.rename(`${temporary}/${name}.h5`, `${cases}/${name}.h5`);
@@ -97,7 +99,7 @@ async function preprocess() {
       await Deno.rename(`${temporary}/slices`, `${cases}/slices`);
     }
     await Deno.rename(`${temporary}/manifest.json`, `${cases}/manifest.json`);
-    console.log(`${Object.keys(manifest.cases).length} cases in ${cases}`);
+    console.log(`${counted(Object.keys(manifest.cases).length, "case")} in ${cases}`);
   } catch (error) {
     await removeFolder(isNew ? cases : temporary).catch(() => {}); // the error above matters, not this one
     throw error;

@@ -4,7 +4,6 @@
  */
 import { z } from "zod";
 import { DataError, patientOf, readManifest } from "../pipeline/data/cases.ts";
-import { type DatasetName, PROFILES } from "../pipeline/data/profiles.ts";
 import {
   checkSplit,
   countCases,
@@ -16,9 +15,9 @@ import {
   type Split,
 } from "../pipeline/data/splits.ts";
 import { writeJson } from "../pipeline/runs/files.ts";
-import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { EXIT, parseDataset, parseOptions, runTask } from "../pipeline/runs/options.ts";
 
-const [dataset, ...args] = Deno.args, profile = PROFILES[dataset as DatasetName];
+const { dataset, published: profile, args } = parseDataset(Deno.args);
 const unit = profile.name === "acdc" ? "patient" : "case", defaultLabeled = profile.name === "acdc" ? 7 : 8;
 const options = parseOptions(
   z.strictObject({
@@ -48,7 +47,9 @@ async function split(): Promise<number> {
   const { seed, labeled, testCases, validationCases } = options, path = options.split ?? `${options.cases}/split.json`;
   const manifest = await readManifest(options.cases), { cases, sha256 } = manifest;
   if (manifest.dataset !== dataset) {
-    throw new DataError(`Cannot split "${options.cases}" for ${dataset}: its cases are of ${manifest.dataset}`);
+    throw new DataError(
+      `Cannot split "${options.cases}" for ${dataset}: its cases are of ${manifest.dataset}; deno task split:${manifest.dataset} splits them`,
+    );
   }
   const choice = { cases, unit, labeled, validation: validationCases ?? 0, seed } as const;
   let lists: Lists;

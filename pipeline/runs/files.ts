@@ -1,4 +1,5 @@
 /** Files and folders that are either whole or not there: written under a temporary name, then renamed. @module */
+import { unlessStopped } from "./signals.ts";
 
 /**
  * Writes a file beside its final place, syncs it and renames it. Needs `--allow-read`, `--allow-write`.
@@ -24,14 +25,14 @@ export function writeJson(path: string, value: unknown): Promise<void> {
 
 /**
  * Fills a temporary folder beside its final place, then puts it in the place of what stood there. After an error what
- * stood there is untouched. Needs `--allow-read`, `--allow-write` for the folder around it.
+ * stood there is untouched; a signal that ends the task is such an error. Needs `--allow-read`, `--allow-write` for the folder around it.
  * @param fill Writes into the temporary folder, which exists and is empty.
  */
 export async function replaceFolder(path: string, fill: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = `${path}.${Deno.pid}.part`, old = `${path}.${Deno.pid}.old.part`;
   try {
     await Deno.mkdir(temporary, { recursive: true });
-    await fill(temporary);
+    await unlessStopped(fill(temporary));
     await Deno.rename(path, old).catch((error) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     });
