@@ -207,8 +207,9 @@ function differencesFrom({ hashes, shape, spacing, preparation, labelVoxels }: F
   compare("its spacing", spacingOf(one), spacing);
   compare("its preparation", one.preparation, preparation);
   compare("its voxels by label", one.label && counts, labelVoxels && labeled);
-  const bad = one.image.findIndex((value) => !Number.isFinite(value));
-  if (bad >= 0) problems.push(`a voxel of its image is ${one.image[bad]}`);
+  const bad = one.image.find((value) => !Number.isFinite(value));
+  if (bad !== undefined) problems.push(`a voxel of its image is ${bad}`);
+  if (one.image.every((value) => value === one.image[0])) problems.push(`all voxels of its image are ${one.image[0]}`);
   return problems;
 }
 
