@@ -147,12 +147,6 @@ async function evaluate() {
   console.log(`Dice ${mean!.toFixed(4)}${around} over ${over}, ${target}/metrics.json`);
 }
 
-/** What was done to the cases that the run was trained on, as far as the folder has them. */
-function trainingPreparations({ splitContent }: z.infer<typeof CONFIG>, cases: Manifest["cases"]): string[] {
-  const { labeled, unlabeled } = parseSplit(splitContent, `${options.run}/config.json`);
-  return [...new Set([...labeled, ...unlabeled].flatMap((name) => cases[name]?.preparation ?? []))];
-}
-
 /** @throws {DataError} When the run is of another dataset, or its options are not as wanted. */
 async function readConfig(): Promise<z.infer<typeof CONFIG>> {
   const path = `${options.run}/config.json`;
@@ -161,6 +155,12 @@ async function readConfig(): Promise<z.infer<typeof CONFIG>> {
   throw new DataError(
     `Cannot evaluate "${options.run}" as a run of ${dataset}: it is one of ${found}; run deno task eval:${found}`,
   );
+}
+
+/** What was done to the cases that the run was trained on, as far as the folder has them. */
+function trainingPreparations({ splitContent }: z.infer<typeof CONFIG>, cases: Manifest["cases"]): string[] {
+  const { labeled, unlabeled } = parseSplit(splitContent, `${options.run}/config.json`);
+  return [...new Set([...labeled, ...unlabeled].flatMap((name) => cases[name]?.preparation ?? []))];
 }
 
 function checkpointPath(checkpoint: "last" | "best"): string {

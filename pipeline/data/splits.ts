@@ -188,6 +188,11 @@ export interface PublishedLists {
   test: string[];
 }
 
+/** Names of a list file, one a line; blanks around them, empty lines and the line ends of any system are no part of them. */
+export function parseList(text: string): string[] {
+  return text.split(/\r\n?|\n/).map((line) => line.trim()).filter(Boolean); // trim() takes a byte order mark too
+}
+
 /**
  * The published lists, cut to what is there. Labeled are the first of the training list; where no validation list is
  * published, validation units are drawn from the rest of the training list.
