@@ -7,7 +7,7 @@ import { z } from "zod";
 import { DATASET_NAMES, PROFILES } from "../pipeline/data/profiles.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { writeJson } from "../pipeline/runs/files.ts";
-import { parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { MACHINE, parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { stream } from "../pipeline/runs/random.ts";
 import { syntheticBatches } from "../pipeline/runs/synthetic_batch.ts";
 import { startState, trainingStep } from "../pipeline/runs/training_step.ts";
@@ -19,8 +19,7 @@ const options = parseOptions(
     dataset: z.enum(DATASET_NAMES).default("la").describe("whose shapes"),
     method: z.enum(METHOD_NAMES).default("ssnet").describe("whose step"),
     precision: z.enum(["fp32", "bf16"]).default("fp32").describe("arithmetic of convolutions"),
-    threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
-    device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute"),
+    ...MACHINE,
     rows: z.int().positive().default(25).describe("rows of the second table"),
     trace: z.string().optional().describe("trace file to write (default: data/profile-DATASET-METHOD-PRECISION.json)"),
   }),

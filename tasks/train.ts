@@ -8,7 +8,7 @@ import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { z } from "zod";
 import { assembleBatch, readTrainingItems } from "../pipeline/data/batches.ts";
 import { type Case, DataError, readCase } from "../pipeline/data/cases.ts";
-import { presetOf, PROFILES } from "../pipeline/data/profiles.ts";
+import { DATASET_NAMES, presetOf } from "../pipeline/data/profiles.ts";
 import { checkCases, readSplit } from "../pipeline/data/splits.ts";
 import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
 import type { Method } from "../pipeline/methods/method.ts";
@@ -20,11 +20,12 @@ import type { Weights } from "../pipeline/networks/parameters.ts";
 import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
 import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
 import { readJsonIfThere, RUN_CONFIG } from "../pipeline/runs/json.ts";
-import { openLog } from "../pipeline/runs/log.ts";
-import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { missingIterations, openLog } from "../pipeline/runs/log.ts";
+import { EXIT, MACHINE, parseDataset, parseOptions, patchText, runTask } from "../pipeline/runs/options.ts";
 import { startProgress } from "../pipeline/runs/progress.ts";
 import { stream, streamKey } from "../pipeline/runs/random.ts";
 import { scheduleAt } from "../pipeline/runs/schedule.ts";
+import { onStop } from "../pipeline/runs/signals.ts";
 import {
   type Batch,
   beginAnew,
@@ -34,9 +35,10 @@ import {
   trainingStep,
 } from "../pipeline/runs/training_step.ts";
 import { openValidation } from "../pipeline/runs/validation.ts";
+import { listed } from "../pipeline/runs/words.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
-const [dataset, ...args] = Deno.args, published = PROFILES[dataset as keyof typeof PROFILES];
+const { dataset, published, args } = parseDataset(Deno.args);
 const { fast } = published, usual = ssnetSettings(published);
 const only = (text: string, value: unknown) => `SS-Net only: ${text} (default: ${value})`;
 const ablations = {
@@ -49,7 +51,7 @@ const ablations = {
   perturbationRadius: z.number().positive().optional().describe(
     only("length of the adversarial perturbation", usual.perturbationRadius),
   ),
-  bankRows: z.int().min(2).optional().describe(only("rows that the bank keeps per class", usual.bankRows)),
+  bankRows: z.int().min(2).max(65536).optional().describe(only("rows that the bank keeps per class", usual.bankRows)),
   bankKeeps: z.enum(["lowest", "highest"]).optional().describe(
     only("which scores stay in the bank; lowest: as the authors' code; highest: as the paper's words", usual.bankKeeps),
   ),
@@ -75,7 +77,7 @@ const options = parseOptions(
     ),
     precision: z.enum(["fp32", "bf16"]).optional().describe("arithmetic of convolutions instead of the preset's"),
     ...ablations,
-    patch: z.string().optional().describe(
+    patch: patchText(published).optional().describe(
       `patch, multiples of 16 (default: ${published.patch.join("x")}${
         fast.coarse
           ? `; fast: ${fast.coarse.patch.join("x")} in the first ${fast.coarse.share} of what is labeled only`
@@ -83,8 +85,7 @@ const options = parseOptions(
       })`,
     ),
     seed: z.int().nonnegative().default(1337).describe("seed of everything random"),
-    threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
-    device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute"),
+    ...MACHINE,
     validateEvery: z.int().positive().default(200).describe(
       "iterations between two validations behind the warm-up, where the split has any",
     ),
@@ -119,11 +120,6 @@ const FREE = ["run", "cases", "split", "threads", "device", "saveEvery", "versio
 
 /** Why the run in the folder cannot be started or gone on with; null when it can. */
 async function obstacle(folder: string, resolved: object): Promise<string | null> {
-  if (patch.length !== profile.patch.length || patch.some((n) => !(n > 0 && n % 16 === 0))) {
-    return `Cannot train on the patch "${config.patch}": ${profile.patch.length} multiples of 16 wanted, as in ${
-      profile.patch.join("x")
-    }`;
-  }
   const strange = options.method === "ssnet" ? [] : Object.keys(ablations).filter((name) => name in config);
   if (strange.length) {
     return `Cannot train ${options.method} with ${strange.join(", ")}: only SS-Net reads them; leave them out`;
@@ -132,15 +128,24 @@ async function obstacle(folder: string, resolved: object): Promise<string | null
     return `Cannot train ${config.iterations} iterations of which ${config.warmup} are a warm-up: ${options.method} would ` +
       `never run; raise --iterations or lower --warmup`;
   }
-  const found = await readJsonIfThere(`${folder}/config.json`, z.looseObject({}), RUN_CONFIG);
-  const hasCheckpoint = ["state", "last"].some((name) => existsSync(`${folder}/${name}.safetensors`));
+  const schema = z.looseObject({ dataset: z.enum(DATASET_NAMES).optional() });
+  const found = await readJsonIfThere(`${folder}/config.json`, schema, RUN_CONFIG);
+  if (found?.dataset && found.dataset !== dataset) {
+    return `Cannot train ${dataset} in "${folder}": it holds a run of ${found.dataset}; go on with it by deno task ` +
+      `train:${found.dataset}, or name another folder by --run`;
+  }
+  const [hasState, hasLast] = ["state", "last"].map((name) => existsSync(`${folder}/${name}.safetensors`));
+  if (hasLast && !hasState) {
+    return `Cannot train in "${folder}": it holds a network, last.safetensors, without the state.safetensors to go on ` +
+      `from; evaluate it, move it away to start anew, or name another folder by --run`;
+  }
   if (!resume) { // what ended before its first checkpoint is begun anew
-    return found && hasCheckpoint
+    return found && hasState
       ? `Cannot start in "${folder}": it holds a run; go on with --resume, or name another folder by --run`
       : null;
   }
   if (!found) return `Cannot resume "${folder}": it holds no run; start one without --resume`;
-  if (!hasCheckpoint) {
+  if (!hasState) {
     return `Cannot resume "${folder}": its run has no checkpoint yet; start it anew, without --resume`;
   }
   const stored: Record<string, unknown> = { averaged: false, coarse: null, ...found }; // of runs older than these settings
@@ -156,7 +161,7 @@ async function obstacle(folder: string, resolved: object): Promise<string | null
 /** Trains; returns the exit code. */
 async function train(): Promise<number> {
   const folder = config.run;
-  const split = await readSplit(config.split);
+  const split = await readSplit(config.split, dataset);
   await checkCases(split, config.cases, config.split);
   const reading = readTrainingItems(config.cases, split, { profile, withUnlabeled: method.usesUnlabeled });
   reading.catch(() => {}); // told where it is awaited, behind what else may be wrong
@@ -187,18 +192,24 @@ async function train(): Promise<number> {
   await Deno.mkdir(folder, { recursive: true });
   using log = await openLog(`${folder}/metrics.jsonl`, iteration); // who has its lock has the folder
   if (!resume) await writeJson(`${folder}/config.json`, resolved);
+  const missing = missingIterations(log.rows, iteration);
+  if (missing) console.error(`note: ${folder}/metrics.jsonl lacks iterations ${missing}; so will the learning curves`);
   /** Null, or why nothing was saved: a step's loss is that of the weights before it. */
   const save = async (): Promise<string | null> => {
     const name = notFinite(state.weights);
     if (name) return `the weights ${name} are no longer finite`;
+    await log.sync();
     await writeState(`${folder}/state.safetensors`, method.spec, state, iteration);
     await writeCheckpoint(`${folder}/last.safetensors`, method.spec, tested, iteration);
     return null;
   };
+  const progress = startProgress(iteration, config.iterations);
   let interrupted = false;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => interrupted = true);
-  }
+  using _listening = onStop(() => {
+    interrupted = true;
+    progress.endLine();
+    console.error("Finishing this step, then saving; a second signal ends at once");
+  });
   const stageOf = (iteration: number) => stages[iteration <= config.warmup ? 0 : 1];
   const patchOf = (iteration: number) => iteration <= (config.coarse?.iterations ?? 0) ? coarse!.patch : patch;
   const batchOf = (iteration: number) => {
@@ -212,7 +223,6 @@ async function train(): Promise<number> {
       targets: targets?.(batch.label, labelShape) ?? {},
     };
   };
-  const progress = startProgress(iteration, config.iterations);
   const bestPath = `${folder}/best.safetensors`;
   const segment = segmenter(profile, tested, { patch, statistics: "running", precision: config.precision });
   using validation = validationCases.length
@@ -254,10 +264,15 @@ async function train(): Promise<number> {
     if (!Number.isFinite(values.total)) return diverged(iteration, `total loss ${values.total}`);
     progress.show(iteration, `loss ${values.total.toFixed(4)}`);
     const isDue = iteration % config.validateEvery === 0 || iteration === config.iterations;
-    if (isDue && iteration > config.warmup) await validation?.run(iteration); // a warm-up's network is never the best
+    if (validation && isDue && iteration > config.warmup) { // a warm-up's network is never the best
+      const { dice, kept } = await validation.run(iteration);
+      progress.endLine();
+      console.log(`validation at iteration ${iteration}: Dice ${dice.toFixed(4)}${kept ? ", the best so far" : ""}`);
+    }
     const problem = iteration % config.saveEvery === 0 && await save();
     if (problem) return diverged(iteration, problem);
   }
+  progress.endLine();
   const unsaved = await save();
   if (unsaved) return diverged(iteration, unsaved);
   if (iteration < config.iterations) {
@@ -286,7 +301,7 @@ async function readValidationCases(folder: string, names: string[]): Promise<Cas
   const cases = [];
   for (const name of names) cases.push(await readCase(`${folder}/${name}.h5`, name));
   const bare = cases.filter(({ label }) => !label).map(({ name }) => name);
-  if (bare.length) throw new DataError(`Cannot validate on cases without a label: ${bare.join(", ")}`);
+  if (bare.length) throw new DataError(`Cannot validate on cases without a label: ${listed(bare)}`);
   return cases;
 }
 

@@ -17,7 +17,7 @@ const filesOf = (folder: string) => [...Deno.readDirSync(folder)].map((f) => f.n
 async function task(folder: string, name: string, args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
-      ...["run", "--no-prompt", "--allow-read", "--allow-env", `--allow-write=${folder}`],
+      ...["run", "--no-prompt", "--allow-read", "--allow-env", "--allow-sys=hostname", `--allow-write=${folder}`],
       ...[fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url)), "acdc", ...args],
     ],
     env: { NO_COLOR: "1" },

@@ -608,7 +608,7 @@ Deno.test("with fewer than 8 patients, without SS-Net or without another method 
         assert.ok(!text.includes("p, Holm"));
       }
     };
-    await told(await of(7, "s", "u"), "No test is possible: it wants at least 8 patients, here are 7.");
+    await told(await of(7, "s", "u"), "No test is possible: it wants at least 8 patients, here: 7.");
     await told(await of(8, "u", "u2"), "No test: SS-Net as published is not in this table.");
     await told(await of(8, "s", "s2"), "No test: there is no other method beside SS-Net in this table.");
     assert.deepEqual(await comparisonsOf(await of(8, "s")), []);

@@ -1,12 +1,14 @@
 /** Splits: published lists and drawn ones, and the refusal of those that do not fit the cases. */
 import assert from "node:assert/strict";
 import { DataError, type Fingerprint, type Manifest, readManifest } from "../pipeline/data/cases.ts";
+import { duplicatesBetween, duplicatesIn } from "../pipeline/data/duplicates.ts";
 import {
   checkCases,
   checkSplit,
   countCases,
   countPatients,
   drawnLists,
+  parseList,
   parseSplit,
   publishedLists,
   type Split,
@@ -26,6 +28,33 @@ const casesOf = (names: string[], bare: string[] = []): Manifest["cases"] =>
   Object.fromEntries(names.map((name) => [name, fingerprint(bare.includes(name) ? null : { 1: 5 })]));
 const refused = (action: () => unknown, message: RegExp) =>
   assert.throws(action, (error) => error instanceof DataError && message.test(error.message));
+
+Deno.test("a list is read with the line ends of any system and blanks around its names", () => {
+  assert.deepEqual(parseList("a\r\nb  \r\n\r\n"), ["a", "b"]);
+  assert.deepEqual(parseList("\ufeff\ta\n \nc d"), ["a", "c d"]);
+  assert.deepEqual(parseList("a\rb\r"), ["a", "b"]);
+});
+
+Deno.test("one case twice is seen by its image, and by its label where that is not empty", () => {
+  const one = (image: string, label: string | null, voxels = 5): Fingerprint => ({
+    ...fingerprint(label === null ? null : { 1: voxels, 2: 0 }),
+    hashes: { ...{ sourceImage: image, sourceLabel: label, geometry: "g", subject: "s" }, image: "i", label: "l" },
+  });
+  const names = (cases: Manifest["cases"]) => duplicatesIn(cases).map(({ what, names }) => `${what}: ${names}`);
+  assert.deepEqual(names({ a: one("1", "1"), b: one("2", "2"), c: one("3", null), d: one("4", null) }), []);
+  assert.deepEqual(names({ a: one("1", "1"), b: one("2", "1"), c: one("1", "1") }), ["image: a,c", "label: a,b,c"]);
+  assert.deepEqual(names({ a: one("1", "1"), b: one("1", "1"), c: one("1", null) }), ["image: a,b,c"]);
+  assert.deepEqual(names({ a: one("1", "1", 0), b: one("2", "1", 0) }), [], "all labels without an object are alike");
+  const hearts = Object.fromEntries(frames("p", "q", "r").map((name) => [name, one(name, name[0])]));
+  const lists = { labeled: frames("p"), unlabeled: [], validation: [], test: frames("q") };
+  assert.deepEqual(duplicatesBetween(lists, hearts), [], "frames of one patient stand in one part");
+  hearts.q_frame07 = hearts.r_frame01 = hearts.p_frame01;
+  assert.deepEqual(duplicatesBetween(lists, hearts), [
+    "the same image: p_frame01 (labeled), q_frame07 (test)",
+    "the same label: p_frame01 (labeled), p_frame07 (labeled), q_frame07 (test)",
+  ]);
+  assert.deepEqual(names(casesOf(["a", "b"])), [], "nothing is known of cases without hashes");
+});
 
 const PUBLISHED = { train: ["a", "b", "c", "d", "e", "f"], test: ["x", "y", "z"] };
 const CHOICE = { unit: "case", labeled: 2, validation: 0, seed: 1 } as const;

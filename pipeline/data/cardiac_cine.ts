@@ -29,6 +29,7 @@ import {
   type Problems,
 } from "./prepared_case.ts";
 import { ACDC } from "./profiles.ts";
+import { entriesOf, foldersIn } from "./raw_folder.ts";
 
 const { classes } = ACDC;
 /** How the name of a volume ends. */
@@ -46,13 +47,13 @@ export interface CardiacCineOptions {
  */
 export function cinePatients(raw: string): string[] {
   const published = publishedFrames(raw);
-  const folders = entriesOf(raw).filter((f) => f.isDirectory && !(published.length && f.name === "data"));
+  const folders = foldersIn(raw).filter((name) => !(published.length && name === "data"));
   if (published.length && folders.length) {
     throw new DataError(
       `Cannot prepare "${raw}": it has data/*.h5 and ${folders.length} other folders; move one of the two elsewhere`,
     );
   }
-  return [...new Set(published.length ? published.map(patientOf) : folders.map((f) => f.name))].sort();
+  return [...new Set(published.length ? published.map(patientOf) : folders)].sort();
 }
 
 /**
@@ -235,15 +236,5 @@ function textOfBytes(bytes: Uint8Array): string {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
     return new TextDecoder("latin1").decode(bytes);
-  }
-}
-
-/** Of a folder; none where there is no folder. */
-function entriesOf(folder: string): Deno.DirEntry[] {
-  try {
-    return [...Deno.readDirSync(folder)];
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
-    throw error;
   }
 }

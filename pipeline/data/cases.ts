@@ -286,6 +286,12 @@ const FINGERPRINT = z.strictObject({
   }).optional(),
 }) satisfies z.ZodType<Fingerprint>;
 
+/** What a manifest cannot hold of a fingerprint: such a case could not be read again. */
+export function fingerprintProblems(fingerprint: Fingerprint): string[] {
+  const { error } = FINGERPRINT.safeParse(fingerprint);
+  return error?.issues.map(({ path, message }) => `${path.join(" ")}: ${message}`) ?? [];
+}
+
 /** Fingerprints of all cases of a folder and the options of the preparation; `manifest.json`. */
 export interface Manifest {
   /** A profile's name. */

@@ -18,6 +18,7 @@ import {
   type Problems,
 } from "./prepared_case.ts";
 import { LA } from "./profiles.ts";
+import { entriesOf } from "./raw_folder.ts";
 import type { Volume } from "./voxels.ts";
 import { stream } from "../runs/random.ts";
 
@@ -51,7 +52,7 @@ export async function prepareLeftAtrium(
   name: string,
   options: LeftAtriumOptions,
 ): Promise<PreparedCase | Problems> {
-  const files = [...Deno.readDirSync(`${raw}/${name}`)].map((f) => f.name);
+  const files = entriesOf(`${raw}/${name}`).map((f) => f.name);
   const hasFile = (file: string) => files.includes(file);
   if (hasFile("mri_norm2.h5")) return await published(raw, name, options);
   if (hasFile("lgemri.nrrd")) return await challenge(raw, name, { ...options, hasLabel: hasFile("laendo.nrrd") });

@@ -132,8 +132,19 @@ export function listed(values: number[]): string {
   return some(values.toSorted((a, b) => a - b).map(String), 8);
 }
 
-/** Of a problem with the data, or with a file that cannot be read; other errors are thrown on. */
+/** What the file system's commonest errors mean here. */
+const READING = {
+  ENOENT: "it is not there, or a link to what is not there",
+  EISDIR: "it is a folder, where a file is wanted",
+  ENOTDIR: "it is a file, where a folder is wanted",
+  EACCES: "it may not be read; change its rights",
+} as const;
+
+/** Of a problem with the data, or with a file or folder that cannot be read; other errors are thrown on. */
 export function messageOf(error: unknown): string {
-  if (error instanceof DataError || error instanceof Deno.errors.NotFound) return error.message;
-  throw error;
+  if (error instanceof DataError) return error.message;
+  if (!(error instanceof Error && "code" in error)) throw error;
+  const path = error.message.match(/ \(os error \d+\): \w+ '(.*)'$/s)?.[1],
+    why = READING[error.code as keyof typeof READING];
+  return path && why ? `Cannot read "${path}": ${why}` : error.message;
 }

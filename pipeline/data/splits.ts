@@ -6,7 +6,9 @@
 import { z } from "zod";
 import { checkContent, type JsonFile, readJson } from "../runs/json.ts";
 import { permutation, stream } from "../runs/random.ts";
+import { listed } from "../runs/words.ts";
 import { DataError, type Manifest, parseFrameName, patientOf, readManifest } from "./cases.ts";
+import { DATASET_NAMES, type DatasetName } from "./profiles.ts";
 
 const ROLES = ["labeled", "unlabeled", "validation", "test"] as const satisfies readonly Role[];
 /** What a case may be in a split. */
@@ -33,7 +35,7 @@ export interface Split extends Lists {
 }
 
 const SPLIT = z.strictObject({
-  profile: z.string(),
+  profile: z.enum(DATASET_NAMES),
   source: z.string(),
   seed: z.int().nonnegative().optional(),
   manifest: z.string().optional(),
@@ -76,13 +78,13 @@ export function countPatients(split: Lists): Record<Role, number> {
 export function checkSplit(split: Split, source: string): Split {
   const problems: string[] = [], all = ROLES.flatMap((role) => split[role]);
   const twice = [...new Set(all.filter((name, i) => all.indexOf(name) !== i))];
-  if (twice.length) problems.push(`these cases stand in it twice: ${twice.join(", ")}`);
+  if (twice.length) problems.push(`these cases stand in it twice: ${listed(twice)}`);
   const patients = [...new Set(all.filter(parseFrameName).map(patientOf))];
   const shared = patients
     .map((patient) => ({ patient, roles: ROLES.filter((role) => split[role].map(patientOf).includes(patient)) }))
     .filter(({ roles }) => roles.length > 1)
     .map(({ patient, roles }) => `${patient} (${roles.join(", ")})`);
-  if (shared.length) problems.push(`these patients stand in two parts of it: ${shared.join(", ")}`);
+  if (shared.length) problems.push(`these patients stand in two parts of it: ${listed(shared)}`);
   for (const [key, counts] of [["counts", countCases(split)], ["patients", countPatients(split)]] as const) {
     const claimed = split[key];
     if (!claimed) continue;
@@ -94,9 +96,16 @@ export function checkSplit(split: Split, source: string): Split {
   return split;
 }
 
-/** Reads a split. Needs `--allow-read`. @throws {DataError} When it is missing, no JSON, or not of the form above. */
-export async function readSplit(path: string): Promise<Split> {
-  return checkSplit(await readJson(path, SPLIT, SPLIT_FILE), path);
+/**
+ * Reads a split of a dataset. Needs `--allow-read`.
+ * @throws {DataError} When it is missing, no JSON, not of the form above, or of another dataset.
+ */
+export async function readSplit(path: string, dataset: DatasetName): Promise<Split> {
+  const split = checkSplit(await readJson(path, SPLIT, SPLIT_FILE), path), { profile } = split;
+  if (profile === dataset) return split;
+  throw new DataError(
+    `Cannot use the split "${path}" for ${dataset}: it is of ${profile}; the tasks for it end with :${profile}`,
+  );
 }
 
 /** A split of parsed JSON. @param source Its file, for errors. @throws {DataError} When it is not of the form above. */
@@ -113,7 +122,7 @@ export async function checkCases(split: Split, folder: string, source: string): 
   const { cases, sha256 } = await readManifest(folder);
   const unknown = ROLES.flatMap((role) => split[role]).filter((name) => !Object.hasOwn(cases, name));
   if (unknown.length) {
-    throw new DataError(`Cannot use the split "${source}": "${folder}" has no ${unknown.join(", ")}`);
+    throw new DataError(`Cannot use the split "${source}": "${folder}" has no ${listed(unknown)}`);
   }
   if (split.manifest !== undefined && split.manifest !== sha256) {
     throw new DataError(
@@ -147,6 +156,11 @@ export interface PublishedLists {
   test: string[];
 }
 
+/** Names of a list file, one a line; blanks around them, empty lines and the line ends of any system are no part of them. */
+export function parseList(text: string): string[] {
+  return text.split(/\r\n?|\n/).map((line) => line.trim()).filter(Boolean); // trim() takes a byte order mark too
+}
+
 /**
  * The published lists, cut to what is there. Labeled are the first of the training list; where no validation list is
  * published, validation units are drawn from the rest of the training list.
@@ -164,7 +178,7 @@ export function publishedLists(published: PublishedLists, choice: Choice): Lists
     { names: bare(labeled), told: `${cannot} of the published list: without a label are` },
     { names: bare(list), told: "Cannot validate on the published list: without a label are" },
     { names: bare(test), told: "Cannot test on the published list: without a label are" },
-  ].filter(({ names }) => names.length).map(({ names, told }) => `${told} ${names.join(", ")}`);
+  ].filter(({ names }) => names.length).map(({ names, told }) => `${told} ${listed(names)}`);
   if (problems.length) throw new DataError(problems.join("\n"));
   const rest = published.train.slice(count).filter(here);
   const validation = published.validation ? list.filter(here) : draw(rest, "validation", choice, choice.validation);

@@ -1,5 +1,6 @@
 /** Everything that a report shows, read and ordered once for both of its forms. @module */
 import { DataError } from "../data/cases.ts";
+import { counted } from "../runs/words.ts";
 import { compareMethods, type Comparison } from "./comparison.ts";
 import { type Overlay, readOverlay } from "./overlays.ts";
 import { type CaseDice, type Group, groupResults, readPublished, type Result, shownCases } from "./results.ts";
@@ -52,10 +53,6 @@ export function clinicalReading(nominal: boolean): string[] {
       ]
       : []),
   ];
-}
-
-function counted(n: number, word: string): string {
-  return `${n} ${word}${n === 1 ? "" : "s"}`;
 }
 
 /**

@@ -42,6 +42,9 @@ export async function readJsonIfThere<S extends z.ZodType>(
     text = await Deno.readTextFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
+    if (error instanceof Deno.errors.IsADirectory) {
+      throw new DataError(`Cannot read ${file.what} "${path}": it is a folder; name a file`, { cause: error });
+    }
     throw error;
   }
   return parseJson(text, schema, { ...file, path });
