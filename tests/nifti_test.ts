@@ -340,6 +340,9 @@ Deno.test("19.7: a negative pixdim counts without its sign, a slope of NaN not a
         assert.deepEqual([[...pair.data], pair.geometry], [values, read(forms()).geometry]);
       }
     }
+    const likeGzip = Uint8Array.of(0x1f, 0x8b, ...voxels.subarray(2));
+    new DataView(header.buffer).setFloat32(VOX_OFFSET, 0, true);
+    assert.deepEqual([...decodeNifti(header, "p.hdr", { voxels: likeGzip }).data].filter((v) => v > 4), [0x1f, 0x8b]);
     await Deno.remove(`${folder}/p.img`);
     await assert.rejects(
       () => readNifti(`${folder}/p.hdr`),

@@ -123,7 +123,8 @@ export function decodeNifti(
   if (!layout.isPair && voxels) throw refuse("it holds its voxels itself, and those of an .img were given");
   let stored = voxels ?? bytes, data: Float32Array;
   try {
-    if (isPacked(stored)) stored = inflate(stored, offset + length);
+    // Of a pair, voxels of the announced length may begin as gzip does.
+    if (isPacked(stored) && stored.length !== offset + length) stored = inflate(stored, offset + length);
     if (stored.length > offset + length) {
       throw new RangeError(`${length} bytes of data wanted, ${stored.length - offset} found`);
     }
