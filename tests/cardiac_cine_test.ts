@@ -322,12 +322,16 @@ Deno.test("the field's HDF5 is taken as it is, with or without a scribble; what 
 Deno.test("preprocess:acdc and split:acdc: cases, slices, parts by patient; or one table of all problems and nothing", () =>
   withFolder(async (folder) => {
     const raw = `${folder}/raw`, cases = `${folder}/cases`;
-    for (const name of ["a", "b", "c", "d"]) await patient(raw, name);
+    for (const name of ["a", "b", "c", "d"]) await patient(raw, name, { "Info.cfg": `${INFO}Height: 0\n` });
     await patient(raw, "e", { "frame01_gt.nii.gz": null, "frame07_gt.nii.gz": null });
     const preprocess = () => task(folder, "preprocess", ["--raw", raw, "--cases", cases, "--nominal-spacing"]);
     const { code, out, error } = await preprocess();
     assert.equal(code, 0, error);
-    assert.match(out, /^e_frame07 {2}\[2,4,3\] {2}without a label {2}min-max.*\n10 cases in /m);
+    assert.match(
+      out,
+      /^note: Height in Info.cfg is no number above 0, and left out \(8 cases: a_frame01, a_frame07, b_/m,
+    );
+    assert.match(out, /^e_frame07 {2}\[2,4,3\] {2}without a label {2}min-max.*\n(note: .*\n)+10 cases in /m);
     const frames = ["a", "b", "c", "d", "e"].flatMap((name) => [`${name}_frame01`, `${name}_frame07`]);
     assert.deepEqual(filesOf(cases), [...frames.map((name) => `${name}.h5`), "manifest.json", "slices"]);
     assert.deepEqual(filesOf(`${cases}/slices`).slice(-2), ["d_frame07_slice_0.h5", "d_frame07_slice_1.h5"]);

@@ -131,9 +131,7 @@ export function labelPlacement(label: Volume, image: Volume, file: string): Requ
     return { problems: [], notes: isOther ? [note] : [] };
   }
   if (!differences.length) return { problems: [], notes: [] };
-  const [labels, images] = [label, image].map(({ geometry, otherPlace }) =>
-    [geometry, otherPlace].filter((place) => !!place)
-  );
+  const [labels, images] = [label, image].map(({ geometry, otherPlaces }) => [geometry!, ...otherPlaces ?? []]);
   if (labels.some((one) => images.some((other) => !geometryDifferences(one, other).length))) {
     return {
       problems: [],
