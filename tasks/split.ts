@@ -6,6 +6,7 @@ import { z } from "zod";
 import { DataError, type Manifest, patientOf, readManifest } from "../pipeline/data/cases.ts";
 import { duplicatesBetween } from "../pipeline/data/duplicates.ts";
 import {
+  bindingTo,
   checkSplit,
   countCases,
   countPatients,
@@ -49,7 +50,7 @@ const LISTS = {
 
 async function split(): Promise<number> {
   const { seed, labeled, testCases, validationCases } = options, path = options.split ?? `${options.cases}/split.json`;
-  const manifest = await readManifest(options.cases), { cases, sha256 } = manifest;
+  const manifest = await readManifest(options.cases), { cases } = manifest;
   if (manifest.dataset !== dataset) {
     throw new DataError(
       `Cannot split "${options.cases}" for ${dataset}: its cases are of ${manifest.dataset}; deno task split:${manifest.dataset} splits them`,
@@ -84,7 +85,7 @@ async function split(): Promise<number> {
     profile: dataset,
     source: testCases ? `seed ${seed}` : "published lists",
     ...(testCases || validationCases ? { seed } : {}),
-    manifest: sha256,
+    ...bindingTo(manifest, Object.values(lists).flat()),
     counts,
     ...(unit === "patient" && { patients, labeledSlices: slices }),
     ...lists,

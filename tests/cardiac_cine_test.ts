@@ -322,11 +322,15 @@ Deno.test("the field's HDF5 is taken as it is, with or without a scribble; what 
 Deno.test("preprocess:acdc and split:acdc: cases, slices, parts by patient; or one table of all problems and nothing", () =>
   withFolder(async (folder) => {
     const raw = `${folder}/raw`, cases = `${folder}/cases`;
-    for (const name of ["a", "b", "c", "d"]) await patient(raw, name);
+    for (const name of ["a", "b", "c", "d"]) await patient(raw, name, { "Info.cfg": `${INFO}Height: 0\n` });
     await patient(raw, "e", { "frame01_gt.nii.gz": null, "frame07_gt.nii.gz": null });
     const preprocess = () => task(folder, "preprocess", ["--raw", raw, "--cases", cases, "--nominal-spacing"]);
     const { code, out, error } = await preprocess();
     assert.equal(code, 0, error);
+    assert.match(
+      out,
+      /^note: Height in Info.cfg is no number above 0, and left out \(8 cases: a_frame01, a_frame07, b_/m,
+    );
     assert.match(out, /^e_frame07 {2}\[2,4,3\] {2}without a label {2}min-max/m);
     assert.match(out, /^10 cases in /m);
     assert.match(out, /^warning: the same image, voxel for voxel: a_frame01, a_frame07, b_frame01, /m);

@@ -58,7 +58,7 @@ Deno.test("NIfTI of nibabel and SimpleITK: voxels Z fastest, affine in RAS+, obl
 
 Deno.test("of two forms the one of pixdim's scale counts, without any the voxel sizes; meters become millimeters", () => {
   assertAffine(toAffine(decode("uint8, two forms").geometry!), HALF_TURN);
-  assertAffine(toAffine(decode("uint8, two forms").otherPlace!), OBLIQUE);
+  assertAffine(toAffine(decode("uint8, two forms").otherPlaces![0]), OBLIQUE);
   const sizes = [[2, 0, 0, 0], [0, 3, 0, 0], [0, 0, 4, 0]];
   assertAffine(toAffine(decode("no form").geometry!), sizes);
   assertAffine(toAffine(decode("meters").geometry!), sizes);
@@ -196,15 +196,15 @@ Deno.test("19.2: where the sform's scale is not pixdim's, qform and pixdim count
   const turned = (spacing: number[]) =>
     fromAffine([[-spacing[0], 0, 0, 0], [0, -spacing[1], 0, 0], [0, 0, spacing[2], 0]]);
   const challenge = read(forms());
-  assert.deepEqual([challenge.geometry, challenge.otherPlace], [turned(WIDTHS), turned([1, 1, 1])]);
+  assert.deepEqual([challenge.geometry, challenge.otherPlaces], [turned(WIDTHS), [turned([1, 1, 1]), turned(WIDTHS)]]);
   assert.equal(challenge.note, "the sform's scale is not pixdim's: spacing and place are the qform's");
   const scaled = [-2, 0, 0, 5, 0, -2, 0, 6, 0, 0, 3, 7],
     place = fromAffine([[-2, 0, 0, 5], [0, -2, 0, 6], [0, 0, 3, 7]]);
   const ones = read(forms({ pixdim: [1, 1, 1, 1, 0, 0, 0, 0], sform: scaled }));
-  assert.deepEqual([ones.geometry, ones.otherPlace], [place, turned([1, 1, 1])]);
+  assert.deepEqual([ones.geometry, ones.otherPlaces?.[0]], [place, turned([1, 1, 1])]);
   assert.equal(ones.note, "the sform's scale is not pixdim's: spacing and place are the sform's");
   const alone = read(forms({ codes: [0, 2] }));
-  assert.deepEqual([alone.geometry, alone.otherPlace, alone.note], [turned([1, 1, 1]), null, ones.note]);
+  assert.deepEqual([alone.geometry, alone.otherPlaces, alone.note], [turned([1, 1, 1]), [turned(WIDTHS)], ones.note]);
   const both = read(forms({ pixdim: [1, 2.001, 2, 3, 0, 0, 0, 0], sform: scaled })); // rounded, another place
   assert.deepEqual([both.geometry, both.note, both.isPlaced], [place, null, true]);
   assert.equal(
@@ -290,6 +290,7 @@ Deno.test("19.5: a label that another program saved again is taken with a note; 
   };
   assert.deepEqual(compare(placed(UNIT_SFORM), forms()), other);
   assert.deepEqual(compare(forms(), placed(UNIT_SFORM)), other);
+  assert.deepEqual(compare(forms({ codes: [1, 1], sform: byQform }), forms({ codes: [0, 2] })), other);
   const shifted = (by: number) => SAME.map((value, i) => value + (i % 4 === 3 ? by : 0));
   const turned = (by: number) => [1, by, 0, 0, -by, 1, 0, 0, 0, 0, 1, 0], straight = placed(turned(0));
   assert.deepEqual(compare(placed(shifted(9e-4)), placed(SAME)), none);
@@ -339,6 +340,9 @@ Deno.test("19.7: a negative pixdim counts without its sign, a slope of NaN not a
         assert.deepEqual([[...pair.data], pair.geometry], [values, read(forms()).geometry]);
       }
     }
+    const likeGzip = Uint8Array.of(0x1f, 0x8b, ...voxels.subarray(2));
+    new DataView(header.buffer).setFloat32(VOX_OFFSET, 0, true);
+    assert.deepEqual([...decodeNifti(header, "p.hdr", { voxels: likeGzip }).data].filter((v) => v > 4), [0x1f, 0x8b]);
     await Deno.remove(`${folder}/p.img`);
     await assert.rejects(
       () => readNifti(`${folder}/p.hdr`),

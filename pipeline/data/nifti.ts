@@ -123,7 +123,8 @@ export function decodeNifti(
   if (!layout.isPair && voxels) throw refuse("it holds its voxels itself, and those of an .img were given");
   let stored = voxels ?? bytes, data: Float32Array;
   try {
-    if (isPacked(stored)) stored = inflate(stored, offset + length);
+    // Of a pair, voxels of the announced length may begin as gzip does.
+    if (isPacked(stored) && stored.length !== offset + length) stored = inflate(stored, offset + length);
     if (stored.length > offset + length) {
       throw new RangeError(`${length} bytes of data wanted, ${stored.length - offset} found`);
     }
@@ -138,13 +139,13 @@ export function decodeNifti(
     }
     if (slope !== 1 || intercept) data = data.map((value) => slope * value + intercept);
   }
-  const { geometry, otherPlace, ...rest } = placeOf(layout.forms, refuse),
+  const { geometry, otherPlaces, ...rest } = placeOf(layout.forms, refuse),
     found = { data, header: layout.forms, ...rest };
-  if (axes === "XYZ") return { shape, geometry, otherPlace, ...found };
+  if (axes === "XYZ") return { shape, geometry, otherPlaces, ...found };
   return {
     shape: shape.toReversed() as Vector3,
     geometry: reverseAxes(geometry),
-    otherPlace: otherPlace && reverseAxes(otherPlace),
+    otherPlaces: otherPlaces.map(reverseAxes),
     ...found,
   };
 }
@@ -213,7 +214,7 @@ function layoutOf(bytes: Uint8Array, refuse: Refuse): Layout {
 function placeOf(
   { pixdim, units: [units], codes, qform, sform }: NiftiForms,
   refuse: Refuse,
-): { geometry: Geometry; isPlaced: boolean; otherPlace: Geometry | null; note: string | null } {
+): { geometry: Geometry; isPlaced: boolean; otherPlaces: Geometry[]; note: string | null } {
   const unit = units & NIFTI1.SPATIAL_UNITS_MASK;
   const millimeters = unit === NIFTI1.UNITS_METER ? 1000 : unit === NIFTI1.UNITS_MICRON ? 0.001 : 1;
   const [handedness, ...widths] = pixdim.slice(0, 4).map((width, i) => i ? Math.abs(width) : width);
@@ -243,23 +244,21 @@ function placeOf(
     );
   }
   if (!s) {
-    if (q) return { geometry: q, isPlaced: true, otherPlace: null, note: null };
+    if (q) return { geometry: q, isPlaced: true, otherPlaces: [], note: null };
     const note = "neither qform nor sform: the spacing is pixdim's, the place is not known";
-    return { geometry: geometryOf(sized, "pixdim"), isPlaced: false, otherPlace: null, note };
+    return { geometry: geometryOf(sized, "pixdim"), isPlaced: false, otherPlaces: [], note };
   }
   const agrees = s.spacing.every((scale, i) =>
     Math.abs(scale - millimeters * widths[i]) <= SCALE_TOLERANCE * millimeters * widths[i]
   );
-  const contradicted = "the sform's scale is not pixdim's: ";
-  if (q && !agrees && widths.some((width) => width !== 1)) {
-    return { geometry: q, isPlaced: true, otherPlace: s, note: `${contradicted}spacing and place are the qform's` };
+  const contradicted = "the sform's scale is not pixdim's: spacing and place are the ";
+  // ITK may take the sform's origin and direction with pixdim's spacing.
+  const mixed = { ...s, spacing: widths.map((width) => millimeters * width) as Vector3 }, places = q ? [q] : [];
+  if (agrees) return { geometry: s, isPlaced: true, otherPlaces: places, note: null };
+  if (q && widths.some((width) => width !== 1)) {
+    return { geometry: q, isPlaced: true, otherPlaces: [s, mixed], note: `${contradicted}qform's` };
   }
-  return {
-    geometry: s,
-    isPlaced: true,
-    otherPlace: q,
-    note: agrees ? null : `${contradicted}spacing and place are the sform's`,
-  };
+  return { geometry: s, isPlaced: true, otherPlaces: [...places, mixed], note: `${contradicted}sform's` };
 }
 
 /** Shape and place of a mask; a case has all of it. */

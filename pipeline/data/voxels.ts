@@ -15,8 +15,8 @@ export interface Volume {
   geometry: Geometry | null;
   /** Whether the file says where its voxels lie; else the geometry is where programs put such a file. */
   isPlaced: boolean;
-  /** The place that another program may take from the same header, where it says two. */
-  otherPlace?: Geometry | null;
+  /** What other programs may take for the place from the same header, where it says several. */
+  otherPlaces?: Geometry[];
 }
 
 /** Number types of voxels in files. */

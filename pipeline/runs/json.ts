@@ -73,7 +73,7 @@ export async function readJsonIfThere<S extends z.ZodType>(
 export function parseJson<S extends z.ZodType>(text: string, schema: S, file: JsonFile & { path: string }): z.infer<S> {
   let content: unknown;
   try {
-    content = JSON.parse(text);
+    content = JSON.parse(text, refuseProto);
   } catch (error) {
     const { what, path, remedy } = file, why = (error as Error).message;
     throw new DataError(`Cannot read ${what} "${path}": it is no JSON: ${why}; ${remedy}`, { cause: error });
@@ -96,4 +96,10 @@ export function checkContent<S extends z.ZodType>(
   throw new DataError(
     `Cannot read ${what} "${path}": it is not as wanted:\n${z.prettifyError(result.error)}\n${remedy}`,
   );
+}
+
+/** A key that becomes an object's prototype where it is copied, and vanishes from its keys. */
+function refuseProto(key: string, value: unknown): unknown {
+  if (key === "__proto__") throw new SyntaxError('"__proto__" cannot be a key');
+  return value;
 }
