@@ -174,7 +174,9 @@ async function checkTestCases(names: string[], folder: string) {
   // None is kept: all at once might not fit into memory.
   const { problems } = await readEach(names, async (name) => void await readTestCase(folder, name));
   if (problems.length) {
-    throw new DataError(`Cannot evaluate ${problems.length} of ${names.length} test cases:\n${problems.join("\n")}`);
+    throw new DataError(
+      `Cannot evaluate ${problems.length} of ${counted(names.length, "test case")}:\n${problems.join("\n")}`,
+    );
   }
 }
 
