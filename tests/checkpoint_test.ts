@@ -223,3 +223,23 @@ Deno.test("a best checkpoint that does not say its Dice is not taken for a bad o
       return true;
     });
   }));
+
+Deno.test("a checkpoint whose names have a prefix is told as such, with the way to save it without", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/theirs.safetensors`, own = `${folder}/ours.safetensors`;
+    await writeCheckpoint(own, SPEC, network(1), 2);
+    const { tensors } = await readSafetensors(own);
+    for (const prefix of ["module.", "state_dict.module."]) {
+      const theirs = Object.entries(tensors).map(([name, { shape, data }]) => {
+        const dtype = data instanceof Float32Array ? "F32" : "I64";
+        return [prefix + name, { shape, dtype, values: () => data }];
+      });
+      await writeSafetensors(path, Object.fromEntries(theirs));
+      await assert.rejects(readCheckpoint(path, SPEC), (error) => {
+        assert.ok(error instanceof DataError);
+        assert.ok(error.message.includes(`its names begin with "${prefix}" (${prefix}head.weight)`), error.message);
+        assert.ok(error.message.includes(`name.removeprefix("${prefix}")`));
+        return true;
+      });
+    }
+  }));

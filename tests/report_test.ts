@@ -434,6 +434,12 @@ Deno.test("a run without evaluation, unfinished, resumed, diverged or half-logge
       ]
     ) assert.match(notes.join("\n"), wanted);
     assert.ok(page(await gatherContents([run])).includes("Learning curves"));
+    // Any word may be a key of a log, those that every object has too.
+    await log(...[2, 4].map((iteration) => `{"iteration": ${iteration}, "toString": 0.5}`), "");
+    const gaps = (await readRuns([run]))[0];
+    assert.deepEqual(Object.keys(gaps.curves), ["toString"]);
+    assert.match(gaps.notes.join("\n"), /lacks iterations 1, 3: neither curves nor minutes/);
+    assert.ok(page(await gatherContents([run])).includes(">toString<"));
     await Deno.remove(`${run}/metrics.jsonl`);
     assert.match((await readRuns([run]))[0].notes.join("\n"), /no metrics\.jsonl/);
   });
@@ -458,6 +464,9 @@ Deno.test("all unreadable folders and files are named at once, as bad data", asy
         return true;
       },
     );
+    await changeMetrics(`${root}/summary`, (metrics) => metrics.rows[0].honest.dice = 1e308);
+    await assert.rejects(readRuns([`${root}/summary`]), /metrics\.json"[^]*rows\[0\]\.honest\.dice/);
+    await changeMetrics(`${root}/summary`, (metrics) => metrics.rows[0].honest.dice = 0.5);
     await changeMetrics(`${root}/summary`, (metrics) => delete metrics.summary.honest["left atrium"]);
     await assert.rejects(readRuns([`${root}/summary`]), /its summary lacks "left atrium"/);
   });

@@ -92,6 +92,14 @@ function checkShapes(path: string, tensors: Record<string, StoredTensor>, wanted
       : [`${name}: [${shape}] wanted, ${found ? `[${found}]` : "nothing"} found`];
   });
   if (!problems.length) return;
+  const names = Object.keys(tensors), first = wanted[0].name, like = names.find((name) => name.endsWith(`.${first}`));
+  const prefix = like?.slice(0, -first.length);
+  if (prefix && wanted.every(({ name }) => prefix + name in tensors)) {
+    throw new DataError(
+      `Cannot load "${path}": its names begin with "${prefix}" (${like}), those of the network do not (${first}); save it ` +
+        `without, in Python {name.removeprefix("${prefix}"): value for name, value in state.items()}`,
+    );
+  }
   const shown = problems.slice(0, 8), rest = problems.length - shown.length;
   if (rest) shown.push(`and ${rest} more`);
   throw new DataError(`Cannot load "${path}": it is a checkpoint of another network\n${shown.join("\n")}`);

@@ -60,18 +60,13 @@ export function parseDataset(
 
 /**
  * Parses `args` by `schema` (a flat zod object with descriptions); prints help or every error and exits where it must. A
- * list of strings in the schema, one at most, takes the arguments that belong to no option. From here on control characters
- * in what is printed stand as \\xNN: names of files and cases may hold any.
+ * list of strings in the schema, one at most, takes the arguments that belong to no option.
  */
 export function parseOptions<S extends z.ZodObject>(
   schema: S,
   { name, description, args }: { name: string; description: string; args: string[] },
 ): z.infer<S> {
-  for (const stream of ["log", "error"] as const) {
-    const print = console[stream];
-    console[stream] = (...values) =>
-      print(...values.map((value) => typeof value === "string" ? visible(value) : value));
-  }
+  tameConsole();
   const command = new Command(`deno task ${name}`).description(description).exitOverride().configureOutput({
     writeErr: (text) => console.error(text.trimEnd()),
   });
@@ -106,6 +101,23 @@ export function parseOptions<S extends z.ZodObject>(
   if (result.success && !problems.length) return result.data;
   console.error(`Cannot start ${name}:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
   Deno.exit(EXIT.usage);
+}
+
+/**
+ * From here on control characters in what is printed stand as \xNN, since names of files and cases may hold any, and what
+ * cannot be printed, as the terminal was closed, is no error.
+ */
+function tameConsole() {
+  for (const stream of ["log", "error"] as const) {
+    const print = console[stream];
+    console[stream] = (...values) => {
+      try {
+        print(...values.map((value) => typeof value === "string" ? visible(value) : value));
+      } catch {
+        // Nobody is there to read it.
+      }
+    };
+  }
 }
 
 const flagOf = (key: string) => "--" + key.replace(/[A-Z]/g, (c) => "-" + c.toLowerCase());
@@ -146,10 +158,11 @@ export async function runTask(body: () => Promise<number | void>): Promise<never
     const known = error instanceof DataError || error instanceof DivergedError || error instanceof TensorFlowError ||
       error instanceof Interrupted || error instanceof Deno.errors.NotCapable ||
       error instanceof Deno.errors.WriteZero || "code" in error;
-    console.error(known ? error.message : error);
+    const isFile = error instanceof Deno.errors.AlreadyExists || error instanceof Deno.errors.NotADirectory;
+    console.error(!known ? error : isFile ? `${error.message}: a file is where a folder is wanted` : error.message);
     if (error instanceof Interrupted) code = EXIT.interrupted;
     else if (error instanceof DivergedError) code = EXIT.diverged;
-    else if (error instanceof Deno.errors.NotCapable) code = EXIT.usage; // Deno's message names the flag to add
+    else if (error instanceof Deno.errors.NotCapable || isFile) code = EXIT.usage; // Deno's message names the flag to add
     else if (error instanceof DataError || error instanceof Deno.errors.NotFound) code = EXIT.data;
     else code = known ? EXIT.environment : 1;
   }
