@@ -192,7 +192,9 @@ async function checkTestCases(names: string[], read: (name: string) => Promise<C
   // None is kept: all at once might not fit into memory.
   const { problems } = await readEach(names, async (name) => void await read(name));
   if (problems.length) {
-    throw new DataError(`Cannot evaluate ${problems.length} of ${names.length} test cases:\n${problems.join("\n")}`);
+    throw new DataError(
+      `Cannot evaluate ${problems.length} of ${counted(names.length, "test case")}:\n${problems.join("\n")}`,
+    );
   }
 }
 

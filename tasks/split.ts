@@ -70,7 +70,7 @@ async function split(): Promise<number> {
     for (const [kind, all] of Object.entries<string[]>({ ...published })) {
       const found = all.filter((name) => here.has(name)).length;
       console.log(
-        `published ${kind} list: ${found} of ${all.length} ${unit}s are here, ${all.length - found} are missing`,
+        `published ${kind} list: ${found} of ${counted(all.length, unit)} here, ${all.length - found} missing`,
       );
     }
     const unused = [...here].filter((name) => !used.has(name));
@@ -92,7 +92,8 @@ async function split(): Promise<number> {
   };
   await writeJson(path, checkSplit(result, path));
   const told = Object.entries(unit === "patient" ? patients : counts).map(([role, count]) => `${count} ${role}`);
-  console.log(`${told.join(", ")} ${unit}s${unit === "patient" ? `, ${slices} labeled slices` : ""} in ${path}`);
+  const labeledSlices = unit === "patient" ? `; ${counted(slices, "labeled slice")}` : "";
+  console.log(`${unit}s: ${told.join(", ")}${labeledSlices}; in ${path}`);
   return EXIT.done;
 }
 
