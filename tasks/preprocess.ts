@@ -11,13 +11,14 @@ import { prepareLeftAtrium } from "../pipeline/data/left_atria.ts";
 import type { PreparedCase, Problems } from "../pipeline/data/prepared_case.ts";
 import type { DatasetName } from "../pipeline/data/profiles.ts";
 import { removeFolder, writeJson } from "../pipeline/runs/files.ts";
-import { parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { homePath } from "../pipeline/runs/places.ts";
 
 const [dataset, ...args] = Deno.args;
 const about = { name: `preprocess:${dataset}`, description: "Check raw volumes and turn them into cases", args };
 const folders = {
-  raw: z.string().default(`data/raw/${dataset}`).describe("folder with one folder a case, or a patient"),
-  cases: z.string().default(`data/cases/${dataset}`).describe("folder to write"),
+  raw: pathOption().default(homePath(`raw/${dataset}`)).describe("folder with one folder a case, or a patient"),
+  cases: pathOption().default(homePath(`cases/${dataset}`)).describe("folder to write"),
 };
 
 /** What differs between the datasets: options that change the result, and the way from a raw name to its cases. */

@@ -36,8 +36,9 @@ import {
 import { readJson, readJsonIfThere, RUN_CONFIG, RUN_METRICS } from "../pipeline/runs/json.ts";
 import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, takeLock } from "../pipeline/runs/locks.ts";
 import { readLog } from "../pipeline/runs/log.ts";
-import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
-import { quoted, slurmScript } from "../pipeline/runs/slurm.ts";
+import { EXIT, parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { homePath, quoted } from "../pipeline/runs/places.ts";
+import { slurmScript } from "../pipeline/runs/slurm.ts";
 import { startTask } from "../pipeline/runs/task_process.ts";
 
 const options = parseOptions(
@@ -54,9 +55,11 @@ const options = parseOptions(
     ablation: z.boolean().default(false).describe("SS-Net's ablations instead of the methods, all as long as SS-Net"),
     seed: z.string().default("1337").describe("seeds, with commas"),
     minutes: z.number().positive().default(30).describe("fast: of every training, by the figures in data/costs.json"),
-    out: z.string().optional().describe("folder of the grid (default: data/runs/reproduce-SCALE)"),
-    raw: z.string().default("data/raw").describe("fast, paper: folder with raw la and acdc, where no cases are yet"),
-    cases: z.string().default("data/cases").describe("fast, paper: folder with the cases of la and acdc"),
+    out: pathOption().optional().describe(`folder of the grid (default: ${homePath("runs/reproduce-SCALE")})`),
+    raw: pathOption().default(homePath("raw")).describe(
+      "fast, paper: folder with raw la and acdc, where no cases are yet",
+    ),
+    cases: pathOption().default(homePath("cases")).describe("fast, paper: folder with the cases of la and acdc"),
     cell: z.int().nonnegative().optional().describe("only the cell of this index, without checks and report"),
     slurm: z.boolean().default(false).describe("write a job array whose tasks are the cells, and stop"),
     dryRun: z.boolean().default(false).describe("print cells, iterations, hours and memory, and stop"),
@@ -68,7 +71,7 @@ const options = parseOptions(
 const ablations: Record<string, object> = options.ablation ? ABLATIONS : {};
 /** What `--method` chooses from, and what it is without. */
 const METHODS_OF_GRID = options.ablation ? Object.keys(ABLATIONS) : METHOD_NAMES;
-const { scale, threads, device } = options, out = options.out ?? `data/runs/reproduce-${scale}`;
+const { scale, threads, device } = options, out = options.out ?? homePath(`runs/reproduce-${scale}`);
 const root = scale === "ci" ? { raw: `${out}/raw`, cases: `${out}/cases` } : { raw: options.raw, cases: options.cases };
 
 /** What ci trains on: few and small, so that the whole grid is a matter of minutes. */

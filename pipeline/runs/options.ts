@@ -7,9 +7,15 @@ import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
 import { DataError } from "../data/cases.ts";
 import { TensorFlowError } from "../tensorflow/library.ts";
+import { userPath, writeRefusal } from "./places.ts";
 
 /** Exit codes of every task. */
 export const EXIT = { done: 0, usage: 2, data: 3, environment: 4, diverged: 5, interrupted: 75 } as const;
+
+/** An option that is a path; one that is relative begins where the user stands. */
+export function pathOption() {
+  return z.string().transform(userPath);
+}
 
 /**
  * Parses `args` by `schema` (a flat zod object with descriptions); prints help or the error and exits where it must. A
@@ -60,8 +66,9 @@ export async function runTask(body: () => Promise<number | void>): Promise<never
     // Errors of the file system carry a code: a full disk, a read-only folder, a missing one.
     const known = error instanceof DataError || error instanceof TensorFlowError ||
       error instanceof Deno.errors.NotCapable || error instanceof Deno.errors.WriteZero || "code" in error;
-    console.error(known ? error.message : error);
-    if (error instanceof Deno.errors.NotCapable) code = EXIT.usage; // Deno's message names the flag to add
+    const isRefused = error instanceof Deno.errors.NotCapable;
+    console.error(isRefused ? writeRefusal(error) : known ? error.message : error);
+    if (isRefused) code = EXIT.usage;
     else if (error instanceof DataError || error instanceof Deno.errors.NotFound) code = EXIT.data;
     else code = known ? EXIT.environment : 1;
   }

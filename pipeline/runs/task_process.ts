@@ -5,10 +5,14 @@ import { fileURLToPath } from "node:url";
 const NATIVE = ["train", "evaluate"];
 
 /**
- * Environment of a program that a task starts by its name: Deno hands `LD_LIBRARY_PATH` on only where any program may be
- * started, and else refuses to start one at all.
+ * Environment of a program that a task starts by its name: Deno hands the loader's variables (`LD_LIBRARY_PATH`,
+ * `LD_PRELOAD`, …) on only where any program may be started, and else refuses to start one at all. Clusters set them for
+ * every login. Needs `--allow-env`.
  */
-export const NAMED_PROGRAM = { LD_LIBRARY_PATH: "" };
+export function emptyLoaderVariables(): Record<string, string> {
+  const names = Object.keys(Deno.env.toObject()).filter((name) => /^(LD|DYLD)_/.test(name));
+  return Object.fromEntries(names.map((name) => [name, ""]));
+}
 
 /**
  * Starts `tasks/NAME.ts`; says so first. Needs `--allow-run=deno`.
@@ -22,6 +26,6 @@ export function startTask(name: string, args: string[], writes: string[]): Deno.
       ...["run", "--no-prompt", "--allow-read", "--allow-env", `--allow-write=${writes}`, ...native],
       ...[fileURLToPath(new URL(`../../tasks/${name}.ts`, import.meta.url)), ...args],
     ],
-    env: NAMED_PROGRAM,
+    env: emptyLoaderVariables(),
   }).spawn();
 }
