@@ -26,7 +26,6 @@ const FRAMEWORK = "libtensorflow_framework.so.2", RUNTIME = "libtensorflow_cc.so
 const [setupScript, configPath] = ["../tasks/setup.ts", "../deno.json"].map((path) =>
   fileURLToPath(new URL(path, import.meta.url))
 );
-`${Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME")}/.cache`}/deno`;
 const linux = { ignore: Deno.build.os !== "linux" }; // names and headers of files
 
 /** Stands in for Python: tells the folder in FAKE_PACKAGE and the pip of FAKE_PIP, "downloads" the wheels beside it. */
