@@ -37,7 +37,7 @@ import { readJson, readJsonIfThere, RUN_CONFIG, RUN_METRICS } from "../pipeline/
 import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, takeLock } from "../pipeline/runs/locks.ts";
 import { readLog } from "../pipeline/runs/log.ts";
 import { EXIT, parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
-import { homePath, quoted } from "../pipeline/runs/places.ts";
+import { homePath, namedHome, quoted } from "../pipeline/runs/places.ts";
 import { slurmScript } from "../pipeline/runs/slurm.ts";
 import { startTask } from "../pipeline/runs/task_process.ts";
 
@@ -445,8 +445,8 @@ async function reproduce(): Promise<number> {
   const closed = await closedFolders();
   if (closed.length) {
     console.error(
-      `Cannot write to "${closed.join('", "')}": Deno lets this task write to data and temporary files only; run\n  ` +
-        ownCommand(Deno.args).map(quoted).join(" "),
+      `Cannot write to "${closed.join('", "')}": Deno lets this task write to its home (SSNET_HOME, else data) and ` +
+        "temporary files only; run\n  " + [...namedHome(), ...ownCommand(Deno.args).map(quoted)].join(" "),
     );
     return EXIT.usage;
   }
@@ -516,7 +516,7 @@ async function writeSlurm(planned: PlannedCell[]): Promise<number> {
     directory: Deno.cwd(),
     deno: deno.slice(0, deno.lastIndexOf("/")),
     command: ownCommand([
-      ...flags({ ...given, seed: options.seed, minutes: options.minutes, out: options.out }),
+      ...flags({ ...given, seed: options.seed, minutes: options.minutes, out }),
       ...flags({ raw: options.raw, cases: options.cases, threads, device }),
     ]),
   });

@@ -48,6 +48,8 @@ Deno.test("SSNET_HOME holds raw files and cases, and a path is taken from where 
     await writeRawAtria(`${home}/raw/la`, { seed: 1, count: 4, shape: [20, 20, 16] });
     const prepared = await inTask("preprocess:la", [], { cwd: folder, env });
     assert.equal(prepared.code, 0, prepared.error);
+    const usual = await inTask("preprocess:la", ["--help"], { cwd: folder });
+    assert.ok(usual.out.replace(/\s/g, "").includes(`default:"${project}/data/raw/la"`.replace(/\s/g, "")), usual.out);
     const split = ["--cases", "../cases/la", "--labeled", "1", "--test-cases", "1"];
     const chosen = await inTask("split:la", split, { cwd: `${home}/raw`, env: { ...env, SSNET_HOME: ".." } });
     assert.equal(chosen.code, 0, chosen.error);

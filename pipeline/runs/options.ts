@@ -14,7 +14,7 @@ export const EXIT = { done: 0, usage: 2, data: 3, environment: 4, diverged: 5, i
 
 /** An option that is a path; one that is relative begins where the user stands. */
 export function pathOption() {
-  return z.string().transform(userPath);
+  return z.string().overwrite(userPath);
 }
 
 /**

@@ -16,12 +16,17 @@ export function userPath(path: string): string {
 }
 
 /**
- * A place of raw files, cases and runs: in the folder that `SSNET_HOME` names, else in the project's `data`.
- * Needs `--allow-env`, `--allow-read`.
+ * A place of raw files, cases and runs: in the folder that `SSNET_HOME` names, else in the project's `data`; short where
+ * that names it too. Needs `--allow-env`, `--allow-read`.
  */
 export function homePath(path: string): string {
-  const home = Deno.env.get("SSNET_HOME");
-  return `${home ? resolve(standing(), home) : Deno.cwd() === PROJECT ? "data" : `${PROJECT}/data`}/${path}`;
+  const home = Deno.env.get("SSNET_HOME"), isHere = [Deno.cwd(), standing()].every((folder) => folder === PROJECT);
+  return `${home ? resolve(standing(), home) : isHere ? "data" : `${PROJECT}/data`}/${path}`;
+}
+
+/** What must stand before a command for another shell, so that its home is this one's. */
+export function namedHome(): string[] {
+  return Deno.env.get("SSNET_HOME") ? [`SSNET_HOME=${quoted(dirname(homePath(".")))}`] : [];
 }
 
 const temporaryPlace = () => Deno.env.get("TMPDIR") || "/tmp";
@@ -62,12 +67,11 @@ export function writeRefusal(error: Error): string {
     return `Cannot write to "${place}": Deno's rights cannot name a path with a comma; choose another`;
   }
   const writes = quoted(`--allow-write=${[home, temporaryPlace(), resolve(place)]}`);
-  const named = Deno.env.get("SSNET_HOME") ? [`SSNET_HOME=${quoted(home)}`] : [];
   const elsewhere = standing() === PROJECT ? [] : [`cd ${quoted(PROJECT)} &&`, `INIT_CWD=${quoted(standing())}`];
   // npx leaves no deno behind for the user's shell.
   const deno = Deno.env.get("npm_command") === "exec" ? `npx -y deno@${Deno.version.deno}` : "deno";
   const command = [
-    ...[...elsewhere, ...named, deno, "run", rights.replace(/--allow-write=("[^"]*"|\S+)/, () => writes), script],
+    ...[...elsewhere, ...namedHome(), deno, "run", rights.replace(/--allow-write=("[^"]*"|\S+)/, () => writes), script],
     ...Deno.args.map(quoted),
   ];
   return `Cannot write to "${place}": this task writes to "${home}" and temporary files only (SSNET_HOME names ` +
