@@ -21,7 +21,8 @@ import { readBestDice, readState, writeCheckpoint, writeState } from "../pipelin
 import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
 import { readJsonIfThere, RUN_CONFIG } from "../pipeline/runs/json.ts";
 import { missingIterations, openLog } from "../pipeline/runs/log.ts";
-import { EXIT, MACHINE, parseDataset, parseOptions, patchText, runTask } from "../pipeline/runs/options.ts";
+import { EXIT, MACHINE, parseDataset, parseOptions, patchText, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { homePath } from "../pipeline/runs/places.ts";
 import { startProgress } from "../pipeline/runs/progress.ts";
 import { stream, streamKey } from "../pipeline/runs/random.ts";
 import { scheduleAt } from "../pipeline/runs/schedule.ts";
@@ -61,9 +62,11 @@ const ablations = {
 };
 const options = parseOptions(
   z.strictObject({
-    cases: z.string().default(`data/cases/${dataset}`).describe("folder of the cases"),
-    split: z.string().default(`data/cases/${dataset}/split.json`).describe("split file; --resume takes the run's own"),
-    run: z.string().default(`data/runs/${dataset}-ssnet`).describe("run folder to write"),
+    cases: pathOption().default(homePath(`cases/${dataset}`)).describe("folder of the cases"),
+    split: pathOption().optional().describe(
+      "split file (default: split.json in the folder of the cases); --resume takes the run's own",
+    ),
+    run: pathOption().default(homePath(`runs/${dataset}-ssnet`)).describe("run folder to write"),
     method: z.enum(METHOD_NAMES).default("ssnet").describe("method to train"),
     preset: z.enum(["paper", "fast"]).default("paper").describe(
       `paper: as published; fast: ${fast.iterations} iterations, the first ${fast.warmup} on the labeled half alone, ` +
@@ -94,7 +97,8 @@ const options = parseOptions(
   }),
   { name: `train:${dataset}`, description: "Train a method with few labels", args },
 );
-const { resume, ...given } = options, patch = options.patch?.split("x").map(Number) ?? published.patch;
+const { resume, ...rest } = options, given = { ...rest, split: options.split ?? `${options.cases}/split.json` };
+const patch = options.patch?.split("x").map(Number) ?? published.patch;
 const chosen = METHODS[options.method]({ ...options, patch, profile: published });
 const { profile } = chosen;
 const settings = options.method === "ssnet" ? ssnetSettings(published, options) : {};

@@ -282,19 +282,20 @@ Deno.test("a task of the job array passes the signal on and requeues itself when
     assert.equal(await Deno.stat(`${folder}/requeue.log`).then(() => true, () => false), false);
   }));
 
-Deno.test("a task starts another one where LD_LIBRARY_PATH is set", () =>
+Deno.test("a task starts another one where the loader's variables are set", () =>
   withFolder(async (folder) => {
     const module = new URL("../pipeline/runs/task_process.ts", import.meta.url);
     await Deno.writeTextFile(
       `${folder}/start.ts`,
-      `import { NAMED_PROGRAM } from "${module}";
+      `import { emptyLoaderVariables } from "${module}";
       const start = async (env: Record<string, string>) =>
         await new Deno.Command("deno", { args: ["eval", "console.log(6 * 7)"], env }).output();
       console.log(await start({}).then(() => "started", ({ name }) => name));
-      console.log(new TextDecoder().decode((await start(NAMED_PROGRAM)).stdout).trim());`,
+      console.log(new TextDecoder().decode((await start(emptyLoaderVariables())).stdout).trim());`,
     );
-    // Its shell sets the variable: the tests may start nothing with it themselves.
-    const command = `LD_LIBRARY_PATH=/nowhere deno run --no-prompt --allow-run=deno ${folder}/start.ts`;
+    // Its shell sets them: the tests may start nothing with them themselves.
+    const command = "LD_LIBRARY_PATH=/nowhere LD_PRELOAD=/nowhere.so LD_BIND_NOW=1 DYLD_LIBRARY_PATH=/nowhere " +
+      `deno run --no-prompt --allow-run=deno --allow-env ${folder}/start.ts`;
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["task", "--eval", command],
       cwd: folder,
