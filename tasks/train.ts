@@ -18,13 +18,16 @@ import { warmupOf } from "../pipeline/methods/supervised.ts";
 import { averaged, averageOf } from "../pipeline/methods/weight_average.ts";
 import type { Weights } from "../pipeline/networks/parameters.ts";
 import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
+import { COSTS, readCosts } from "../pipeline/runs/costs.ts";
 import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
 import { readJsonIfThere, RUN_CONFIG } from "../pipeline/runs/json.ts";
 import { openLog } from "../pipeline/runs/log.ts";
+import { machineMemory } from "../pipeline/runs/memory.ts";
 import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { startProgress } from "../pipeline/runs/progress.ts";
 import { stream, streamKey } from "../pipeline/runs/random.ts";
 import { scheduleAt } from "../pipeline/runs/schedule.ts";
+import { memoryProblem, trainingHeader } from "../pipeline/runs/training_header.ts";
 import {
   type Batch,
   beginAnew,
@@ -155,7 +158,7 @@ async function obstacle(folder: string, resolved: object): Promise<string | null
 
 /** Trains; returns the exit code. */
 async function train(): Promise<number> {
-  const folder = config.run;
+  const folder = config.run, memory = machineMemory(); // before this process takes of it
   const split = await readSplit(config.split);
   await checkCases(split, config.cases, config.split);
   const reading = readTrainingItems(config.cases, split, { profile, withUnlabeled: method.usesUnlabeled });
@@ -172,6 +175,13 @@ async function train(): Promise<number> {
     console.error(problem);
     return EXIT.usage;
   }
+  const measured = await readCosts(COSTS);
+  const training = { ...config, dataset: published.name, patch, coarse: config.coarse && coarse };
+  const tooLarge = memoryProblem(measured, training, memory);
+  if (tooLarge) {
+    console.error(tooLarge);
+    return EXIT.environment;
+  }
   // Before anything is written: a precision that the device does not have is refused here.
   const stages = [withAverage(warmupOf(chosen)), method].map((method) => ({
     method,
@@ -187,6 +197,7 @@ async function train(): Promise<number> {
   await Deno.mkdir(folder, { recursive: true });
   using log = await openLog(`${folder}/metrics.jsonl`, iteration); // who has its lock has the folder
   if (!resume) await writeJson(`${folder}/config.json`, resolved);
+  console.log(trainingHeader(measured, { ...training, done }, { split, memory }));
   /** Null, or why nothing was saved: a step's loss is that of the weights before it. */
   const save = async (): Promise<string | null> => {
     const name = notFinite(state.weights);
@@ -254,7 +265,12 @@ async function train(): Promise<number> {
     if (!Number.isFinite(values.total)) return diverged(iteration, `total loss ${values.total}`);
     progress.show(iteration, `loss ${values.total.toFixed(4)}`);
     const isDue = iteration % config.validateEvery === 0 || iteration === config.iterations;
-    if (isDue && iteration > config.warmup) await validation?.run(iteration); // a warm-up's network is never the best
+    if (isDue && iteration > config.warmup && validation) { // a warm-up's network is never the best
+      const { dice, isBest } = await validation.run(iteration);
+      progress.tell(
+        `validation after iteration ${iteration}: Dice ${dice.toFixed(4)}${isBest ? ", the best so far" : ""}`,
+      );
+    }
     const problem = iteration % config.saveEvery === 0 && await save();
     if (problem) return diverged(iteration, problem);
   }
