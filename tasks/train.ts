@@ -265,12 +265,7 @@ async function train(): Promise<number> {
     if (!Number.isFinite(values.total)) return diverged(iteration, `total loss ${values.total}`);
     progress.show(iteration, `loss ${values.total.toFixed(4)}`);
     const isDue = iteration % config.validateEvery === 0 || iteration === config.iterations;
-    if (isDue && iteration > config.warmup && validation) { // a warm-up's network is never the best
-      const { dice, isBest } = await validation.run(iteration);
-      progress.tell(
-        `validation after iteration ${iteration}: Dice ${dice.toFixed(4)}${isBest ? ", the best so far" : ""}`,
-      );
-    }
+    if (isDue && iteration > config.warmup) await validation?.run(iteration); // a warm-up's network is never the best
     const problem = iteration % config.saveEvery === 0 && await save();
     if (problem) return diverged(iteration, problem);
   }

@@ -4,8 +4,6 @@
 export interface Progress {
   /** Called after every iteration; prints when it is time. @param text What else the line says, for example the loss. */
   show(iteration: number, text: string): void;
-  /** Prints a line of its own, above the one that is rewritten. */
-  tell(line: string): void;
 }
 
 /** The clock begins with this call. @param first Iterations that were done before. @param total Iterations at the end. */
@@ -24,6 +22,5 @@ export function startProgress(first: number, total: number): Progress {
       Deno.stdout.writeSync(encoder.encode(terminal ? `\r${line}\x1b[K` : `${line}\n`));
       if (terminal && iteration === total) Deno.stdout.writeSync(encoder.encode("\n"));
     },
-    tell: (line) => void Deno.stdout.writeSync(encoder.encode(terminal ? `\r${line}\x1b[K\n` : `${line}\n`)),
   };
 }

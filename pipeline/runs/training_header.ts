@@ -23,7 +23,11 @@ const told = (hours: number) => hours < 1 ? `${(60 * hours).toFixed(0)} min` : `
  * Why a training does not fit into the memory that there is, with the largest patch that does; null where it fits or
  * was not measured, and on a GPU, of whose memory TensorFlow tells itself.
  */
-export function memoryProblem(rows: CostRow[], training: CostKey & Pick<Announced, "patch">, memory: MachineMemory) {
+export function memoryProblem(
+  rows: CostRow[],
+  training: CostKey & Pick<Announced, "patch">,
+  memory: MachineMemory,
+): string | null {
   const { dataset, device, method, patch, precision } = training;
   const row = device === "cpu" ? measuredStep(rows, { ...training, coarse: null }) : null;
   const needs = row && stepMemory(row, { patch }) * 1e9;

@@ -29,7 +29,7 @@ export interface ValidationOptions {
 /** Opens a validation; `run` takes the mean Dice over cases and classes, as published, and no distance: they cost more than the network. */
 export async function openValidation(
   { path, iteration, cases, segment, classes, best, keepBest }: ValidationOptions,
-): Promise<{ run(iteration: number): Promise<{ dice: number; isBest: boolean }> } & Disposable> {
+): Promise<{ run(iteration: number): Promise<void> } & Disposable> {
   const log = await openLog(path, iteration);
   const run = async (iteration: number) => {
     let sum = 0;
@@ -37,13 +37,12 @@ export async function openValidation(
       const overlaps = diceByClass({ prediction: await segment(one), reference: one.label! }, classes);
       sum += overlaps.reduce((a, b) => a + b, 0) / overlaps.length;
     }
-    const dice = sum / cases.length, isBest = dice > best;
-    if (isBest) {
+    const dice = sum / cases.length;
+    if (dice > best) {
       await keepBest(dice);
       best = dice;
     }
     log.write({ iteration, dice });
-    return { dice, isBest };
   };
   return { run, [Symbol.dispose]: () => log[Symbol.dispose]() };
 }
