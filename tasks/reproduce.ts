@@ -10,7 +10,6 @@
  * @module
  */
 import { dirname, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { DataError, readManifest } from "../pipeline/data/cases.ts";
 import { type DatasetName, type DatasetProfile, type Preset, presetOf, PROFILES } from "../pipeline/data/profiles.ts";
@@ -19,7 +18,7 @@ import { checkCases, readSplit, type Split } from "../pipeline/data/splits.ts";
 import { ABLATIONS } from "../pipeline/methods/ablations.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { METRICS } from "../pipeline/report/runs.ts";
-import { benchCommand, type Costs, costsOf, readCosts } from "../pipeline/runs/costs.ts";
+import { benchCommand, COSTS, type Costs, costsOf, readCosts } from "../pipeline/runs/costs.ts";
 import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
 import {
   type Cell,
@@ -36,6 +35,7 @@ import {
 import { readJson, readJsonIfThere, RUN_CONFIG, RUN_METRICS } from "../pipeline/runs/json.ts";
 import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, holderText, takeLock } from "../pipeline/runs/locks.ts";
 import { readLog, writerOf } from "../pipeline/runs/log.ts";
+import { machineMemory } from "../pipeline/runs/memory.ts";
 import { EXIT, MACHINE, parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
 import { homePath, namedHome, quoted } from "../pipeline/runs/places.ts";
 import { onStop } from "../pipeline/runs/signals.ts";
@@ -162,7 +162,7 @@ async function isFinished(cell: Cell): Promise<boolean> {
 
 /** Length and costs of every cell; of a begun one the length that it was begun with. */
 async function plan(cells: Cell[]): Promise<{ planned: PlannedCell[]; problems: string[]; unmeasured: string[] }> {
-  const rows = scale === "ci" ? [] : await readCosts(fileURLToPath(new URL("../data/costs.json", import.meta.url)));
+  const rows = scale === "ci" ? [] : await readCosts(COSTS);
   const planned: PlannedCell[] = [], problems: string[] = [], unmeasured: string[] = [];
   for (const cell of cells) {
     const { precision, coarse } = presetOfCell(cell),
@@ -457,7 +457,7 @@ async function reproduce(): Promise<number> {
         [...new Set(unmeasured)].join("\n  "),
     );
   }
-  const { total } = Deno.systemMemoryInfo();
+  const { total } = machineMemory();
   console.log(planTable(planned, total));
   if (begun.length) return refuse(begun);
   const large = options.slurm ? [] : memoryProblems(planned, total); // the nodes of a cluster may have more
