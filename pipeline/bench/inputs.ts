@@ -4,6 +4,7 @@ import { writeArrays } from "../data/hdf5.ts";
 import { cinePhantom, phantom } from "../data/phantom.ts";
 import { type DatasetName, type DatasetProfile, LA, PROFILES } from "../data/profiles.ts";
 import type { Split } from "../data/splits.ts";
+import { temporaryFolder } from "../runs/places.ts";
 
 /** A dataset's profile with another patch. */
 export function sized(dataset: DatasetName, patch: string | undefined): DatasetProfile {
@@ -35,13 +36,13 @@ export function phantomCase({ name, patch, bench: { volume, grayLevels } }: Data
   return { ...BARE_CASE, name: "bench", shape, axes, preparation: "phantom", image: scanned, label };
 }
 
-/** Calls `body` with a folder of so many files of one phantom, `0.h5`, `1.h5`, …. Needs `--allow-write=/tmp`. */
+/** Calls `body` with a folder of so many files of one phantom, `0.h5`, `1.h5`, …. Needs `--allow-write` of the temporary folder. */
 export async function withCaseFiles<T>(
   profile: DatasetProfile,
   count: number,
   body: (folder: string) => Promise<T>,
 ): Promise<T> {
-  const folder = await Deno.makeTempDir();
+  const folder = await temporaryFolder("ss-net-bench-");
   try {
     const { image, label, shape } = phantomCase(profile);
     await writeArrays(`${folder}/0.h5`, { image: { data: image, shape }, label: { data: label!, shape } });
