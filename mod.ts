@@ -8,20 +8,24 @@
  */
 export * from "./pipeline/data/augment.ts";
 export * from "./pipeline/data/batches.ts";
-export * from "./pipeline/data/cardiac_cine.ts";
+export * from "./pipeline/datasets/acdc/cardiac_cine.ts";
 export * from "./pipeline/data/cases.ts";
 export * from "./pipeline/data/coded_voxels.ts";
 export { distanceTransform } from "./pipeline/data/distance_transform.ts";
 export * from "./pipeline/data/geometry.ts";
 export * from "./pipeline/data/hdf5.ts";
 export * from "./pipeline/data/inflate.ts";
-export * from "./pipeline/data/left_atria.ts";
+export * from "./pipeline/datasets/la/left_atria.ts";
 export * from "./pipeline/data/nifti.ts";
 export * from "./pipeline/data/nrrd.ts";
-export * from "./pipeline/data/phantom.ts";
+export * from "./pipeline/datasets/acdc/phantom.ts";
+export * from "./pipeline/datasets/la/phantom.ts";
 export * from "./pipeline/data/preparation.ts";
 export type { PreparedCase, Problems } from "./pipeline/data/prepared_case.ts";
-export * from "./pipeline/data/profiles.ts";
+export * from "./pipeline/datasets/acdc/profile.ts";
+export * from "./pipeline/datasets/dataset.ts";
+export * from "./pipeline/datasets/datasets.ts";
+export * from "./pipeline/datasets/la/profile.ts";
 export * from "./pipeline/data/resample.ts";
 export * from "./pipeline/data/sampler.ts";
 export * from "./pipeline/data/splits.ts";

@@ -3,7 +3,8 @@
  * step the task itself; ends with the page, `report: PATH`, and the Dice on unseen phantoms, `dice: X` and `dice-acdc: X`.
  */
 import { z } from "zod";
-import { writeRawAtria, writeRawHearts } from "../pipeline/data/raw_phantoms.ts";
+import type { PhantomSet } from "../pipeline/datasets/dataset.ts";
+import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { METRICS } from "../pipeline/report/runs.ts";
 import { readJson, RUN_METRICS } from "../pipeline/runs/json.ts";
 import { parseOptions, runTask } from "../pipeline/runs/options.ts";
@@ -23,10 +24,13 @@ async function task(folder: string, name: string, args: string[]) {
 }
 
 /** Raw phantoms to an evaluated run; its mean Dice. */
-async function run(folder: string, dataset: "la" | "acdc", options: { split: string[]; train: string[] }) {
+async function run(
+  folder: string,
+  dataset: string,
+  options: { phantoms: Omit<PhantomSet, "seed">; split: string[]; train: string[] },
+) {
   const [raw, cases, run] = ["raw", "cases", "run"].map((kind) => `${folder}/${dataset}-${kind}`);
-  if (dataset === "la") await writeRawAtria(raw, { seed: SEED, count: 10, shape: [72, 72, 48] });
-  else await writeRawHearts(raw, { seed: SEED, count: 12, shape: [6, 72, 64] });
+  await DATASETS[dataset].writePhantoms(raw, { seed: SEED, ...options.phantoms });
   await task(folder, "preprocess", [dataset, "--raw", raw, "--cases", cases]);
   await task(folder, "split", [dataset, "--cases", cases, "--test-cases", "3", ...options.split]);
   await task(folder, "train", [dataset, "--cases", cases, "--run", run, "--preset", "fast", ...options.train]);
@@ -38,10 +42,12 @@ async function run(folder: string, dataset: "la" | "acdc", options: { split: str
 await runTask(async () => {
   const folder = await temporaryFolder("ss-net-demo-");
   const la = await run(folder, "la", {
+    phantoms: { count: 10, shape: [72, 72, 48] },
     split: ["--labeled", "4"],
     train: ["--patch", "48x48x32", "--iterations", "200", "--warmup", "170"],
   });
   const acdc = await run(folder, "acdc", {
+    phantoms: { count: 12, shape: [6, 72, 64] },
     split: ["--labeled", "3", "--validation-cases", "2"],
     train: ["--patch", "64x64", "--iterations", "200", "--warmup", "160", "--validate-every", "50"],
   });

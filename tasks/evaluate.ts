@@ -1,5 +1,5 @@
 /**
- * `deno task eval:la`, `eval:acdc`: a run folder with its cases in, `RUN/evaluation-BATCHNORM/` out: the predicted mask of
+ * `deno task eval:la`, `eval:acdc`: a run folder with its cases in, `RUN/evaluation-…/` out ({@linkcode evaluationName}): the predicted mask of
  * every test case as NIfTI in the place of the case, and `metrics.json` with Dice, Jaccard, 95HD and ASD under both
  * conventions for empty masks, in voxels and, where the spacing is known, in millimeters; where cases are frames of
  * patients also means by patient, volumes and ejection fractions.
@@ -9,8 +9,7 @@ import { z } from "zod";
 import { type Case, type Manifest, readCase } from "../pipeline/data/cases.ts";
 import { DataError, readEach } from "../pipeline/data/data_error.ts";
 import { writeNiftiMask } from "../pipeline/data/nifti.ts";
-import { DATASET_NAMES } from "../pipeline/data/profiles.ts";
-import { checkCases, countCases, countPatients, parseSplit, readSplit, type Split } from "../pipeline/data/splits.ts";
+import { checkCases, countCases, countPatients, readSplit, type Split } from "../pipeline/data/splits.ts";
 import { evaluateCase, segmenter, strideOf } from "../pipeline/evaluation/evaluate_case.ts";
 import {
   CLINICAL_NAMES,
@@ -21,26 +20,27 @@ import {
 import {
   correctedSpacings,
   correctedSpacingText,
+  evaluationName,
   patientRows,
   type ResultRow,
   summarize,
 } from "../pipeline/evaluation/summary.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
-import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
+import { isMethod, METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { NETWORKS } from "../pipeline/networks/network.ts";
 import { SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
 import { readCheckpoint } from "../pipeline/runs/checkpoint.ts";
 import { replaceFolder, writeJson } from "../pipeline/runs/files.ts";
-import { readJson, RUN_CONFIG } from "../pipeline/runs/json.ts";
-import { MACHINE, parseDataset, parseOptions, patchText, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { readRunConfig, type RunConfig } from "../pipeline/runs/config.ts";
+import { MACHINE, parseDataset, parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
 import { homePath } from "../pipeline/runs/places.ts";
-import { counted, fixed, listed } from "../pipeline/runs/words.ts";
+import { counted, fixed, listed, unknownName } from "../pipeline/runs/words.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
-const { dataset, published, args } = parseDataset(Deno.args);
+const { dataset, args } = parseDataset("eval", Deno.args);
 const options = parseOptions(
   z.strictObject({
-    run: pathOption().default(homePath(`runs/${dataset}-ssnet`)).describe("run folder"),
+    run: pathOption().default(homePath(`runs/${dataset.name}-ssnet`)).describe("run folder"),
     cases: pathOption().optional().describe("folder of the cases instead of the one that was trained on"),
     split: pathOption().optional().describe(
       "split file whose test cases are evaluated, instead of the training's split",
@@ -51,51 +51,49 @@ const options = parseOptions(
     batchNorm: z.enum(["running", "window"]).default("running").describe(
       "running: the training's statistics, as published; window: each window's own",
     ),
-    components: z.enum(published.patch.length === 3 ? ["largest", "all"] : ["all"]).optional().describe(
+    components: z.enum(dataset.patch.length === 3 ? ["largest", "all"] : ["all"]).optional().describe(
       "which connected components of a prediction are kept, instead of the method's own choice",
     ),
     precision: z.enum(["fp32", "bf16"]).default("fp32").describe("arithmetic of convolutions"),
     ...MACHINE,
   }),
-  { name: `eval:${dataset}`, description: "Evaluate a run on the test cases", args },
+  { name: `eval:${dataset.name}`, description: "Evaluate a run on the test cases", args },
 );
-const CONFIG = z.looseObject({
-  method: z.enum(METHOD_NAMES),
-  iterations: z.int().nonnegative().optional(),
-  patch: patchText(published),
-  averaged: z.boolean().default(false),
-  cases: z.string(),
-  splitContent: z.unknown(),
-});
-
 async function evaluate() {
-  const config = await readConfig();
-  const split = await readTestSplit(config), folder = options.cases ?? config.cases;
+  const config = await readConfig(),
+    { method: { name: methodName, settings }, training } = config,
+    { patch } = training;
+  const split = await readTestSplit(config.split), folder = options.cases ?? training.cases;
   const manifest = await checkCases(split, folder, options.split ?? `${options.run}/config.json`);
   const read = (name: string) => readTestCase(folder, name, manifest.cases);
   await checkTestCases(split.test, read);
   const { binding } = openTensorFlow({ threads: options.threads, device: options.device });
-  const { profile } = createMethod(METHODS[config.method], published);
-  const { classNames, classes } = profile, usual = config.averaged ? "last" : profile.checkpoint;
+  const { profile } = createMethod(METHODS[methodName], dataset, { settings, patch });
+  const { classNames, classes } = profile, usual = training.averaged ? "last" : profile.checkpoint;
   const checkpoint = options.checkpoint ?? usual;
   const spec = NETWORKS[profile.network].spec(new SpecBuilder(), { classes });
   const { state, iteration } = await readCheckpoint(checkpointPath(checkpoint), spec);
   if (iteration && !existsSync(`${options.run}/DONE`)) {
-    const all = config.iterations === undefined ? "" : ` of ${config.iterations}`;
     console.error(
-      `note: the training of "${options.run}" has not ended: this is its ${checkpoint} checkpoint, after iteration ${iteration}${all}`,
+      `note: the training of "${options.run}" has not ended: this is its ${checkpoint} checkpoint, after iteration ` +
+        `${iteration} of ${training.iterations}`,
     );
   }
-  const patch = config.patch.split("x").map(Number); // the training's patch is the network's input
   const { batchNorm, precision } = options;
   const largestComponent = options.components ? options.components === "largest" : profile.largestComponent;
   const segment = segmenter({ ...profile, largestComponent }, toWeights(spec, state), {
-    patch,
+    patch, // the training's is the network's input
     statistics: batchNorm,
     precision,
   });
-  const unusual = largestComponent === profile.largestComponent ? "" : `-${options.components}`;
-  const target = `${options.run}/evaluation-${batchNorm}${checkpoint === "best" ? "-best" : ""}${unusual}`;
+  const kind = evaluationName({
+    batchNorm,
+    checkpoint,
+    components: largestComponent === profile.largestComponent ? null : options.components!,
+    precision,
+    split: split === config.split ? null : split,
+  });
+  const target = `${options.run}/${kind}`;
   const rows: ResultRow[] = [], preparations = new Set<string>(), begun = performance.now();
   const measured: Parameters<typeof correctedSpacings>[0] = [];
   let nominalSpacing = false;
@@ -112,8 +110,8 @@ async function evaluate() {
     }
     const patients = patientValues(rows);
     await writeJson(`${temporary}/metrics.json`, {
-      dataset,
-      method: config.method,
+      dataset: dataset.name,
+      method: methodName,
       checkpoint,
       iteration,
       batchNorm,
@@ -122,7 +120,7 @@ async function evaluate() {
       stride: profile.stride && strideOf(profile, patch),
       largestComponent,
       preparations: [...preparations],
-      trainingPreparations: trainingPreparations(config, manifest.cases),
+      trainingPreparations: trainingPreparations(config.split, manifest.cases),
       nominalSpacing,
       correctedSpacings: correctedSpacings(measured),
       split: {
@@ -151,19 +149,21 @@ async function evaluate() {
   console.log(`Dice ${mean!.toFixed(4)}${around} over ${over}, ${target}/metrics.json`);
 }
 
-/** @throws {DataError} When the run is of another dataset, or its options are not as wanted. */
-async function readConfig(): Promise<z.infer<typeof CONFIG>> {
-  const path = `${options.run}/config.json`;
-  const { dataset: found } = await readJson(path, z.looseObject({ dataset: z.enum(DATASET_NAMES) }), RUN_CONFIG);
-  if (found === dataset) return await readJson(path, CONFIG, RUN_CONFIG);
-  throw new DataError(
-    `Cannot evaluate "${options.run}" as a run of ${dataset}: it is one of ${found}; run deno task eval:${found}`,
-  );
+/** @throws {DataError} When the run is of another dataset, or of a method that there is not. */
+async function readConfig(): Promise<RunConfig & { method: { name: MethodName } }> {
+  const config = await readRunConfig(options.run), { method: { name } } = config;
+  if (config.dataset !== dataset.name) {
+    throw new DataError(
+      `Cannot evaluate "${options.run}" as a run of ${dataset.name}: it is one of ${config.dataset}; run deno task ` +
+        `eval:${config.dataset}`,
+    );
+  }
+  if (isMethod(name)) return { ...config, method: { ...config.method, name } };
+  throw new DataError(`Cannot evaluate "${options.run}": ${unknownName("method", name, METHOD_NAMES)}`);
 }
 
 /** What was done to the cases that the run was trained on, as far as the folder has them. */
-function trainingPreparations({ splitContent }: z.infer<typeof CONFIG>, cases: Manifest["cases"]): string[] {
-  const { labeled, unlabeled } = parseSplit(splitContent, `${options.run}/config.json`);
+function trainingPreparations({ labeled, unlabeled }: Split, cases: Manifest["cases"]): string[] {
   return [...new Set([...labeled, ...unlabeled].flatMap((name) => cases[name]?.preparation ?? []))];
 }
 
@@ -177,9 +177,9 @@ function checkpointPath(checkpoint: "last" | "best"): string {
 }
 
 /** The split to evaluate. @throws {DataError} When it has no test case, or one that the run was trained on. */
-async function readTestSplit(config: z.infer<typeof CONFIG>): Promise<Split> {
-  const trained = parseSplit(config.splitContent, `${options.run}/config.json`);
-  const split = options.split === undefined ? trained : await readSplit(options.split, dataset), { source } = split;
+async function readTestSplit(trained: Split): Promise<Split> {
+  const split = options.split === undefined ? trained : await readSplit(options.split, dataset.name),
+    { source } = split;
   if (!split.test.length) throw new DataError(`Cannot evaluate: the split (${source}) has no test case`);
   const used = [...trained.labeled, ...trained.unlabeled, ...trained.validation];
   const seen = split.test.filter((name) => used.includes(name));

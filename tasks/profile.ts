@@ -4,7 +4,7 @@
  */
 import { dirname } from "node:path";
 import { z } from "zod";
-import { DATASET_NAMES, PROFILES } from "../pipeline/data/profiles.ts";
+import { DATASET_NAMES, DATASETS } from "../pipeline/datasets/datasets.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { writeJson } from "../pipeline/runs/files.ts";
@@ -42,7 +42,7 @@ await runTask(async () => {
   const { dataset, method: name, precision } = options, title = `${dataset} ${name} ${precision}`;
   const path = options.trace ?? homePath(`profile-${title.replaceAll(" ", "-")}.json`);
   openTensorFlow(options);
-  const method = createMethod(METHODS[name], PROFILES[dataset]);
+  const method = createMethod(METHODS[name], DATASETS[dataset]);
   const state = startState(method, stream(1, "weights"));
   const times = await trainingStep(method, precision).profile(state, syntheticBatches(method)(1));
   const last = times.reduce((end, { begin, duration }) => Math.max(end, begin + duration), 0);

@@ -12,8 +12,10 @@
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import { DataError, readManifest } from "../pipeline/data/cases.ts";
-import { type DatasetName, type DatasetProfile, type Preset, presetOf, PROFILES } from "../pipeline/data/profiles.ts";
-import { writeRawAtria, writeRawHearts } from "../pipeline/data/raw_phantoms.ts";
+import { type DatasetProfile, type Preset, presetOf } from "../pipeline/datasets/dataset.ts";
+import { DATASETS } from "../pipeline/datasets/datasets.ts";
+import { writeRawHearts } from "../pipeline/datasets/acdc/phantom.ts";
+import { writeRawAtria } from "../pipeline/datasets/la/phantom.ts";
 import { checkCases, readSplit, type Split } from "../pipeline/data/splits.ts";
 import { ABLATIONS } from "../pipeline/methods/ablations.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
@@ -78,11 +80,6 @@ const METHODS_OF_GRID = options.ablation ? Object.keys(ABLATIONS) : METHOD_NAMES
 const { scale, threads, device } = options, out = options.out ?? homePath(`runs/reproduce-${scale}`);
 const root = scale === "ci" ? { raw: `${out}/raw`, cases: `${out}/cases` } : { raw: options.raw, cases: options.cases };
 
-/** What ci trains on: few and small, so that the whole grid is a matter of minutes. */
-const CI = {
-  la: { patch: "32x32x32", iterations: 30, phantoms: { seed: 1337, count: 10, shape: [48, 48, 40] } },
-  acdc: { patch: "64x64", iterations: 24, phantoms: { seed: 1337, count: 9, shape: [4, 64, 56] } },
-} as const;
 /** Cells are saved so often that an interruption costs little beside a checkpoint. */
 const SAVE_EVERY = 50;
 
@@ -96,7 +93,7 @@ function trainedBy({ method }: Cell): { method: MethodName; settings: object } {
 
 /** The dataset's profile with what the cell's method changes in it. */
 function methodOf(cell: Cell): { profile: DatasetProfile; usesUnlabeled: boolean } {
-  return createMethod(METHODS[trainedBy(cell).method], PROFILES[cell.dataset]);
+  return createMethod(METHODS[trainedBy(cell).method], DATASETS[cell.dataset]);
 }
 
 /** How all methods, or each as its own code does, are tested. */
@@ -105,7 +102,7 @@ function evaluationOf(cell: Cell) {
   return scale === "paper" ? { batchNorm: "running", checkpoint, largestComponent, precision: "fp32" } : {
     batchNorm: "window",
     checkpoint: "last",
-    largestComponent: PROFILES[cell.dataset].largestComponent,
+    largestComponent: DATASETS[cell.dataset].largestComponent,
     precision: presetOfCell(cell).precision,
   };
 }
@@ -186,7 +183,7 @@ function lengthOfCell(cell: Cell, costs: Costs | null): Length {
   if (scale === "fast") return lengthOf(options.minutes, costs!);
   const { iterations, warmup } = presetOf(methodOf(cell).profile, "paper");
   if (scale === "paper") return { iterations, warmup };
-  const short = CI[cell.dataset].iterations;
+  const short = DATASETS[cell.dataset].ci.iterations;
   return { iterations: short, warmup: Math.round(short * warmup / iterations) };
 }
 
@@ -256,7 +253,7 @@ async function prepare(cells: Cell[]): Promise<string[] | number> {
   for (const dataset of new Set(cells.map(({ dataset }) => dataset))) {
     const cases = `${root.cases}/${dataset}`, raw = `${root.raw}/${dataset}`;
     if (await exists(`${cases}/manifest.json`)) continue;
-    if (scale === "ci") await phantoms(dataset, raw);
+    if (scale === "ci") await DATASETS[dataset].writePhantoms(raw, DATASETS[dataset].ci.phantoms);
     const code = await task("preprocess", [dataset, "--raw", raw, "--cases", cases], [root.cases]);
     if (code) return stopped() ? EXIT.interrupted : code;
   }
@@ -265,18 +262,13 @@ async function prepare(cells: Cell[]): Promise<string[] | number> {
     const path = splitPath(cell), { dataset, labeled } = cell;
     if (await exists(path)) continue;
     await Deno.mkdir(`${out}/${dataset}-${labeled}`, { recursive: true });
-    const small = { la: ["--test-cases", "2"], acdc: ["--test-cases", "2", "--validation-cases", "1"] }[dataset];
+    const { test, validation } = DATASETS[dataset].ci.split;
+    const small = flags({ testCases: test, validationCases: validation || undefined });
     const args = ["--cases", `${root.cases}/${dataset}`, "--split", path, "--labeled", String(labeled)];
     const code = await task("split", [dataset, ...args, ...scale === "ci" ? small : []], [out]);
     if (code) problems.push(`no split with ${labeled} labeled for ${dataset}, as told above`);
   }
   return problems;
-}
-
-function phantoms(dataset: DatasetName, raw: string): Promise<void> {
-  return dataset === "la"
-    ? writeRawAtria(raw, { ...CI.la.phantoms, shape: [...CI.la.phantoms.shape] })
-    : writeRawHearts(raw, { ...CI.acdc.phantoms, shape: [...CI.acdc.phantoms.shape] });
 }
 
 /** Why cells cannot be trained and tested on their splits. */
@@ -293,13 +285,14 @@ async function splitProblems(cells: Cell[]): Promise<string[]> {
       problems.add(error.message);
       continue;
     }
-    const manifest = await readManifest(cases), isLA = cell.dataset === "la";
-    const rows = (names: string[]) => names.reduce((sum, name) => sum + (isLA ? 1 : manifest.cases[name].shape[0]), 0);
+    const manifest = await readManifest(cases), areVolumes = profile.patch.length === 3;
+    const rowsOf = (name: string) => areVolumes ? 1 : manifest.cases[name].shape[0];
+    const rows = (names: string[]) => names.reduce((sum, name) => sum + rowsOf(name), 0);
     const wanted = { labeled: profile.labeledPerBatch, unlabeled: usesUnlabeled ? profile.unlabeledPerBatch : 0 };
     for (const part of ["labeled", "unlabeled"] as const) {
       const found = rows(split[part]);
       if (found >= wanted[part]) continue;
-      const unit = isLA ? "cases" : "slices";
+      const unit = areVolumes ? "cases" : "slices";
       problems.add(`${cell.folder}: a batch takes ${wanted[part]} ${part} ${unit}, "${path}" has ${found}`);
     }
     const patients = split.patients?.labeled ?? split.labeled.length;
@@ -341,7 +334,7 @@ function trainOptions(cell: Cell, { iterations, warmup }: Length) {
     iterations,
     warmup,
     precision: presetOfCell(cell).precision,
-    patch: scale === "ci" ? CI[cell.dataset].patch : undefined,
+    patch: scale === "ci" ? DATASETS[cell.dataset].ci.patch.join("x") : undefined,
     // Only the published protocol chooses by the validation cases.
     validateEvery: scale === "paper" ? undefined : Math.max(1, iterations),
   };

@@ -22,13 +22,15 @@ import { EXIT, parseDataset, parseOptions, pathOption, runTask } from "../pipeli
 import { homePath } from "../pipeline/runs/places.ts";
 import { counted, listed } from "../pipeline/runs/words.ts";
 
-const { dataset, published: profile, args } = parseDataset(Deno.args);
-const unit = profile.name === "acdc" ? "patient" : "case", defaultLabeled = profile.name === "acdc" ? 7 : 8;
+const { dataset: { name: dataset, unit, usualLabeledCount, lists: listFiles }, args } = parseDataset(
+  "split",
+  Deno.args,
+);
 const options = parseOptions(
   z.strictObject({
     cases: pathOption().default(homePath(`cases/${dataset}`)).describe("folder of the cases"),
     split: pathOption().optional().describe("file to write (default: split.json in the folder of the cases)"),
-    labeled: z.int().positive().default(defaultLabeled).describe(
+    labeled: z.int().positive().default(usualLabeledCount).describe(
       `${unit}s whose labels are used: the first of the training list`,
     ),
     validationCases: z.int().nonnegative().optional().describe(
@@ -42,12 +44,6 @@ const options = parseOptions(
   }),
   { name: `split:${dataset}`, description: `Choose labeled, unlabeled, validation and test ${unit}s`, args },
 );
-
-/** Files of the published lists. */
-const LISTS = {
-  la: { train: "la_train", test: "la_test" },
-  acdc: { train: "acdc_train_patients", validation: "acdc_val_patients", test: "acdc_test_patients" },
-};
 
 async function split(): Promise<number> {
   const { seed, labeled, testCases, validationCases } = options, path = options.split ?? `${options.cases}/split.json`;
@@ -113,11 +109,11 @@ function checkDuplicates(lists: Lists, cases: Manifest["cases"]) {
 }
 
 async function readLists(): Promise<PublishedLists> {
-  const lists: Record<string, string[]> = {};
-  for (const [kind, name] of Object.entries(LISTS[profile.name])) {
-    const text = await Deno.readTextFile(new URL(`../data/splits/${name}.list`, import.meta.url));
-    lists[kind] = parseList(text);
+  if (!listFiles) {
+    throw new DataError(`Cannot split ${dataset} by published lists: it has none; draw its split with --test-cases N`);
   }
+  const lists: Record<string, string[]> = {};
+  for (const [kind, url] of Object.entries(listFiles)) lists[kind] = parseList(await Deno.readTextFile(url));
   return lists as unknown as PublishedLists;
 }
 

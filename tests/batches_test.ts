@@ -4,8 +4,11 @@ import { assembleBatch, readTrainingItems, type TrainingItem } from "../pipeline
 import { DataError, readCase } from "../pipeline/data/cases.ts";
 import { type CodedVoxels, encodeVoxels } from "../pipeline/data/coded_voxels.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
-import { cinePhantom, phantom } from "../pipeline/data/phantom.ts";
-import { ACDC, type DatasetProfile, LA } from "../pipeline/data/profiles.ts";
+import { cinePhantom } from "../pipeline/datasets/acdc/phantom.ts";
+import { phantom } from "../pipeline/datasets/la/phantom.ts";
+import { ACDC } from "../pipeline/datasets/acdc/profile.ts";
+import type { DatasetProfile } from "../pipeline/datasets/dataset.ts";
+import { LA } from "../pipeline/datasets/la/profile.ts";
 import type { Split } from "../pipeline/data/splits.ts";
 import { withFolder } from "./with_folder.ts";
 

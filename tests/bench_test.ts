@@ -34,7 +34,7 @@ import { takes, timeInference, timePass, timeStep } from "../pipeline/bench/pass
 import { type Measurement, parseMeasurement, partOf, readBaselines, seriesOf } from "../pipeline/bench/results.ts";
 import { comparisonText, countsText } from "../pipeline/bench/text.ts";
 import { median, timesOf } from "../pipeline/bench/timing.ts";
-import { PROFILES } from "../pipeline/data/profiles.ts";
+import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { NETWORKS } from "../pipeline/networks/network.ts";
@@ -46,7 +46,7 @@ import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { withFolder } from "./with_folder.ts";
 
 const SMALL = { la: "32x32x16", acdc: "32x32" } as const, ONCE = { precision: "fp32", iterations: 1 } as const;
-const DATASETS = Object.keys(SMALL) as (keyof typeof SMALL)[];
+const NAMES = Object.keys(SMALL) as (keyof typeof SMALL)[];
 const ones = (n: number) => Array<number>(n).fill(1);
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
 
@@ -195,7 +195,7 @@ const STEPS: Record<MethodName, (network: string, labeled: number, unlabeled: nu
 };
 
 Deno.test("the passes of a step are found in the convolutions that it records", async () => {
-  for (const dataset of DATASETS) {
+  for (const dataset of NAMES) {
     const profile = sized(dataset, SMALL[dataset]), known: Record<string, PassConvolutions> = {};
     const networkOf = async (network: CountedNetwork) => {
       const convolutions = {} as PassConvolutions["convolutions"];
@@ -219,13 +219,13 @@ Deno.test("a step that is not made of the passes of its networks is refused with
   const convolutions = { forward: { Conv: 2 }, input: { Conv: 2, Input: 2 }, all: { Conv: 2, Filter: 2 } };
   const networks = [{ network: "net", convolutions }];
   assert.deepEqual(passesOf({ Conv: 2 }, networks), [{ network: "net", pass: "forward", rows: 1 }]);
-  for (const step of [{ Conv: 3 }, { Other: 1 }, { Filter: 2 }]) {
-    assert.throws(() => passesOf(step as Convolutions, networks), /Cannot count the step in passes of net/);
+  for (const step of [{ Conv: 3 }, { Other: 1 }, { Filter: 2 }] as Convolutions[]) {
+    assert.throws(() => passesOf(step, networks), /Cannot count the step in passes of net/);
   }
 });
 
 Deno.test("forward-backward goes back to every convolution of every network but the unused one of URPC's U-Net", async () => {
-  for (const dataset of DATASETS) {
+  for (const dataset of NAMES) {
     const profile = sized(dataset, SMALL[dataset]), { classes } = profile;
     for (const network of COUNTED_NETWORKS.filter((network) => takes(network, profile))) {
       const convolutions = network === "discriminator"
@@ -237,7 +237,7 @@ Deno.test("forward-backward goes back to every convolution of every network but 
       assert.equal(back, network === "unet_pyramid" ? convolutions - 1 : convolutions, `${network} on ${dataset}`);
     }
   }
-  const slices = COUNTED_NETWORKS.filter((network) => takes(network, PROFILES.acdc));
+  const slices = COUNTED_NETWORKS.filter((network) => takes(network, DATASETS.acdc));
   assert.deepEqual(slices, ["unet", "unet_distance", "unet_mutual", "unet_pyramid", "discriminator"]);
 });
 
@@ -282,7 +282,7 @@ Deno.test("a count is the rows of every pass at their measured seconds, and the 
 });
 
 Deno.test("every piece runs at a small size, in both precisions, under a name of its own", async () => {
-  const all = pieces(DATASETS.map((dataset) => sized(dataset, SMALL[dataset])));
+  const all = pieces(NAMES.map((dataset) => sized(dataset, SMALL[dataset])));
   assert.equal(new Set(all.map(({ name }) => name)).size, all.length);
   assert.deepEqual(new Set(pieces().map(({ name }) => name)).size, all.length);
   for (const precision of ["fp32", "bf16"] as const) {
@@ -294,7 +294,7 @@ Deno.test("every piece runs at a small size, in both precisions, under a name of
 });
 
 Deno.test("inference, a whole case, and cases from files run at a small size", async () => {
-  for (const dataset of DATASETS) {
+  for (const dataset of NAMES) {
     const profile = sized(dataset, SMALL[dataset]),
       { reading, batch } = await timeCases(profile, { cases: 4, iterations: 1 });
     const times = [reading, batch.seconds];
@@ -304,7 +304,7 @@ Deno.test("inference, a whole case, and cases from files run at a small size", a
 });
 
 Deno.test("synthetic labels of another patch have the same boxes in its own size", () => {
-  const published = syntheticLabels(PROFILES.la, 1), [nx, ny, nz] = PROFILES.la.patch;
+  const published = syntheticLabels(DATASETS.la, 1), [nx, ny, nz] = DATASETS.la.patch;
   const inside = (i: number, n: number, [from, to]: number[]) => i % n >= from && i % n < to;
   for (let i = 0; i < published.length; i++) {
     const [x, y] = [Math.floor(i / (ny * nz)), Math.floor(i / nz)];

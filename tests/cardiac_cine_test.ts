@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
-import { cinePatients, prepareCine } from "../pipeline/data/cardiac_cine.ts";
+import { cinePatients, prepareCine } from "../pipeline/datasets/acdc/cardiac_cine.ts";
 import { readCase, readManifest, writeCase } from "../pipeline/data/cases.ts";
 import { type Geometry, reverseAxes, toAffine } from "../pipeline/data/geometry.ts";
 import { readArrays, readHdf5, writeArrays } from "../pipeline/data/hdf5.ts";

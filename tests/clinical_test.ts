@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { BARE_CASE, type Case, readCase, writeCase } from "../pipeline/data/cases.ts";
 import { readNifti } from "../pipeline/data/nifti.ts";
 import { fingerprintOf } from "../pipeline/data/prepared_case.ts";
-import { ACDC } from "../pipeline/data/profiles.ts";
+import { ACDC } from "../pipeline/datasets/acdc/profile.ts";
 import { agreementOf, CLINICAL_NAMES, clinicalAgreement, patientValues } from "../pipeline/evaluation/clinical.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
 import { patientRows, type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";

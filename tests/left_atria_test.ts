@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import { BARE_CASE, spacingOf } from "../pipeline/data/cases.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
-import { type LeftAtriumOptions, prepareLeftAtrium } from "../pipeline/data/left_atria.ts";
+import { type LeftAtriumOptions, prepareLeftAtrium } from "../pipeline/datasets/la/left_atria.ts";
 import { decodeNifti, encodeNiftiMask } from "../pipeline/data/nifti.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
 import { correctedSpacings, correctedSpacingText } from "../pipeline/evaluation/summary.ts";

@@ -1,6 +1,8 @@
 /** Every method on both datasets: its table, what its loss is made of, what its state does, a resumed run. */
 import assert from "node:assert/strict";
-import { ACDC, type DatasetName, type DatasetProfile, LA, presetOf } from "../pipeline/data/profiles.ts";
+import { ACDC } from "../pipeline/datasets/acdc/profile.ts";
+import { type DatasetProfile, presetOf } from "../pipeline/datasets/dataset.ts";
+import { LA } from "../pipeline/datasets/la/profile.ts";
 import { boxMask } from "../pipeline/losses/copy_paste.ts";
 import { startAdam, updateAdam } from "../pipeline/methods/adam.ts";
 import { cleanPseudoLabels } from "../pipeline/methods/bcp.ts";
@@ -24,7 +26,7 @@ import { trace } from "../pipeline/tensorflow/trace.ts";
 import { withFolder } from "./with_folder.ts";
 
 const { tf } = openTensorFlow({ device: "cpu" });
-const SMALL: Record<DatasetName, DatasetProfile> = {
+const SMALL: Record<string, DatasetProfile> = {
   la: { ...LA, patch: [32, 32, 16] },
   acdc: { ...ACDC, patch: [32, 32], labeledPerBatch: 4, unlabeledPerBatch: 2 },
 };
@@ -40,7 +42,7 @@ const EDGES: Record<string, { label: (i: number, classes: number) => number; con
   "a constant, saturated prediction where there is no foreground": { label: () => 0, constant: "prediction" },
 };
 
-function methodOf(name: MethodName, dataset: DatasetName): Method {
+function methodOf(name: MethodName, dataset: string): Method {
   const { patch } = SMALL[dataset];
   return createMethod(METHODS[name], SMALL[dataset], { patch });
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { writeRawAtria } from "../pipeline/data/raw_phantoms.ts";
+import { writeRawAtria } from "../pipeline/datasets/la/phantom.ts";
 import { quoted } from "../pipeline/runs/places.ts";
 import { DENO_FOLDER, withFolder } from "./with_folder.ts";
 

@@ -1,7 +1,8 @@
 /** Points of docs/protocol.md that no other test pins: where the authors' code surprises, and this one does the same. */
 import assert from "node:assert/strict";
 import { drawPatch } from "../pipeline/data/augment.ts";
-import { ACDC, LA } from "../pipeline/data/profiles.ts";
+import { ACDC } from "../pipeline/datasets/acdc/profile.ts";
+import { LA } from "../pipeline/datasets/la/profile.ts";
 import { linearDice, squaredDice } from "../pipeline/losses/dice.ts";
 import { type BankWeights, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
 import { createMethod, gradientsOf } from "../pipeline/methods/method.ts";

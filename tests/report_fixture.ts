@@ -3,8 +3,9 @@ import { BARE_CASE, type Case, type Manifest, readManifest, writeCase } from "..
 import { fingerprintOf } from "../pipeline/data/prepared_case.ts";
 import { type Geometry, reverseAxes } from "../pipeline/data/geometry.ts";
 import { writeNiftiMask } from "../pipeline/data/nifti.ts";
-import { cinePhantom, phantom } from "../pipeline/data/phantom.ts";
-import { type DatasetName, PROFILES } from "../pipeline/data/profiles.ts";
+import { cinePhantom } from "../pipeline/datasets/acdc/phantom.ts";
+import { phantom } from "../pipeline/datasets/la/phantom.ts";
+import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { clinicalAgreement, patientValues } from "../pipeline/evaluation/clinical.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
 import { patientRows, type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
@@ -27,6 +28,7 @@ export async function writeRun(
   await writeJson(`${folder}/config.json`, {
     ...{ dataset, method, preset, iterations, warmup, precision: "bf16", seed, patch: "48x48x32", ...options },
     validateEvery: 20,
+    splitContent: { profile: dataset, source: "test", labeled: ["a"], unlabeled: [], validation: [], test: [] },
     ...{ threads: 2, computedOn: "cpu", versions: { deno: "2.9.6", tensorflow: "2.21.0" } },
   });
   const random = stream(7, method), noise = () => 0.9 + 0.2 * random();
@@ -73,7 +75,7 @@ export async function writeEvaluation(
   run: string,
   { name = "window", dataset = "la", method = "ssnet", cases, folder, shape, labeled, spacing = null }: {
     name?: string;
-    dataset?: DatasetName;
+    dataset?: string;
     method?: string;
     cases: FixtureCase[];
     folder: string;
@@ -84,7 +86,7 @@ export async function writeEvaluation(
     spacing?: Shape3 | null;
   },
 ) {
-  const out = `${run}/evaluation-${name}`, classes = PROFILES[dataset].classNames, rows: ResultRow[] = [];
+  const out = `${run}/evaluation-${name}`, classes = DATASETS[dataset].classNames, rows: ResultRow[] = [];
   await Deno.mkdir(out, { recursive: true });
   await Deno.mkdir(folder, { recursive: true });
   const known: Manifest["cases"] = { ...await readManifest(folder).then(({ cases }) => cases, () => ({})) }; // other evaluations' cases
@@ -114,7 +116,7 @@ export async function writeEvaluation(
     ...{
       batchNorm: name.replace("-best", ""),
       precision: "bf16",
-      largestComponent: PROFILES[dataset].largestComponent,
+      largestComponent: DATASETS[dataset].largestComponent,
     },
     ...(dataset === "la" ? { patch: [48, 48, 32], stride: [12, 12, 8] } : { patch: [64, 64], stride: null }),
     ...{ preparations: ["as published"], nominalSpacing: dataset === "acdc" && spacing !== null },

@@ -100,8 +100,7 @@ Deno.test("published rows are those of the dataset and the number of labeled cas
 });
 
 Deno.test("every published mean over classes is the mean of its classes, and every row has a source", async () => {
-  const { sources, datasets } = await readPublished();
-  for (const { rows } of Object.values(datasets)) {
+  for (const { rows, sources } of Object.values(await readPublished())) {
     for (const row of rows) assert.ok(sources[row.source], row.method);
     for (const row of rows.filter((row) => !row.class)) {
       const classes = rows.filter((one) => one.class && one.method === row.method && one.labeled === row.labeled);

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { LA, PROFILES } from "../pipeline/data/profiles.ts";
+import { DATASETS } from "../pipeline/datasets/datasets.ts";
+import { LA } from "../pipeline/datasets/la/profile.ts";
 import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
 import {
   benchCommand,
@@ -133,7 +134,7 @@ Deno.test("the memory of a step is what it was measured with, and within 15 % fo
     for (const method of METHOD_NAMES) {
       for (const precision of ["fp32", "bf16"] as const) {
         const row = rows.find((row) => row.dataset === dataset && row.method === method && row.precision === precision);
-        compare({ dataset, method, precision, patch: PROFILES[dataset].patch }, row!.peakMemoryGb);
+        compare({ dataset, method, precision, patch: DATASETS[dataset].patch }, row!.peakMemoryGb);
       }
     }
   }

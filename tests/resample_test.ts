@@ -1,7 +1,7 @@
 /** Resampling, the augmentation of ACDC slices and its phantom, where the answer is known in closed form. */
 import assert from "node:assert/strict";
 import { drawSlice, extractSlice, type SliceDraw } from "../pipeline/data/augment.ts";
-import { cinePhantom } from "../pipeline/data/phantom.ts";
+import { cinePhantom } from "../pipeline/datasets/acdc/phantom.ts";
 import { rotation, type Shape2, turnAndFlip, zoom, zoomLines } from "../pipeline/data/resample.ts";
 import { stream } from "../pipeline/runs/random.ts";
 

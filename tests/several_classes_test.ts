@@ -1,6 +1,8 @@
 /** Volumes of more than two classes: what of LA's protocol was written for one organ holds for several. */
 import assert from "node:assert/strict";
-import { type DatasetProfile, LA } from "../pipeline/data/profiles.ts";
+import type { Vector3 } from "../pipeline/data/geometry.ts";
+import type { DatasetProfile } from "../pipeline/datasets/dataset.ts";
+import { LA } from "../pipeline/datasets/la/profile.ts";
 import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
 import { classesOf, slidingWindow, windowStarts } from "../pipeline/evaluation/sliding_window.ts";
 import { foregroundDice, foregroundSquaredDice, linearDice, oneHot, squaredDice } from "../pipeline/losses/dice.ts";
@@ -52,10 +54,9 @@ Deno.test("the sliding window averages the probabilities of every class, and a v
 Deno.test("a network of four classes gives a mask of them, of each the largest component where it is asked for", async () => {
   const method = createMethod(METHODS.supervised, FOUR), state = startState(method, stream(1, "weights"));
   const image = Float32Array.from({ length: 24 * 256 }, stream(2, "image")),
-    one = { image, shape: [24, 16, 16] };
+    shape: Vector3 = [24, 16, 16];
   const how = { patch: FOUR.patch, statistics: "window", precision: "fp32" } as const;
-  const of = (largestComponent: boolean) =>
-    segmenter({ ...FOUR, largestComponent }, state, how)({ ...one, shape: [...one.shape] });
+  const of = (largestComponent: boolean) => segmenter({ ...FOUR, largestComponent }, state, how)({ image, shape });
   const [all, largest] = [await of(false), await of(true)];
   assert.ok(new Set(all).size > 2, `classes ${[...new Set(all)]}`);
   assert.deepEqual([...new Set(largest)].sort(), [...new Set([0, ...all])].sort());
@@ -90,19 +91,18 @@ for (const name of METHOD_NAMES) {
     });
     const state = startState(method, stream(1, "weights"));
     const pseudo = method.hostWork && { pseudo_label: { data: labels, shape: [unlabeledPerBatch, ...patch] } };
-    const { losses, gradients } = tf.tidy(() =>
-      method.step({
-        ...state,
-        x: tf.tensor(image, [rows, ...patch, 1]),
-        label: tf.tensor(labels, shape, "int32"),
-        seed: tf.tensor1d([3, 1], "int32"),
-        consistencyWeight: tf.scalar(0.7),
-        scheduled: Object.fromEntries(
-          Object.entries(method.scheduled?.(0, 0.5) ?? {}).map(([key, value]) => [key, tf.scalar(value)]),
-        ),
-        targets: toTensors({ ...method.targets?.(labels, shape), ...pseudo }),
-      })
-    );
+    tf.engine().startScope();
+    const { losses, gradients } = method.step({
+      ...state,
+      x: tf.tensor(image, [rows, ...patch, 1]),
+      label: tf.tensor(labels, shape, "int32"),
+      seed: tf.tensor1d([3, 1], "int32"),
+      consistencyWeight: tf.scalar(0.7),
+      scheduled: Object.fromEntries(
+        Object.entries(method.scheduled?.(0, 0.5) ?? {}).map(([key, value]) => [key, tf.scalar(value)]),
+      ),
+      targets: toTensors({ ...method.targets?.(labels, shape), ...pseudo }),
+    });
     for (const [key, loss] of Object.entries(losses)) assert.ok(Number.isFinite(loss.dataSync()[0]), key);
     gradients.forEach((gradient, i) => {
       if (!gradient) return;
@@ -112,5 +112,6 @@ for (const name of METHOD_NAMES) {
       if (!spec.parameters[i].name.endsWith("bias") || values.length !== classes) return;
       values.forEach((value, c) => assert.ok(value !== 0, `${spec.parameters[i].name} of class ${c}`));
     });
+    tf.engine().endScope();
   });
 }

@@ -4,10 +4,10 @@
  */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { cinePatients, prepareCine } from "../pipeline/data/cardiac_cine.ts";
+import { cinePatients, prepareCine } from "../pipeline/datasets/acdc/cardiac_cine.ts";
 import { type Manifest, spacingOf } from "../pipeline/data/cases.ts";
 import { duplicatesBetween } from "../pipeline/data/duplicates.ts";
-import { prepareLeftAtrium } from "../pipeline/data/left_atria.ts";
+import { prepareLeftAtrium } from "../pipeline/datasets/la/left_atria.ts";
 import { decodeNifti, encodeNiftiMask, readNifti } from "../pipeline/data/nifti.ts";
 import { readNrrd } from "../pipeline/data/nrrd.ts";
 import type { PreparedCase } from "../pipeline/data/prepared_case.ts";

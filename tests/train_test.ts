@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { phantom } from "../pipeline/data/phantom.ts";
+import { phantom } from "../pipeline/datasets/la/phantom.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
 import { readLog } from "../pipeline/runs/log.ts";
 import { readBestDice } from "../pipeline/runs/checkpoint.ts";
 import { readSafetensors, type TensorSource, writeSafetensors } from "../pipeline/runs/safetensors.ts";
 import { scheduleAt } from "../pipeline/runs/schedule.ts";
-import { LA } from "../pipeline/data/profiles.ts";
-import { writeRawHearts } from "../pipeline/data/raw_phantoms.ts";
+import { LA } from "../pipeline/datasets/la/profile.ts";
+import { writeRawHearts } from "../pipeline/datasets/acdc/phantom.ts";
 import { withFolder } from "./with_folder.ts";
 
 const SHAPE = [40, 40, 40] as const;

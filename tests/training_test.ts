@@ -5,7 +5,7 @@ import { cropPadding, drawPatch, extractPatch } from "../pipeline/data/augment.t
 import { DataError } from "../pipeline/data/cases.ts";
 import { batchCases } from "../pipeline/data/sampler.ts";
 import { checkSplit } from "../pipeline/data/splits.ts";
-import { LA } from "../pipeline/data/profiles.ts";
+import { LA } from "../pipeline/datasets/la/profile.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { ssnet } from "../pipeline/methods/ssnet.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";

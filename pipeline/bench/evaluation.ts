@@ -1,5 +1,5 @@
 /** Times of what an evaluation does: the metrics alone, and a whole case. @module */
-import type { DatasetProfile } from "../data/profiles.ts";
+import type { DatasetProfile } from "../datasets/dataset.ts";
 import { caseMetrics } from "../evaluation/case_metrics.ts";
 import { evaluateCase, type Segment, segmenter } from "../evaluation/evaluate_case.ts";
 import { balls, phantomCase } from "./inputs.ts";

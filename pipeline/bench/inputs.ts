@@ -1,14 +1,17 @@
 /** What the benchmarks work on beside synthetic batches: masks and cases of the real shapes. @module */
 import { BARE_CASE, type Case } from "../data/cases.ts";
 import { writeArrays } from "../data/hdf5.ts";
-import { cinePhantom, phantom } from "../data/phantom.ts";
-import { type DatasetName, type DatasetProfile, LA, PROFILES } from "../data/profiles.ts";
+import { cinePhantom } from "../datasets/acdc/phantom.ts";
+import { phantom } from "../datasets/la/phantom.ts";
+import type { DatasetProfile } from "../datasets/dataset.ts";
+import { DATASETS } from "../datasets/datasets.ts";
+import { LA } from "../datasets/la/profile.ts";
 import type { Split } from "../data/splits.ts";
 import { temporaryFolder } from "../runs/places.ts";
 
 /** A dataset's profile with another patch. */
-export function sized(dataset: DatasetName, patch: string | undefined): DatasetProfile {
-  const published = PROFILES[dataset];
+export function sized(dataset: string, patch: string | undefined): DatasetProfile {
+  const published = DATASETS[dataset];
   return { ...published, patch: patch ? patch.split("x").map(Number) : published.patch };
 }
 
@@ -28,7 +31,7 @@ export function balls(): { prediction: Uint8Array; reference: Uint8Array; shape:
 
 /** A phantom of a case's size, for another patch than the published one as much smaller in the same axes. */
 export function phantomCase({ name, patch, bench: { volume, grayLevels } }: DatasetProfile): Case {
-  const ratio = patch.map((n, axis) => n / PROFILES[name].patch[axis]), areVolumes = patch.length === 3;
+  const ratio = patch.map((n, axis) => n / DATASETS[name].patch[axis]), areVolumes = patch.length === 3;
   const part = areVolumes ? ratio : [1, ...ratio]; // all slices of a volume
   const shape = volume.map((n, axis) => Math.round(n * part[axis])) as [number, number, number];
   const { image, label } = areVolumes ? phantom(1, "bench", shape) : cinePhantom(1, "bench", shape).ED;

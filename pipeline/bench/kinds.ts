@@ -1,7 +1,7 @@
 /** What `deno task bench` times, and the options of each kind. @module */
 import { closest } from "fastest-levenshtein";
 import { z } from "zod";
-import { DATASET_NAMES, PROFILES } from "../data/profiles.ts";
+import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import { METHOD_NAMES } from "../methods/methods.ts";
 import { NETWORK_NAMES } from "../networks/network.ts";
 import { MACHINE, patchText, pathOption } from "../runs/options.ts";
@@ -128,9 +128,9 @@ export function unknownKind(name: string | undefined): string {
 }
 
 /** Why a patch cannot be one of the datasets that are asked for; null when it can. */
-export function patchProblem({ dataset, patch }: { dataset?: keyof typeof PROFILES; patch?: string }): string | null {
+export function patchProblem({ dataset, patch }: { dataset?: keyof typeof DATASETS; patch?: string }): string | null {
   for (const name of patch === undefined ? [] : dataset ? [dataset] : DATASET_NAMES) {
-    const { error } = patchText(PROFILES[name]).safeParse(patch);
+    const { error } = patchText(DATASETS[name]).safeParse(patch);
     if (error) return `Cannot take the patch "${patch}" for ${name}: ${error.issues[0].message}`;
   }
   return null;

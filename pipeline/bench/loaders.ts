@@ -1,6 +1,6 @@
 /** Times and memory of what feeds a training: cases from HDF5 files, batches from cases. @module */
 import { assembleBatch, readTrainingItems } from "../data/batches.ts";
-import type { DatasetProfile } from "../data/profiles.ts";
+import type { DatasetProfile } from "../datasets/dataset.ts";
 import { halves, withCaseFiles } from "./inputs.ts";
 import { repeat, type Times, timesOf, type Timing } from "./timing.ts";
 

@@ -1,6 +1,6 @@
 /** Measures one kind of work in this process. @module */
 import process from "node:process";
-import { PROFILES } from "../data/profiles.ts";
+import { DATASETS } from "../datasets/datasets.ts";
 import { createMethod, type Method } from "../methods/method.ts";
 import { METHODS } from "../methods/methods.ts";
 import { warmupOf } from "../methods/supervised.ts";
@@ -34,9 +34,9 @@ export function problemOf({ kind, options }: Request): string | null {
     return `Cannot take ${options.rows} rows: bcp mixes one half of them with the other, an even number is wanted`;
   }
   const { network, dataset } = { network: undefined, dataset: "la" as const, ...options };
-  if (network && !takes(network, PROFILES[dataset])) {
+  if (network && !takes(network, DATASETS[dataset])) {
     return `Cannot run ${network} on ${dataset}: a network for its rows of ${
-      PROFILES[dataset].patch.length
+      DATASETS[dataset].patch.length
     } axes is wanted`;
   }
   return "patch" in options ? patchProblem(options) : null;

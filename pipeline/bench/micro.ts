@@ -8,7 +8,8 @@
  */
 import { assembleBatch, readTrainingItems, type TrainingItems } from "../data/batches.ts";
 import { readCase } from "../data/cases.ts";
-import { type DatasetProfile, PROFILES } from "../data/profiles.ts";
+import type { DatasetProfile } from "../datasets/dataset.ts";
+import { DATASETS } from "../datasets/datasets.ts";
 import { largestComponent } from "../evaluation/components.ts";
 import { surfaceMetrics } from "../evaluation/surface_distance.ts";
 import {
@@ -325,7 +326,7 @@ function loaders(profile: DatasetProfile): Piece[] {
 }
 
 /** All pieces, in the order in which they are timed. @param profiles Whose sizes. */
-export function pieces(profiles: DatasetProfile[] = Object.values(PROFILES)): Piece[] {
+export function pieces(profiles: DatasetProfile[] = Object.values(DATASETS)): Piece[] {
   return [
     ...profiles.flatMap((profile) => [...convolutions(profile), ...norms(profile), ...losses(profile)]),
     ...hostWork(profiles),

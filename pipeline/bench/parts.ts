@@ -3,7 +3,7 @@
  * done.
  * @module
  */
-import { DATASET_NAMES, PROFILES } from "../data/profiles.ts";
+import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import { createMethod } from "../methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../methods/methods.ts";
 import { emptyLoaderVariables } from "../runs/task_process.ts";
@@ -46,7 +46,7 @@ export function allSteps(how: How): Part[] {
 export function countParts({ method, patch, ...options }: OptionsOf<"counts">): Part[] {
   const methods = method ? [method] : METHOD_NAMES, how = { patch, ...howOf(options) };
   return pairs(options).flatMap((pair) => {
-    const profiles = methods.map((method) => createMethod(METHODS[method], PROFILES[pair.dataset]).profile);
+    const profiles = methods.map((method) => createMethod(METHODS[method], DATASETS[pair.dataset]).profile);
     // Any of them may have a discriminator; who has none has no rows of it.
     const networks = [...new Set(profiles.map(({ network }) => network)), "discriminator"];
     return [
@@ -63,7 +63,7 @@ export function evaluations({ patch, ...options }: Each & How & { patch?: string
 
 /** The processes of a scaling: along every axis the others are as published. */
 export function scales({ axis: only, dataset, method, precision, ...how }: OptionsOf<"scaling">): Part[] {
-  const { patch } = PROFILES[dataset], { labeledPerBatch } = createMethod(METHODS[method], PROFILES[dataset]).profile;
+  const { patch } = DATASETS[dataset], { labeledPerBatch } = createMethod(METHODS[method], DATASETS[dataset]).profile;
   const { iterations, threads } = how, step = { dataset, method, precision, ...howOf(how) };
   const part = (share: number) => patch.map((n) => Math.max(16, Math.round(share * n / 16) * 16)).join("x");
   const powers = Array.from({ length: Math.floor(Math.log2(threads)) + 1 }, (_, i) => 2 ** i);

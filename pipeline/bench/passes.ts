@@ -1,5 +1,5 @@
 /** Times of the networks' work: a training step, one row there and back, inference. @module */
-import type { DatasetProfile } from "../data/profiles.ts";
+import type { DatasetProfile } from "../datasets/dataset.ts";
 import type { Shape2 } from "../data/resample.ts";
 import { predictSlices, sliceNetwork } from "../evaluation/slices.ts";
 import { windowNetwork } from "../evaluation/sliding_window.ts";

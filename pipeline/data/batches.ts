@@ -11,7 +11,7 @@ import type { CodedVoxels } from "./coded_voxels.ts";
 import { readFileBytes, readingSeconds, unreadable } from "./hdf5.ts";
 import type { ReadingJob, ReadingResult } from "./item_reader.ts";
 import type { Shape2 } from "./resample.ts";
-import type { DatasetProfile } from "./profiles.ts";
+import type { DatasetProfile } from "../datasets/dataset.ts";
 import { batchCases } from "./sampler.ts";
 import type { Split } from "./splits.ts";
 

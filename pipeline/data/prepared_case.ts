@@ -1,7 +1,6 @@
 /** What the preparations of all datasets give, check and record. @module */
 import { type Case, DataError, type Fingerprint, hashesOf, intensityOf, spacingOf } from "./cases.ts";
 import { geometryDifferences } from "./geometry.ts";
-import type { DatasetName } from "./profiles.ts";
 import type { Volume } from "./voxels.ts";
 
 /** A case that is ready to be written. */
@@ -87,7 +86,7 @@ export function imageProblems(image: Float32Array, file: string): string[] {
  * A note where a published file's intensities cannot be those that its dataset is published with, as which they are taken.
  * LA's are normalized over volumes that were cut afterwards, so that only what is far off can be told.
  */
-export function intensityNotes(image: Float32Array, dataset: DatasetName): string[] {
+export function intensityNotes(image: Float32Array, dataset: string): string[] {
   const { mean, deviation, minimum, maximum } = intensityOf(image);
   const isUsual = dataset === "la"
     ? Math.abs(mean) < 4 && deviation > 0.3 && deviation < 4

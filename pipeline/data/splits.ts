@@ -9,7 +9,7 @@ import { permutation, stream } from "../runs/random.ts";
 import { listed } from "../runs/words.ts";
 import { DataError, type Manifest, parseFrameName, patientOf, readManifest, sha256 } from "./cases.ts";
 import { NAME } from "./names.ts";
-import { DATASET_NAMES, type DatasetName } from "./profiles.ts";
+import { DATASET_NAMES } from "../datasets/datasets.ts";
 
 const ROLES = ["labeled", "unlabeled", "validation", "test"] as const satisfies readonly Role[];
 /** What a case may be in a split. */
@@ -104,7 +104,7 @@ export function checkSplit(split: Split, source: string): Split {
  * Reads a split of a dataset. Needs `--allow-read`.
  * @throws {DataError} When it is missing, no JSON, not of the form above, or of another dataset.
  */
-export async function readSplit(path: string, dataset: DatasetName): Promise<Split> {
+export async function readSplit(path: string, dataset: string): Promise<Split> {
   const split = checkSplit(await readJson(path, SPLIT, SPLIT_FILE), path), { profile } = split;
   if (profile === dataset) return split;
   throw new DataError(

@@ -1,7 +1,7 @@
 /** One case through the network and against its reference; training calls it for validation, `evaluate` for the test. @module */
 import type { Shape3 } from "../data/augment.ts";
 import { type Case, spacingOf } from "../data/cases.ts";
-import type { DatasetProfile } from "../data/profiles.ts";
+import type { DatasetProfile } from "../datasets/dataset.ts";
 import type { Shape2 } from "../data/resample.ts";
 import { caseMetrics, type CaseScores } from "./case_metrics.ts";
 import { largestComponents } from "./components.ts";

@@ -3,6 +3,7 @@
  * not exist (a distance of an empty mask) is null, never NaN: JSON has none.
  * @module
  */
+import { createHash } from "node:crypto";
 import type { Case } from "../data/cases.ts";
 import type { CaseScores } from "./case_metrics.ts";
 
@@ -157,4 +158,42 @@ export function correctedSpacings(
 export function correctedSpacingText({ header, used, cases }: CorrectedSpacing): string {
   const found = header ? `the header's ${header.join(" x ")} mm` : "an unknown spacing";
   return `spacing ${used.join(" x ")} mm instead of ${found} (${cases.length} case${cases.length === 1 ? "" : "s"})`;
+}
+
+/** How a run was evaluated, as far as one evaluation must not take another's place. */
+export interface EvaluationKind {
+  /** Statistics of the batch norms. */
+  batchNorm: "running" | "window";
+  /** Which one of the run's. */
+  checkpoint: "last" | "best";
+  /** Which components of a prediction were kept; null: the method's own choice. */
+  components: "largest" | "all" | null;
+  /** Of the convolutions. */
+  precision: string;
+  /** Whose test cases; null: the training's own split. */
+  split: { test: readonly string[] } | null;
+}
+
+/**
+ * Name of an evaluation's folder: `evaluation-BATCHNORM`, then what is not the usual: `-best`, the components, the precision,
+ * and of another split's test cases eight digits of their hash.
+ *
+ * @example What is usual is not named
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { evaluationName } from "@ssnet/pipeline";
+ *
+ * const usual = { batchNorm: "running", checkpoint: "last", components: null, precision: "fp32", split: null } as const;
+ * assert.equal(evaluationName(usual), "evaluation-running");
+ * assert.equal(evaluationName({ ...usual, components: "all", precision: "bf16" }), "evaluation-running-all-bf16");
+ * ```
+ */
+export function evaluationName({ batchNorm, checkpoint, components, precision, split }: EvaluationKind): string {
+  return [
+    `evaluation-${batchNorm}`,
+    ...checkpoint === "best" ? ["best"] : [],
+    ...components ? [components] : [],
+    ...precision === "fp32" ? [] : [precision],
+    ...split ? [createHash("sha256").update(split.test.join("\n")).digest("hex").slice(0, 8)] : [],
+  ].join("-");
 }

@@ -12,7 +12,7 @@
  * does with them. The heads that its network carries and never uses are left out.
  * @module
  */
-import type { DatasetProfile, Protocol } from "../data/profiles.ts";
+import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { largestComponents } from "../evaluation/components.ts";
 import {
   boxMask,

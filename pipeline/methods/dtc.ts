@@ -9,7 +9,7 @@
  * which says "everywhere on the boundary".
  * @module
  */
-import type { DatasetProfile, Protocol } from "../data/profiles.ts";
+import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { COMPARED_DICE, oneHot } from "../losses/dice.ts";
 import { distanceToMask, meanSquaredError, signedDistanceMaps } from "../losses/signed_distance.ts";
 import { type NetworkOutputs, NETWORKS } from "../networks/network.ts";

@@ -8,7 +8,7 @@
  * Deviation: on LA the last network is tested, not the one that was best on the test cases.
  * @module
  */
-import type { DatasetProfile, Protocol } from "../data/profiles.ts";
+import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { mutualConsistency } from "../losses/consistency.ts";
 import { foregroundDice, halvedDice, oneHot } from "../losses/dice.ts";
 import { type NetworkOutputs, NETWORKS } from "../networks/network.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import type { DatasetProfile } from "../data/profiles.ts";
+import type { DatasetProfile } from "../datasets/dataset.ts";
 import { Pass } from "../networks/layers.ts";
 import type { Network, NetworkOutputs } from "../networks/network.ts";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";

@@ -10,7 +10,7 @@
  * HiLab-git/SSL4MIS's adversarial network, the weight 0.01.
  * @module
  */
-import type { DatasetProfile, Protocol } from "../data/profiles.ts";
+import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { crossEntropy, oneHot } from "../losses/dice.ts";
 import { discriminator, discriminatorSpec } from "../networks/discriminator.ts";
 import { Pass } from "../networks/layers.ts";

@@ -9,7 +9,7 @@
  * @module
  */
 import { z } from "zod";
-import type { DatasetProfile, Protocol } from "../data/profiles.ts";
+import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { crossEntropy, foregroundDice, linearDice, oneHot, squaredDice } from "../losses/dice.ts";
 import { type FeatureBank, separationLoss, updateBank } from "../losses/separation.ts";
 import { adversarialDirection, smoothnessLoss } from "../losses/smoothness.ts";

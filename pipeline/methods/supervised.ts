@@ -2,7 +2,7 @@
  * Training on the labeled half alone, the lower bound of every comparison: `L = (cross entropy + Dice) / 2`.
  * @module
  */
-import type { DatasetProfile, Protocol } from "../data/profiles.ts";
+import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { crossEntropy, foregroundDice, oneHot, squaredDice } from "../losses/dice.ts";
 import { type Network, type NetworkOutputs, NETWORKS } from "../networks/network.ts";
 import { SpecBuilder } from "../networks/parameters.ts";

@@ -9,7 +9,7 @@
  * Deviation: 15,000 iterations on LA as for every method of SS-Net's table, where UA-MT's own code has 6000.
  * @module
  */
-import type { DatasetProfile, Protocol } from "../data/profiles.ts";
+import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { certainMask, maskedSquaredError, predictiveEntropy } from "../losses/consistency.ts";
 import { COMPARED_DICE, crossEntropy, oneHot } from "../losses/dice.ts";
 import { Pass } from "../networks/layers.ts";

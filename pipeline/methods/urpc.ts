@@ -8,7 +8,7 @@
  * Deviation: logarithms of probabilities come from the logits, so they are finite where the published code gives NaN.
  * @module
  */
-import type { DatasetProfile, Protocol } from "../data/profiles.ts";
+import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { pyramidConsistency } from "../losses/consistency.ts";
 import { crossEntropy, oneHot, squaredDice } from "../losses/dice.ts";
 import { NETWORKS } from "../networks/network.ts";

@@ -228,7 +228,7 @@ export function LearningCurves({ runs }: { runs: { run: Run; place: number }[] }
     place,
     name: run.name,
     points,
-    warmup: run.config.method === "supervised" ? 0 : run.config.warmup,
+    warmup: run.config.training.warmup,
   });
   const logged = new Set(runs.flatMap(({ run }) => Object.keys(run.curves)));
   const others = [...logged].filter((key) => !Object.hasOwn(TITLES, key)).sort();

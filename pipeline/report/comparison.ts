@@ -156,7 +156,8 @@ const CONVENTIONS: Record<Comparison["convention"], string> = {
 function comparable(group: Group): { results: Result[]; notes: string[] } {
   const results: Result[] = [], notes: string[] = [], seen = new Map<string, Result>();
   for (const result of group.results) {
-    const { run, evaluation: { metrics }, label } = result, { iterations, seed, method } = run.config;
+    const { run, evaluation: { metrics }, label } = result,
+      { method: { name: method }, training: { iterations, seed } } = run.config;
     const reached = metrics.checkpoint === "last" ? metrics.iteration : run.iteration; // 0: not known
     if (reached > 0 && reached < iterations) {
       notes.push(`${label}: left out of the comparison, evaluated after ${reached} of ${iterations} iterations`);
@@ -177,18 +178,18 @@ function comparable(group: Group): { results: Result[]; notes: string[] } {
 }
 
 function rowKey({ run: { config } }: Result): string {
-  return JSON.stringify([config.method, methodOptions(config)]);
+  return JSON.stringify([config.method.name, methodOptions(config)]);
 }
 
-function scheduleText({ run: { config: { iterations, warmup, method, coarse } } }: Result): string {
-  const labeledOnly = method === "supervised" || !warmup ? "" : `, ${warmup.toLocaleString("en-US")} labeled only`;
-  const small = coarse ? `, ${coarse.iterations.toLocaleString("en-US")} of ${coarse.patch}` : "";
+function scheduleText({ run: { config: { training: { iterations, warmup, coarse } } } }: Result): string {
+  const labeledOnly = !warmup ? "" : `, ${warmup.toLocaleString("en-US")} labeled only`;
+  const small = coarse ? `, ${coarse.iterations.toLocaleString("en-US")} of ${coarse.patch.join("x")}` : "";
   return `${iterations.toLocaleString("en-US")} iterations${labeledOnly}${small}`;
 }
 
 /** Which cases were trained on, which were tested, and whose they are. */
-function listsKey({ run: { config: { splitContent } }, evaluation: { metrics: { rows } } }: Result): string {
-  return JSON.stringify([splitContent ?? null, [...new Set(rows.map((row) => `${row.case} ${row.patient}`))].sort()]);
+function listsKey({ run: { config: { split } }, evaluation: { metrics: { rows } } }: Result): string {
+  return JSON.stringify([split, [...new Set(rows.map((row) => `${row.case} ${row.patient}`))].sort()]);
 }
 
 function protocolKey(group: Group, result: Result): string {
@@ -207,11 +208,11 @@ function comparedMethods(group: Group, results: Result[], convention: Comparison
   const optionsOf = ([{ run }]: Result[]) => Object.entries(methodOptions(run.config));
   rows.sort((a, b) =>
     // a method as published stands before its ablations
-    methodOrder(a[0].run.config.method) - methodOrder(b[0].run.config.method) ||
+    methodOrder(a[0].run.config.method.name) - methodOrder(b[0].run.config.method.name) ||
     optionsOf(a).length - optionsOf(b).length
   );
   return rows.map((own) => {
-    const { config } = own[0].run, { method } = config, name = methodName(method);
+    const { config } = own[0].run, method = config.method.name, name = methodName(method);
     const telling = optionsOf(own), asPublished = telling.length === 0;
     const scores = own.map(({ evaluation: { metrics } }) =>
       patientScores(metrics.rows, convention === "both" ? "honest" : convention)
@@ -226,7 +227,7 @@ function comparedMethods(group: Group, results: Result[], convention: Comparison
       label: [name, ...telling.map((pair) => pair.join(" "))].join(", "),
       method,
       asPublished,
-      seeds: own.map(({ run }) => run.config.seed).sort((a, b) => a - b),
+      seeds: own.map(({ run }) => run.config.training.seed).sort((a, b) => a - b),
       schedule: scheduleText(own[0]),
       minutes: meanMinutes(own),
       numbers: numbers as Record<NumberName, SeedSummary>,

@@ -3,7 +3,15 @@ import { DataError } from "../data/cases.ts";
 import { counted } from "../runs/words.ts";
 import { compareMethods, type Comparison } from "./comparison.ts";
 import { type Overlay, readOverlay } from "./overlays.ts";
-import { type CaseDice, type Group, groupResults, readPublished, type Result, shownCases } from "./results.ts";
+import {
+  type CaseDice,
+  datasetTitle,
+  type Group,
+  groupResults,
+  readPublished,
+  type Result,
+  shownCases,
+} from "./results.ts";
 import { type Metrics, readRuns, type Run } from "./runs.ts";
 
 /** A case of the figures; without an overlay where its files are not there. */
@@ -61,8 +69,8 @@ export function clinicalReading(nominal: boolean): string[] {
  * @throws {DataError} As {@linkcode readRuns}.
  */
 export async function gatherContents(folders: string[]): Promise<Contents> {
-  const runs = await readRuns(folders), { sources, datasets } = await readPublished();
-  const groups = groupResults(runs, datasets), notes = runs.flatMap((run) => run.notes.map((n) => `${run.name}: ${n}`));
+  const runs = await readRuns(folders), tables = await readPublished();
+  const groups = groupResults(runs, tables), notes = runs.flatMap((run) => run.notes.map((n) => `${run.name}: ${n}`));
   const names = [...new Set(runs.map(({ config }) => config.dataset))];
   if (names.length > 1) notes.push(`these runs are of different datasets (${names.join(", ")}): a table for each`);
   const comparisons = new Map<Group, Comparison[]>();
@@ -95,8 +103,9 @@ export async function gatherContents(folders: string[]): Promise<Contents> {
     shown.set(result, cases);
   }
   const evaluations = runs.reduce((n, run) => n + run.evaluations.length, 0);
-  const title = `${names.map((name) => datasets[name]?.title ?? name).join(", ")}: ${counted(runs.length, "run")}, ${
+  const title = `${names.map(datasetTitle).join(", ")}: ${counted(runs.length, "run")}, ${
     counted(evaluations, "evaluation")
   }`;
+  const sources = Object.assign({}, ...Object.values(tables).map(({ sources }) => sources)) as Contents["sources"];
   return { title, notes, runs, groups, comparisons, shown, sources };
 }

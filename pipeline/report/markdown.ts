@@ -55,7 +55,7 @@ function results(group: Group, sources: string[]): string[] {
   };
   const own = group.results.flatMap((result) =>
     resultLines(result).map(({ part, published, honest, millimeters, count }) => [
-      cell(methodName(result.run.config.method) + (part ? `, ${part}` : "")),
+      cell(methodName(result.run.config.method.name) + (part ? `, ${part}` : "")),
       cell(result.label),
       String(group.labeled),
       part ? "" : cell(shortProtocol(result)),

@@ -74,7 +74,7 @@ function NumberHeads() {
 }
 
 function ResultsTable({ group, sources }: { group: Group; sources: string[] }) {
-  const methods = group.results.map(({ run }) => methodName(run.config.method));
+  const methods = group.results.map(({ run }) => methodName(run.config.method.name));
   // The published labeled-only rows name their network first.
   const isOurs = ({ method }: { method: string }) => methods.some((m) => method === m || method.endsWith(`, ${m}`));
   return (
@@ -125,7 +125,7 @@ function ResultsTable({ group, sources }: { group: Group; sources: string[] }) {
               resultLines(result).map(({ part, published, honest, millimeters, count }) => (
                 <tr class={part ? "class" : ""}>
                   <th scope="row">
-                    {part ?? <strong>{methodName(result.run.config.method)}</strong>}
+                    {part ?? <strong>{methodName(result.run.config.method.name)}</strong>}
                     {!part && <small>{result.label}</small>}
                     {!part && <small class="settings">{shortProtocol(result)}</small>}
                   </th>
@@ -488,7 +488,7 @@ function CurveSection({ runs, title }: { runs: { run: Run; place: number }[]; ti
                 <line x1="0" x2="34" y1="5" y2="5" stroke={color} stroke-width="2.2" stroke-dasharray={dash} />
               </svg>
               <span>
-                {run.name} ({methodName(run.config.method)}, {run.iteration.toLocaleString("en-US")} iterations
+                {run.name} ({methodName(run.config.method.name)}, {run.iteration.toLocaleString("en-US")} iterations
                 {run.minutes !== null && `, ${run.minutes.toFixed(1)} min`})
               </span>
             </li>

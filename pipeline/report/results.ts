@@ -5,12 +5,13 @@
  */
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { PROFILES } from "../data/profiles.ts";
+import { DATASETS } from "../datasets/datasets.ts";
 import { correctedSpacingText } from "../evaluation/summary.ts";
 import { isMethod, METHODS } from "../methods/methods.ts";
 import { readJson } from "../runs/json.ts";
 import { counted } from "../runs/words.ts";
-import type { Config, Evaluation, Metrics, Run, Statistic } from "./runs.ts";
+import type { RunConfig } from "../runs/config.ts";
+import type { Evaluation, Metrics, Run, Statistic } from "./runs.ts";
 
 const PROTOCOL = z.strictObject({
   iterations: z.number(),
@@ -38,34 +39,29 @@ const PUBLISHED_ROW = z.strictObject({
   asd: z.number(),
   source: z.string(),
 });
-const DATASET = z.strictObject({
-  title: z.string(),
-  unit: z.string().describe("what a split counts: cases or patients"),
+const PUBLISHED = z.strictObject({
+  about: z.string(),
+  sources: z.record(z.string(), z.string()),
   protocol: PROTOCOL,
   rows: z.array(PUBLISHED_ROW),
 });
-const PUBLISHED = z.object({ about: z.string(), sources: z.record(z.string(), z.string()) }).catchall(DATASET);
 
 /** A published result: Dice and Jaccard in %, distances in voxels, means over the test cases. */
 export type PublishedRow = z.infer<typeof PUBLISHED_ROW>;
-/** Published results of one dataset with their protocol. */
-export type PublishedDataset = z.infer<typeof DATASET>;
-/** The content of `data/published.json`. */
-export interface Published {
-  /** Where numbers come from, by the key that a row names. */
-  sources: Record<string, string>;
-  /** By a profile's name. */
-  datasets: Record<string, PublishedDataset>;
-}
+/** The content of a dataset's `published.json`: its table with the protocol, and where numbers come from, by the key that a row names. */
+export type Published = z.infer<typeof PUBLISHED>;
 
-/** Reads the published tables that come with the project. Needs `--allow-read`. */
-export async function readPublished(): Promise<Published> {
-  const path = fileURLToPath(new URL("../../data/published.json", import.meta.url));
-  const { about: _, sources, ...datasets } = await readJson(path, PUBLISHED, {
-    what: "the published results",
-    remedy: "take the file that comes with the project",
-  });
-  return { sources, datasets: datasets as Record<string, PublishedDataset> };
+/** Reads the published tables that come with the datasets, by their names. Needs `--allow-read`. */
+export async function readPublished(): Promise<Record<string, Published>> {
+  const tables: Record<string, Published> = {};
+  for (const { name, published } of Object.values(DATASETS)) {
+    if (!published) continue;
+    tables[name] = await readJson(fileURLToPath(published), PUBLISHED, {
+      what: "the published results",
+      remedy: "take the file that comes with the project",
+    });
+  }
+  return tables;
 }
 
 /** One run under one evaluation: a row of the table. */
@@ -93,21 +89,26 @@ export interface Group {
   /** Published rows for this number, then the upper bound that the paper prints beside every number. */
   published: PublishedRow[];
   /** Of the published rows; null for a dataset without any. */
-  protocol: PublishedDataset["protocol"] | null;
+  protocol: Published["protocol"] | null;
+}
+
+/** A dataset as readers know it; its name where there is none of that name. */
+export function datasetTitle(name: string): string {
+  return DATASETS[name]?.title ?? name;
 }
 
 /** The tables of a report, in the order of the runs. */
-export function groupResults(runs: Run[], datasets: Published["datasets"]): Group[] {
+export function groupResults(runs: Run[], tables: Record<string, Published>): Group[] {
   const groups = new Map<string, Group>();
   for (const run of runs) {
     for (const evaluation of run.evaluations) {
-      const { dataset } = evaluation.metrics, { labeled } = countsOf(evaluation.metrics), known = datasets[dataset];
+      const { dataset } = evaluation.metrics, { labeled } = countsOf(evaluation.metrics), known = tables[dataset];
       const key = `${dataset} ${labeled}`;
       if (!groups.has(key)) {
         groups.set(key, {
           dataset,
-          title: known?.title ?? dataset,
-          unit: known?.unit ?? "cases",
+          title: datasetTitle(dataset),
+          unit: `${DATASETS[dataset]?.unit ?? "case"}s`,
           labeled,
           results: [],
           published: publishedRows(known?.rows ?? [], labeled),
@@ -141,22 +142,13 @@ export function methodOrder(key: string): number {
   return place < 0 ? known.length : place;
 }
 
-/** Keys of a configuration that are settings of their own, or leave the result as it is. */
-const NO_METHOD_OPTIONS = [
-  ...["dataset", "method", "preset", "iterations", "warmup", "rateSchedule", "precision", "seed", "patch"],
-  ...["averaged", "coarse"],
-  ...["validateEvery", "saveEvery", "cases", "split", "splitContent", "run", "threads", "device", "computedOn"],
-  "versions",
-];
-
-/** What is left of a configuration: options that only methods read, where they are not as published. */
-export function methodOptions(config: Config): Record<string, string> {
-  const usual: Record<string, unknown> = isMethod(config.method)
-    ? METHODS[config.method].settings(PROFILES[config.dataset]).parse({})
+/** The settings of a run's method that are not as published. */
+export function methodOptions({ dataset, method: { name, settings } }: RunConfig): Record<string, string> {
+  const usual: Record<string, unknown> = isMethod(name) && Object.hasOwn(DATASETS, dataset)
+    ? METHODS[name].settings(DATASETS[dataset]).parse({})
     : {};
-  const own = Object.entries(config).filter(([key, value]) => !NO_METHOD_OPTIONS.includes(key) && value !== usual[key]);
   return Object.fromEntries(
-    own.map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]),
+    Object.entries(settings).filter(([key, value]) => value !== usual[key]).map(([key, value]) => [key, String(value)]),
   );
 }
 
@@ -176,33 +168,34 @@ export function protocolSettings({ results, protocol, labeled, unit }: Group): S
   const yes = (value: boolean) => value ? "kept" : "not taken";
   const number = (value: number) => value.toLocaleString("en-US");
   const settings: [string, string | null, (result: Result) => string][] = [
-    ["Method", null, ({ run }) => methodName(run.config.method)],
+    ["Method", null, ({ run }) => methodName(run.config.method.name)],
     [
       "Options of the method",
       null,
       ({ run }) => Object.entries(methodOptions(run.config)).map((pair) => pair.join(" ")).join(", ") || "none",
     ],
-    ["Preset", null, ({ run }) => run.config.preset],
-    ["Iterations", protocol && number(protocol.iterations), ({ run }) => number(run.config.iterations)],
+    ["Preset", null, ({ run }) => run.config.training.preset],
+    ["Iterations", protocol && number(protocol.iterations), ({ run }) => number(run.config.training.iterations)],
     [
       "Warm-up, labeled only",
       protocol && number(protocol.warmup),
-      ({ run }) => number(run.config.method === "supervised" ? 0 : run.config.warmup),
+      ({ run }) => number(run.config.training.warmup),
     ],
     [
       "Coarse iterations",
       "none",
-      ({ run: { config: { coarse } } }) => coarse ? `${number(coarse.iterations)}, ${coarse.patch}` : "none",
+      ({ run: { config: { training: { coarse } } } }) =>
+        coarse ? `${number(coarse.iterations)}, ${coarse.patch.join("x")}` : "none",
     ],
     [
       "Tested weights",
       "the checkpoint's iteration",
-      ({ run }) => run.config.averaged ? "moving average" : "the checkpoint's iteration",
+      ({ run }) => run.config.training.averaged ? "moving average" : "the checkpoint's iteration",
     ],
     ["Training, minutes", null, ({ run }) => run.minutes === null ? "not logged" : run.minutes.toFixed(1)],
-    ["Training precision", protocol && protocol.trainingPrecision, ({ run }) => run.config.precision],
+    ["Training precision", protocol && protocol.trainingPrecision, ({ run }) => run.config.training.precision],
     ["Patch", protocol && side(protocol.patch), ({ evaluation }) => side(evaluation.metrics.patch)],
-    ["Seed", null, ({ run }) => String(run.config.seed)],
+    ["Seed", null, ({ run }) => String(run.config.training.seed)],
     ["Split", protocol && protocol.split, ({ evaluation }) => evaluation.metrics.split.source],
     [
       `Training ${unit}, labeled + unlabeled`,
@@ -248,12 +241,12 @@ export function protocolSettings({ results, protocol, labeled, unit }: Group): S
     [
       "Trained on",
       null,
-      ({ run: { config } }) =>
-        config.computedOn === undefined
+      ({ run: { config: { training: { computedOn } } } }) =>
+        computedOn === undefined
           ? "not recorded"
-          : typeof config.computedOn === "string"
-          ? config.computedOn
-          : JSON.stringify(config.computedOn),
+          : typeof computedOn === "string"
+          ? computedOn
+          : JSON.stringify(computedOn),
     ],
   ];
   return settings.map(([name, value, of]) => ({
@@ -269,14 +262,14 @@ export function protocolSettings({ results, protocol, labeled, unit }: Group): S
 
 /** The settings that matter most, in one line. */
 export function shortProtocol(result: Result): string {
-  const { run: { config, minutes }, evaluation: { metrics } } = result;
-  const warmup = config.method === "supervised" || !config.warmup ? "" : `, ${config.warmup} of them labeled only`;
+  const { run: { config: { training }, minutes }, evaluation: { metrics } } = result;
+  const warmup = training.warmup ? `, ${training.warmup} of them labeled only` : "";
   return [
-    `preset ${config.preset}`,
-    `${config.iterations.toLocaleString("en-US")} iterations${warmup}`,
+    `preset ${training.preset}`,
+    `${training.iterations.toLocaleString("en-US")} iterations${warmup}`,
     ...(minutes === null ? [] : [`${minutes.toFixed(1)} min`]),
-    `training ${config.precision}`,
-    `seed ${config.seed}`,
+    `training ${training.precision}`,
+    `seed ${training.seed}`,
     `checkpoint ${checkpointText(result)}`,
     `batch norm ${metrics.batchNorm}`,
     `inference ${metrics.precision}`,
@@ -286,7 +279,7 @@ export function shortProtocol(result: Result): string {
 }
 
 /** The same of the published rows. */
-export function shortPublished({ unit, protocol }: { unit: string; protocol: PublishedDataset["protocol"] }): string {
+export function shortPublished({ unit, protocol }: { unit: string; protocol: Published["protocol"] }): string {
   return [
     `${protocol.iterations.toLocaleString("en-US")} iterations`,
     `training ${protocol.trainingPrecision}`,
@@ -299,7 +292,7 @@ export function shortPublished({ unit, protocol }: { unit: string; protocol: Pub
 
 /** Training keeps a best checkpoint only where there is a validation list. */
 function checkpointText(
-  { run: { config: { validateEvery } }, evaluation: { metrics: { checkpoint } } }: Result,
+  { run: { config: { training: { validateEvery } } }, evaluation: { metrics: { checkpoint } } }: Result,
 ): string {
   if (checkpoint !== "best") return checkpoint;
   return "best of the validation list" + (validateEvery ? `, every ${validateEvery} iterations` : "");

@@ -6,29 +6,13 @@
 import { basename, normalize, resolve } from "node:path";
 import { z } from "zod";
 import { DataError, readEach } from "../data/data_error.ts";
-import { DATASET_NAMES } from "../data/profiles.ts";
+import { DATASET_NAMES } from "../datasets/datasets.ts";
 import { NAME, nameProblem } from "../data/names.ts";
 import { CLINICAL_NAMES } from "../evaluation/clinical.ts";
-import { readJson, RUN_CONFIG, RUN_METRICS } from "../runs/json.ts";
+import { readRunConfig, type RunConfig } from "../runs/config.ts";
+import { readJson, RUN_METRICS } from "../runs/json.ts";
 import { missingIterations, readLog } from "../runs/log.ts";
 import { counted, listed } from "../runs/words.ts";
-
-const CONFIG = z.looseObject({
-  dataset: z.enum(DATASET_NAMES),
-  method: z.string(),
-  preset: z.string(),
-  iterations: z.number(),
-  warmup: z.number(),
-  precision: z.string(),
-  seed: z.number(),
-  averaged: z.boolean().default(false),
-  coarse: z.object({ patch: z.string(), iterations: z.number() }).nullable().default(null),
-  patch: z.union([z.string(), z.array(z.number())]),
-  validateEvery: z.number().optional(),
-  threads: z.number().optional(),
-  computedOn: z.unknown().optional(),
-  splitContent: z.unknown().optional(),
-});
 
 /** Bounded, so that sums and percentages stay numbers: there are no such volumes, and no such times. */
 const NUMBER = z.number().min(-1e15).max(1e15), OVERLAP = z.number().min(0).max(1);
@@ -109,8 +93,6 @@ export const METRICS = z.object({
   clinical: BY_QUANTITY(AGREEMENT).nullable(),
 });
 
-/** Resolved options of a training, those of its method included. */
-export type Config = z.infer<typeof CONFIG>;
 /** The content of `metrics.json`. */
 export type Metrics = z.infer<typeof METRICS>;
 /** Mean, sample deviation and number of the cases (or patients) that have a value. */
@@ -133,7 +115,7 @@ export interface Run {
   /** The folder's own name, or its path where two runs have the same. */
   name: string;
   /** What stands in `config.json`. */
-  config: Config;
+  config: RunConfig;
   /** Values of `metrics.jsonl` by key, in the order of iterations; a key is absent where nothing was logged. */
   curves: Record<string, { iteration: number; value: number }[]>;
   /** Last logged iteration; 0 without a log. */
@@ -157,7 +139,7 @@ function lastRows<Row extends { iteration: number }>(rows: Row[]): Map<number, R
 async function readRun(folder: string): Promise<Run> {
   const problem = nameProblem(basename(resolve(folder)));
   if (problem) throw new DataError(`Cannot read the run "${folder}": ${problem}`);
-  const config = await readJson(`${folder}/config.json`, CONFIG, RUN_CONFIG);
+  const config = await readRunConfig(folder), { iterations } = config.training;
   const rows = await readLog(`${folder}/metrics.jsonl`), notes: string[] = [];
   const last = lastRows(rows), curves: Run["curves"] = Object.create(null); // no key is there before it is logged
   for (const [iteration, row] of last) {
@@ -180,8 +162,8 @@ async function readRun(folder: string): Promise<Run> {
   const missing = missingIterations(rows);
   if (missing) notes.push(`metrics.jsonl lacks iterations ${missing}: neither curves nor minutes have them`);
   if (!rows.length) notes.push("no metrics.jsonl, or an empty one: no learning curves, no minutes");
-  else if (iteration < config.iterations) {
-    notes.push(`the training is not finished: ${iteration} of ${config.iterations} iterations`);
+  else if (iteration < iterations) {
+    notes.push(`the training is not finished: ${iteration} of ${iterations} iterations`);
   }
   const evaluations: Evaluation[] = [];
   const found = [...Deno.readDirSync(folder)].filter((f) =>
@@ -201,8 +183,9 @@ async function readRun(folder: string): Promise<Run> {
         }`,
       );
     }
+    const own = { dataset: config.dataset, method: config.method.name };
     for (const key of ["dataset", "method"] as const) {
-      if (metrics[key] === config[key]) continue;
+      if (metrics[key] === own[key]) continue;
       throw new DataError(`Cannot report "${path}": its ${key} is "${metrics[key]}", that of its run "${config[key]}"`);
     }
     evaluations.push({ folder: path, name: name.slice("evaluation-".length), metrics });

@@ -5,7 +5,8 @@
  */
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { DATASET_NAMES, type DatasetName, type Preset, PROFILES } from "../data/profiles.ts";
+import type { Preset } from "../datasets/dataset.ts";
+import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import { sizeOf } from "../networks/parameters.ts";
 import type { Precision } from "../tensorflow/trace.ts";
 import { readJsonIfThere } from "./json.ts";
@@ -36,7 +37,7 @@ export type CostRow = z.infer<typeof ROW>;
 /** Which training costs are asked for. */
 export interface CostKey {
   /** Profile's name. */
-  dataset: DatasetName;
+  dataset: string;
   /** As in `--method`. */
   method: string;
   /** Of the convolutions. */
@@ -83,9 +84,9 @@ export function measuredStep(
 
 /** The costs of a training; null when it was not measured. Times of another patch are taken in proportion to its voxels. */
 export function costsOf(rows: CostRow[], key: CostKey): Costs | null {
-  const row = measuredStep(rows, key), { coarse, dataset, patch = PROFILES[dataset].patch } = key;
+  const row = measuredStep(rows, key), { coarse, dataset, patch = DATASETS[dataset].patch } = key;
   if (!row) return null;
-  const share = sizeOf(patch) / sizeOf(PROFILES[dataset].patch);
+  const share = sizeOf(patch) / sizeOf(DATASETS[dataset].patch);
   const labeledOnly = (full: number) =>
     coarse ? coarse.share * row.coarseSeconds!.median + (1 - coarse.share) * full : full;
   const step = share * row.stepSeconds.median, warmup = row.warmupSeconds && share * row.warmupSeconds.median;

@@ -4,13 +4,11 @@
  * @module
  */
 import { closest } from "fastest-levenshtein";
-import type { DatasetName } from "../data/profiles.ts";
+import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import type { Costs } from "./costs.ts";
 import { holderText, takeLock } from "./locks.ts";
 import { counted, unknownName } from "./words.ts";
 
-/** Labeled cases (LA) or patients (ACDC) of the published tables; the last count is the whole training list. */
-export const LABELED_COUNTS = { la: [4, 8, 80], acdc: [3, 7, 70] } as const satisfies Record<DatasetName, number[]>;
 /** Part of a budget that is spent on the labeled half alone, before a method's own steps. */
 export const WARMUP_SHARE = 0.5;
 
@@ -19,7 +17,7 @@ export interface Cell {
   /** From 0, in the order of the grid. */
   index: number;
   /** Profile's name. */
-  dataset: DatasetName;
+  dataset: string;
   /** Labeled cases or patients. */
   labeled: number;
   /** As in `--method`. */
@@ -56,7 +54,7 @@ export function gridCells(
   { dataset, labeled, method, seed }: GridOptions,
   { methods, firstCountOnly }: { methods: readonly string[]; firstCountOnly: boolean },
 ): { cells: Cell[]; problems: string[] } {
-  const problems: string[] = [], names = Object.keys(LABELED_COUNTS);
+  const problems: string[] = [], names = DATASET_NAMES;
   const list = (kind: string, text: string, known: readonly string[] | null, nearest: (name: string) => string) => {
     const items = text.split(",").map((item) => item.trim());
     items.forEach((item, i) => {
@@ -70,12 +68,12 @@ export function gridCells(
     return items;
   };
   const byName = (known: readonly string[]) => (item: string) => closest(item, known);
-  const datasets = list("dataset", dataset, names, byName(names)) as DatasetName[];
+  const datasets = list("dataset", dataset, names, byName(names));
   const chosen = datasets.filter((name) => names.includes(name));
-  const counts = chosen.flatMap((name) => LABELED_COUNTS[name].map(String));
+  const counts = chosen.flatMap((name) => DATASETS[name].labeledCounts.map(String));
   const byNumber = (item: string) =>
     counts.reduce((best, count) => Math.abs(+count - +item) < Math.abs(+best - +item) ? count : best, counts[0]);
-  const standard = chosen.flatMap((name) => LABELED_COUNTS[name].slice(0, firstCountOnly ? 1 : -1)).join(",");
+  const standard = chosen.flatMap((name) => DATASETS[name].labeledCounts.slice(0, firstCountOnly ? 1 : -1)).join(",");
   const labels = chosen.length ? list("labeled count", labeled ?? standard, counts, byNumber) : [];
   const chosenMethods = list("method", method, methods, byName(methods));
   const seeds = list("seed", seed, null, byName([]));
@@ -83,7 +81,7 @@ export function gridCells(
   if (problems.length) return { cells, problems };
   for (const seed of seeds.map(Number)) {
     for (const dataset of datasets) {
-      const own: readonly number[] = LABELED_COUNTS[dataset];
+      const own = DATASETS[dataset].labeledCounts;
       for (const labeled of labels.map(Number).filter((count) => own.includes(count))) {
         for (const method of chosenMethods) {
           if (labeled === own.at(-1) && method !== WITHOUT_UNLABELED) continue;

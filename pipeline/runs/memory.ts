@@ -1,18 +1,18 @@
 /** Memory: what a training step takes, what this machine has, the largest patch that fits it. @module */
 import process from "node:process";
-import { type DatasetName, PROFILES } from "../data/profiles.ts";
+import { DATASETS } from "../datasets/datasets.ts";
 import { sizeOf } from "../networks/parameters.ts";
 
 /**
  * What a training holds whatever the size of its batches: Deno, TensorFlow with its graphs, weights with momentum,
  * gradients and their copies of a step.
  */
-const FIXED_GB = { la: 0.6, acdc: 0.5 } as const satisfies Record<DatasetName, number>;
+const FIXED_GB = { volumes: 0.6, slices: 0.5 } as const;
 
 /** A step whose memory was measured at the published size. */
 export interface MeasuredStep {
   /** Profile's name. */
-  dataset: DatasetName;
+  dataset: string;
   /** Largest resident set of its process. */
   peakMemoryGb: number;
 }
@@ -28,7 +28,8 @@ export function stepMemory(
   { dataset, peakMemoryGb }: MeasuredStep,
   { patch, rows = 1 }: { patch: readonly number[]; rows?: number },
 ): number {
-  const share = rows * sizeOf(patch) / sizeOf(PROFILES[dataset].patch), fixed = FIXED_GB[dataset];
+  const share = rows * sizeOf(patch) / sizeOf(DATASETS[dataset].patch),
+    fixed = FIXED_GB[patch.length === 3 ? "volumes" : "slices"];
   return fixed + share * (peakMemoryGb - fixed);
 }
 
@@ -39,7 +40,7 @@ export function stepMemory(
  * @param patch Multiples of 16, as the networks want them.
  */
 export function largestPatch(measured: MeasuredStep, patch: readonly number[], memoryBytes: number): number[] | null {
-  const published = PROFILES[measured.dataset].patch, smaller = [...patch];
+  const published = DATASETS[measured.dataset].patch, smaller = [...patch];
   while (stepMemory(measured, { patch: smaller }) * 1e9 > memoryBytes) {
     const ratios = smaller.map((n, axis) => n > 16 ? n / published[axis] : 0), largest = Math.max(...ratios);
     if (!largest) return null;

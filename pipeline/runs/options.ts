@@ -6,7 +6,8 @@
 import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
 import { DataError, DivergedError } from "../data/data_error.ts";
-import { DATASET_NAMES, type DatasetName, type DatasetProfile, PROFILES } from "../data/profiles.ts";
+import type { Dataset, DatasetProfile } from "../datasets/dataset.ts";
+import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import { TensorFlowError } from "../tensorflow/library.ts";
 import { userPath, writeRefusal } from "./places.ts";
 import { INTERRUPTED, Interrupted } from "./signals.ts";
@@ -43,12 +44,20 @@ interface Property {
   maxItems?: number;
 }
 
-/** What a task begins with: its dataset, and the arguments behind it; ends with the code of wrong usage where there is none. */
-export function parseDataset(
-  [name, ...args]: string[],
-): { dataset: DatasetName; published: DatasetProfile; args: string[] } {
-  const dataset = DATASET_NAMES.find((known) => known === name);
-  if (dataset) return { dataset, published: PROFILES[dataset], args };
+/**
+ * What a task begins with: its dataset, and the arguments behind it. Where there is none it tells them and ends, after
+ * `--help` alone as after every help, else with the code of wrong usage.
+ */
+export function parseDataset(task: string, [name, ...args]: string[]): { dataset: Dataset; args: string[] } {
+  if (name !== undefined && Object.hasOwn(DATASETS, name)) return { dataset: DATASETS[name], args };
+  if (name === "--help" || name === "-h") {
+    console.log(
+      `Usage: deno task ${task}:DATASET [options], DATASET one of\n${
+        Object.values(DATASETS).map(({ name, title }) => `  ${name.padEnd(8)}${title}`).join("\n")
+      }\ndeno task ${task}:${DATASET_NAMES[0]} --help shows the options`,
+    );
+    Deno.exit(EXIT.done);
+  }
   console.error(
     visible(
       `Cannot start: ${
@@ -57,6 +66,25 @@ export function parseDataset(
     ),
   );
   Deno.exit(EXIT.usage);
+}
+
+/** Its numbers. */
+export const sidesOf = (patch: string): number[] => patch.split("x").map(Number);
+
+/** The value of one option on a command line, before the others are parsed; undefined where it does not stand there. */
+export function givenOption(args: readonly string[], flag: string): string | undefined {
+  const at = args.findLastIndex((arg) => arg === flag || arg.startsWith(`${flag}=`));
+  return at < 0 ? undefined : args[at] === flag ? args[at + 1] : args[at].slice(flag.length + 1);
+}
+
+/** A schema's fields as options that tell their default and do not take it: what was not given stays undefined. */
+export function withoutDefaults(schema: z.ZodObject): Record<string, z.ZodOptional> {
+  return Object.fromEntries(
+    Object.entries(schema.shape).map(([key, field]) => {
+      const { defaultValue } = (field as z.ZodDefault).def, inner = (field as z.ZodDefault).unwrap() as z.ZodType;
+      return [key, inner.optional().describe(`${field.meta()?.description} (default: ${defaultValue})`)];
+    }),
+  );
 }
 
 /** An option that is a path; one that is relative begins where the user stands. */

@@ -2,7 +2,7 @@
  * Schedules of the published runs, and how a shorter training follows them.
  * @module
  */
-import type { DatasetProfile, Preset } from "../data/profiles.ts";
+import type { DatasetProfile, Preset } from "../datasets/dataset.ts";
 
 /**
  * Ramp-up factor `exp(-5 (1 - clip(step, 0, length) / length)²)`.

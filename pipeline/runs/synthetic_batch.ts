@@ -1,5 +1,6 @@
 /** Batches of the real shapes without data, on which steps are timed. @module */
-import { type DatasetProfile, PROFILES } from "../data/profiles.ts";
+import type { DatasetProfile } from "../datasets/dataset.ts";
+import { DATASETS } from "../datasets/datasets.ts";
 import type { Method } from "../methods/method.ts";
 import { sizeOf } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
@@ -12,7 +13,7 @@ import { type Batch, toScalars, toTensors } from "./training_step.ts";
  * its size.
  */
 export function syntheticLabels({ name, patch, bench }: DatasetProfile, rows: number): Int32Array {
-  const size = sizeOf(patch), labels = new Int32Array(rows * size), published = PROFILES[name].patch;
+  const size = sizeOf(patch), labels = new Int32Array(rows * size), published = DATASETS[name].patch;
   const scaled = (corner: readonly number[]) => corner.map((n, axis) => Math.round(n * patch[axis] / published[axis]));
   bench.boxes.forEach((box, k) => {
     const from = scaled(box.from), to = scaled(box.to);

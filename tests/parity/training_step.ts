@@ -1,6 +1,6 @@
 /** `ssnet_step3d`, `ssnet_step2d`: two whole iterations with momentum SGD. @module */
 import type { Tensor1D } from "@tensorflow/tfjs";
-import type { DatasetProfile } from "../../pipeline/data/profiles.ts";
+import type { DatasetProfile } from "../../pipeline/datasets/dataset.ts";
 import { createMethod } from "../../pipeline/methods/method.ts";
 import { ssnet, ssnetSettings, ssnetStep } from "../../pipeline/methods/ssnet.ts";
 import { toWeights, type Weights } from "../../pipeline/networks/parameters.ts";

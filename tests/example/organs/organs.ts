@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { BARE_CASE, type Case, sha256 } from "@ssnet/pipeline/data/cases.ts";
+import type { Geometry } from "@ssnet/pipeline/data/geometry.ts";
 import { decodeNifti, writeNiftiMask } from "@ssnet/pipeline/data/nifti.ts";
 import { normalize } from "@ssnet/pipeline/data/preparation.ts";
 import {
@@ -15,8 +16,9 @@ import {
   type PreparedCase,
   type Problems,
 } from "@ssnet/pipeline/data/prepared_case.ts";
+import { foldersIn } from "@ssnet/pipeline/data/raw_folder.ts";
 import type { Dataset, PhantomSet } from "@ssnet/pipeline/datasets/dataset.ts";
-import { LA } from "@ssnet/pipeline/datasets/la/la.ts";
+import { LA } from "@ssnet/pipeline/datasets/la/profile.ts";
 import { stream } from "@ssnet/pipeline/runs/random.ts";
 
 const CLASSES = 4;
@@ -75,6 +77,8 @@ export const ORGANS: Dataset = {
   ...LA,
   name: "organs",
   title: "Organs",
+  unit: "case",
+  axes: "XYZ",
   classes: CLASSES,
   classNames: ["left", "middle", "right"],
   labeledCounts: [4, 8],
@@ -83,15 +87,16 @@ export const ORGANS: Dataset = {
   published: null,
   preparation: {
     options: z.strictObject({}),
-    names: (raw) => [...Deno.readDirSync(raw)].map(({ name }) => name).sort(),
+    caseFile: /^image\.nii$/,
+    names: foldersIn,
     prepare,
   },
   async writePhantoms(raw, { seed, count, shape }) {
-    const geometry = { spacing: [2, 1, 1], origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] } as const;
+    const geometry: Geometry = { spacing: [2, 1, 1], origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] };
     for (let i = 1; i <= count; i++) {
       const name = `organs${i}`, { image, label } = phantom(seed, name, shape);
       await Deno.mkdir(`${raw}/${name}`, { recursive: true });
-      const place = { shape: [...shape], geometry: structuredClone(geometry), axes: "XYZ" };
+      const place = { shape, geometry, axes: "XYZ" } as const;
       await writeNiftiMask(`${raw}/${name}/image.nii`, image, place);
       await writeNiftiMask(`${raw}/${name}/label.nii`, label, place);
     }
@@ -100,6 +105,6 @@ export const ORGANS: Dataset = {
     phantoms: { seed: 1337, count: 8, shape: [40, 40, 40] },
     patch: [32, 32, 32],
     iterations: 30,
-    split: { labeled: 4, validation: 0, test: 2 },
+    split: { validation: 0, test: 2 },
   },
 };

@@ -3,11 +3,11 @@
  * `lgemri.nrrd` as the challenge gives it, with `laendo.nrrd` (0 and 255) where there is a mask.
  * @module
  */
-import { BARE_CASE, type Case, type Fingerprint, readCase, sha256 } from "./cases.ts";
-import { cropGeometry, type Geometry } from "./geometry.ts";
-import { nameProblem } from "./names.ts";
-import { decodeNrrd } from "./nrrd.ts";
-import { cropPlane, foregroundCrop, normalize, type PlaneBox, publishedCrop } from "./preparation.ts";
+import { BARE_CASE, type Case, type Fingerprint, readCase, sha256 } from "../../data/cases.ts";
+import { cropGeometry, type Geometry } from "../../data/geometry.ts";
+import { nameProblem } from "../../data/names.ts";
+import { decodeNrrd } from "../../data/nrrd.ts";
+import { cropPlane, foregroundCrop, normalize, type PlaneBox, publishedCrop } from "../../data/preparation.ts";
 import {
   fingerprintOf,
   imageProblems,
@@ -18,11 +18,11 @@ import {
   messageOf,
   type PreparedCase,
   type Problems,
-} from "./prepared_case.ts";
-import { LA } from "./profiles.ts";
-import { entriesOf } from "./raw_folder.ts";
-import type { Volume } from "./voxels.ts";
-import { stream } from "../runs/random.ts";
+} from "../../data/prepared_case.ts";
+import { LA } from "./profile.ts";
+import { entriesOf } from "../../data/raw_folder.ts";
+import type { Volume } from "../../data/voxels.ts";
+import { stream } from "../../runs/random.ts";
 
 const { classes } = LA;
 

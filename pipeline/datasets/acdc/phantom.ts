@@ -1,51 +1,13 @@
 /**
- * LA-like phantoms: a bright, irregular blob with four appendages (veins) in textured, noisy surroundings.
- * ACDC-like phantoms: a ring around a disc and a crescent beside it, in two frames between which they contract.
+ * Phantoms of beating hearts: a ring around a disc and a crescent beside it, in two frames between which they contract.
  * @module
  */
-import { permutation, stream } from "../runs/random.ts";
-import type { Shape3 } from "./augment.ts";
-import { minMax, normalize } from "./preparation.ts";
-
-/** A phantom, normalized to zero mean and unit deviation; Z fastest. The same seed and name give the same bits. */
-export function phantom(seed: number, name: string, shape: Shape3): { image: Float32Array; label: Uint8Array } {
-  const random = stream(seed, `phantom ${name}`), between = (a: number, b: number) => a + (b - a) * random();
-  const gauss = () => random() + random() + random() + random() - 2;
-  const [nx, ny, nz] = shape;
-  const center = shape.map((n) => n * between(0.42, 0.58)), radius = shape.map((n) => n * between(0.17, 0.24));
-  const waves = Array.from({ length: 4 }, () => [between(1, 3), between(1, 3), between(0, 6.3), between(0.04, 0.1)]);
-  // Four veins leave the blob in the plane, one for each quadrant, in random order of thickness.
-  const veins = permutation(4, random).map((rank, k) => {
-    const angle = (k + between(0.3, 0.7)) * Math.PI / 2;
-    return { x: Math.cos(angle), y: Math.sin(angle), z: between(-0.2, 0.2), width: 0.18 + 0.03 * rank };
-  });
-  // Texture: a few plane waves, as neighboring organs are neither flat nor noise.
-  const texture = Array.from(
-    { length: 6 },
-    () => [gauss(), gauss(), gauss()].map((v) => v * 0.25).concat(between(0, 6.3)),
-  );
-  const image = new Float32Array(nx * ny * nz), label = new Uint8Array(image.length);
-  for (let x = 0, i = 0; x < nx; x++) {
-    for (let y = 0; y < ny; y++) {
-      for (let z = 0; z < nz; z++, i++) {
-        const [u, v, w] = [(x - center[0]) / radius[0], (y - center[1]) / radius[1], (z - center[2]) / radius[2]];
-        const r = Math.hypot(u, v, w), theta = Math.atan2(v, u), phi = w / (r + 1e-6);
-        let edge = 1;
-        for (const [a, b, phase, height] of waves) edge += height * Math.sin(Math.round(a) * theta + b * phi + phase);
-        let inside = r < edge;
-        for (const { x: dx, y: dy, z: dz, width } of veins) {
-          const along = u * dx + v * dy + w * dz;
-          inside ||= along > 0 && along < 1.6 && Math.hypot(u - along * dx, v - along * dy, w - along * dz) < width;
-        }
-        label[i] = Number(inside);
-        let value = inside ? 1 : 0;
-        for (const [a, b, c, phase] of texture) value += 0.12 * Math.sin(a * x + b * y + c * z + phase);
-        image[i] = value + 0.25 * gauss();
-      }
-    }
-  }
-  return { image: normalize(image), label };
-}
+import type { Shape3 } from "../../data/augment.ts";
+import type { Geometry } from "../../data/geometry.ts";
+import { writeNiftiMask } from "../../data/nifti.ts";
+import { minMax } from "../../data/preparation.ts";
+import { stream } from "../../runs/random.ts";
+import { numbered, type PhantomSet } from "../dataset.ts";
 
 /** One frame of a cine phantom. */
 export interface PhantomFrame {
@@ -108,4 +70,20 @@ export function cinePhantom(
   };
   const ED = frame(cavity, wall);
   return { ED, ES: frame(cavity * contraction, wall * 1.3) };
+}
+
+/** Beating hearts in the challenge's layout: `patient001/Info.cfg`, …. Needs `--allow-read`, `--allow-write`. */
+export async function writeRawHearts(raw: string, { seed, count, shape }: PhantomSet): Promise<void> {
+  const geometry: Geometry = { spacing: [10, 1.5, 1.5], origin: [0, 0, 0], direction: [0, 0, 1, 0, 1, 0, 1, 0, 0] };
+  for (const name of numbered("patient", count)) {
+    const frames = cinePhantom(seed, name, shape);
+    await Deno.mkdir(`${raw}/${name}`, { recursive: true });
+    await Deno.writeTextFile(`${raw}/${name}/Info.cfg`, "ED: 1\nES: 10\n");
+    for (const [number, { image, label }] of [["01", frames.ED], ["10", frames.ES]] as const) {
+      const place = { shape, geometry, axes: "ZYX" } as const;
+      const bytes = Uint8Array.from(image, (value) => Math.round(255 * value));
+      await writeNiftiMask(`${raw}/${name}/${name}_frame${number}.nii.gz`, bytes, place);
+      await writeNiftiMask(`${raw}/${name}/${name}_frame${number}_gt.nii.gz`, label, place);
+    }
+  }
 }

@@ -1,7 +1,15 @@
-/** What differs between the datasets: network, patch, batch, classes and the published schedule. @module */
+/**
+ * What a dataset is: its profile (network, patch, batch, classes, published schedule), and what else one folder of
+ * `pipeline/datasets` gives: the way from raw files to cases, published lists and tables, phantoms. No other file asks for a
+ * dataset's name.
+ * @module
+ */
+import { z } from "zod";
 import type { NetworkName } from "../networks/network.ts";
 import type { Precision } from "../tensorflow/trace.ts";
-import type { Shape3 } from "./augment.ts";
+import type { AxisOrder } from "../data/geometry.ts";
+import type { PreparedCase, Problems } from "../data/prepared_case.ts";
+import type { Shape3 } from "../data/augment.ts";
 
 /** Everything that a preset of a training changes. */
 export interface Preset {
@@ -92,64 +100,82 @@ export function presetOf(profile: DatasetProfile, name: "paper" | "fast"): Prese
   };
 }
 
-/** Left atrium, 3-D. */
-export const LA = {
-  name: "la",
-  protocol: "la",
-  classes: 2,
-  classNames: ["left atrium"],
-  network: "vnet",
-  patch: [112, 112, 80] as Shape3,
-  stride: [18, 18, 4],
-  labeledPerBatch: 2,
-  unlabeledPerBatch: 2,
-  knownSpacing: 0.625,
-  warmup: 0,
-  iterations: 15000,
-  rate: { base: 0.01, every: 2500 },
-  consistency: { maximum: 1, length: 40, countsFrom: 1 },
-  largestComponent: true,
-  checkpoint: "last",
-  fast: { iterations: 1535, precision: "bf16", warmup: 1375, rateSchedule: "constant", averaged: true, coarse: null },
-  bench: { volume: [180, 150, 88], grayLevels: 20, boxes: [{ from: [30, 30, 20], to: [80, 80, 60] }] },
-} as const satisfies DatasetProfile;
+/** Option of a preparation. */
+export const NOMINAL_SPACING = z.boolean().default(false).describe(
+  "the spacing is a usual one, not the scanner's: results mark mm and ml as nominal",
+);
 
-/** Cardiac cine MRI, 2-D: trained on slices, validated and tested on volumes `[Z, Y, X]`. */
-export const ACDC = {
-  name: "acdc",
-  protocol: "acdc",
-  classNames: ["right ventricle", "myocardium", "left ventricle"],
-  classes: 4,
-  network: "unet",
-  patch: [256, 256],
-  stride: null,
-  labeledPerBatch: 12,
-  unlabeledPerBatch: 12,
-  knownSpacing: null,
-  warmup: 0,
-  iterations: 30000,
-  rate: { base: 0.01, every: Infinity },
-  consistency: { maximum: 0.1, length: 200, countsFrom: 0 },
-  largestComponent: false,
-  checkpoint: "best",
-  fast: {
-    iterations: 3050,
-    precision: "bf16",
-    warmup: 2950,
-    rateSchedule: "cosine",
-    averaged: true,
-    coarse: { patch: [128, 128], share: 0.8 },
-  },
-  bench: {
-    volume: [10, 216, 256],
-    grayLevels: 250,
-    boxes: [60, 100, 140].map((row) => ({ from: [row, 60], to: [row + 40, 100] })),
-  },
-} as const satisfies DatasetProfile;
+/** What a split counts and draws: single cases, or patients with all their frames. */
+export type Unit = "case" | "patient";
 
-/** The datasets by name. */
-export const PROFILES: Record<string, DatasetProfile> = { la: LA, acdc: ACDC };
-/** Name of a dataset. */
-export type DatasetName = string;
-/** For schemas, which want at least one. */
-export const DATASET_NAMES = Object.keys(PROFILES) as [DatasetName, ...DatasetName[]];
+/** Options of a preparation, as they stand in the manifest. */
+export type PreparationOptions = Record<string, string | number | boolean>;
+
+/** The way from raw files to cases. */
+export interface Preparation {
+  /** Options of `preprocess` beside --raw and --cases, each with a description for `--help`; they stand in the manifest. */
+  options: z.ZodObject;
+  /**
+   * What a raw folder holds, in order, a name each: cases, or patients of several.
+   * @throws {DataError} When the folder is not one of this dataset.
+   */
+  names(raw: string): string[];
+  /** Reads, checks and prepares all cases of a name. @returns Them in order, or all that is wrong with any. */
+  prepare(raw: string, name: string, options: PreparationOptions): Promise<PreparedCase[] | Problems>;
+  /** Matches the name of a file by which the folder of a case is known. */
+  caseFile: RegExp;
+  /** Writes files of the field's own format beside the cases, where an option asks for them. @param folder Of the cases. */
+  exportCase?(folder: string, one: PreparedCase["prepared"], options: PreparationOptions): Promise<void>;
+  /** Folders that `exportCase` may make. */
+  exports?: string[];
+}
+
+/** How many phantoms of which size. */
+export interface PhantomSet {
+  /** Of everything random. */
+  seed: number;
+  /** Cases or patients. */
+  count: number;
+  /** Of a volume, in the order of its axes. */
+  shape: readonly [number, number, number];
+}
+
+/** A training that is a matter of seconds, on phantoms. */
+export interface SmallTraining {
+  /** What it is trained and tested on. */
+  phantoms: PhantomSet;
+  /** Of its network. */
+  patch: readonly number[];
+  /** The warm-up included. */
+  iterations: number;
+  /** Units that are drawn for them. */
+  split: { validation: number; test: number };
+}
+
+/** A dataset. */
+export interface Dataset extends DatasetProfile {
+  /** As readers know it. */
+  title: string;
+  /** What a split counts. */
+  unit: Unit;
+  /** Of its volumes. */
+  axes: AxisOrder;
+  /** Labeled units of the published tables, ascending; the last one is the whole training list. */
+  labeledCounts: readonly number[];
+  /** Of them the one that a split takes where none is given. */
+  usualLabeledCount: number;
+  /** Files of the published lists, a name a line; null where there are none, and a split is drawn. */
+  lists: { train: URL; validation?: URL; test: URL } | null;
+  /** The published table with its protocol; null where there is none. */
+  published: URL | null;
+  /** From raw files to cases. */
+  preparation: Preparation;
+  /** Writes raw phantoms as the dataset is handed out. */
+  writePhantoms(raw: string, set: PhantomSet): Promise<void>;
+  /** Of `reproduce --scale ci`. */
+  ci: SmallTraining;
+}
+
+/** Names of so many phantoms: `NAME001`, `NAME002`, …. */
+export const numbered = (name: string, count: number): string[] =>
+  Array.from({ length: count }, (_, i) => `${name}${String(i + 1).padStart(3, "0")}`);

@@ -15,11 +15,11 @@ import {
   patientOf,
   readCase,
   sha256,
-} from "./cases.ts";
-import { writeArrays } from "./hdf5.ts";
-import { nameProblem } from "./names.ts";
-import { decodeNifti, type NiftiVolume, readNiftiFiles } from "./nifti.ts";
-import { minMax } from "./preparation.ts";
+} from "../../data/cases.ts";
+import { writeArrays } from "../../data/hdf5.ts";
+import { nameProblem } from "../../data/names.ts";
+import { decodeNifti, type NiftiVolume, readNiftiFiles } from "../../data/nifti.ts";
+import { minMax } from "../../data/preparation.ts";
 import {
   fingerprintOf,
   imageProblems,
@@ -29,9 +29,9 @@ import {
   messageOf,
   type PreparedCase,
   type Problems,
-} from "./prepared_case.ts";
-import { ACDC } from "./profiles.ts";
-import { entriesOf, foldersIn } from "./raw_folder.ts";
+} from "../../data/prepared_case.ts";
+import { ACDC } from "./profile.ts";
+import { entriesOf, foldersIn } from "../../data/raw_folder.ts";
 
 const { classes } = ACDC;
 /** How the name of a volume ends. */

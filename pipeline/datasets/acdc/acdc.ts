@@ -1,0 +1,46 @@
+/** Cardiac cine MRI (ACDC) as a dataset: 2-D, four classes, two frames a patient. @module */
+import { z } from "zod";
+import { type Dataset, NOMINAL_SPACING } from "../dataset.ts";
+import { type CardiacCineOptions, cinePatients, prepareCine, writeSlices } from "./cardiac_cine.ts";
+import { writeRawHearts } from "./phantom.ts";
+import { ACDC } from "./profile.ts";
+
+/** ACDC: profile, raw files, lists, phantoms. */
+export const CARDIAC_CINE: Dataset = {
+  ...ACDC,
+  title: "Cardiac cine MRI (ACDC)",
+  unit: "patient",
+  axes: "ZYX",
+  labeledCounts: [3, 7, 70],
+  usualLabeledCount: 7,
+  lists: {
+    train: new URL("train.list", import.meta.url),
+    validation: new URL("validation.list", import.meta.url),
+    test: new URL("test.list", import.meta.url),
+  },
+  published: new URL("published.json", import.meta.url),
+  preparation: {
+    options: z.strictObject({
+      nominalSpacing: NOMINAL_SPACING,
+      slices: z.boolean().default(false).describe(
+        "beside the cases, in slices/, every plane of a labeled one as the field's slice files",
+      ),
+    }),
+    caseFile: /^info\.cfg$|_frame\d+.*\.(nii|hdr|h5)(\.gz)?$/i,
+    names: cinePatients,
+    prepare: (raw, name, options) => prepareCine(raw, name, options as unknown as CardiacCineOptions),
+    async exportCase(folder, one, { slices }) {
+      if (!slices || !one.label) return;
+      await Deno.mkdir(`${folder}/slices`, { recursive: true });
+      await writeSlices(`${folder}/slices`, { ...one, label: one.label });
+    },
+    exports: ["slices"],
+  },
+  writePhantoms: writeRawHearts,
+  ci: {
+    phantoms: { seed: 1337, count: 9, shape: [4, 64, 56] },
+    patch: [64, 64],
+    iterations: 24,
+    split: { validation: 1, test: 2 },
+  },
+};

@@ -1,0 +1,35 @@
+/** Cardiac cine MRI of the ACDC challenge: SS-Net's published protocol on it. @module */
+import type { DatasetProfile } from "../dataset.ts";
+
+/** Cardiac cine MRI, 2-D: trained on slices, validated and tested on volumes `[Z, Y, X]`. */
+export const ACDC = {
+  name: "acdc",
+  protocol: "acdc",
+  classNames: ["right ventricle", "myocardium", "left ventricle"],
+  classes: 4,
+  network: "unet",
+  patch: [256, 256],
+  stride: null,
+  labeledPerBatch: 12,
+  unlabeledPerBatch: 12,
+  knownSpacing: null,
+  warmup: 0,
+  iterations: 30000,
+  rate: { base: 0.01, every: Infinity },
+  consistency: { maximum: 0.1, length: 200, countsFrom: 0 },
+  largestComponent: false,
+  checkpoint: "best",
+  fast: {
+    iterations: 3050,
+    precision: "bf16",
+    warmup: 2950,
+    rateSchedule: "cosine",
+    averaged: true,
+    coarse: { patch: [128, 128], share: 0.8 },
+  },
+  bench: {
+    volume: [10, 216, 256],
+    grayLevels: 250,
+    boxes: [60, 100, 140].map((row) => ({ from: [row, 60], to: [row + 40, 100] })),
+  },
+} as const satisfies DatasetProfile;

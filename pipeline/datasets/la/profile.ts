@@ -1,0 +1,25 @@
+/** The left atrium of the 2018 challenge: SS-Net's published protocol on it. @module */
+import type { Shape3 } from "../../data/augment.ts";
+import type { DatasetProfile } from "../dataset.ts";
+
+/** Left atrium, 3-D. */
+export const LA = {
+  name: "la",
+  protocol: "la",
+  classes: 2,
+  classNames: ["left atrium"],
+  network: "vnet",
+  patch: [112, 112, 80] as Shape3,
+  stride: [18, 18, 4],
+  labeledPerBatch: 2,
+  unlabeledPerBatch: 2,
+  knownSpacing: 0.625,
+  warmup: 0,
+  iterations: 15000,
+  rate: { base: 0.01, every: 2500 },
+  consistency: { maximum: 1, length: 40, countsFrom: 1 },
+  largestComponent: true,
+  checkpoint: "last",
+  fast: { iterations: 1535, precision: "bf16", warmup: 1375, rateSchedule: "constant", averaged: true, coarse: null },
+  bench: { volume: [180, 150, 88], grayLevels: 20, boxes: [{ from: [30, 30, 20], to: [80, 80, 60] }] },
+} as const satisfies DatasetProfile;
