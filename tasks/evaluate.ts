@@ -6,7 +6,7 @@
  */
 import { existsSync } from "node:fs";
 import { z } from "zod";
-import { type Case, type Manifest, readCase, readManifest } from "../pipeline/data/cases.ts";
+import { type Case, type Manifest, readCase } from "../pipeline/data/cases.ts";
 import { DataError, readEach } from "../pipeline/data/data_error.ts";
 import { writeNiftiMask } from "../pipeline/data/nifti.ts";
 import { DATASET_NAMES } from "../pipeline/data/profiles.ts";
@@ -67,8 +67,9 @@ const CONFIG = z.looseObject({
 async function evaluate() {
   const config = await readConfig();
   const split = await readTestSplit(config), folder = options.cases ?? config.cases;
-  await checkCases(split, folder, options.split ?? `${options.run}/config.json`);
-  await checkTestCases(split.test, folder);
+  const manifest = await checkCases(split, folder, options.split ?? `${options.run}/config.json`);
+  const read = (name: string) => readTestCase(folder, name, manifest.cases);
+  await checkTestCases(split.test, read);
   const { binding } = openTensorFlow({ threads: options.threads, device: options.device });
   const { profile } = METHODS[config.method]({ profile: published });
   const { classNames, classes } = profile, usual = config.averaged ? "last" : profile.checkpoint;
@@ -92,11 +93,11 @@ async function evaluate() {
   const unusual = largestComponent === profile.largestComponent ? "" : `-${options.components}`;
   const target = `${options.run}/evaluation-${batchNorm}${checkpoint === "best" ? "-best" : ""}${unusual}`;
   const rows: ResultRow[] = [], preparations = new Set<string>(), begun = performance.now();
-  const measured: Parameters<typeof correctedSpacings>[0] = [], manifest = await readManifest(folder);
+  const measured: Parameters<typeof correctedSpacings>[0] = [];
   let nominalSpacing = false;
   await replaceFolder(target, async (temporary) => {
     for (const name of split.test) {
-      const one = await readTestCase(folder, name);
+      const one = await read(name);
       preparations.add(one.preparation);
       nominalSpacing ||= one.nominalSpacing;
       measured.push({ name, geometry: one.geometry, correctedSpacing: one.correctedSpacing });
@@ -187,16 +188,18 @@ async function readTestSplit(config: z.infer<typeof CONFIG>): Promise<Split> {
 }
 
 /** Reads all test cases once before anything is computed. @throws {DataError} Naming all that cannot be evaluated. */
-async function checkTestCases(names: string[], folder: string) {
+async function checkTestCases(names: string[], read: (name: string) => Promise<Case>) {
   // None is kept: all at once might not fit into memory.
-  const { problems } = await readEach(names, async (name) => void await readTestCase(folder, name));
+  const { problems } = await readEach(names, async (name) => void await read(name));
   if (problems.length) {
-    throw new DataError(`Cannot evaluate ${problems.length} of ${names.length} test cases:\n${problems.join("\n")}`);
+    throw new DataError(
+      `Cannot evaluate ${problems.length} of ${counted(names.length, "test case")}:\n${problems.join("\n")}`,
+    );
   }
 }
 
-async function readTestCase(folder: string, name: string): Promise<Case> {
-  const one = await readCase(`${folder}/${name}.h5`, name);
+async function readTestCase(folder: string, name: string, cases: Manifest["cases"]): Promise<Case> {
+  const one = await readCase(`${folder}/${name}.h5`, name, { expected: cases[name] });
   if (one.label) return one;
   throw new DataError(`Cannot evaluate "${name}": it has no label; leave it out of the split's test list`);
 }

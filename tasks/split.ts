@@ -6,6 +6,7 @@ import { z } from "zod";
 import { DataError, type Manifest, patientOf, readManifest } from "../pipeline/data/cases.ts";
 import { duplicatesBetween } from "../pipeline/data/duplicates.ts";
 import {
+  bindingTo,
   checkSplit,
   countCases,
   countPatients,
@@ -49,7 +50,7 @@ const LISTS = {
 
 async function split(): Promise<number> {
   const { seed, labeled, testCases, validationCases } = options, path = options.split ?? `${options.cases}/split.json`;
-  const manifest = await readManifest(options.cases), { cases, sha256 } = manifest;
+  const manifest = await readManifest(options.cases), { cases } = manifest;
   if (manifest.dataset !== dataset) {
     throw new DataError(
       `Cannot split "${options.cases}" for ${dataset}: its cases are of ${manifest.dataset}; deno task split:${manifest.dataset} splits them`,
@@ -69,7 +70,7 @@ async function split(): Promise<number> {
     for (const [kind, all] of Object.entries<string[]>({ ...published })) {
       const found = all.filter((name) => here.has(name)).length;
       console.log(
-        `published ${kind} list: ${found} of ${all.length} ${unit}s are here, ${all.length - found} are missing`,
+        `published ${kind} list: ${found} of ${counted(all.length, unit)} here, ${all.length - found} missing`,
       );
     }
     const unused = [...here].filter((name) => !used.has(name));
@@ -84,14 +85,15 @@ async function split(): Promise<number> {
     profile: dataset,
     source: testCases ? `seed ${seed}` : "published lists",
     ...(testCases || validationCases ? { seed } : {}),
-    manifest: sha256,
+    ...bindingTo(manifest, Object.values(lists).flat()),
     counts,
     ...(unit === "patient" && { patients, labeledSlices: slices }),
     ...lists,
   };
   await writeJson(path, checkSplit(result, path));
   const told = Object.entries(unit === "patient" ? patients : counts).map(([role, count]) => `${count} ${role}`);
-  console.log(`${told.join(", ")} ${unit}s${unit === "patient" ? `, ${slices} labeled slices` : ""} in ${path}`);
+  const labeledSlices = unit === "patient" ? `; ${counted(slices, "labeled slice")}` : "";
+  console.log(`${unit}s: ${told.join(", ")}${labeledSlices}; in ${path}`);
   return EXIT.done;
 }
 

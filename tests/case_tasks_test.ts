@@ -1,7 +1,7 @@
 /** The tasks preprocess:la, split:la and eval:la as a user runs them, on small phantoms and an untrained network. */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { readCase, readManifest } from "../pipeline/data/cases.ts";
+import { readCase, readManifest, writeCase } from "../pipeline/data/cases.ts";
 import { type HdfAttribute, writeArrays } from "../pipeline/data/hdf5.ts";
 import { readNifti } from "../pipeline/data/nifti.ts";
 import { Notes } from "../pipeline/data/prepared_case.ts";
@@ -180,7 +180,8 @@ Deno.test("split:la binds its split to the cases, and says what it lacks, with c
     const split = JSON.parse(await Deno.readTextFile(`${cases}/split.json`));
     assert.deepEqual(split.unlabeled, ["a"]);
     assert.deepEqual(split.counts, { labeled: 1, unlabeled: 1, validation: 1, test: 1 });
-    assert.equal(split.manifest, (await readManifest(cases)).sha256);
+    assert.deepEqual(Object.keys(split.hashes).sort(), ["a", "b", "c", "d"]);
+    assert.equal(split.manifest, undefined);
     assert.equal(split.seed, 1337);
     const tooMany = await task(folder, "split", ["la", "--cases", cases, "--labeled", "3", "--test-cases", "1"]);
     assert.deepEqual([tooMany.code, /Cannot draw 3 labeled cases/.test(tooMany.error)], [3, true]);
@@ -241,6 +242,30 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
     await refused({ test: ["a"], labeled: ["b"] }, /Cannot test on cases of the training .*: a in/);
     await refused({ test: ["b", "ghost"], unlabeled: ["phantom"] }, /has no phantom, ghost/);
     await refused({ test: [] }, /has no test case/);
+    assert.deepEqual(filesOf(run), ["config.json", "evaluation-window", "last.safetensors"]);
+    // A name that leads out of the folder, a case that was changed, a network that is lost: nothing is written.
+    const outside = "../../victim";
+    await writeJson(`${run}/config.json`, { ...config, splitContent: { ...split, test: [outside] } });
+    const escaped = await evaluate();
+    assert.deepEqual([escaped.code, /"..\/..\/victim" cannot be a name/.test(escaped.error)], [3, true], escaped.error);
+    await writeJson(`${run}/config.json`, config);
+    const whole = await Deno.readFile(`${cases}/b.h5`), other = await readCase(`${cases}/b.h5`, "b");
+    await writeCase(`${cases}/b.h5`, { ...other, label: other.label!.with(0, 1) }, { file: "b", sha256: "" });
+    const changed = await evaluate();
+    assert.deepEqual(
+      [changed.code, /b\.h5": .*its label has another hash/.test(changed.error)],
+      [3, true],
+      changed.error,
+    );
+    await Deno.writeFile(`${cases}/b.h5`, whole);
+    const good12 = await Deno.readFile(`${run}/last.safetensors`), lost = good12.slice();
+    const values = 8 + Number(new DataView(lost.buffer).getBigUint64(0, true));
+    lost.fill(255, values, values + 4); // the first value is NaN
+    await Deno.writeFile(`${run}/last.safetensors`, lost);
+    const diverged = await evaluate();
+    assert.equal(diverged.code, 5, diverged.error);
+    assert.match(diverged.error, /^Cannot use ".*last.safetensors": [\w.]+ holds NaN, so the training diverged; /m);
+    await Deno.writeFile(`${run}/last.safetensors`, good12);
     assert.deepEqual(filesOf(run), ["config.json", "evaluation-window", "last.safetensors"]);
     // A rerun with fewer cases leaves no mask of the others.
     await writeJson(`${folder}/other.json`, { ...split, test: ["c"] });

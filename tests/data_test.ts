@@ -1,21 +1,25 @@
 /** Readers, writers and the preparation of LA; on real cases where ../shared/data (or SSNET_DATA) is there. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
-import { gzipSync } from "node:zlib";
+import { fileURLToPath, pathToFileURL as toFileUrl } from "node:url";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { BoundedWorker } from "../pipeline/data/bounded_worker.ts";
 import {
   BARE_CASE,
   type Case,
   DataError,
+  type Fingerprint,
   hashesOf,
   preparedHashesOf,
   readCase,
   writeCase,
 } from "../pipeline/data/cases.ts";
-import type { Geometry } from "../pipeline/data/geometry.ts";
+import type { Geometry, Vector3 } from "../pipeline/data/geometry.ts";
 import { readHdf5, writeArrays } from "../pipeline/data/hdf5.ts";
 import { decodeNrrd, readNrrd } from "../pipeline/data/nrrd.ts";
 import { cropPlane, normalize, publishedCrop } from "../pipeline/data/preparation.ts";
+import { fingerprintOf } from "../pipeline/data/prepared_case.ts";
 import { stream } from "../pipeline/runs/random.ts";
+import FILES from "./hdf5_files.json" with { type: "json" };
 import { linkTo, pipeAt } from "./symbolic_links.ts";
 import { withFolder } from "./with_folder.ts";
 
@@ -293,6 +297,136 @@ Deno.test("a case's hashes are those of the case read back, and say which part o
     assert.deepEqual(changed({ patient: "q" }), ["subject"]);
     const { spacing, origin, direction } = geometry;
     assert.deepEqual(changed({ name: "c", geometry: { direction, origin, spacing } }), []);
+  }));
+
+/** A case's file as `writeCase` makes it, and what its manifest says. */
+async function writtenCase(path: string, change: Partial<Case> = {}): Promise<Fingerprint> {
+  const image = Float32Array.from({ length: 24 }, (_, i) => i / 3), label = new Uint8Array(24).fill(1, 5, 9);
+  const geometry: Geometry = { spacing: [1, 2, 3], origin: [0, 0, 0], direction: LPS };
+  const known = { name: "a", shape: [2, 3, 4] as Vector3, image, label, geometry, patient: "p", preparation: "test" };
+  const one: Case = { ...BARE_CASE, ...known, ...change }, source = { file: "a", sha256: "0" };
+  await writeCase(path, one, source);
+  return fingerprintOf(one, one, { sources: [source], classes: 256 });
+}
+const refusedCase = (path: string, expected: Fingerprint | undefined, why: RegExp) =>
+  assert.rejects(readCase(path, "a", { expected }), (error) => {
+    assert.ok(error instanceof DataError, String(error));
+    assert.match(error.message, why);
+    assert.ok(error.message.includes(path));
+    return true;
+  });
+
+Deno.test("a case that is not as its manifest says is refused, part by part; of a manifest without hashes as far as it tells", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/a.h5`, expected = await writtenCase(path), { hashes: _, ...older } = expected;
+    for (const manifest of [expected, older]) {
+      assert.equal((await readCase(path, "a", { expected: manifest })).patient, "p");
+    }
+    const image = Float32Array.from({ length: 24 }, (_, i) => i / 3), label = new Uint8Array(24).fill(1, 5, 9);
+    const parts: [Partial<Case>, RegExp, RegExp | null][] = [
+      [{ image: image.with(7, 0) }, /its image has another hash/, null],
+      [{ image: image.with(7, NaN) }, /its image has another hash/, /a voxel of its image is NaN/],
+      [{ image: image.map(() => 0) }, /its image has another hash/, /all voxels of its image are 0/],
+      [
+        { label: label.with(2, 255) },
+        /its label has another hash/,
+        /its voxels by label is \{"1":4,"255":1\}, \{"1":4\} wan/,
+      ],
+      [{ label: null }, /its label has another hash/, /its voxels by label is null/],
+      [{ shape: [2, 4, 3] }, /its geometry has another hash/, /its shape is \[2,4,3\], \[2,3,4\] wanted/],
+      [{ geometry: null }, /its geometry has another hash/, /its spacing is null/],
+      [{ patient: null }, /its subject has another hash/, null],
+    ];
+    for (const [change, why, olderWhy] of parts) {
+      await writtenCase(path, change);
+      await refusedCase(path, expected, why);
+      if (olderWhy) await refusedCase(path, older, olderWhy);
+    }
+    // As a file whose attributes are lost, which the library does not tell from one that has none.
+    await writeArrays(path, { image: { data: image, shape: [2, 3, 4] }, label: { data: label, shape: [2, 3, 4] } });
+    await refusedCase(path, expected, /it has lost its attributes/);
+    await refusedCase(path, older, /it has lost its attributes/);
+    assert.equal((await readCase(path, "a")).preparation, "as published");
+  }));
+
+Deno.test("attributes that are none, a channel and another name for the image are told", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/a.h5`, shape = [2, 3, 4], data = Float32Array.from({ length: 24 }, (_, i) => i);
+    const withAttributes = async (attributes: Record<string, string | number[]>, why: RegExp) => {
+      await writeArrays(path, { image: { data, shape } }, attributes);
+      await refusedCase(path, undefined, why);
+    };
+    const place = { origin: [0, 0, 0], direction: [...LPS] };
+    await withAttributes({ ...place, spacing: [1, NaN, 1] }, /its attributes are not as wanted:[^]*spacing\[1\]/);
+    await withAttributes({ ...place, spacing: [1, 0, 1] }, /spacing\[1\]/);
+    await withAttributes({ axes: "XZY" }, /axes/);
+    await withAttributes({ patient: "../p" }, /"..\/p" cannot be a name/);
+    await writeArrays(path, { image: { data, shape: [1, ...shape] } });
+    await refusedCase(
+      path,
+      undefined,
+      /3 axes, found shape \[1,2,3,4\]; an axis of length 1, the channel, must be left out/,
+    );
+    await writeArrays(path, { data: { data, shape }, mask: { data: new Uint8Array(24), shape } });
+    await refusedCase(path, undefined, /it has no dataset "image", found data, mask/);
+    await writeArrays(path, { image: { data: data.slice(0, 1), shape: [1] } });
+    await refusedCase(path, undefined, /3 axes, found shape \[1\]$/);
+  }));
+
+Deno.test("files of h5py: what cannot be read says its filter, type or room; no file names another one of the disk", () =>
+  withFolder(async (folder) => {
+    // h5py 3.16, `create_dataset("image", …)` with the option of its name; "never written" is of shape (2 ** 28, 3, 4).
+    const files: Record<string, RegExp> = {
+      "lzf":
+        /its dataset "image" is compressed by the filter "lzf" \(32000\), which is not known here; save it anew with/,
+      "float16": /its dataset "image" is float16; whole numbers, float32 or float64 wanted/,
+      "text": /its dataset "image" is of text values of 4 bytes; whole numbers/,
+      "never written": /announces \[268435456,3,4\], 12884901888 bytes, for which a file of \d+ bytes has no room/,
+      "large chunk": /announces \[1048576,300,4\] in chunks of \[1048576,64,4\], \d+ bytes, for which a file of/,
+      "virtual": /the data of its dataset "image" stand in other files/,
+      "external": /as HDF5: /,
+      "channels first": /3 axes, found shape \[1,2,3,4\]; an axis of length 1, the channel, must be left out/,
+    };
+    assert.deepEqual(Object.keys(FILES).sort(), Object.keys(files).sort());
+    for (const [name, why] of Object.entries(files)) {
+      const path = `${folder}/${name}.h5`;
+      await Deno.writeFile(path, gunzipSync(Uint8Array.fromBase64(FILES[name as keyof typeof FILES])));
+      await refusedCase(path, undefined, why);
+    }
+  }));
+
+Deno.test("a path that is written anew after a read that failed, or did not, is read anew", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/a.h5`, shape = [2, 3, 4];
+    const write = (value: number) =>
+      writeArrays(path, { image: { data: new Float32Array(24).fill(value, 3), shape } }, {
+        preparation: "as published",
+      });
+    await write(1);
+    const bytes = await Deno.readFile(path);
+    const damaged = bytes.with(bytes.indexOf(0x78, 2000), 0); // the head of what was packed
+    await Deno.writeFile(path, damaged);
+    await assert.rejects(readHdf5(path), DataError);
+    for (const value of [2, 3]) {
+      await write(value);
+      assert.equal((await readCase(path, "a")).image[5], value);
+    }
+  }));
+
+Deno.test("what is no file is not waited for, and what takes too long is given up", () =>
+  withFolder(async (folder) => {
+    for (const path of ["/dev/zero", folder]) await refusedCase(path, undefined, /it is no file/);
+    const module = `${folder}/busy.ts`;
+    await Deno.writeTextFile(
+      module,
+      `import { parentPort } from "node:worker_threads";
+       const busy = (until) => { while (performance.now() < until); };
+       parentPort.on("message", (seconds) => { busy(performance.now() + 1000 * seconds); parentPort.postMessage("done"); });`,
+    );
+    const worker = new BoundedWorker<number, string>(toFileUrl(module)), limits = { transfer: [], seconds: 4 };
+    const answers = await Promise.all([0, 8, 0].map((seconds) => worker.call(seconds, limits)));
+    assert.deepEqual(answers, ["done", null, "done"], "the one behind it gets a thread of its own");
+    worker.end();
   }));
 
 Deno.test("the published crop keeps the label, at least the patch, and 10 to 19 voxels a side", () => {

@@ -40,6 +40,8 @@ Deno.test("a JSON file is read by its schema; what is wrong with it, and what to
     for (const reading of [read(), readJsonIfThere(path, SCHEMA, FILE)]) {
       await assert.rejects(reading, (error) => error instanceof DataError && broken.test(error.message));
     }
+    await Deno.writeTextFile(path, `{"name": "a", "rows": [], "__proto__": {}}`);
+    await assert.rejects(read(), /it is no JSON: "__proto__" cannot be a key; write it anew$/);
     await Deno.writeTextFile(path, `{"name": 1, "rows": [1.5], "more": 0}`);
     await assert.rejects(read(), (error) => {
       assert.ok(error instanceof DataError);

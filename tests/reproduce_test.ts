@@ -15,7 +15,7 @@ import {
   thirds,
 } from "../pipeline/runs/grid.ts";
 import { DEAD_AFTER_SECONDS, takeLock } from "../pipeline/runs/locks.ts";
-import { readLog } from "../pipeline/runs/log.ts";
+import { openLog, readLog } from "../pipeline/runs/log.ts";
 import { slurmScript } from "../pipeline/runs/slurm.ts";
 import { withFolder } from "./with_folder.ts";
 
@@ -399,11 +399,24 @@ Deno.test("reproduce goes past a broken cell with code 1, stops with 75, goes on
     child.kill("SIGTERM");
     const stopped = await rest;
     assert.equal(stopped.code, 75, stopped.error);
-    assert.match(stopped.error, /Stopped after iteration \d+; go on with --resume[^]*the same command goes on/);
+    assert.match(
+      stopped.error,
+      /Ending; a training that runs[^]*Stopped after iteration \d+; go on with --resume[^]*the same command goes on/,
+    );
 
-    const last = await ended(reproduce(folder, args));
-    assert.equal(last.code, 0, last.error);
-    assert.match(last.out, /train acdc .* --resume\n/);
+    // As a training that still runs when the reproduce that started it was killed alone.
+    const log = await openLog(`${cell(1)}/metrics.jsonl`, Infinity), resumed = reproduce(folder, args);
+    const told = new Response(resumed.stderr).text(), last = { out: "" };
+    let isOpen = true;
+    for await (const chunk of resumed.stdout.pipeThrough(new TextDecoderStream())) {
+      last.out += chunk;
+      if (!isOpen || !last.out.includes(`waits for process ${Deno.pid}, which still trains in it`)) continue;
+      isOpen = false;
+      log[Symbol.dispose]();
+    }
+    assert.equal((await resumed.status).code, 0, await told);
+    assert.equal(isOpen, false);
+    assert.match(last.out, /which still trains in it[^]*train acdc .* --resume\n/);
     assert.match(last.out, /cell 1 acdc-3\/supervised\/2 is finished/);
     assert.match(last.out, /\n4 passed, 0 failed\n$/);
     assert.match(await Deno.readTextFile(`${folder}/report/report.html`), /<html/);

@@ -17,11 +17,13 @@ import {
   sha256,
 } from "./cases.ts";
 import { writeArrays } from "./hdf5.ts";
+import { nameProblem } from "./names.ts";
 import { decodeNifti, type NiftiVolume, readNiftiFiles } from "./nifti.ts";
 import { minMax } from "./preparation.ts";
 import {
   fingerprintOf,
   imageProblems,
+  intensityNotes,
   labelPlacement,
   labelProblems,
   messageOf,
@@ -66,6 +68,8 @@ export async function prepareCine(
   patient: string,
   options: CardiacCineOptions,
 ): Promise<PreparedCase[] | Problems> {
+  const problem = nameProblem(patient);
+  if (problem) return { problems: [problem] };
   const published = publishedFrames(raw).filter((name) => patientOf(name) === patient);
   const results = published.length
     ? await Promise.all(published.map((name) => publishedFrame(raw, name)))
@@ -109,7 +113,8 @@ async function publishedFrame(raw: string, name: string): Promise<PreparedCase |
     const problems = [...imageProblems(found.image, file), ...labelProblems(found.label, { file, classes })];
     if (problems.length) return { problems };
     const prepared: Case = { ...found, axes: "ZYX", ...subject }, sources = [{ file, sha256: sha256(bytes) }];
-    return { prepared, fingerprint: fingerprintOf(prepared, prepared, { sources, classes }) };
+    const notes = intensityNotes(found.image, "acdc");
+    return { prepared, fingerprint: fingerprintOf(prepared, prepared, { sources, classes }), notes };
   } catch (error) {
     return { problems: [messageOf(error)] };
   }

@@ -14,7 +14,8 @@ import { z } from "zod";
 import { readJson } from "../runs/json.ts";
 import { DataError } from "./data_error.ts";
 import type { AxisOrder, Geometry, Vector3 } from "./geometry.ts";
-import { type HdfAttribute, readHdf5, writeArrays } from "./hdf5.ts";
+import { type HdfAttribute, type HdfContent, readHdf5, writeArrays } from "./hdf5.ts";
+import { NAME } from "./names.ts";
 import type { NiftiForms } from "./nifti.ts";
 
 export { DataError };
@@ -86,52 +87,130 @@ export function spacingOf({ geometry, correctedSpacing }: Pick<Case, "geometry" 
   return correctedSpacing ?? geometry?.spacing ?? null;
 }
 
+/** Datasets of a case's file; others, as the scribbles of published files, are not read. */
+export const CASE_DATASETS = ["image", "label"] as const;
+
 /**
- * Reads a case. Needs `--allow-read`, `--allow-env`.
+ * Reads a case. Needs `--allow-read`.
+ * @param options `expected`: what the manifest says of it; absent for the field's own files, which have none.
  * @throws {DataError} Naming file, found and wanted: no HDF5, no image, other shapes, not 3-D, a label that holds other
- * values than whole numbers from 0 to 255.
+ * values than whole numbers from 0 to 255, attributes that are none, or another case than the manifest's.
  */
-export async function readCase(path: string, name: string): Promise<Case> {
-  let file;
+export async function readCase(
+  path: string,
+  name: string,
+  { expected }: { expected?: Fingerprint } = {},
+): Promise<Case> {
+  let content: HdfContent;
   try {
-    file = await readHdf5(path);
+    content = await readHdf5(path, { only: CASE_DATASETS });
   } catch (error) {
-    throw new DataError((error as Error).message, { cause: error });
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new DataError(error.message, { cause: error });
   }
-  const { arrays, attributes } = file, { image, label } = arrays, { spacing, origin, direction } = attributes;
-  if (!image) throw new DataError(`Cannot read "${path}": it has no dataset "image", found ${Object.keys(arrays)}`);
-  if (image.shape.length !== 3) {
-    throw new DataError(`Cannot read "${path}": its image must have 3 axes, found shape [${image.shape}]`);
+  return caseOf(content, { path, name, expected });
+}
+
+/** The case of a file's content. @throws {DataError} As {@linkcode readCase}. */
+export function caseOf(
+  { names, arrays, attributes }: HdfContent,
+  { path, name, expected }: { path: string; name: string; expected?: Fingerprint },
+): Case {
+  const { image, label } = arrays, refuse = (why: string) => new DataError(`Cannot read "${path}": ${why}`);
+  if (!image) throw refuse(`it has no dataset "image", found ${names.join(", ") || "nothing"}`);
+  const { shape } = image;
+  if (shape.length !== 3) {
+    const channel = shape.length === 4 && shape.includes(1)
+      ? "; an axis of length 1, the channel, must be left out"
+      : "";
+    throw refuse(`its image must have 3 axes, found shape [${shape}]${channel}`);
   }
-  if (label && String(label.shape) !== String(image.shape)) {
-    throw new DataError(
-      `Cannot read "${path}": its label must have the shape of its image [${image.shape}], found [${label.shape}]`,
-    );
+  if (shape.includes(0)) throw refuse(`its image has no voxels: its shape is [${shape}]`);
+  if (label && String(label.shape) !== String(shape)) {
+    throw refuse(`its label must have the shape of its image [${shape}], found [${label.shape}]`);
   }
   const wrong = label?.data instanceof Uint8Array
     ? undefined
     : label?.data.find((value) => !(value >= 0 && value <= 255 && Number.isInteger(value)));
-  if (wrong !== undefined) {
-    throw new DataError(`Cannot read "${path}": its label must hold whole numbers from 0 to 255, found ${wrong}`);
+  if (wrong !== undefined) throw refuse(`its label must hold whole numbers from 0 to 255, found ${wrong}`);
+  if (expected && !("axes" in attributes)) {
+    throw refuse('it has lost its attributes, "axes" and what follows; prepare it anew');
   }
-  return {
+  const { spacing, origin, direction, ...said } = checkAttributes(attributes, refuse);
+  const one: Case = {
     name,
-    shape: image.shape as Vector3,
+    shape: shape as Vector3,
     image: image.data instanceof Float32Array ? image.data : new Float32Array(image.data),
     label: label ? new Uint8Array(label.data) : null,
-    axes: attributes.axes === "ZYX" ? "ZYX" : "XYZ",
-    geometry: spacing && origin && direction ? { spacing, origin, direction } as Geometry : null,
-    correctedSpacing: (attributes.corrected_spacing as Vector3 | undefined) ?? null,
-    nominalSpacing: numberOf(attributes.nominal_spacing) === 1,
+    axes: said.axes ?? "XYZ",
+    geometry: spacing && origin && direction ? { spacing, origin, direction } : null,
+    correctedSpacing: said.corrected_spacing ?? null,
+    nominalSpacing: said.nominal_spacing?.[0] === 1,
     header: formsOf(attributes),
-    patient: textOf(attributes.patient),
-    frame: numberOf(attributes.frame),
-    phase: textOf(attributes.phase) as Case["phase"],
-    group: textOf(attributes.group),
-    height: numberOf(attributes.height),
-    weight: numberOf(attributes.weight),
-    preparation: textOf(attributes.preparation) ?? "as published",
+    patient: said.patient ?? null,
+    frame: said.frame?.[0] ?? null,
+    phase: said.phase ?? null,
+    group: said.group ?? null,
+    height: said.height?.[0] ?? null,
+    weight: said.weight?.[0] ?? null,
+    preparation: said.preparation ?? "as published",
   };
+  const differences = expected ? differencesFrom(expected, one) : [];
+  if (differences.length) {
+    throw refuse(`it is not as manifest.json says: ${differences.join(", ")}; restore the file, or prepare it anew`);
+  }
+  return one;
+}
+
+const WIDTHS = z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]);
+const ONE = z.tuple([z.number()]);
+/** The attributes of a case, each where it is known. */
+const ATTRIBUTES = z.looseObject({
+  axes: z.enum(["XYZ", "ZYX"]),
+  spacing: WIDTHS,
+  origin: z.tuple([z.number(), z.number(), z.number()]),
+  direction: z.array(z.number()).length(9),
+  corrected_spacing: WIDTHS,
+  nominal_spacing: ONE,
+  patient: NAME,
+  frame: z.tuple([z.int().positive()]),
+  phase: z.enum(["ED", "ES"]),
+  group: z.string(),
+  height: ONE,
+  weight: ONE,
+  preparation: z.string(),
+}).partial();
+
+function checkAttributes(attributes: HdfContent["attributes"], refuse: (why: string) => Error) {
+  const result = ATTRIBUTES.safeParse({ ...attributes });
+  if (!result.success) throw refuse(`its attributes are not as wanted:\n${z.prettifyError(result.error)}`);
+  return result.data;
+}
+
+/** How a case differs from its fingerprint; of one without hashes as far as it tells: not image and place themselves. */
+function differencesFrom({ hashes, shape, spacing, preparation, labelVoxels }: Fingerprint, one: Case): string[] {
+  if (hashes) {
+    const found = preparedHashesOf(one);
+    return (Object.keys(found) as (keyof typeof found)[])
+      .filter((part) => found[part] !== hashes[part])
+      .map((part) => `its ${part} has another hash`);
+  }
+  const counts: Record<number, number> = {};
+  for (const value of one.label ?? []) if (value) counts[value] = (counts[value] ?? 0) + 1;
+  const labeled = Object.fromEntries(Object.entries(labelVoxels ?? {}).filter(([, count]) => count));
+  const problems: string[] = [];
+  const compare = (what: string, found: unknown, wanted: unknown) => {
+    const [a, b] = [found, wanted].map((value) => JSON.stringify(value));
+    if (a !== b) problems.push(`${what} is ${a}, ${b} wanted`);
+  };
+  compare("its shape", one.shape, shape);
+  compare("its spacing", spacingOf(one), spacing);
+  compare("its preparation", one.preparation, preparation);
+  compare("its voxels by label", one.label && counts, labelVoxels && labeled);
+  const bad = one.image.find((value) => !Number.isFinite(value));
+  if (bad !== undefined) problems.push(`a voxel of its image is ${bad}`);
+  if (one.image.every((value) => value === one.image[0])) problems.push(`all voxels of its image are ${one.image[0]}`);
+  return problems;
 }
 
 const FORMS = ["pixdim", "units", "codes", "qform", "sform"] as const satisfies (keyof NiftiForms)[];
@@ -140,9 +219,6 @@ function formsOf(attributes: Record<string, HdfAttribute>): NiftiForms | null {
   if (!FORMS.every((key) => `nifti_${key}` in attributes)) return null;
   return Object.fromEntries(FORMS.map((key) => [key, attributes[`nifti_${key}`]])) as unknown as NiftiForms;
 }
-
-const textOf = (value?: HdfAttribute) => typeof value === "string" ? value : null;
-const numberOf = (value?: HdfAttribute) => typeof value === "object" ? value[0] : null;
 
 /**
  * Writes a case, gzipped, under a temporary name and then renamed. Needs `--allow-read`, `--allow-write`, `--allow-env`.
@@ -305,7 +381,7 @@ export interface Manifest {
 const MANIFEST = z.strictObject({
   dataset: z.string(),
   options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
-  cases: z.record(z.string(), FINGERPRINT),
+  cases: z.record(NAME, FINGERPRINT),
 }) satisfies z.ZodType<Manifest>;
 
 /**

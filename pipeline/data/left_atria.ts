@@ -5,11 +5,13 @@
  */
 import { BARE_CASE, type Case, type Fingerprint, readCase, sha256 } from "./cases.ts";
 import { cropGeometry, type Geometry } from "./geometry.ts";
+import { nameProblem } from "./names.ts";
 import { decodeNrrd } from "./nrrd.ts";
 import { cropPlane, foregroundCrop, normalize, type PlaneBox, publishedCrop } from "./preparation.ts";
 import {
   fingerprintOf,
   imageProblems,
+  intensityNotes,
   labelPlacement,
   labelProblems,
   listed,
@@ -52,6 +54,8 @@ export async function prepareLeftAtrium(
   name: string,
   options: LeftAtriumOptions,
 ): Promise<PreparedCase | Problems> {
+  const problem = nameProblem(name);
+  if (problem) return { problems: [problem] };
   const files = entriesOf(`${raw}/${name}`).map((f) => f.name);
   const hasFile = (file: string) => files.includes(file);
   if (hasFile("mri_norm2.h5")) return await published(raw, name, options);
@@ -67,7 +71,11 @@ async function published(raw: string, name: string, options: LeftAtriumOptions):
     if (problems.length) return { problems };
     const sources = [{ file, sha256: sha256(await Deno.readFile(`${raw}/${file}`)) }];
     const { notes, ...spacing } = measuring(found.geometry, null, options), prepared = { ...found, ...spacing };
-    return { prepared, fingerprint: fingerprintOf(prepared, prepared, { sources, classes }), notes };
+    return {
+      prepared,
+      fingerprint: fingerprintOf(prepared, prepared, { sources, classes }),
+      notes: [...notes, ...intensityNotes(image, "la")],
+    };
   } catch (error) {
     return { problems: [messageOf(error)] };
   }

@@ -1,6 +1,7 @@
 /** What the preparations of all datasets give, check and record. @module */
 import { type Case, DataError, type Fingerprint, hashesOf, intensityOf, spacingOf } from "./cases.ts";
 import { geometryDifferences } from "./geometry.ts";
+import type { DatasetName } from "./profiles.ts";
 import type { Volume } from "./voxels.ts";
 
 /** A case that is ready to be written. */
@@ -80,6 +81,19 @@ export function imageProblems(image: Float32Array, file: string): string[] {
   const bad = image.reduce((count, value) => count + Number(!Number.isFinite(value)), 0);
   if (bad) return [`${file}: ${bad} of ${image.length} voxels are no finite number`];
   return image.every((value) => value === image[0]) ? [`${file}: all its voxels are ${image[0]}`] : [];
+}
+
+/**
+ * A note where a published file's intensities cannot be those that its dataset is published with, as which they are taken.
+ * LA's are normalized over volumes that were cut afterwards, so that only what is far off can be told.
+ */
+export function intensityNotes(image: Float32Array, dataset: DatasetName): string[] {
+  const { mean, deviation, minimum, maximum } = intensityOf(image);
+  const isUsual = dataset === "la"
+    ? Math.abs(mean) < 4 && deviation > 0.3 && deviation < 4
+    : minimum >= 0 && maximum <= 1 && maximum > 0.5;
+  const usual = dataset === "la" ? "zero mean and unit deviation before the crop" : "0 to 1";
+  return isUsual ? [] : [`the intensities are not those of published files (${usual}), and are taken as they are`];
 }
 
 /** What a label cannot be: other values than those of the classes, or empty. @param options `classes`: background included. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { encode } from "fast-png";
-import { type Case, DataError, readCase, spacingOf } from "../data/cases.ts";
+import { type Case, DataError, readCase, readManifest, spacingOf } from "../data/cases.ts";
 import { readNifti } from "../data/nifti.ts";
 import type { Evaluation } from "./runs.ts";
 
@@ -50,7 +50,9 @@ const TILE = 256;
  */
 export async function readOverlay({ folder, metrics }: Evaluation, name: string): Promise<Overlay> {
   const path = `${folder}/${name}.nii.gz`, source = `${metrics.cases}/${name}.h5`;
-  const found = await readCase(source, name);
+  const { cases } = await readManifest(metrics.cases), expected = Object.hasOwn(cases, name) ? cases[name] : null;
+  if (!expected) throw new DataError(`Cannot read "${source}": its manifest.json has no case of this name`);
+  const found = await readCase(source, name, { expected });
   let mask;
   try {
     mask = await readNifti(path, { axes: found.axes });

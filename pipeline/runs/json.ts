@@ -73,7 +73,7 @@ export async function readJsonIfThere<S extends z.ZodType>(
 export function parseJson<S extends z.ZodType>(text: string, schema: S, file: JsonFile & { path: string }): z.infer<S> {
   let content: unknown;
   try {
-    content = JSON.parse(text);
+    content = JSON.parse(text, refuseProto);
   } catch (error) {
     const { what, path, remedy } = file, why = (error as Error).message;
     throw new DataError(`Cannot read ${what} "${path}": it is no JSON: ${why}; ${remedy}`, { cause: error });
@@ -93,7 +93,16 @@ export function checkContent<S extends z.ZodType>(
 ): z.infer<S> {
   const result = schema.safeParse(content);
   if (result.success) return result.data;
+  const { issues } = result.error, more = issues.length > 10 ? `\nand ${issues.length - 10} more` : "";
   throw new DataError(
-    `Cannot read ${what} "${path}": it is not as wanted:\n${z.prettifyError(result.error)}\n${remedy}`,
+    `Cannot read ${what} "${path}": it is not as wanted:\n${
+      z.prettifyError({ issues: issues.slice(0, 10) })
+    }${more}\n${remedy}`,
   );
+}
+
+/** A key that becomes an object's prototype where it is copied, and vanishes from its keys. */
+function refuseProto(key: string, value: unknown): unknown {
+  if (key === "__proto__") throw new SyntaxError('"__proto__" cannot be a key');
+  return value;
 }
