@@ -183,6 +183,8 @@ Deno.test("a spacing of exactly 1 is taken as the dataset's 0.625 mm, or as the 
   assert.deepEqual((await spacing({}, files("spacings: 1 1 1"))).slice(0, 2), [[0.625, 0.625, 0.625], [1, 1, 1]]);
   assert.deepEqual((await spacing({}, files(unit, "spacings: 0.7 0.7 0.7"))).slice(0, 2), [[1, 1, 1], undefined]);
   assert.deepEqual((await spacing({}, files("content: x"))).slice(0, 2), [null, undefined]);
+  const unknown = decodeNifti(encodeNiftiMask(new Uint8Array(6), { shape: [1, 2, 3], geometry: null }), "mask.nii.gz");
+  assert.deepEqual([unknown.geometry!.direction, unknown.geometry!.origin], [LPS, [0, 0, 0]]); // as ITK reads the image
   assert.deepEqual((await spacing({ spacing: 0.7 }, files("content: x"))).slice(0, 2), [[0.7, 0.7, 0.7], null]);
 });
 

@@ -189,6 +189,7 @@ function geometryOf(fields: Fields, refuse: Refuse): Geometry | null {
     throw refuse(`3 spacings above 0 wanted, found "${spacings}"`);
   }
   if (directions === undefined) {
+    if (fields.spaceorigin !== undefined) throw refuse("it has a space origin without space directions");
     if (widths.includes(null)) return null;
     return { spacing: widths as Vector3, origin: [0, 0, 0], direction: [-1, 0, 0, 0, -1, 0, 0, 0, 1] };
   }
