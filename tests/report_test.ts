@@ -396,6 +396,20 @@ Deno.test("a spacing that only some cases have is said beside the mm", async () 
   });
 });
 
+Deno.test("a corrected spacing stands in the protocol's table; cases that were not all prepared alike are a note", async () => {
+  await inFolder(async (root) => {
+    await writeWhole(`${root}/r`, { spacing: [0.625, 0.625, 0.625] });
+    await changeMetrics(`${root}/r`, (metrics) => {
+      metrics.trainingPreparations = ["as published", "whole"];
+      metrics.correctedSpacings = [{ header: [1, 1, 1], used: [0.625, 0.625, 0.625], cases: ["a", "b"] }];
+    });
+    const contents = await gatherContents([`${root}/r`]);
+    assert.deepEqual(contents.notes, ["r, window: its cases were not all prepared alike: as published; whole"]);
+    const text = "from the images; spacing 0.625 x 0.625 x 0.625 mm instead of the header's 1 x 1 x 1 mm (2 cases)";
+    assert.ok(markdown(contents).includes(text));
+  });
+});
+
 Deno.test("runs of several datasets and label counts get a table each, and the page says so", async () => {
   await inFolder(async (root) => {
     await writeWhole(`${root}/la-4`, { labeled: 4 });
