@@ -179,6 +179,9 @@ Deno.test("a NRRD's data file is a regular file of the length wanted, by its pla
     await Deno.writeFile(`${folder}/in/long.raw`, new Uint8Array(100_000));
     await linkTo({ [`${folder}/in/zero.raw`]: "/dev/zero" });
     await pipeAt(`${folder}/in/fifo`);
+    for (const file of ["fifo", "zero.raw"]) {
+      await assert.rejects(() => readNrrd(`${folder}/in/${file}`), /as NRRD: it is no regular file/);
+    }
     for (const file of ["x.raw", "./x.raw"]) {
       const read = decodeNrrd(header(file), `${folder}/in/x.nhdr`);
       assert.deepEqual(read, decodeNrrd(nrrd({}), "whole"));
