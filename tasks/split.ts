@@ -18,15 +18,16 @@ import {
   type Split,
 } from "../pipeline/data/splits.ts";
 import { writeJson } from "../pipeline/runs/files.ts";
-import { EXIT, parseDataset, parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { EXIT, parseDataset, parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { homePath } from "../pipeline/runs/places.ts";
 import { counted, listed } from "../pipeline/runs/words.ts";
 
 const { dataset, published: profile, args } = parseDataset(Deno.args);
 const unit = profile.name === "acdc" ? "patient" : "case", defaultLabeled = profile.name === "acdc" ? 7 : 8;
 const options = parseOptions(
   z.strictObject({
-    cases: z.string().default(`data/cases/${dataset}`).describe("folder of the cases"),
-    split: z.string().optional().describe("file to write (default: split.json in the folder of the cases)"),
+    cases: pathOption().default(homePath(`cases/${dataset}`)).describe("folder of the cases"),
+    split: pathOption().optional().describe("file to write (default: split.json in the folder of the cases)"),
     labeled: z.int().positive().default(defaultLabeled).describe(
       `${unit}s whose labels are used: the first of the training list`,
     ),
@@ -70,7 +71,7 @@ async function split(): Promise<number> {
     for (const [kind, all] of Object.entries<string[]>({ ...published })) {
       const found = all.filter((name) => here.has(name)).length;
       console.log(
-        `published ${kind} list: ${found} of ${all.length} ${unit}s are here, ${all.length - found} are missing`,
+        `published ${kind} list: ${found} of ${counted(all.length, unit)} here, ${all.length - found} missing`,
       );
     }
     const unused = [...here].filter((name) => !used.has(name));
@@ -92,7 +93,8 @@ async function split(): Promise<number> {
   };
   await writeJson(path, checkSplit(result, path));
   const told = Object.entries(unit === "patient" ? patients : counts).map(([role, count]) => `${count} ${role}`);
-  console.log(`${told.join(", ")} ${unit}s${unit === "patient" ? `, ${slices} labeled slices` : ""} in ${path}`);
+  const labeledSlices = unit === "patient" ? `; ${counted(slices, "labeled slice")}` : "";
+  console.log(`${unit}s: ${told.join(", ")}${labeledSlices}; in ${path}`);
   return EXIT.done;
 }
 

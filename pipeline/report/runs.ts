@@ -12,7 +12,7 @@ import { foldersIn } from "../data/raw_folder.ts";
 import { CLINICAL_NAMES } from "../evaluation/clinical.ts";
 import { readJson, RUN_CONFIG, RUN_METRICS } from "../runs/json.ts";
 import { missingIterations, readLog } from "../runs/log.ts";
-import { counted } from "../runs/words.ts";
+import { counted, listed } from "../runs/words.ts";
 
 const CONFIG = z.looseObject({
   dataset: z.enum(DATASET_NAMES),
@@ -196,8 +196,8 @@ async function readRun(folder: string): Promise<Run> {
     );
     if (lacking.length) {
       throw new DataError(
-        `Cannot report "${path}/metrics.json": its summary lacks "${lacking.join(", ")}", found ${
-          Object.keys(summary.honest)
+        `Cannot report "${path}/metrics.json": its summary lacks "${listed(lacking)}", found ${
+          listed(Object.keys(summary.honest))
         }`,
       );
     }

@@ -93,8 +93,11 @@ export function checkContent<S extends z.ZodType>(
 ): z.infer<S> {
   const result = schema.safeParse(content);
   if (result.success) return result.data;
+  const { issues } = result.error, more = issues.length > 10 ? `\nand ${issues.length - 10} more` : "";
   throw new DataError(
-    `Cannot read ${what} "${path}": it is not as wanted:\n${z.prettifyError(result.error)}\n${remedy}`,
+    `Cannot read ${what} "${path}": it is not as wanted:\n${
+      z.prettifyError({ issues: issues.slice(0, 10) })
+    }${more}\n${remedy}`,
   );
 }
 
