@@ -185,7 +185,9 @@ async function prepareAll(folder: string): Promise<Manifest> {
   for (const line of notes.lines()) console.log(line);
   if (problems.length) {
     const width = Math.max(...problems.map(({ name }) => name.length));
-    const table = problems.map(({ name, problem }) => `  ${name.padEnd(width)}  ${problem}`).join("\n");
+    const row = ({ name, problem }: typeof problems[0]) =>
+      `  ${name.padEnd(width)}  ${problem.replaceAll(/\s*\n\s*/g, " ")}`;
+    const table = problems.map(row).join("\n");
     const bad = new Set(problems.map(({ name }) => name)).size, unit = dataset === "acdc" ? "patients" : "cases";
     throw new DataError(
       `Cannot prepare ${bad} of ${

@@ -12,6 +12,7 @@ import { page } from "../pipeline/report/page.tsx";
 import { protocolSettings, readPublished, shownCases, signed } from "../pipeline/report/results.ts";
 import { type Metrics, readRuns } from "../pipeline/report/runs.ts";
 import { writeEvaluation, writeRun } from "./report_fixture.ts";
+import { linkTo } from "./symbolic_links.ts";
 
 const CASES = [{ name: "a", shift: 1 }, { name: "b", shift: 4 }, { name: "c", shift: null }, { name: "d", shift: 2 }];
 
@@ -458,6 +459,15 @@ Deno.test("a run without evaluation, unfinished, resumed, diverged or half-logge
     assert.match((await readRuns([run]))[0].notes.join("\n"), /no metrics\.jsonl/);
   });
 });
+
+Deno.test("an evaluation behind a symbolic link is one of its run", () =>
+  inFolder(async (root) => {
+    await writeWhole(`${root}/run`);
+    await Deno.rename(`${root}/run/evaluation-window`, `${root}/elsewhere`);
+    await linkTo({ [`${root}/run/evaluation-window`]: "../elsewhere" });
+    const [run] = await readRuns([`${root}/run`]);
+    assert.deepEqual(run.evaluations.map(({ name }) => name), ["window"]);
+  }));
 
 Deno.test("all unreadable folders and files are named at once, as bad data", async () => {
   await inFolder(async (root) => {
