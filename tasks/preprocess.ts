@@ -75,7 +75,7 @@ async function preprocess() {
   await removeFolder(temporary); // left by a run that was killed
   await Deno.mkdir(temporary, { recursive: true });
   try {
-    const manifest = await unlessStopped(prepareAll(names, temporary));
+    const manifest = await unlessStopped(() => prepareAll(names, temporary));
     await writeJson(`${temporary}/manifest.json`, manifest);
     await Deno.remove(`${cases}/manifest.json`).catch(() => {}); // there may be none
     for (const name of Object.keys(manifest.cases)) await Deno.rename(`${temporary}/${name}.h5`, `${cases}/${name}.h5`);

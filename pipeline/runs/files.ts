@@ -31,8 +31,10 @@ export function writeJson(path: string, value: unknown): Promise<void> {
 export async function replaceFolder(path: string, fill: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = `${path}.${Deno.pid}.part`, old = `${path}.${Deno.pid}.old.part`;
   try {
-    await Deno.mkdir(temporary, { recursive: true });
-    await unlessStopped(fill(temporary));
+    await unlessStopped(async () => {
+      await Deno.mkdir(temporary, { recursive: true });
+      await fill(temporary);
+    });
     await Deno.rename(path, old).catch((error) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     });
