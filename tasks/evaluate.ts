@@ -6,7 +6,7 @@
  */
 import { existsSync } from "node:fs";
 import { z } from "zod";
-import { type Case, readCase } from "../pipeline/data/cases.ts";
+import { type Case, type Manifest, readCase } from "../pipeline/data/cases.ts";
 import { DataError, readEach } from "../pipeline/data/data_error.ts";
 import { writeNiftiMask } from "../pipeline/data/nifti.ts";
 import { DATASET_NAMES } from "../pipeline/data/profiles.ts";
@@ -18,23 +18,32 @@ import {
   type PatientValues,
   patientValues,
 } from "../pipeline/evaluation/clinical.ts";
-import { patientRows, type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
+import {
+  correctedSpacings,
+  correctedSpacingText,
+  patientRows,
+  type ResultRow,
+  summarize,
+} from "../pipeline/evaluation/summary.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { NETWORKS } from "../pipeline/networks/network.ts";
 import { SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
 import { readCheckpoint } from "../pipeline/runs/checkpoint.ts";
 import { replaceFolder, writeJson } from "../pipeline/runs/files.ts";
 import { readJson, RUN_CONFIG } from "../pipeline/runs/json.ts";
-import { MACHINE, parseDataset, parseOptions, patchText, runTask } from "../pipeline/runs/options.ts";
+import { MACHINE, parseDataset, parseOptions, patchText, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { homePath } from "../pipeline/runs/places.ts";
 import { counted, fixed, listed } from "../pipeline/runs/words.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
 const { dataset, published, args } = parseDataset(Deno.args);
 const options = parseOptions(
   z.strictObject({
-    run: z.string().default(`data/runs/${dataset}-ssnet`).describe("run folder"),
-    cases: z.string().optional().describe("folder of the cases instead of the one that was trained on"),
-    split: z.string().optional().describe("split file whose test cases are evaluated, instead of the training's split"),
+    run: pathOption().default(homePath(`runs/${dataset}-ssnet`)).describe("run folder"),
+    cases: pathOption().optional().describe("folder of the cases instead of the one that was trained on"),
+    split: pathOption().optional().describe(
+      "split file whose test cases are evaluated, instead of the training's split",
+    ),
     checkpoint: z.enum(["last", "best"]).optional().describe(
       "best: by the validation cases of the training; the method's own choice where none is named",
     ),
@@ -61,8 +70,9 @@ const CONFIG = z.looseObject({
 async function evaluate() {
   const config = await readConfig();
   const split = await readTestSplit(config), folder = options.cases ?? config.cases;
-  await checkCases(split, folder, options.split ?? `${options.run}/config.json`);
-  await checkTestCases(split.test, folder);
+  const manifest = await checkCases(split, folder, options.split ?? `${options.run}/config.json`);
+  const read = (name: string) => readTestCase(folder, name, manifest.cases);
+  await checkTestCases(split.test, read);
   const { binding } = openTensorFlow({ threads: options.threads, device: options.device });
   const { profile } = METHODS[config.method]({ profile: published });
   const { classNames, classes } = profile, usual = config.averaged ? "last" : profile.checkpoint;
@@ -86,12 +96,14 @@ async function evaluate() {
   const unusual = largestComponent === profile.largestComponent ? "" : `-${options.components}`;
   const target = `${options.run}/evaluation-${batchNorm}${checkpoint === "best" ? "-best" : ""}${unusual}`;
   const rows: ResultRow[] = [], preparations = new Set<string>(), begun = performance.now();
+  const measured: Parameters<typeof correctedSpacings>[0] = [];
   let nominalSpacing = false;
   await replaceFolder(target, async (temporary) => {
     for (const name of split.test) {
-      const one = await readTestCase(folder, name);
+      const one = await read(name);
       preparations.add(one.preparation);
       nominalSpacing ||= one.nominalSpacing;
+      measured.push({ name, geometry: one.geometry, correctedSpacing: one.correctedSpacing });
       const { prediction, rows: own } = await evaluateCase(one, { segment, classNames });
       await writeNiftiMask(`${temporary}/${name}.nii.gz`, prediction, one);
       rows.push(...own);
@@ -109,7 +121,9 @@ async function evaluate() {
       stride: profile.stride && strideOf(profile, patch),
       largestComponent,
       preparations: [...preparations],
+      trainingPreparations: trainingPreparations(config, manifest.cases),
       nominalSpacing,
+      correctedSpacings: correctedSpacings(measured),
       split: {
         source: split.source,
         ...countCases(split),
@@ -128,6 +142,7 @@ async function evaluate() {
   });
   const patients = patientValues(rows);
   printAgreement(patients, nominalSpacing);
+  for (const one of correctedSpacings(measured)) console.log(`mm and ml: ${correctedSpacingText(one)}`);
   const { mean, deviation } = summarize(rows).honest.mean.dice;
   const around = deviation === null ? "" : ` ± ${deviation.toFixed(4)}`;
   const over = counted(split.test.length, "case") +
@@ -143,6 +158,12 @@ async function readConfig(): Promise<z.infer<typeof CONFIG>> {
   throw new DataError(
     `Cannot evaluate "${options.run}" as a run of ${dataset}: it is one of ${found}; run deno task eval:${found}`,
   );
+}
+
+/** What was done to the cases that the run was trained on, as far as the folder has them. */
+function trainingPreparations({ splitContent }: z.infer<typeof CONFIG>, cases: Manifest["cases"]): string[] {
+  const { labeled, unlabeled } = parseSplit(splitContent, `${options.run}/config.json`);
+  return [...new Set([...labeled, ...unlabeled].flatMap((name) => cases[name]?.preparation ?? []))];
 }
 
 function checkpointPath(checkpoint: "last" | "best"): string {
@@ -170,9 +191,9 @@ async function readTestSplit(config: z.infer<typeof CONFIG>): Promise<Split> {
 }
 
 /** Reads all test cases once before anything is computed. @throws {DataError} Naming all that cannot be evaluated. */
-async function checkTestCases(names: string[], folder: string) {
+async function checkTestCases(names: string[], read: (name: string) => Promise<Case>) {
   // None is kept: all at once might not fit into memory.
-  const { problems } = await readEach(names, async (name) => void await readTestCase(folder, name));
+  const { problems } = await readEach(names, async (name) => void await read(name));
   if (problems.length) {
     throw new DataError(
       `Cannot evaluate ${problems.length} of ${counted(names.length, "test case")}:\n${problems.join("\n")}`,
@@ -180,8 +201,8 @@ async function checkTestCases(names: string[], folder: string) {
   }
 }
 
-async function readTestCase(folder: string, name: string): Promise<Case> {
-  const one = await readCase(`${folder}/${name}.h5`, name);
+async function readTestCase(folder: string, name: string, cases: Manifest["cases"]): Promise<Case> {
+  const one = await readCase(`${folder}/${name}.h5`, name, { expected: cases[name] });
   if (one.label) return one;
   throw new DataError(`Cannot evaluate "${name}": it has no label; leave it out of the split's test list`);
 }

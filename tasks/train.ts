@@ -7,25 +7,29 @@ import { existsSync } from "node:fs";
 import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { z } from "zod";
 import { assembleBatch, readTrainingItems } from "../pipeline/data/batches.ts";
-import { type Case, DataError, readCase } from "../pipeline/data/cases.ts";
+import { type Case, type Manifest, readCase } from "../pipeline/data/cases.ts";
+import { DataError, readEach } from "../pipeline/data/data_error.ts";
 import { DATASET_NAMES, presetOf } from "../pipeline/data/profiles.ts";
-import { checkCases, readSplit } from "../pipeline/data/splits.ts";
+import { checkCases, parseSplit, readSplit, type Split } from "../pipeline/data/splits.ts";
 import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
 import type { Method } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { ssnetSettings } from "../pipeline/methods/ssnet.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
 import { averaged, averageOf } from "../pipeline/methods/weight_average.ts";
-import type { Weights } from "../pipeline/networks/parameters.ts";
 import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
+import { COSTS, readCosts } from "../pipeline/runs/costs.ts";
 import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
 import { readJsonIfThere, RUN_CONFIG } from "../pipeline/runs/json.ts";
 import { missingIterations, openLog } from "../pipeline/runs/log.ts";
-import { EXIT, MACHINE, parseDataset, parseOptions, patchText, runTask } from "../pipeline/runs/options.ts";
+import { machineMemory } from "../pipeline/runs/memory.ts";
+import { EXIT, MACHINE, parseDataset, parseOptions, patchText, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { homePath } from "../pipeline/runs/places.ts";
 import { startProgress } from "../pipeline/runs/progress.ts";
 import { stream, streamKey } from "../pipeline/runs/random.ts";
 import { scheduleAt } from "../pipeline/runs/schedule.ts";
 import { onStop } from "../pipeline/runs/signals.ts";
+import { memoryProblem, trainingHeader } from "../pipeline/runs/training_header.ts";
 import {
   type Batch,
   beginAnew,
@@ -61,9 +65,11 @@ const ablations = {
 };
 const options = parseOptions(
   z.strictObject({
-    cases: z.string().default(`data/cases/${dataset}`).describe("folder of the cases"),
-    split: z.string().default(`data/cases/${dataset}/split.json`).describe("split file"),
-    run: z.string().default(`data/runs/${dataset}-ssnet`).describe("run folder to write"),
+    cases: pathOption().default(homePath(`cases/${dataset}`)).describe("folder of the cases"),
+    split: pathOption().optional().describe(
+      "split file (default: split.json in the folder of the cases); --resume takes the run's own",
+    ),
+    run: pathOption().default(homePath(`runs/${dataset}-ssnet`)).describe("run folder to write"),
     method: z.enum(METHOD_NAMES).default("ssnet").describe("method to train"),
     preset: z.enum(["paper", "fast"]).default("paper").describe(
       `paper: as published; fast: ${fast.iterations} iterations, the first ${fast.warmup} on the labeled half alone, ` +
@@ -94,7 +100,8 @@ const options = parseOptions(
   }),
   { name: `train:${dataset}`, description: "Train a method with few labels", args },
 );
-const { resume, ...given } = options, patch = options.patch?.split("x").map(Number) ?? published.patch;
+const { resume, ...rest } = options, given = { ...rest, split: options.split ?? `${options.cases}/split.json` };
+const patch = options.patch?.split("x").map(Number) ?? published.patch;
 const chosen = METHODS[options.method]({ ...options, patch, profile: published });
 const { profile } = chosen;
 const settings = options.method === "ssnet" ? ssnetSettings(published, options) : {};
@@ -160,10 +167,9 @@ async function obstacle(folder: string, resolved: object): Promise<string | null
 
 /** Trains; returns the exit code. */
 async function train(): Promise<number> {
-  const folder = config.run;
-  const split = await readSplit(config.split, dataset);
-  await checkCases(split, config.cases, config.split);
-  const reading = readTrainingItems(config.cases, split, { profile, withUnlabeled: method.usesUnlabeled });
+  const folder = config.run, memory = machineMemory(); // before this process takes of it
+  const { split, source } = await readOwnSplit(folder), { cases } = await checkCases(split, config.cases, source);
+  const reading = readTrainingItems(config.cases, split, { profile, withUnlabeled: method.usesUnlabeled, cases });
   reading.catch(() => {}); // told where it is awaited, behind what else may be wrong
   const { tf, binding } = openTensorFlow({ threads: config.threads, device: config.device });
   const resolved = {
@@ -177,6 +183,13 @@ async function train(): Promise<number> {
     console.error(problem);
     return EXIT.usage;
   }
+  const measured = await readCosts(COSTS);
+  const training = { ...config, dataset: published.name, patch, coarse: config.coarse && coarse };
+  const tooLarge = memoryProblem(measured, training, memory);
+  if (tooLarge) {
+    console.error(tooLarge);
+    return EXIT.environment;
+  }
   // Before anything is written: a precision that the device does not have is refused here.
   const stages = [withAverage(warmupOf(chosen)), method].map((method) => ({
     method,
@@ -185,23 +198,27 @@ async function train(): Promise<number> {
   const { state, iteration: done } = resume
     ? await readState(`${folder}/state.safetensors`, method)
     : { state: startState(method, stream(config.seed, "weights")), iteration: 0 };
+  if (done > config.iterations) {
+    throw new DataError(
+      `Cannot resume "${folder}": its state.safetensors is of iteration ${done}, the run has ${config.iterations}; it is ` +
+        "damaged, begin the run anew",
+    );
+  }
   const tested = config.averaged ? averageOf(method.spec, state) : state;
   let iteration = done;
-  const validationCases = await readValidationCases(config.cases, split.validation);
+  const validationCases = await readValidationCases(config.cases, split.validation, cases);
   const items = await reading;
   await Deno.mkdir(folder, { recursive: true });
   using log = await openLog(`${folder}/metrics.jsonl`, iteration); // who has its lock has the folder
   if (!resume) await writeJson(`${folder}/config.json`, resolved);
+  console.log(trainingHeader(measured, { ...training, done }, { split, memory }));
   const missing = missingIterations(log.rows, iteration);
   if (missing) console.error(`note: ${folder}/metrics.jsonl lacks iterations ${missing}; so will the learning curves`);
-  /** Null, or why nothing was saved: a step's loss is that of the weights before it. */
-  const save = async (): Promise<string | null> => {
-    const name = notFinite(state.weights);
-    if (name) return `the weights ${name} are no longer finite`;
+  /** Nothing is written of weights that are no numbers: a step's loss is that of the weights before it. */
+  const save = async () => {
     await log.sync();
     await writeState(`${folder}/state.safetensors`, method.spec, state, iteration);
     await writeCheckpoint(`${folder}/last.safetensors`, method.spec, tested, iteration);
-    return null;
   };
   const progress = startProgress(iteration, config.iterations);
   let interrupted = false;
@@ -269,12 +286,10 @@ async function train(): Promise<number> {
       progress.endLine();
       console.log(`validation at iteration ${iteration}: Dice ${dice.toFixed(4)}${kept ? ", the best so far" : ""}`);
     }
-    const problem = iteration % config.saveEvery === 0 && await save();
-    if (problem) return diverged(iteration, problem);
+    if (iteration % config.saveEvery === 0) await save();
   }
   progress.endLine();
-  const unsaved = await save();
-  if (unsaved) return diverged(iteration, unsaved);
+  await save();
   if (iteration < config.iterations) {
     console.error(`Stopped after iteration ${iteration}; go on with --resume`);
     return EXIT.interrupted;
@@ -289,17 +304,21 @@ function diverged(iteration: number, why: string): number {
   return EXIT.diverged;
 }
 
-/** The first weights with a value that is no number; null when there are none. */
-function notFinite(weights: Weights): string | null {
-  const { tf } = openTensorFlow();
-  const isFinite = (tensor: Tensor) => tf.tidy(() => Number.isFinite(tf.sum(tensor).dataSync()[0]));
-  return Object.keys(weights).find((name) => !isFinite(weights[name])) ?? null;
+/** The split to train on, and its file: a run goes on with its own, whatever has become of the one it was started with. */
+async function readOwnSplit(folder: string): Promise<{ split: Split; source: string }> {
+  const source = `${folder}/config.json`;
+  const stored = resume
+    ? await readJsonIfThere(source, z.looseObject({ splitContent: z.unknown() }), RUN_CONFIG)
+    : null;
+  if (stored?.splitContent !== undefined) return { split: parseSplit(stored.splitContent, source), source };
+  return { split: await readSplit(config.split, dataset), source: config.split };
 }
 
 /** @throws {DataError} Naming all that have no label. */
-async function readValidationCases(folder: string, names: string[]): Promise<Case[]> {
-  const cases = [];
-  for (const name of names) cases.push(await readCase(`${folder}/${name}.h5`, name));
+async function readValidationCases(folder: string, names: string[], manifest: Manifest["cases"]): Promise<Case[]> {
+  const read = (name: string) => readCase(`${folder}/${name}.h5`, name, { expected: manifest[name] });
+  const { results: cases, problems } = await readEach(names, read);
+  if (problems.length) throw new DataError(problems.join("\n"));
   const bare = cases.filter(({ label }) => !label).map(({ name }) => name);
   if (bare.length) throw new DataError(`Cannot validate on cases without a label: ${listed(bare)}`);
   return cases;

@@ -303,7 +303,8 @@ Deno.test("an overlay sorts voxels into right, extra, missed and confused, slice
     return { label, prediction, image };
   };
   const geometry = { spacing: [2, 3, 5], origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] } as Geometry;
-  const forward = { name: "c", shape: [4, 1, 2], axes: "XYZ", geometry } as const, { prediction, ...one } = made(at);
+  const forward = { name: "c", shape: [4, 1, 2], axes: "XYZ", geometry, correctedSpacing: null } as const,
+    { prediction, ...one } = made(at);
   const overlay = makeOverlay({ ...forward, shape: [4, 1, 2], ...one }, prediction, 2);
   const { slices, shown, montage, width, height } = overlay;
   assert.deepEqual(slices.map(({ z }) => z), [0, 1]);

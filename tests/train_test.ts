@@ -7,7 +7,7 @@ import { phantom } from "../pipeline/data/phantom.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
 import { readLog } from "../pipeline/runs/log.ts";
 import { readBestDice } from "../pipeline/runs/checkpoint.ts";
-import { writeSafetensors } from "../pipeline/runs/safetensors.ts";
+import { readSafetensors, type TensorSource, writeSafetensors } from "../pipeline/runs/safetensors.ts";
 import { scheduleAt } from "../pipeline/runs/schedule.ts";
 import { LA } from "../pipeline/data/profiles.ts";
 import { writeRawHearts } from "../pipeline/data/raw_phantoms.ts";
@@ -57,9 +57,10 @@ async function copyFolder(from: string, to: string) {
   for (const { name } of Deno.readDirSync(from)) await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
 }
 const ended = async (child: Deno.ChildProcess) => {
-  const { code, stderr } = await child.output();
-  return { code, stderr: new TextDecoder().decode(stderr) };
+  const { code, stdout, stderr } = await child.output(), [out, error] = [stdout, stderr].map(decoded);
+  return { code, stdout: out, stderr: error };
 };
+const decoded = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
 Deno.test(
   "train:la stops at a signal with code 75, and resumed it ends with the bits of an undisturbed run",
@@ -75,6 +76,21 @@ Deno.test(
       assert.match(nothing.stderr, /no checkpoint yet; start it anew, without --resume/);
       const whole = await ended(start(folder, "whole", ["--iterations", "5"]));
       assert.equal(whole.code, 0, whole.stderr);
+      assert.match(
+        whole.stdout,
+        /^ssnet on la, fast: 5 iterations, 2 of them a warm-up; patch 32x32x32, fp32\ncases: 2 /,
+      );
+      assert.match(
+        whole.stdout,
+        /\ntime: about \d+ min as .*\nmemory: about 0\.\d GB, .* are available\niteration 1\/5 /,
+      );
+      const large = await ended(start(folder, "large", ["--iterations", "5", "--patch", "2048x2048x2048"]));
+      assert.equal(large.code, 4, large.stderr);
+      assert.match(
+        large.stderr,
+        /2048x2048x2048: that takes about \d+\.\d GB .*; the largest patch that fits is --patch \d/,
+      );
+      assert.equal(await Deno.stat(`${folder}/large`).then(() => true, () => false), false, "nothing was written");
       const child = start(folder, "parts", ["--iterations", "5"]);
       const log = `${folder}/parts/metrics.jsonl`;
       while (!(await Deno.stat(log).then(({ size }) => size > 0, () => false))) {
@@ -90,8 +106,14 @@ Deno.test(
       const other = await ended(start(folder, "parts", ["--iterations", "6", "--resume"]));
       assert.equal(other.code, 2);
       assert.match(other.stderr, /iterations: started with 5, now 6/);
+      // A patient more, and another split: the run goes on with its own.
+      const manifestPath = `${folder}/cases/manifest.json`, splitPath = `${folder}/cases/split.json`;
+      const manifest = JSON.parse(await Deno.readTextFile(manifestPath)), { a } = manifest.cases;
+      await Deno.writeTextFile(manifestPath, JSON.stringify({ ...manifest, cases: { ...manifest.cases, g: a } }));
+      await Deno.rename(splitPath, `${splitPath}.away`);
       const resumed = await ended(start(folder, "parts", ["--iterations", "5", "--resume"]));
       assert.equal(resumed.code, 0, resumed.stderr);
+      await Deno.rename(`${splitPath}.away`, splitPath);
       assert.deepEqual((await readLog(log)).map((row) => row.iteration), [1, 2, 3, 4, 5]);
       const bits = async (path: string) =>
         createHash("sha256").update(await Deno.readFile(`${folder}/${path}.safetensors`)).digest("hex");
@@ -113,6 +135,17 @@ Deno.test(
       assert.equal(ahead.code, 0, ahead.stderr);
       assert.equal(await bits("ahead/best"), kept);
       assert.equal(await bits("ahead/last"), await bits("whole/last"));
+      // A state of more iterations than the run has empties no log.
+      const { tensors } = await readSafetensors(`${folder}/ahead/state.safetensors`), kept5 = await Deno.readFile(log);
+      const sources = Object.entries(tensors).map(([name, { shape, data }]): [string, TensorSource] => [
+        name,
+        { shape, dtype: data instanceof Float32Array ? "F32" : "I64", values: () => data },
+      ]);
+      await writeSafetensors(`${folder}/parts/state.safetensors`, Object.fromEntries(sources), { iteration: "999999" });
+      const beyond = await ended(start(folder, "parts", ["--iterations", "5", "--resume"]));
+      assert.equal(beyond.code, 3, beyond.stderr);
+      assert.match(beyond.stderr, /its state.safetensors is of iteration 999999, the run has 5; it is damaged/);
+      assert.deepEqual(await Deno.readFile(log), kept5);
       const short = await ended(start(folder, "short", ["--iterations", "2"]));
       assert.equal(short.code, 2);
       assert.match(short.stderr, /2 iterations of which 2 are a warm-up: ssnet would never run/);

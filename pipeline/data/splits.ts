@@ -1,13 +1,14 @@
 /**
  * Split files: case names under `labeled`, `unlabeled`, `validation`, `test`, and where they come from; no case stands
- * twice, no patient in two parts. The SHA-256 of the cases' manifest binds a split to the cases that it was made for.
+ * twice, no patient in two parts. Hashes of its cases' voxels and places bind a split to those that it was made for.
  * @module
  */
 import { z } from "zod";
 import { checkContent, type JsonFile, readJson } from "../runs/json.ts";
 import { permutation, stream } from "../runs/random.ts";
 import { listed } from "../runs/words.ts";
-import { DataError, type Manifest, parseFrameName, patientOf, readManifest } from "./cases.ts";
+import { DataError, type Manifest, parseFrameName, patientOf, readManifest, sha256 } from "./cases.ts";
+import { NAME } from "./names.ts";
 import { DATASET_NAMES, type DatasetName } from "./profiles.ts";
 
 const ROLES = ["labeled", "unlabeled", "validation", "test"] as const satisfies readonly Role[];
@@ -24,7 +25,9 @@ export interface Split extends Lists {
   source: string;
   /** Where something was drawn: the seed. */
   seed?: number;
-  /** SHA-256 of the `manifest.json` of its cases; {@linkcode checkCases} compares it. */
+  /** Of every case that it names: {@linkcode bindingTo}; {@linkcode checkCases} compares them. */
+  hashes?: Record<string, string>;
+  /** SHA-256 of the `manifest.json` of its cases, in the place of the hashes where that has none. */
   manifest?: string;
   /** Lengths of the lists, for readers; {@linkcode checkSplit} compares them. */
   counts?: Record<Role, number>;
@@ -38,14 +41,15 @@ const SPLIT = z.strictObject({
   profile: z.enum(DATASET_NAMES),
   source: z.string(),
   seed: z.int().nonnegative().optional(),
+  hashes: z.record(NAME, z.string()).optional(),
   manifest: z.string().optional(),
   counts: z.record(z.enum(ROLES), z.int().nonnegative()).optional(),
   patients: z.record(z.enum(ROLES), z.int().nonnegative()).optional(),
   labeledSlices: z.int().positive().optional(),
-  labeled: z.array(z.string()).min(1),
-  unlabeled: z.array(z.string()),
-  validation: z.array(z.string()),
-  test: z.array(z.string()),
+  labeled: z.array(NAME).min(1),
+  unlabeled: z.array(NAME),
+  validation: z.array(NAME),
+  test: z.array(NAME),
 }) satisfies z.ZodType<Split>;
 const SPLIT_FILE: JsonFile = { what: "the split", remedy: "write one with deno task split:la or split:acdc" };
 
@@ -113,23 +117,51 @@ export function parseSplit(content: unknown, source: string): Split {
   return checkSplit(checkContent(content, SPLIT, { ...SPLIT_FILE, path: source }), source);
 }
 
+/** Of each case that is named a hash of voxels and place; of a manifest without hashes the SHA-256 of the whole. */
+export function bindingTo(
+  manifest: Manifest & { sha256: string },
+  names: readonly string[],
+): Pick<Split, "hashes" | "manifest"> {
+  const entries = names.map((name) => [name, boundHash(manifest.cases, name)] as const);
+  if (entries.some(([, hash]) => !hash)) return { manifest: manifest.sha256 };
+  return { hashes: Object.fromEntries(entries) as Record<string, string> };
+}
+
+/** Of what a network sees of a case and where that lies; null where the manifest has no hashes. */
+function boundHash(cases: Manifest["cases"], name: string): string | null {
+  const { hashes } = cases[name];
+  return hashes ? sha256(JSON.stringify([hashes.image, hashes.label, hashes.geometry])) : null;
+}
+
 /**
- * Compares a split with the folder of its cases. Needs `--allow-read`.
+ * Compares a split with the folder of its cases; cases that it does not name may come, go and change. Needs `--allow-read`.
  * @param source The split's name, for errors.
- * @throws {DataError} When the cases are others than those it was made for, or naming all cases that are not there.
+ * @returns The manifest of the folder.
+ * @throws {DataError} Naming all cases that are not there, or that are others than those it was made for.
  */
-export async function checkCases(split: Split, folder: string, source: string): Promise<void> {
-  const { cases, sha256 } = await readManifest(folder);
-  const unknown = ROLES.flatMap((role) => split[role]).filter((name) => !Object.hasOwn(cases, name));
-  if (unknown.length) {
-    throw new DataError(`Cannot use the split "${source}": "${folder}" has no ${listed(unknown)}`);
-  }
-  if (split.manifest !== undefined && split.manifest !== sha256) {
+export async function checkCases(split: Split, folder: string, source: string): Promise<Manifest> {
+  const manifest = await readManifest(folder), { cases, sha256 } = manifest, { hashes } = split;
+  const names = ROLES.flatMap((role) => split[role]), cannot = `Cannot use the split "${source}"`;
+  const unknown = names.filter((name) => !Object.hasOwn(cases, name));
+  if (unknown.length) throw new DataError(`${cannot}: "${folder}" has no ${listed(unknown)}`);
+  const isAnother = (name: string) => !Object.hasOwn(hashes!, name) || hashes![name] !== boundHash(cases, name);
+  const changed = hashes ? names.filter(isAnother) : [];
+  if (changed.length) {
     throw new DataError(
-      `Cannot use the split "${source}" with the cases in "${folder}": it was made for a manifest.json with the SHA-256 ` +
-        `${split.manifest}, found ${sha256}; run deno task split:${split.profile} again`,
+      `${cannot} with the cases in "${folder}": other voxels or another place than it was made for have ${
+        listed(changed)
+      }; ` +
+        `the same raw files and options of preprocess:${split.profile} give the same cases again, and a new split is for new runs`,
     );
   }
+  if (!hashes && split.manifest !== undefined && split.manifest !== sha256) {
+    throw new DataError(
+      `${cannot} with the cases in "${folder}": it knows them by the SHA-256 of their whole manifest.json alone, ` +
+        `${split.manifest}, and found ${sha256}; put that file back, or make a new split for new runs with deno task ` +
+        `split:${split.profile}`,
+    );
+  }
+  return manifest;
 }
 
 /** What a split is chosen from. */
@@ -154,6 +186,11 @@ export interface PublishedLists {
   validation?: string[];
   /** For the published figures. */
   test: string[];
+}
+
+/** Names of a list file, one a line; blanks around them, empty lines and the line ends of any system are no part of them. */
+export function parseList(text: string): string[] {
+  return text.split(/\r\n?|\n/).map((line) => line.trim()).filter(Boolean); // trim() takes a byte order mark too
 }
 
 /**

@@ -78,6 +78,10 @@ export async function gatherContents(folders: string[]): Promise<Contents> {
     if (metrics.summary.millimeters && unknown) {
       notes.push(`${result.label}: the mm leave out ${counted(unknown, "case")} whose spacing is not known`);
     }
+    const preparations = [...new Set([...metrics.trainingPreparations, ...metrics.preparations])];
+    if (preparations.length > 1) {
+      notes.push(`${result.label}: its cases were not all prepared alike: ${preparations.join("; ")}`);
+    }
     for (const one of shownCases(metrics)) {
       let overlay: Overlay | null = null;
       try {

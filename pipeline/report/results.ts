@@ -6,6 +6,7 @@
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { PROFILES } from "../data/profiles.ts";
+import { correctedSpacingText } from "../evaluation/summary.ts";
 import { ssnetSettings } from "../methods/ssnet.ts";
 import { readJson } from "../runs/json.ts";
 import { counted } from "../runs/words.ts";
@@ -313,9 +314,10 @@ function checkpointText(
   return "best of the validation list" + (validateEvery ? `, every ${validateEvery} iterations` : "");
 }
 
-function spacing({ summary, nominalSpacing }: Metrics): string {
+function spacing({ summary, nominalSpacing, correctedSpacings }: Metrics): string {
   if (!summary.millimeters) return "unknown, no mm";
-  return nominalSpacing ? "nominal, so are mm, ml and g" : "from the images";
+  const told = nominalSpacing ? "nominal, so are mm, ml and g" : "from the images";
+  return correctedSpacings.length ? [told, ...correctedSpacings.map(correctedSpacingText)].join("; ") : told;
 }
 
 /** The four numbers in the order of the tables. */

@@ -3,10 +3,11 @@
  * them. Nothing is computed anew; every number of a report stands in one of these files.
  * @module
  */
-import { basename, normalize } from "node:path";
+import { basename, normalize, resolve } from "node:path";
 import { z } from "zod";
 import { DataError, readEach } from "../data/data_error.ts";
 import { DATASET_NAMES } from "../data/profiles.ts";
+import { NAME, nameProblem } from "../data/names.ts";
 import { CLINICAL_NAMES } from "../evaluation/clinical.ts";
 import { readJson, RUN_CONFIG, RUN_METRICS } from "../runs/json.ts";
 import { missingIterations, readLog } from "../runs/log.ts";
@@ -48,7 +49,7 @@ const SUMMARIES = z.object({
 const COUNTS = z.object({ labeled: NUMBER, unlabeled: NUMBER, validation: NUMBER, test: NUMBER });
 const BY_QUANTITY = <S extends z.ZodType>(schema: S) => z.record(z.enum(CLINICAL_NAMES), schema);
 const PATIENT = z.object({
-  patient: z.string(),
+  patient: NAME,
   frames: z.object({ ED: z.string().nullable(), ES: z.string().nullable() }),
   values: BY_QUANTITY(z.object({
     predicted: NUMBER.nullable(),
@@ -77,17 +78,23 @@ export const METRICS = z.object({
   stride: z.array(NUMBER).nullable(),
   largestComponent: z.boolean(),
   preparations: z.array(z.string()),
+  trainingPreparations: z.array(z.string()).default([]),
   nominalSpacing: z.boolean(),
+  correctedSpacings: z.array(z.object({
+    header: z.array(z.number()).nullable(),
+    used: z.array(z.number()),
+    cases: z.array(z.string()),
+  })).default([]),
   split: COUNTS.extend({ source: z.string(), patients: COUNTS.nullable() }),
   cases: z.string(),
   seconds: NUMBER,
   versions: z.record(z.string(), z.string()),
-  classes: z.array(z.string()).min(1),
+  classes: z.array(NAME).min(1),
   rows: z.array(z.object({
-    case: z.string(),
-    patient: z.string().nullable(),
+    case: NAME,
+    patient: NAME.nullable(),
     phase: z.enum(["ED", "ES"]).nullable(),
-    class: z.string(),
+    class: NAME,
     voxels: NUMBER,
     referenceVoxels: NUMBER,
     milliliters: z.object({ predicted: NUMBER, reference: NUMBER }).nullable(),
@@ -148,6 +155,8 @@ function lastRows<Row extends { iteration: number }>(rows: Row[]): Map<number, R
 }
 
 async function readRun(folder: string): Promise<Run> {
+  const problem = nameProblem(basename(resolve(folder)));
+  if (problem) throw new DataError(`Cannot read the run "${folder}": ${problem}`);
   const config = await readJson(`${folder}/config.json`, CONFIG, RUN_CONFIG);
   const rows = await readLog(`${folder}/metrics.jsonl`), notes: string[] = [];
   const last = lastRows(rows), curves: Run["curves"] = Object.create(null); // no key is there before it is logged

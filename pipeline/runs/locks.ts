@@ -34,6 +34,8 @@ const HOLDER = z.strictObject({
 
 /** A taken lock; released at the end of an `await using`. */
 export interface Lock extends AsyncDisposable {
+  /** Its file. */
+  readonly path: string;
   /** Whether another process has taken it over, as this one looked dead. */
   lost(): boolean;
 }
@@ -145,6 +147,7 @@ async function create(folder: string, number: number, onLost?: () => void): Prom
   }, 1000 * HEARTBEAT_SECONDS);
   Deno.unrefTimer(beat);
   return {
+    path,
     lost,
     async [Symbol.asyncDispose]() {
       clearInterval(beat);
