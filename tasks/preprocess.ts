@@ -116,7 +116,7 @@ async function fill(folder: string, lock: Lock) {
   const temporary = `${folder}/.${Deno.pid}.part`;
   await Deno.mkdir(temporary);
   try {
-    const manifest = await unlessStopped(prepareAll(temporary)), names = Object.keys(manifest.cases);
+    const manifest = await unlessStopped(() => prepareAll(temporary)), names = Object.keys(manifest.cases);
     await writeJson(`${temporary}/manifest.json`, manifest);
     if (lock.lost()) {
       throw new DataError(`Cannot prepare cases in "${folder}": another process has taken the folder over`);

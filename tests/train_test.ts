@@ -229,32 +229,31 @@ Deno.test("every signal that ends a training leaves a run to go on with and to e
     const lists = ["--labeled", "3", "--test-cases", "1", "--validation-cases", "1"];
     assert.equal((await ended(begin("split", [...cases, ...lists]))).code, 0);
     const of = [...cases, "--split", split, "--run", run];
-    const train = (...args: string[]) =>
-      begin("train", [...of, "--method", "supervised", "--patch", "16x16", "--iterations", "100000", ...args]);
-    const until = async (isThere: () => boolean) => {
-      while (!isThere()) await new Promise((resolve) => setTimeout(resolve, 5));
+    const long = ["--method", "supervised", "--patch", "16x16", "--iterations", "100000", "--validate-every", "100000"];
+    const train = (...args: string[]) => begin("train", [...of, ...long, ...args]);
+    /** Sends the signal as soon as something is there; a child that has ended is left to the check of its code. */
+    const signalWhen = async (child: Deno.ChildProcess, signal: Deno.Signal, isThere: () => boolean) => {
+      let isRunning = true;
+      const answer = ended(child).finally(() => isRunning = false);
+      while (isRunning && !isThere()) await new Promise((resolve) => setTimeout(resolve, 5));
+      if (isRunning) child.kill(signal);
+      return await answer;
     };
     const size = () => Deno.lstatSync(`${run}/metrics.jsonl`).size;
 
-    const first = train("--validate-every", "100000");
-    await until(() => existsSync(`${run}/metrics.jsonl`) && size() > 0);
-    first.kill("SIGHUP");
-    const hungUp = await ended(first);
+    const hasRow = () => existsSync(`${run}/metrics.jsonl`) && size() > 0;
+    const hungUp = await signalWhen(train(), "SIGHUP", hasRow);
     assert.deepEqual([hungUp.code, hungUp.stderr.split(",")[0]], [75, "Finishing this step"]);
 
     const rows = await readLog(`${run}/metrics.jsonl`), gap = rows.slice(0, -1), last = rows.length;
     await Deno.writeTextFile(`${run}/metrics.jsonl`, gap.map((row) => JSON.stringify(row) + "\n").join(""));
-    const before = size(), second = train("--validate-every", "100000", "--resume");
-    await until(() => size() > before);
-    second.kill("SIGUSR1");
-    const signaled = await ended(second);
+    const before = size();
+    const signaled = await signalWhen(train("--resume"), "SIGUSR1", () => size() > before);
     assert.equal(signaled.code, 75, signaled.stderr);
     assert.ok(signaled.stderr.includes(`metrics.jsonl lacks iterations ${last};`), signaled.stderr);
 
-    const evaluating = begin("evaluate", ["--run", run]);
-    await until(() => [...Deno.readDirSync(run)].some(({ name }) => name.endsWith(".part")));
-    evaluating.kill("SIGINT");
-    const stopped = await ended(evaluating);
+    const hasPart = () => [...Deno.readDirSync(run)].some(({ name }) => name.endsWith(".part"));
+    const stopped = await signalWhen(begin("evaluate", ["--run", run, "--checkpoint", "last"]), "SIGINT", hasPart);
     assert.equal(stopped.code, 75, stopped.stderr);
     assert.match(
       stopped.stderr,
@@ -284,7 +283,7 @@ Deno.test("every signal that ends a training leaves a run to go on with and to e
     await Deno.writeTextFile(`${run}/config.json`, JSON.stringify(config));
     await Deno.remove(`${run}/state.safetensors`);
     for (const args of [[], ["--resume"]]) {
-      await answers(train("--validate-every", "100000", ...args), 2, /without the state.*evaluate it, move it away/);
+      await answers(train(...args), 2, /without the state.*evaluate it, move it away/);
     }
     await Deno.writeTextFile(split, (await Deno.readTextFile(split)).replace('"acdc"', '"hearts"'));
     await answers(train(), 3, /→ at profile/);
