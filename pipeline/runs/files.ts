@@ -114,8 +114,8 @@ function lockedFile(path: string, options?: Deno.OpenOptions): Deno.FsFile {
   return file;
 }
 
-/** An error of the file system that names its file: that of a full disk does not. */
-function named(error: unknown, path: string): unknown {
+/** The same error with the name of its file, where it is the file system's and lacks that, as that of a full disk does. */
+export function named(error: unknown, path: string): unknown {
   if (error instanceof Error && "code" in error && !error.message.includes(path)) {
     error.message = `Cannot write "${path}": ${error.message}`;
   }

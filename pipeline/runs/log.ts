@@ -1,6 +1,7 @@
 /** The log of a run, `metrics.jsonl`: one JSON object a line and iteration. @module */
 import { z } from "zod";
 import { DataError } from "../data/data_error.ts";
+import { named } from "./files.ts";
 import { listed } from "./words.ts";
 
 /** One line: the iteration and named numbers; null is a number that was none (NaN, infinity). */
@@ -124,7 +125,11 @@ export async function openLog(path: string, iteration: number): Promise<Log> {
     rows: kept.map(({ row }) => row),
     write(row) {
       const bytes = encoder.encode(JSON.stringify(row) + "\n");
-      for (let n = 0; n < bytes.length;) n += file.writeSync(bytes.subarray(n));
+      try {
+        for (let n = 0; n < bytes.length;) n += file.writeSync(bytes.subarray(n));
+      } catch (error) {
+        throw named(error, path);
+      }
     },
     sync: () => file.sync(),
     [Symbol.dispose]() {
