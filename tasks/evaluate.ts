@@ -31,16 +31,19 @@ import { SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
 import { readCheckpoint } from "../pipeline/runs/checkpoint.ts";
 import { replaceFolder, writeJson } from "../pipeline/runs/files.ts";
 import { readJson, RUN_CONFIG } from "../pipeline/runs/json.ts";
-import { MACHINE, parseDataset, parseOptions, patchText, runTask } from "../pipeline/runs/options.ts";
+import { MACHINE, parseDataset, parseOptions, patchText, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { homePath } from "../pipeline/runs/places.ts";
 import { counted, fixed, listed } from "../pipeline/runs/words.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
 const { dataset, published, args } = parseDataset(Deno.args);
 const options = parseOptions(
   z.strictObject({
-    run: z.string().default(`data/runs/${dataset}-ssnet`).describe("run folder"),
-    cases: z.string().optional().describe("folder of the cases instead of the one that was trained on"),
-    split: z.string().optional().describe("split file whose test cases are evaluated, instead of the training's split"),
+    run: pathOption().default(homePath(`runs/${dataset}-ssnet`)).describe("run folder"),
+    cases: pathOption().optional().describe("folder of the cases instead of the one that was trained on"),
+    split: pathOption().optional().describe(
+      "split file whose test cases are evaluated, instead of the training's split",
+    ),
     checkpoint: z.enum(["last", "best"]).optional().describe(
       "best: by the validation cases of the training; the method's own choice where none is named",
     ),

@@ -14,15 +14,16 @@ import { LA } from "../pipeline/data/profiles.ts";
 import { checkRawFolder, foldersIn, leftoversIn, lostLinks } from "../pipeline/data/raw_folder.ts";
 import { removeFolder, writeJson } from "../pipeline/runs/files.ts";
 import { holderText, type Lock, takeLock } from "../pipeline/runs/locks.ts";
-import { parseDataset, parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { parseDataset, parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { homePath } from "../pipeline/runs/places.ts";
 import { unlessStopped } from "../pipeline/runs/signals.ts";
 import { counted, listed } from "../pipeline/runs/words.ts";
 
 const { dataset, args } = parseDataset(Deno.args);
 const about = { name: `preprocess:${dataset}`, description: "Check raw volumes and turn them into cases", args };
 const folders = {
-  raw: z.string().default(`data/raw/${dataset}`).describe("folder with one folder a case, or a patient"),
-  cases: z.string().default(`data/cases/${dataset}`).describe("folder to write"),
+  raw: pathOption().default(homePath(`raw/${dataset}`)).describe("folder with one folder a case, or a patient"),
+  cases: pathOption().default(homePath(`cases/${dataset}`)).describe("folder to write"),
 };
 
 const nominalSpacing = z.boolean().default(false).describe(

@@ -7,7 +7,8 @@ import { z } from "zod";
 import { DATASET_NAMES, PROFILES } from "../pipeline/data/profiles.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { writeJson } from "../pipeline/runs/files.ts";
-import { MACHINE, parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { MACHINE, parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { homePath } from "../pipeline/runs/places.ts";
 import { stream } from "../pipeline/runs/random.ts";
 import { syntheticBatches } from "../pipeline/runs/synthetic_batch.ts";
 import { startState, trainingStep } from "../pipeline/runs/training_step.ts";
@@ -21,7 +22,9 @@ const options = parseOptions(
     precision: z.enum(["fp32", "bf16"]).default("fp32").describe("arithmetic of convolutions"),
     ...MACHINE,
     rows: z.int().positive().default(25).describe("rows of the second table"),
-    trace: z.string().optional().describe("trace file to write (default: data/profile-DATASET-METHOD-PRECISION.json)"),
+    trace: pathOption().optional().describe(
+      `trace file to write (default: ${homePath("profile-DATASET-METHOD-PRECISION.json")})`,
+    ),
   }),
   { name: "profile", description: "Time every operation of a step", args: Deno.args },
 );
@@ -36,7 +39,7 @@ function table(title: string, totals: OperationTotal[]) {
 
 await runTask(async () => {
   const { dataset, method: name, precision } = options, title = `${dataset} ${name} ${precision}`;
-  const path = options.trace ?? `data/profile-${title.replaceAll(" ", "-")}.json`;
+  const path = options.trace ?? homePath(`profile-${title.replaceAll(" ", "-")}.json`);
   openTensorFlow(options);
   const method = METHODS[name]({ profile: PROFILES[dataset] });
   const state = startState(method, stream(1, "weights"));

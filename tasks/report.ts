@@ -7,12 +7,12 @@ import { gatherContents } from "../pipeline/report/contents.ts";
 import { markdown } from "../pipeline/report/markdown.ts";
 import { page } from "../pipeline/report/page.tsx";
 import { writeTogether } from "../pipeline/runs/files.ts";
-import { parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
 
 const options = parseOptions(
   z.strictObject({
-    run: z.array(z.string()).min(1).describe("run folders, as train wrote and evaluate filled them"),
-    out: z.string().optional().describe("folder to write; the first run's without it"),
+    run: z.array(pathOption()).min(1).describe("run folders, as train wrote and evaluate filled them"),
+    out: pathOption().optional().describe("folder to write; the first run's without it"),
   }),
   {
     name: "report",

@@ -10,7 +10,6 @@
  * @module
  */
 import { dirname, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { DataError, readManifest } from "../pipeline/data/cases.ts";
 import { type DatasetName, type DatasetProfile, type Preset, presetOf, PROFILES } from "../pipeline/data/profiles.ts";
@@ -19,7 +18,7 @@ import { checkCases, readSplit, type Split } from "../pipeline/data/splits.ts";
 import { ABLATIONS } from "../pipeline/methods/ablations.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { METRICS } from "../pipeline/report/runs.ts";
-import { benchCommand, type Costs, costsOf, readCosts } from "../pipeline/runs/costs.ts";
+import { benchCommand, COSTS, type Costs, costsOf, readCosts } from "../pipeline/runs/costs.ts";
 import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
 import {
   type Cell,
@@ -36,9 +35,11 @@ import {
 import { readJson, readJsonIfThere, RUN_CONFIG, RUN_METRICS } from "../pipeline/runs/json.ts";
 import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, holderText, takeLock } from "../pipeline/runs/locks.ts";
 import { readLog, writerOf } from "../pipeline/runs/log.ts";
-import { EXIT, MACHINE, parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { machineMemory } from "../pipeline/runs/memory.ts";
+import { EXIT, MACHINE, parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { homePath, namedHome, quoted } from "../pipeline/runs/places.ts";
 import { onStop } from "../pipeline/runs/signals.ts";
-import { quoted, slurmScript } from "../pipeline/runs/slurm.ts";
+import { slurmScript } from "../pipeline/runs/slurm.ts";
 import { startTask } from "../pipeline/runs/task_process.ts";
 import { counted } from "../pipeline/runs/words.ts";
 
@@ -58,9 +59,11 @@ const options = parseOptions(
     minutes: z.number().positive().max(1e6).default(30).describe(
       "fast: of every training, by the figures in data/costs.json",
     ),
-    out: z.string().optional().describe("folder of the grid (default: data/runs/reproduce-SCALE)"),
-    raw: z.string().default("data/raw").describe("fast, paper: folder with raw la and acdc, where no cases are yet"),
-    cases: z.string().default("data/cases").describe("fast, paper: folder with the cases of la and acdc"),
+    out: pathOption().optional().describe(`folder of the grid (default: ${homePath("runs/reproduce-SCALE")})`),
+    raw: pathOption().default(homePath("raw")).describe(
+      "fast, paper: folder with raw la and acdc, where no cases are yet",
+    ),
+    cases: pathOption().default(homePath("cases")).describe("fast, paper: folder with the cases of la and acdc"),
     cell: z.int().nonnegative().optional().describe("only the cell of this index, without checks and report"),
     slurm: z.boolean().default(false).describe("write a job array whose tasks are the cells, and stop"),
     dryRun: z.boolean().default(false).describe("print cells, iterations, hours and memory, and stop"),
@@ -71,7 +74,7 @@ const options = parseOptions(
 const ablations: Record<string, object> = options.ablation ? ABLATIONS : {};
 /** What `--method` chooses from, and what it is without. */
 const METHODS_OF_GRID = options.ablation ? Object.keys(ABLATIONS) : METHOD_NAMES;
-const { scale, threads, device } = options, out = options.out ?? `data/runs/reproduce-${scale}`;
+const { scale, threads, device } = options, out = options.out ?? homePath(`runs/reproduce-${scale}`);
 const root = scale === "ci" ? { raw: `${out}/raw`, cases: `${out}/cases` } : { raw: options.raw, cases: options.cases };
 
 /** What ci trains on: few and small, so that the whole grid is a matter of minutes. */
@@ -159,7 +162,7 @@ async function isFinished(cell: Cell): Promise<boolean> {
 
 /** Length and costs of every cell; of a begun one the length that it was begun with. */
 async function plan(cells: Cell[]): Promise<{ planned: PlannedCell[]; problems: string[]; unmeasured: string[] }> {
-  const rows = scale === "ci" ? [] : await readCosts(fileURLToPath(new URL("../data/costs.json", import.meta.url)));
+  const rows = scale === "ci" ? [] : await readCosts(COSTS);
   const planned: PlannedCell[] = [], problems: string[] = [], unmeasured: string[] = [];
   for (const cell of cells) {
     const { precision, coarse } = presetOfCell(cell),
@@ -454,7 +457,7 @@ async function reproduce(): Promise<number> {
         [...new Set(unmeasured)].join("\n  "),
     );
   }
-  const { total } = Deno.systemMemoryInfo();
+  const { total } = machineMemory();
   console.log(planTable(planned, total));
   if (begun.length) return refuse(begun);
   const large = options.slurm ? [] : memoryProblems(planned, total); // the nodes of a cluster may have more
@@ -468,8 +471,8 @@ async function reproduce(): Promise<number> {
   const closed = await closedFolders();
   if (closed.length) {
     console.error(
-      `Cannot write to "${closed.join('", "')}": Deno lets this task write to data and temporary files only; run\n  ` +
-        ownCommand(Deno.args).map(quoted).join(" "),
+      `Cannot write to "${closed.join('", "')}": Deno lets this task write to its home (SSNET_HOME, else data) and ` +
+        "temporary files only; run\n  " + [...namedHome(), ...ownCommand(Deno.args).map(quoted)].join(" "),
     );
     return EXIT.usage;
   }
@@ -540,7 +543,7 @@ async function writeSlurm(planned: PlannedCell[]): Promise<number> {
     directory: Deno.cwd(),
     deno: deno.slice(0, deno.lastIndexOf("/")),
     command: ownCommand([
-      ...flags({ ...given, seed: options.seed, minutes: options.minutes, out: options.out }),
+      ...flags({ ...given, seed: options.seed, minutes: options.minutes, out }),
       ...flags({ raw: options.raw, cases: options.cases, threads, device }),
     ]),
   });

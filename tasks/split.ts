@@ -18,15 +18,16 @@ import {
   type Split,
 } from "../pipeline/data/splits.ts";
 import { writeJson } from "../pipeline/runs/files.ts";
-import { EXIT, parseDataset, parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { EXIT, parseDataset, parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { homePath } from "../pipeline/runs/places.ts";
 import { counted, listed } from "../pipeline/runs/words.ts";
 
 const { dataset, published: profile, args } = parseDataset(Deno.args);
 const unit = profile.name === "acdc" ? "patient" : "case", defaultLabeled = profile.name === "acdc" ? 7 : 8;
 const options = parseOptions(
   z.strictObject({
-    cases: z.string().default(`data/cases/${dataset}`).describe("folder of the cases"),
-    split: z.string().optional().describe("file to write (default: split.json in the folder of the cases)"),
+    cases: pathOption().default(homePath(`cases/${dataset}`)).describe("folder of the cases"),
+    split: pathOption().optional().describe("file to write (default: split.json in the folder of the cases)"),
     labeled: z.int().positive().default(defaultLabeled).describe(
       `${unit}s whose labels are used: the first of the training list`,
     ),

@@ -18,14 +18,18 @@ import { ssnetSettings } from "../pipeline/methods/ssnet.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
 import { averaged, averageOf } from "../pipeline/methods/weight_average.ts";
 import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
+import { COSTS, readCosts } from "../pipeline/runs/costs.ts";
 import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
 import { readJsonIfThere, RUN_CONFIG } from "../pipeline/runs/json.ts";
 import { missingIterations, openLog } from "../pipeline/runs/log.ts";
-import { EXIT, MACHINE, parseDataset, parseOptions, patchText, runTask } from "../pipeline/runs/options.ts";
+import { machineMemory } from "../pipeline/runs/memory.ts";
+import { EXIT, MACHINE, parseDataset, parseOptions, patchText, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { homePath } from "../pipeline/runs/places.ts";
 import { startProgress } from "../pipeline/runs/progress.ts";
 import { stream, streamKey } from "../pipeline/runs/random.ts";
 import { scheduleAt } from "../pipeline/runs/schedule.ts";
 import { onStop } from "../pipeline/runs/signals.ts";
+import { memoryProblem, trainingHeader } from "../pipeline/runs/training_header.ts";
 import {
   type Batch,
   beginAnew,
@@ -61,9 +65,11 @@ const ablations = {
 };
 const options = parseOptions(
   z.strictObject({
-    cases: z.string().default(`data/cases/${dataset}`).describe("folder of the cases"),
-    split: z.string().default(`data/cases/${dataset}/split.json`).describe("split file; --resume takes the run's own"),
-    run: z.string().default(`data/runs/${dataset}-ssnet`).describe("run folder to write"),
+    cases: pathOption().default(homePath(`cases/${dataset}`)).describe("folder of the cases"),
+    split: pathOption().optional().describe(
+      "split file (default: split.json in the folder of the cases); --resume takes the run's own",
+    ),
+    run: pathOption().default(homePath(`runs/${dataset}-ssnet`)).describe("run folder to write"),
     method: z.enum(METHOD_NAMES).default("ssnet").describe("method to train"),
     preset: z.enum(["paper", "fast"]).default("paper").describe(
       `paper: as published; fast: ${fast.iterations} iterations, the first ${fast.warmup} on the labeled half alone, ` +
@@ -94,7 +100,8 @@ const options = parseOptions(
   }),
   { name: `train:${dataset}`, description: "Train a method with few labels", args },
 );
-const { resume, ...given } = options, patch = options.patch?.split("x").map(Number) ?? published.patch;
+const { resume, ...rest } = options, given = { ...rest, split: options.split ?? `${options.cases}/split.json` };
+const patch = options.patch?.split("x").map(Number) ?? published.patch;
 const chosen = METHODS[options.method]({ ...options, patch, profile: published });
 const { profile } = chosen;
 const settings = options.method === "ssnet" ? ssnetSettings(published, options) : {};
@@ -160,7 +167,7 @@ async function obstacle(folder: string, resolved: object): Promise<string | null
 
 /** Trains; returns the exit code. */
 async function train(): Promise<number> {
-  const folder = config.run;
+  const folder = config.run, memory = machineMemory(); // before this process takes of it
   const { split, source } = await readOwnSplit(folder), { cases } = await checkCases(split, config.cases, source);
   const reading = readTrainingItems(config.cases, split, { profile, withUnlabeled: method.usesUnlabeled, cases });
   reading.catch(() => {}); // told where it is awaited, behind what else may be wrong
@@ -175,6 +182,13 @@ async function train(): Promise<number> {
   if (problem) {
     console.error(problem);
     return EXIT.usage;
+  }
+  const measured = await readCosts(COSTS);
+  const training = { ...config, dataset: published.name, patch, coarse: config.coarse && coarse };
+  const tooLarge = memoryProblem(measured, training, memory);
+  if (tooLarge) {
+    console.error(tooLarge);
+    return EXIT.environment;
   }
   // Before anything is written: a precision that the device does not have is refused here.
   const stages = [withAverage(warmupOf(chosen)), method].map((method) => ({
@@ -197,6 +211,7 @@ async function train(): Promise<number> {
   await Deno.mkdir(folder, { recursive: true });
   using log = await openLog(`${folder}/metrics.jsonl`, iteration); // who has its lock has the folder
   if (!resume) await writeJson(`${folder}/config.json`, resolved);
+  console.log(trainingHeader(measured, { ...training, done }, { split, memory }));
   const missing = missingIterations(log.rows, iteration);
   if (missing) console.error(`note: ${folder}/metrics.jsonl lacks iterations ${missing}; so will the learning curves`);
   /** Nothing is written of weights that are no numbers: a step's loss is that of the weights before it. */

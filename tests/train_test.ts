@@ -60,9 +60,10 @@ async function copyFolder(from: string, to: string) {
   for (const { name } of Deno.readDirSync(from)) await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
 }
 const ended = async (child: Deno.ChildProcess) => {
-  const { code, stderr } = await child.output();
-  return { code, stderr: new TextDecoder().decode(stderr) };
+  const { code, stdout, stderr } = await child.output(), [out, error] = [stdout, stderr].map(decoded);
+  return { code, stdout: out, stderr: error };
 };
+const decoded = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
 Deno.test(
   "train:la stops at a signal with code 75, and resumed it ends with the bits of an undisturbed run",
@@ -78,6 +79,21 @@ Deno.test(
       assert.match(nothing.stderr, /no checkpoint yet; start it anew, without --resume/);
       const whole = await ended(start(folder, "whole", ["--iterations", "5"]));
       assert.equal(whole.code, 0, whole.stderr);
+      assert.match(
+        whole.stdout,
+        /^ssnet on la, fast: 5 iterations, 2 of them a warm-up; patch 32x32x32, fp32\ncases: 2 /,
+      );
+      assert.match(
+        whole.stdout,
+        /\ntime: about \d+ min as .*\nmemory: about 0\.\d GB, .* are available\niteration 1\/5 /,
+      );
+      const large = await ended(start(folder, "large", ["--iterations", "5", "--patch", "2048x2048x2048"]));
+      assert.equal(large.code, 4, large.stderr);
+      assert.match(
+        large.stderr,
+        /2048x2048x2048: that takes about \d+\.\d GB .*; the largest patch that fits is --patch \d/,
+      );
+      assert.equal(await Deno.stat(`${folder}/large`).then(() => true, () => false), false, "nothing was written");
       const child = start(folder, "parts", ["--iterations", "5"]);
       const log = `${folder}/parts/metrics.jsonl`;
       while (!(await Deno.stat(log).then(({ size }) => size > 0, () => false))) {

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { DATASET_NAMES, PROFILES } from "../data/profiles.ts";
 import { METHOD_NAMES } from "../methods/methods.ts";
 import { NETWORK_NAMES } from "../networks/network.ts";
-import { MACHINE, patchText } from "../runs/options.ts";
+import { MACHINE, patchText, pathOption } from "../runs/options.ts";
 
 /** What a forward and backward pass is timed of: the segmentation networks, and SASSNet's discriminator. */
 export const COUNTED_NETWORKS = [...NETWORK_NAMES, "discriminator"] as const;
@@ -79,8 +79,8 @@ export const KINDS = {
   }),
   all: z.strictObject({ iterations: iterations.default(5), ...MACHINE, json }),
   compare: z.strictObject({
-    baselines: z.array(z.string()).min(1).describe("files that --json of the other kinds wrote"),
-    with: z.string().optional().describe("folder of another checkout, which is run in turn with this one"),
+    baselines: z.array(pathOption()).min(1).describe("files that --json of the other kinds wrote"),
+    with: pathOption().optional().describe("folder of another checkout, which is run in turn with this one"),
     rounds: z.int().min(8).default(8).describe("with --with: times that each of the two is run"),
     json,
   }),

@@ -8,6 +8,7 @@ import { z } from "zod";
 import { DataError, DivergedError } from "../data/data_error.ts";
 import { DATASET_NAMES, type DatasetName, type DatasetProfile, PROFILES } from "../data/profiles.ts";
 import { TensorFlowError } from "../tensorflow/library.ts";
+import { userPath, writeRefusal } from "./places.ts";
 import { INTERRUPTED, Interrupted } from "./signals.ts";
 import { unknownName, visible } from "./words.ts";
 
@@ -56,6 +57,11 @@ export function parseDataset(
     ),
   );
   Deno.exit(EXIT.usage);
+}
+
+/** An option that is a path; one that is relative begins where the user stands. */
+export function pathOption() {
+  return z.string().overwrite(userPath);
 }
 
 /**
@@ -159,10 +165,12 @@ export async function runTask(body: () => Promise<number | void>): Promise<never
       error instanceof Interrupted || error instanceof Deno.errors.NotCapable ||
       error instanceof Deno.errors.WriteZero || "code" in error;
     const isFile = error instanceof Deno.errors.AlreadyExists || error instanceof Deno.errors.NotADirectory;
-    console.error(!known ? error : isFile ? `${error.message}: a file is where a folder is wanted` : error.message);
+    const isRefused = error instanceof Deno.errors.NotCapable;
+    const message = isFile ? `${error.message}: a file is where a folder is wanted` : error.message;
+    console.error(!known ? error : isRefused ? writeRefusal(error) : message);
     if (error instanceof Interrupted) code = EXIT.interrupted;
     else if (error instanceof DivergedError) code = EXIT.diverged;
-    else if (error instanceof Deno.errors.NotCapable || isFile) code = EXIT.usage; // Deno's message names the flag to add
+    else if (isRefused || isFile) code = EXIT.usage;
     else if (error instanceof DataError || error instanceof Deno.errors.NotFound) code = EXIT.data;
     else code = known ? EXIT.environment : 1;
   }

@@ -6,10 +6,14 @@ const NATIVE = ["--allow-ffi", "--allow-sys"];
 const RIGHTS: Record<string, string[]> = { preprocess: ["--allow-sys=hostname"], train: NATIVE, evaluate: NATIVE };
 
 /**
- * Environment of a program that a task starts by its name: Deno hands `LD_LIBRARY_PATH` on only where any program may be
- * started, and else refuses to start one at all.
+ * Environment of a program that a task starts by its name: Deno hands the loader's variables (`LD_LIBRARY_PATH`,
+ * `LD_PRELOAD`, …) on only where any program may be started, and else refuses to start one at all. Clusters set them for
+ * every login. Needs `--allow-env`.
  */
-export const NAMED_PROGRAM = { LD_LIBRARY_PATH: "" };
+export function emptyLoaderVariables(): Record<string, string> {
+  const names = Object.keys(Deno.env.toObject()).filter((name) => /^(LD|DYLD)_/.test(name));
+  return Object.fromEntries(names.map((name) => [name, ""]));
+}
 
 /**
  * Starts `tasks/NAME.ts`; says so first. Needs `--allow-run=deno`.
@@ -23,6 +27,6 @@ export function startTask(name: string, args: string[], writes: string[]): Deno.
       ...["run", "--no-prompt", "--allow-read", "--allow-env", `--allow-write=${writes}`, ...rights],
       ...[fileURLToPath(new URL(`../../tasks/${name}.ts`, import.meta.url)), ...args],
     ],
-    env: NAMED_PROGRAM,
+    env: emptyLoaderVariables(),
   }).spawn();
 }
