@@ -3,8 +3,11 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { readCase, readManifest, writeCase } from "../pipeline/data/cases.ts";
 import { phantom } from "../pipeline/data/phantom.ts";
+import { fingerprintOf } from "../pipeline/data/prepared_case.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
+import { writeJson } from "../pipeline/runs/files.ts";
 import { readLog } from "../pipeline/runs/log.ts";
 import { readBestDice } from "../pipeline/runs/checkpoint.ts";
 import { readSafetensors, type TensorSource, writeSafetensors } from "../pipeline/runs/safetensors.ts";
@@ -163,8 +166,13 @@ Deno.test("train:la names every labeled case without a label and every missing c
   try {
     await cases(folder);
     const split = JSON.parse(await Deno.readTextFile(`${folder}/cases/split.json`));
-    const [bare] = split.labeled, [gone] = split.unlabeled, { image } = phantom(3, bare, SHAPE);
-    await writeArrays(`${folder}/cases/${bare}.h5`, { image: { data: image, shape: [...SHAPE] } });
+    const [bare] = split.labeled, [gone] = split.unlabeled, path = `${folder}/cases/${bare}.h5`;
+    const one = { ...await readCase(path, bare), label: null }, source = { file: "x", sha256: "0" };
+    await writeCase(path, one, source);
+    const { sha256: _, ...manifest } = await readManifest(`${folder}/cases`);
+    manifest.cases[bare] = fingerprintOf(one, one, { sources: [source], classes: 2 });
+    await writeJson(`${folder}/cases/manifest.json`, manifest);
+    await writeJson(`${folder}/cases/split.json`, { ...split, hashes: undefined }); // as one made by hand
     await Deno.remove(`${folder}/cases/${gone}.h5`);
     const { code, stderr } = await ended(start(folder, "run", ["--iterations", "3"]));
     assert.equal(code, 3, stderr);
