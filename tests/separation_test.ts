@@ -9,6 +9,7 @@ import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../pipeline/tensorflow/tensors.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 import { goldenState, N } from "./golden_numbers.ts";
+import { plainHeads, type Rows, toRows } from "./plain_heads.ts";
 
 const { tf } = openTensorFlow({ device: "cpu" });
 const CLASSES = 4, BANK_ROWS = 32, VOXELS = 90, FEATURES = 16;
@@ -103,36 +104,6 @@ function compute(bankWeights: BankWeights) {
   return { run, read };
 }
 
-type Rows = number[][];
-/** The heads in double precision, of the rows that are there and of no others. */
-function plainHeads(weights: Record<string, Float64Array>) {
-  const linear = (x: Rows, name: string): Rows => {
-    const weight = weights[`${name}.weight`], bias = weights[`${name}.bias`], outputs = bias.length;
-    return x.map((row) => {
-      const y = Array.from(bias);
-      for (let i = 0; i < row.length; i++) for (let j = 0; j < outputs; j++) y[j] += row[i] * weight[i * outputs + j];
-      return y;
-    });
-  };
-  const normalized = (x: Rows, name: string): Rows => {
-    const gamma = weights[`${name}.weight`], beta = weights[`${name}.bias`], n = x.length;
-    const mean = new Float64Array(gamma.length), variance = new Float64Array(gamma.length);
-    for (const row of x) row.forEach((v, j) => mean[j] += v / n);
-    for (const row of x) row.forEach((v, j) => variance[j] += (v - mean[j]) ** 2 / n);
-    const scale = gamma.map((g, j) => g / Math.sqrt(variance[j] + 1e-5));
-    return x.map((row) => row.map((v, j) => (v - mean[j]) * scale[j] + beta[j]));
-  };
-  const head = (x: Rows, name: string, slope: number): Rows =>
-    linear(
-      normalized(linear(x, `${name}.0`), `${name}.1`).map((row) => row.map((v) => v > 0 ? v : slope * v)),
-      `${name}.3`,
-    );
-  return {
-    predict: (x: Rows) => head(head(x, "projection_head", 0), "prediction_head", 0),
-    select: (x: Rows, name: string) =>
-      head(x, `contrastive_class_selector_${name}`, 0.2).map(([v]) => 1 / (1 + Math.exp(-v))),
-  };
-}
 function dot(a: number[], b: number[]): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
@@ -168,8 +139,6 @@ function plainLoss(
   return sum / CLASSES;
 }
 
-const toRows = (flat: ArrayLike<number>, width: number): Rows =>
-  Array.from({ length: flat.length / width }, (_, i) => Array.from({ length: width }, (_, j) => flat[i * width + j]));
 const finite = (values: ArrayLike<number>) => Array.from(values).every(Number.isFinite);
 /** Where finite differences are taken: an entry of every parameter, none of those of the classes that never take part. */
 const PROBES = NAMES.filter((name) => !/selector_(memory)?[03]/.test(name)).map((name) => ({
