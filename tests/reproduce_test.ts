@@ -2,7 +2,16 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { benchCommand, type Costs, costsOf, readCosts } from "../pipeline/runs/costs.ts";
+import { LA, PROFILES } from "../pipeline/data/profiles.ts";
+import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
+import {
+  benchCommand,
+  type CostKey,
+  COSTS as MEASURED,
+  type Costs,
+  costsOf,
+  readCosts,
+} from "../pipeline/runs/costs.ts";
 import {
   type CellWork,
   fillCells,
@@ -15,7 +24,8 @@ import {
   thirds,
 } from "../pipeline/runs/grid.ts";
 import { DEAD_AFTER_SECONDS, takeLock } from "../pipeline/runs/locks.ts";
-import { readLog } from "../pipeline/runs/log.ts";
+import { openLog, readLog } from "../pipeline/runs/log.ts";
+import { type Announced, memoryProblem, trainingHeader } from "../pipeline/runs/training_header.ts";
 import { slurmScript } from "../pipeline/runs/slurm.ts";
 import { withFolder } from "./with_folder.ts";
 
@@ -56,7 +66,7 @@ Deno.test("every unknown name and number of a grid is told at once, with the nea
     'unknown labeled count "9"; nearest is "8", known are 4, 8, 80',
     'unknown method "ssnt"; nearest is "ssnet", known are ssnet, supervised, ua_mt',
     'unknown method "ua-mt"; nearest is "ua_mt", known are ssnet, supervised, ua_mt',
-    'the seed "x" is no whole number from 0 on',
+    'the seed "x" is no whole number from 0 to 9007199254740991',
     'the seed "1" stands twice',
   ]);
   assert.deepEqual(grid({ labeled: "80", method: "ssnet" }).problems, ["the grid has no cell"]);
@@ -103,6 +113,101 @@ Deno.test("costs are those of dataset, method, precision and device; what is mis
     await Deno.writeTextFile(`${folder}/costs.json`, '{"steps": [{}]}');
     await assert.rejects(readCosts(`${folder}/costs.json`), /Cannot read the measured figures .*costs\.json/);
   }));
+
+/**
+ * GB of whole processes, as `deno task bench step --dataset DATASET --method METHOD --precision PRECISION --patch PATCH
+ * --iterations 1 --json` printed them.
+ */
+const OF_PATCHES = [
+  ["la", "ssnet", "fp32", "80x80x48", 2.53],
+] as const;
+
+Deno.test("the memory of a step is what it was measured with, and within 15 % for other patches", async () => {
+  const rows = await readCosts(MEASURED), off: string[] = [];
+  const compare = (key: Pick<CostKey, "dataset" | "method" | "precision" | "patch">, measured: number) => {
+    const { memoryGb } = costsOf(rows, { device: "cpu", coarse: null, ...key })!;
+    const told = `${Object.values(key).join(" ")}: ${memoryGb.toFixed(2)} GB, measured ${measured}`;
+    if (Math.abs(memoryGb / measured - 1) > 0.15) off.push(told);
+  };
+  for (const dataset of ["la", "acdc"] as const) {
+    for (const method of METHOD_NAMES) {
+      for (const precision of ["fp32", "bf16"] as const) {
+        const row = rows.find((row) => row.dataset === dataset && row.method === method && row.precision === precision);
+        compare({ dataset, method, precision, patch: PROFILES[dataset].patch }, row!.peakMemoryGb);
+      }
+    }
+  }
+  for (const [dataset, method, precision, patch, measured] of OF_PATCHES) {
+    compare({ dataset, method, precision, patch: patch.split("x").map(Number) }, measured);
+  }
+  assert.deepEqual(off, []);
+});
+
+const MEASURED_STEPS = (["fp32", "bf16"] as const).map((precision) => ({
+  ...{ dataset: "la" as const, method: "ssnet", precision, device: "cpu", threads: 2 },
+  ...{ stepSeconds: { median: 15 }, warmupSeconds: { median: 3 }, peakMemoryGb: precision === "fp32" ? 6 : 4 },
+  ...{ cpu: "one CPU", versions: { tensorflow: "2.21" } },
+}));
+const TRAINING: Announced = {
+  dataset: "la",
+  method: "ssnet",
+  precision: "fp32",
+  device: "cpu",
+  coarse: null,
+  patch: LA.patch,
+  preset: "paper",
+  iterations: 15000,
+  warmup: 0,
+  done: 0,
+  threads: 2,
+};
+
+Deno.test("a training that cannot fit is refused with the largest patch that does, in the published one's proportions", () => {
+  const large = { ...TRAINING, patch: [208, 208, 96] }, memory = { total: 24e9, available: 20e9 };
+  const problem = memoryProblem(MEASURED_STEPS, large, memory)!;
+  assert.match(
+    problem,
+    /^Cannot train ssnet on la in fp32 on the patch 208x208x96: that takes about 22\.\d GB of memory, /,
+  );
+  assert.match(problem, /20\.0 GB of 24\.0 GB are available; the largest patch that fits is --patch (\d+x\d+x\d+); /);
+  assert.match(problem, /--precision bf16 takes 14\.\d GB$/);
+  const fitting = problem.match(/--patch (\S+);/)![1].split("x").map(Number);
+  assert.ok(fitting.every((n, axis) => n % 16 === 0 && n <= large.patch[axis]));
+  assert.equal(memoryProblem(MEASURED_STEPS, { ...large, patch: fitting }, memory), null);
+  const next = fitting.with(2, fitting[2] + 16);
+  assert.notEqual(memoryProblem(MEASURED_STEPS, { ...large, patch: next }, memory), null, "a larger one does not fit");
+  assert.match(
+    memoryProblem(MEASURED_STEPS, TRAINING, { total: 1e9, available: 0.5e9 })!,
+    /are available; no patch fits$/,
+  );
+  assert.equal(memoryProblem(MEASURED_STEPS, TRAINING, { total: 8e9, available: 7e9 }), null);
+  assert.equal(memoryProblem(MEASURED_STEPS, { ...large, device: "gpu" }, memory), null, "a GPU's memory is not ours");
+  assert.equal(memoryProblem([], large, memory), null, "nothing was measured");
+});
+
+Deno.test("a training's header tells method, cases, device, hours and memory, or the command that measures them", () => {
+  const split = { profile: "la", source: "test", labeled: ["a", "b"], unlabeled: ["c"], validation: [], test: ["d"] };
+  const told = { split, memory: { total: 24e9, available: 20.04e9 } };
+  assert.equal(
+    trainingHeader(MEASURED_STEPS, TRAINING, told),
+    `ssnet on la, paper: 15000 iterations; patch 112x112x80, fp32
+cases: 2 labeled, 1 unlabeled, 0 for validation
+device: cpu, 2 threads
+time: about 62.5 h as measured on one CPU, 2 threads, TensorFlow 2.21, without validations
+memory: about 6.0 GB, 20.0 GB of 24.0 GB are available`,
+  );
+  const resumed = { ...TRAINING, iterations: 150, warmup: 100, done: 60 };
+  const lines = trainingHeader(MEASURED_STEPS, resumed, told).split("\n");
+  assert.match(lines[0], /: 150 iterations, 100 of them a warm-up, 60 of them done; /);
+  assert.match(lines[3], /^time: about 15 min /, "40 warm-up steps and 50 of the method");
+  const unmeasured = trainingHeader([], { ...TRAINING, device: "gpu" }, told);
+  assert.match(
+    unmeasured,
+    /\ntime: unknown, data\/costs.json lacks .*:\n {2}deno task bench step .* --device gpu --json\n/,
+  );
+  assert.match(unmeasured, /\nmemory: TensorFlow takes the GPU's as it needs it, and says when that is not enough$/);
+  assert.match(trainingHeader([], TRAINING, told), /\nmemory: unknown, 20\.0 GB of 24\.0 GB are available$/);
+});
 
 const planned = (index: number, more: Partial<PlannedCell> = {}): PlannedCell => ({
   ...{ index, dataset: "la", labeled: 8, method: "ssnet", seed: 1337, folder: `la-8/ssnet/${index}` },
@@ -282,19 +387,20 @@ Deno.test("a task of the job array passes the signal on and requeues itself when
     assert.equal(await Deno.stat(`${folder}/requeue.log`).then(() => true, () => false), false);
   }));
 
-Deno.test("a task starts another one where LD_LIBRARY_PATH is set", () =>
+Deno.test("a task starts another one where the loader's variables are set", () =>
   withFolder(async (folder) => {
     const module = new URL("../pipeline/runs/task_process.ts", import.meta.url);
     await Deno.writeTextFile(
       `${folder}/start.ts`,
-      `import { NAMED_PROGRAM } from "${module}";
+      `import { emptyLoaderVariables } from "${module}";
       const start = async (env: Record<string, string>) =>
         await new Deno.Command("deno", { args: ["eval", "console.log(6 * 7)"], env }).output();
       console.log(await start({}).then(() => "started", ({ name }) => name));
-      console.log(new TextDecoder().decode((await start(NAMED_PROGRAM)).stdout).trim());`,
+      console.log(new TextDecoder().decode((await start(emptyLoaderVariables())).stdout).trim());`,
     );
-    // Its shell sets the variable: the tests may start nothing with it themselves.
-    const command = `LD_LIBRARY_PATH=/nowhere deno run --no-prompt --allow-run=deno ${folder}/start.ts`;
+    // Its shell sets them: the tests may start nothing with them themselves.
+    const command = "LD_LIBRARY_PATH=/nowhere LD_PRELOAD=/nowhere.so LD_BIND_NOW=1 DYLD_LIBRARY_PATH=/nowhere " +
+      `deno run --no-prompt --allow-run=deno --allow-env ${folder}/start.ts`;
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["task", "--eval", command],
       cwd: folder,
@@ -387,7 +493,7 @@ Deno.test("reproduce goes past a broken cell with code 1, stops with 75, goes on
     const first = await ended(reproduce(folder, args));
     assert.equal(first.code, 1, first.error);
     assert.match(first.error, /broken: cell 0 acdc-3\/supervised\/1: training ended with code \d/);
-    assert.match(first.out, /1 of 2 cells are finished/);
+    assert.match(first.out, /finished: 1 of 2 cells/);
     assert.match(first.out, /\n2 passed, 2 failed\n$/);
     assert.equal((await readLog(`${cell(2)}/metrics.jsonl`)).length, 24);
 
@@ -399,11 +505,24 @@ Deno.test("reproduce goes past a broken cell with code 1, stops with 75, goes on
     child.kill("SIGTERM");
     const stopped = await rest;
     assert.equal(stopped.code, 75, stopped.error);
-    assert.match(stopped.error, /Stopped after iteration \d+; go on with --resume[^]*the same command goes on/);
+    assert.match(
+      stopped.error,
+      /Ending; a training that runs[^]*Stopped after iteration \d+; go on with --resume[^]*the same command goes on/,
+    );
 
-    const last = await ended(reproduce(folder, args));
-    assert.equal(last.code, 0, last.error);
-    assert.match(last.out, /train acdc .* --resume\n/);
+    // As a training that still runs when the reproduce that started it was killed alone.
+    const log = await openLog(`${cell(1)}/metrics.jsonl`, Infinity), resumed = reproduce(folder, args);
+    const told = new Response(resumed.stderr).text(), last = { out: "" };
+    let isOpen = true;
+    for await (const chunk of resumed.stdout.pipeThrough(new TextDecoderStream())) {
+      last.out += chunk;
+      if (!isOpen || !last.out.includes(`waits for process ${Deno.pid}, which still trains in it`)) continue;
+      isOpen = false;
+      log[Symbol.dispose]();
+    }
+    assert.equal((await resumed.status).code, 0, await told);
+    assert.equal(isOpen, false);
+    assert.match(last.out, /which still trains in it[^]*train acdc .* --resume\n/);
     assert.match(last.out, /cell 1 acdc-3\/supervised\/2 is finished/);
     assert.match(last.out, /\n4 passed, 0 failed\n$/);
     assert.match(await Deno.readTextFile(`${folder}/report/report.html`), /<html/);

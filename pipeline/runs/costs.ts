@@ -3,17 +3,24 @@
  * minutes into iterations, and iterations into hours and memory.
  * @module
  */
+import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import type { Preset } from "../data/profiles.ts";
+import { DATASET_NAMES, type DatasetName, type Preset, PROFILES } from "../data/profiles.ts";
+import { sizeOf } from "../networks/parameters.ts";
 import type { Precision } from "../tensorflow/trace.ts";
 import { readJsonIfThere } from "./json.ts";
+import { stepMemory } from "./memory.ts";
 
 const MEDIAN = z.object({ median: z.number().positive() });
+/** The measured figures of this project. */
+export const COSTS = fileURLToPath(new URL("../../data/costs.json", import.meta.url));
 const ROW = z.looseObject({
-  dataset: z.string(),
+  dataset: z.enum(DATASET_NAMES),
   method: z.string(),
   precision: z.string(),
   device: z.string(),
+  patch: z.string().optional(),
+  rows: z.int().optional(),
   threads: z.int(),
   stepSeconds: MEDIAN,
   warmupSeconds: MEDIAN.optional(),
@@ -29,7 +36,7 @@ export type CostRow = z.infer<typeof ROW>;
 /** Which training costs are asked for. */
 export interface CostKey {
   /** Profile's name. */
-  dataset: string;
+  dataset: DatasetName;
   /** As in `--method`. */
   method: string;
   /** Of the convolutions. */
@@ -38,6 +45,8 @@ export interface CostKey {
   device: string;
   /** The preset's iterations on smaller slices, null where it has none. */
   coarse: Preset["coarse"];
+  /** Where it is not the published one. */
+  patch?: readonly number[];
 }
 
 /** What a training costs. */
@@ -61,26 +70,35 @@ export async function readCosts(path: string): Promise<CostRow[]> {
   return costs?.steps ?? [];
 }
 
-/** The costs of a training; null when it was not measured. */
-export function costsOf(rows: CostRow[], { dataset, method, precision, device, coarse }: CostKey): Costs | null {
-  const row = rows.find((row) =>
+/** The measured step of a training, in batches as published; null when it was not measured. */
+export function measuredStep(
+  rows: CostRow[],
+  { dataset, method, precision, device, coarse }: Omit<CostKey, "patch">,
+): CostRow | null {
+  return rows.find((row) =>
     row.dataset === dataset && row.method === method && row.precision === precision && row.device === device &&
-    (!coarse || row.coarseSeconds)
-  );
+    row.patch === undefined && row.rows === undefined && (!coarse || row.coarseSeconds)
+  ) ?? null;
+}
+
+/** The costs of a training; null when it was not measured. Times of another patch are taken in proportion to its voxels. */
+export function costsOf(rows: CostRow[], key: CostKey): Costs | null {
+  const row = measuredStep(rows, key), { coarse, dataset, patch = PROFILES[dataset].patch } = key;
   if (!row) return null;
+  const share = sizeOf(patch) / sizeOf(PROFILES[dataset].patch);
   const labeledOnly = (full: number) =>
     coarse ? coarse.share * row.coarseSeconds!.median + (1 - coarse.share) * full : full;
-  const step = row.stepSeconds.median, warmup = row.warmupSeconds?.median;
+  const step = share * row.stepSeconds.median, warmup = row.warmupSeconds && share * row.warmupSeconds.median;
   return {
     stepSeconds: warmup === undefined ? labeledOnly(step) : step,
     warmupSeconds: warmup === undefined ? null : labeledOnly(warmup),
-    memoryGb: row.peakMemoryGb,
+    memoryGb: stepMemory(row, { patch }),
     machine: `${row.cpu}, ${row.threads} threads, TensorFlow ${row.versions.tensorflow}`,
   };
 }
 
 /** The command that measures a training. */
-export function benchCommand({ dataset, method, precision, device }: Omit<CostKey, "coarse">): string {
+export function benchCommand({ dataset, method, precision, device }: Omit<CostKey, "coarse" | "patch">): string {
   const elsewhere = device === "cpu" ? "" : ` --device ${device}`;
   return `deno task bench step --dataset ${dataset} --method ${method} --precision ${precision}${elsewhere} --json`;
 }
