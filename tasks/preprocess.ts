@@ -55,7 +55,7 @@ async function fill(folder: string, lock: Lock) {
   const temporary = `${folder}/.${Deno.pid}.part`;
   await Deno.mkdir(temporary);
   try {
-    const manifest = await unlessStopped(prepareAll(temporary)), names = Object.keys(manifest.cases);
+    const manifest = await unlessStopped(() => prepareAll(temporary)), names = Object.keys(manifest.cases);
     await writeJson(`${temporary}/manifest.json`, manifest);
     if (lock.lost()) {
       throw new DataError(`Cannot prepare cases in "${folder}": another process has taken the folder over`);
@@ -123,7 +123,9 @@ async function prepareAll(folder: string): Promise<Manifest> {
   for (const line of notes.lines()) console.log(line);
   if (problems.length) {
     const width = Math.max(...problems.map(({ name }) => name.length));
-    const table = problems.map(({ name, problem }) => `  ${name.padEnd(width)}  ${problem}`).join("\n");
+    const row = ({ name, problem }: typeof problems[0]) =>
+      `  ${name.padEnd(width)}  ${problem.replaceAll(/\s*\n\s*/g, " ")}`;
+    const table = problems.map(row).join("\n");
     const bad = new Set(problems.map(({ name }) => name)).size;
     throw new DataError(
       `Cannot prepare ${bad} of ${

@@ -14,8 +14,6 @@ import { z } from "zod";
 import { DataError, readManifest } from "../pipeline/data/cases.ts";
 import { type DatasetProfile, type Preset, presetOf } from "../pipeline/datasets/dataset.ts";
 import { DATASETS } from "../pipeline/datasets/datasets.ts";
-import { writeRawHearts } from "../pipeline/datasets/acdc/phantom.ts";
-import { writeRawAtria } from "../pipeline/datasets/la/phantom.ts";
 import { checkCases, readSplit, type Split } from "../pipeline/data/splits.ts";
 import { ABLATIONS } from "../pipeline/methods/ablations.ts";
 import { createMethod } from "../pipeline/methods/method.ts";

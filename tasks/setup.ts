@@ -3,6 +3,7 @@
  * It runs before most others and stays apart from their option and file code, which would double its time.
  */
 import { userPath } from "../pipeline/runs/places.ts";
+import { INTERRUPTED, onStop } from "../pipeline/runs/signals.ts";
 import { setUpLibrary, TensorFlowError } from "../pipeline/tensorflow/library.ts";
 
 const HELP = `Usage: deno task setup [--gpu] [--wheel PATH]
@@ -28,7 +29,7 @@ for (let i = 0; i < Deno.args.length; i++) {
 
 const terminal = Deno.stderr.isTerminal(), stop = new AbortController();
 // Without this an interrupted fetch would leave its temporary folder behind.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) Deno.addSignalListener(signal, () => stop.abort());
+onStop(() => stop.abort());
 let shown = performance.now();
 try {
   await setUpLibrary(device ?? "cpu", {
@@ -47,7 +48,7 @@ try {
 } catch (error) {
   if (stop.signal.aborted) {
     console.error("Interrupted: nothing of what was fetched is kept; the same command begins anew");
-    Deno.exit(75);
+    Deno.exit(INTERRUPTED);
   }
   // Errors of the file system carry a code: a full disk, a read-only folder.
   if (!(error instanceof TensorFlowError) && !(error instanceof Error && "code" in error)) throw error;

@@ -42,7 +42,6 @@ import { SpecBuilder } from "../pipeline/networks/parameters.ts";
 import { costsOf, readCosts } from "../pipeline/runs/costs.ts";
 import { stream } from "../pipeline/runs/random.ts";
 import { syntheticLabels } from "../pipeline/runs/synthetic_batch.ts";
-import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { withFolder } from "./with_folder.ts";
 
 const SMALL = { la: "32x32x16", acdc: "32x32" } as const, ONCE = { precision: "fp32", iterations: 1 } as const;

@@ -103,7 +103,7 @@ Deno.test("preprocess:la puts a file that cannot be read and a link to nothing i
       error,
       /^ {2}c {2}Cannot read ".*\/c\/lgemri.nrrd": it is not there, or a link to what is not there$/m,
     );
-    assert.match(error, /^ {2}d {2}.*spacing/m, "no later task could read its manifest");
+    assert.match(error, /^ {2}d {2}Cannot read .*: its attributes are not as wanted: .* at spacing\[1\]$/m);
     assert.deepEqual(filesOf(folder), ["raw"]);
   }));
 
@@ -197,7 +197,12 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
     const raw = `${folder}/raw`, cases = `${folder}/cases`, run = `${folder}/run`;
     const names = ["a", "b", "c", "d", "e"];
     for (const name of names) await rawCase(raw, name, { label: name < "d" });
-    await task(folder, "preprocess", ["la", "--raw", raw, "--cases", cases]);
+    const spacing = ["--spacing", "0.7", "--nominal-spacing"];
+    const prepared = await task(folder, "preprocess", ["la", "--raw", raw, "--cases", cases, ...spacing]);
+    assert.match(
+      prepared.out,
+      /^note: .* a spacing of 0.7 mm instead of an unknown one \(as --spacing says\) \(5 cases: /m,
+    );
     const split = { profile: "la", source: "by hand", labeled: ["a"], unlabeled: [], validation: [], test: ["b", "c"] };
     await Deno.mkdir(run);
     const config = { dataset: "la", method: "supervised", patch: PATCH, cases, splitContent: split };
@@ -213,7 +218,7 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
     assert.equal(good.code, 0, good.error);
     assert.match(
       good.out,
-      /^b {2}left atrium {2}Dice [\d.]+ .*\nc {2}.*\nDice [\d.]+ ± [\d.]+ over 2 cases, .*metrics.json$/m,
+      /^b {2}left atrium {2}Dice [\d.]+ .*\nc {2}.*\nmm and ml: .*\nDice [\d.]+ ± [\d.]+ over 2 cases, .*metrics.json$/m,
     );
     assert.deepEqual(filesOf(`${run}/evaluation-window`), ["b.nii.gz", "c.nii.gz", "metrics.json"]);
     const metrics = JSON.parse(await Deno.readTextFile(`${run}/evaluation-window/metrics.json`));
@@ -226,7 +231,13 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
       test: 2,
       patients: null,
     });
-    assert.deepEqual(metrics.preparations, ["as published"]);
+    assert.deepEqual([metrics.preparations, metrics.trainingPreparations], [["as published"], ["as published"]]);
+    assert.match(
+      good.out,
+      /nominal mm\).*\n.*\nmm and ml: spacing 0.7 x 0.7 x 0.7 mm instead of an unknown spacing \(2 cases\)\n/,
+    );
+    const corrected = { header: null, used: [0.7, 0.7, 0.7], cases: ["b", "c"] };
+    assert.deepEqual([metrics.correctedSpacings, metrics.nominalSpacing], [[corrected], true]);
     const mask = await readNifti(`${run}/evaluation-window/b.nii.gz`), { label } = await readCase(`${cases}/b.h5`, "b");
     const { voxels, referenceVoxels, honest } = metrics.rows[0];
     assert.deepEqual(mask.shape, [...SHAPE]);

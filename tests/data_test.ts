@@ -133,6 +133,7 @@ Deno.test("a NRRD header that contradicts itself, the format or the length of it
   for (const spacings of ["1 1", "-1 1 1", "0 1 1", "1 1 inf", "1 1 mm"]) {
     refused(place(`spacings: ${spacings}`), /3 spacings above 0 wanted/);
   }
+  refused(place("space: LPS\nspace origin: (1,2,3)"), /a space origin without space directions/);
   refused(place(LPS_PLACE + "\nspacings: 1 1 1"), /its spacings "1 1 1" are not those of its space directions/);
   const directions = (text: string) => place(`space: LPS\nspace directions: ${text}`);
   refused(directions("(1,0,0) (0,1,0) (1,1,0)"), /lie in one plane/);
@@ -178,6 +179,9 @@ Deno.test("a NRRD's data file is a regular file of the length wanted, by its pla
     await Deno.writeFile(`${folder}/in/long.raw`, new Uint8Array(100_000));
     await linkTo({ [`${folder}/in/zero.raw`]: "/dev/zero" });
     await pipeAt(`${folder}/in/fifo`);
+    for (const file of ["fifo", "zero.raw"]) {
+      await assert.rejects(() => readNrrd(`${folder}/in/${file}`), /as NRRD: it is no regular file/);
+    }
     for (const file of ["x.raw", "./x.raw"]) {
       const read = decodeNrrd(header(file), `${folder}/in/x.nhdr`);
       assert.deepEqual(read, decodeNrrd(nrrd({}), "whole"));

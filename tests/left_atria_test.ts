@@ -1,10 +1,12 @@
 /** The checks and the preparation of raw left atria, on small files made here. */
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
+import { prepareCine } from "../pipeline/datasets/acdc/cardiac_cine.ts";
 import { BARE_CASE, spacingOf } from "../pipeline/data/cases.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
 import { type LeftAtriumOptions, prepareLeftAtrium } from "../pipeline/datasets/la/left_atria.ts";
 import { decodeNifti, encodeNiftiMask } from "../pipeline/data/nifti.ts";
+import { intensityNotes } from "../pipeline/data/prepared_case.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
 import { correctedSpacings, correctedSpacingText } from "../pipeline/evaluation/summary.ts";
 
@@ -183,6 +185,8 @@ Deno.test("a spacing of exactly 1 is taken as the dataset's 0.625 mm, or as the 
   assert.deepEqual((await spacing({}, files("spacings: 1 1 1"))).slice(0, 2), [[0.625, 0.625, 0.625], [1, 1, 1]]);
   assert.deepEqual((await spacing({}, files(unit, "spacings: 0.7 0.7 0.7"))).slice(0, 2), [[1, 1, 1], undefined]);
   assert.deepEqual((await spacing({}, files("content: x"))).slice(0, 2), [null, undefined]);
+  const unknown = decodeNifti(encodeNiftiMask(new Uint8Array(6), { shape: [1, 2, 3], geometry: null }), "mask.nii.gz");
+  assert.deepEqual([unknown.geometry!.direction, unknown.geometry!.origin], [LPS, [0, 0, 0]]); // as ITK reads the image
   assert.deepEqual((await spacing({ spacing: 0.7 }, files("content: x"))).slice(0, 2), [[0.7, 0.7, 0.7], null]);
 });
 
@@ -264,5 +268,28 @@ Deno.test("published HDF5 is taken as it is, without a spacing; what it cannot b
     assert.match((await problems({ "mri_norm2.h5": new Uint8Array(900) })).join(), /mri_norm2.h5" as HDF5/);
   } finally {
     await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("intensities that no published file has are told; a raw folder's name that hides is refused", async () => {
+  const told = (image: Float32Array, dataset: "la" | "acdc") => intensityNotes(image, dataset).join();
+  const ramp = Float32Array.from({ length: 1000 }, (_, i) => i / 999);
+  assert.equal(told(ramp, "acdc"), "");
+  assert.equal(told(ramp.map((value) => 4 * value), "la"), "");
+  assert.match(
+    told(ramp.map((value) => 255 * value), "la"),
+    /not those of published files \(zero mean and unit deviation/,
+  );
+  assert.match(told(ramp, "la"), /are taken as they are/);
+  assert.match(told(ramp.map((value) => 255 * value), "acdc"), /published files \(0 to 1\)/);
+  for (
+    const prepared of [
+      prepareLeftAtrium("raw", "a\x1b[2J", OPTIONS),
+      prepareCine("raw", "__proto__", { nominalSpacing: false }),
+    ]
+  ) {
+    const result = await prepared;
+    assert.ok("problems" in result);
+    assert.match(result.problems.join(), /cannot be a name/);
   }
 });

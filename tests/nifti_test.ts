@@ -144,10 +144,10 @@ Deno.test("any orientation survives writing and reading, by either form", async 
   }
 });
 
-Deno.test("a mask without a known place gets unit spacing and unknown units", () => {
+Deno.test("a mask without a known place gets unit spacing, unknown units and the place that ITK assumes", () => {
   const bytes = gunzipSync(encodeNiftiMask(new Uint8Array(24), { shape: SHAPE, geometry: null }));
   assert.equal(bytes[123], 0);
-  assertAffine(toAffine(decodeNifti(bytes, "m").geometry!), [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]);
+  assertAffine(toAffine(decodeNifti(bytes, "m").geometry!), [[-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 1, 0]]);
 });
 
 Deno.test("a NRRD of SimpleITK (LPS) lies where the NIfTI of the same image lies (RAS+)", () => {

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 async function task(name: string, args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
-      ...["run", "--no-prompt", "--allow-read", "--allow-env"],
+      ...["run", "--no-prompt", "--allow-read", "--allow-env", "--allow-sys=systemMemoryInfo"],
       ...[fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url)), ...args],
     ],
     env: { NO_COLOR: "1" },
@@ -61,7 +61,7 @@ Deno.test("a dataset that is none has its nearest; a file in a folder's place an
     2,
     'Cannot start: unknown dataset "adc"; nearest is "acdc", known are la, acdc\n',
   ]);
-  const folder = await task("train", ["la", "--split", "tests"]);
+  const folder = await task("train", ["la", "--patch", "32x32x32", "--split", "tests"]);
   assert.deepEqual([folder.code, folder.error], [3, 'Cannot read the split "tests": it is a folder; name a file\n']);
   const escape = await task("evaluate", ["la", "--run", "\x1b[31mred"]);
   assert.equal(escape.code, 3);

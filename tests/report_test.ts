@@ -12,6 +12,7 @@ import { page } from "../pipeline/report/page.tsx";
 import { protocolSettings, readPublished, shownCases, signed } from "../pipeline/report/results.ts";
 import { type Metrics, readRuns } from "../pipeline/report/runs.ts";
 import { writeEvaluation, writeRun } from "./report_fixture.ts";
+import { linkTo } from "./symbolic_links.ts";
 
 const CASES = [{ name: "a", shift: 1 }, { name: "b", shift: 4 }, { name: "c", shift: null }, { name: "d", shift: 2 }];
 
@@ -333,9 +334,9 @@ Deno.test("the page escapes names from files, reaches no network and closes its 
   await inFolder(async (root) => {
     const run = `${root}/r`;
     await writeWhole(run);
-    const evil = `</script><img src=x onerror="alert(1)">|*x*`;
+    const name = `<img src=x onerror="alert(1)">|*x*`, evil = `</script>${name}`;
     await changeMetrics(run, (metrics) => {
-      for (const row of metrics.rows) if (row.case === "a") row.case = evil;
+      for (const row of metrics.rows) if (row.case === "a") row.case = name;
       metrics.split.source = evil;
     });
     const contents = await gatherContents([run]), html = page(contents), text = markdown(contents);
@@ -395,6 +396,20 @@ Deno.test("a spacing that only some cases have is said beside the mm", async () 
   });
 });
 
+Deno.test("a corrected spacing stands in the protocol's table; cases that were not all prepared alike are a note", async () => {
+  await inFolder(async (root) => {
+    await writeWhole(`${root}/r`, { spacing: [0.625, 0.625, 0.625] });
+    await changeMetrics(`${root}/r`, (metrics) => {
+      metrics.trainingPreparations = ["as published", "whole"];
+      metrics.correctedSpacings = [{ header: [1, 1, 1], used: [0.625, 0.625, 0.625], cases: ["a", "b"] }];
+    });
+    const contents = await gatherContents([`${root}/r`]);
+    assert.deepEqual(contents.notes, ["r, window: its cases were not all prepared alike: as published; whole"]);
+    const text = "from the images; spacing 0.625 x 0.625 x 0.625 mm instead of the header's 1 x 1 x 1 mm (2 cases)";
+    assert.ok(markdown(contents).includes(text));
+  });
+});
+
 Deno.test("runs of several datasets and label counts get a table each, and the page says so", async () => {
   await inFolder(async (root) => {
     await writeWhole(`${root}/la-4`, { labeled: 4 });
@@ -443,6 +458,15 @@ Deno.test("a run without evaluation, unfinished, resumed, diverged or half-logge
     assert.match((await readRuns([run]))[0].notes.join("\n"), /no metrics\.jsonl/);
   });
 });
+
+Deno.test("an evaluation behind a symbolic link is one of its run", () =>
+  inFolder(async (root) => {
+    await writeWhole(`${root}/run`);
+    await Deno.rename(`${root}/run/evaluation-window`, `${root}/elsewhere`);
+    await linkTo({ [`${root}/run/evaluation-window`]: "../elsewhere" });
+    const [run] = await readRuns([`${root}/run`]);
+    assert.deepEqual(run.evaluations.map(({ name }) => name), ["window"]);
+  }));
 
 Deno.test("all unreadable folders and files are named at once, as bad data", async () => {
   await inFolder(async (root) => {

@@ -5,12 +5,12 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { cinePatients, prepareCine } from "../pipeline/datasets/acdc/cardiac_cine.ts";
-import { type Manifest, spacingOf } from "../pipeline/data/cases.ts";
+import { type Fingerprint, type Manifest, readCase, spacingOf } from "../pipeline/data/cases.ts";
 import { duplicatesBetween } from "../pipeline/data/duplicates.ts";
 import { prepareLeftAtrium } from "../pipeline/datasets/la/left_atria.ts";
 import { decodeNifti, encodeNiftiMask, readNifti } from "../pipeline/data/nifti.ts";
 import { readNrrd } from "../pipeline/data/nrrd.ts";
-import type { PreparedCase } from "../pipeline/data/prepared_case.ts";
+import { fingerprintOf, imageProblems, type PreparedCase } from "../pipeline/data/prepared_case.ts";
 import { checkRawFolder, foldersIn, leftoversIn, lostLinks } from "../pipeline/data/raw_folder.ts";
 import { drawnLists, parseList } from "../pipeline/data/splits.ts";
 import { linkTo, pipeAt } from "./symbolic_links.ts";
@@ -219,3 +219,34 @@ entry("23", "damaged NRRD is refused, and what only looks so read right", (folde
       await assert.rejects(() => readNrrd(`${copies}/${name}.nrrd`), why);
     }
   }));
+
+entry("15", "the filter or type that is not read is named", async (folder) => {
+  const published = async (kind: string) => {
+    const result = await prepareLeftAtrium(`${folder}/${kind}`, "C1", {
+      crop: "none",
+      seed: 1,
+      spacing: "known",
+      nominalSpacing: false,
+    });
+    return "problems" in result ? result.problems.join() : "read";
+  };
+  assert.match(await published("lzf"), /its dataset "image" is compressed by the filter "lzf" \(32000\)/);
+  assert.match(await published("float16"), /its dataset "image" is float16; whole numbers, float32 or float64 wanted/);
+});
+
+entry("23", "damaged HDF5 is refused, by itself or by its manifest", async (folder) => {
+  const read = (name: string, expected?: Fingerprint) => readCase(`${folder}/${name}.h5`, name, { expected });
+  await assert.rejects(read("attr-spacing-nan"), /its attributes are not as wanted:[^]*spacing/);
+  await assert.rejects(read("shape-empty"), /its image has no voxels: its shape is \[0,0,0\]/);
+  await assert.rejects(read("type-V4"), /its dataset "image" is of opaque values of 4 bytes/);
+  // As they were prepared: with attributes, and other voxels than these.
+  const whole = { ...await read("image-all-zero"), image: Float32Array.from({ length: 4 * 48 * 40 }, (_, i) => i) };
+  const expected = fingerprintOf(whole, whole, { sources: [{ file: "", sha256: "" }], classes: 4 });
+  await assert.rejects(read("attributes-lost", expected), /it has lost its attributes/);
+  await assert.rejects(read("image-all-zero", expected), /its image has another hash/);
+  await assert.rejects(read("label-all-zero", expected), /its label has another hash/);
+  await assert.rejects(read("chunk-unpacks-to-half", expected), /it has lost its attributes/);
+  for (const name of ["image-all-zero", "never-written"]) {
+    assert.match(imageProblems((await read(name)).image, "x").join(), /all its voxels are 0/);
+  }
+});

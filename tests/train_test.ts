@@ -4,7 +4,10 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { phantom } from "../pipeline/datasets/la/phantom.ts";
+import { readCase, readManifest, writeCase } from "../pipeline/data/cases.ts";
+import { fingerprintOf } from "../pipeline/data/prepared_case.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
+import { writeJson } from "../pipeline/runs/files.ts";
 import { readLog } from "../pipeline/runs/log.ts";
 import { readBestDice } from "../pipeline/runs/checkpoint.ts";
 import { readSafetensors, type TensorSource, writeSafetensors } from "../pipeline/runs/safetensors.ts";
@@ -163,8 +166,13 @@ Deno.test("train:la names every labeled case without a label and every missing c
   try {
     await cases(folder);
     const split = JSON.parse(await Deno.readTextFile(`${folder}/cases/split.json`));
-    const [bare] = split.labeled, [gone] = split.unlabeled, { image } = phantom(3, bare, SHAPE);
-    await writeArrays(`${folder}/cases/${bare}.h5`, { image: { data: image, shape: [...SHAPE] } });
+    const [bare] = split.labeled, [gone] = split.unlabeled, path = `${folder}/cases/${bare}.h5`;
+    const one = { ...await readCase(path, bare), label: null }, source = { file: "x", sha256: "0" };
+    await writeCase(path, one, source);
+    const { sha256: _, ...manifest } = await readManifest(`${folder}/cases`);
+    manifest.cases[bare] = fingerprintOf(one, one, { sources: [source], classes: 2 });
+    await writeJson(`${folder}/cases/manifest.json`, manifest);
+    await writeJson(`${folder}/cases/split.json`, { ...split, hashes: undefined }); // as one made by hand
     await Deno.remove(`${folder}/cases/${gone}.h5`);
     const { code, stderr } = await ended(start(folder, "run", ["--iterations", "3"]));
     assert.equal(code, 3, stderr);
@@ -229,32 +237,31 @@ Deno.test("every signal that ends a training leaves a run to go on with and to e
     const lists = ["--labeled", "3", "--test-cases", "1", "--validation-cases", "1"];
     assert.equal((await ended(begin("split", [...cases, ...lists]))).code, 0);
     const of = [...cases, "--split", split, "--run", run];
-    const train = (...args: string[]) =>
-      begin("train", [...of, "--method", "supervised", "--patch", "16x16", "--iterations", "100000", ...args]);
-    const until = async (isThere: () => boolean) => {
-      while (!isThere()) await new Promise((resolve) => setTimeout(resolve, 5));
+    const long = ["--method", "supervised", "--patch", "16x16", "--iterations", "100000", "--validate-every", "100000"];
+    const train = (...args: string[]) => begin("train", [...of, ...long, ...args]);
+    /** Sends the signal as soon as something is there; a child that has ended is left to the check of its code. */
+    const signalWhen = async (child: Deno.ChildProcess, signal: Deno.Signal, isThere: () => boolean) => {
+      let isRunning = true;
+      const answer = ended(child).finally(() => isRunning = false);
+      while (isRunning && !isThere()) await new Promise((resolve) => setTimeout(resolve, 5));
+      if (isRunning) child.kill(signal);
+      return await answer;
     };
     const size = () => Deno.lstatSync(`${run}/metrics.jsonl`).size;
 
-    const first = train("--validate-every", "100000");
-    await until(() => existsSync(`${run}/metrics.jsonl`) && size() > 0);
-    first.kill("SIGHUP");
-    const hungUp = await ended(first);
+    const hasRow = () => existsSync(`${run}/metrics.jsonl`) && size() > 0;
+    const hungUp = await signalWhen(train(), "SIGHUP", hasRow);
     assert.deepEqual([hungUp.code, hungUp.stderr.split(",")[0]], [75, "Finishing this step"]);
 
     const rows = await readLog(`${run}/metrics.jsonl`), gap = rows.slice(0, -1), last = rows.length;
     await Deno.writeTextFile(`${run}/metrics.jsonl`, gap.map((row) => JSON.stringify(row) + "\n").join(""));
-    const before = size(), second = train("--validate-every", "100000", "--resume");
-    await until(() => size() > before);
-    second.kill("SIGUSR1");
-    const signaled = await ended(second);
+    const before = size();
+    const signaled = await signalWhen(train("--resume"), "SIGUSR1", () => size() > before);
     assert.equal(signaled.code, 75, signaled.stderr);
     assert.ok(signaled.stderr.includes(`metrics.jsonl lacks iterations ${last};`), signaled.stderr);
 
-    const evaluating = begin("evaluate", ["--run", run]);
-    await until(() => [...Deno.readDirSync(run)].some(({ name }) => name.endsWith(".part")));
-    evaluating.kill("SIGINT");
-    const stopped = await ended(evaluating);
+    const hasPart = () => [...Deno.readDirSync(run)].some(({ name }) => name.endsWith(".part"));
+    const stopped = await signalWhen(begin("evaluate", ["--run", run, "--checkpoint", "last"]), "SIGINT", hasPart);
     assert.equal(stopped.code, 75, stopped.stderr);
     assert.match(
       stopped.stderr,
@@ -284,7 +291,7 @@ Deno.test("every signal that ends a training leaves a run to go on with and to e
     await Deno.writeTextFile(`${run}/config.json`, JSON.stringify(config));
     await Deno.remove(`${run}/state.safetensors`);
     for (const args of [[], ["--resume"]]) {
-      await answers(train("--validate-every", "100000", ...args), 2, /without the state.*evaluate it, move it away/);
+      await answers(train(...args), 2, /without the state.*evaluate it, move it away/);
     }
     await Deno.writeTextFile(split, (await Deno.readTextFile(split)).replace('"acdc"', '"hearts"'));
     await answers(train(), 3, /→ at profile/);

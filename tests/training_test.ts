@@ -89,7 +89,6 @@ Deno.test("the short schedule's rate rises to twice the base in a twentieth, the
   );
 });
 
-const options = { profile: LA } as const;
 const METHOD = createMethod(ssnet, LA);
 const start = () => startState(METHOD, stream(1, "weights"));
 function batch(iteration: number): Batch {

@@ -319,7 +319,8 @@ export function encodeNiftiMask(
 
 /** The forms that say a geometry along X, Y, Z. */
 function formsOf(geometry: Geometry | null): NiftiForms {
-  const place = geometry ?? { spacing: [1, 1, 1], origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] };
+  // Without one: where ITK puts what says no place.
+  const place = geometry ?? { spacing: [1, 1, 1], origin: [0, 0, 0], direction: [-1, 0, 0, 0, -1, 0, 0, 0, 1] };
   const code = geometry ? NIFTI1.XFORM_SCANNER_ANAT : NIFTI1.XFORM_ALIGNED_ANAT, rotation = quaternion(place.direction);
   return {
     pixdim: [rotation?.handedness ?? 1, ...place.spacing, 0, 0, 0, 0],

@@ -62,7 +62,13 @@ const vectorsOf = (text: string): number[][] =>
 
 /** Reads a file, and the one that its header names. Needs `--allow-read`. @throws {DataError} As {@linkcode decodeNrrd}. */
 export async function readNrrd(path: string): Promise<Volume> {
-  return decodeNrrd(await Deno.readFile(path), path);
+  return decodeNrrd(await readNrrdFile(path), path);
+}
+
+/** The bytes of a file. Needs `--allow-read`. @throws {DataError} When it is no regular file: a pipe or a device may have no end. */
+export async function readNrrdFile(path: string): Promise<Uint8Array> {
+  if (!(await Deno.stat(path)).isFile) throw new DataError(`Cannot read "${path}" as NRRD: it is no regular file`);
+  return await Deno.readFile(path);
 }
 
 /**
@@ -189,6 +195,7 @@ function geometryOf(fields: Fields, refuse: Refuse): Geometry | null {
     throw refuse(`3 spacings above 0 wanted, found "${spacings}"`);
   }
   if (directions === undefined) {
+    if (fields.spaceorigin !== undefined) throw refuse("it has a space origin without space directions");
     if (widths.includes(null)) return null;
     return { spacing: widths as Vector3, origin: [0, 0, 0], direction: [-1, 0, 0, 0, -1, 0, 0, 0, 1] };
   }

@@ -9,7 +9,6 @@ import type { NetworkName } from "../networks/network.ts";
 import type { Precision } from "../tensorflow/trace.ts";
 import type { AxisOrder } from "../data/geometry.ts";
 import type { PreparedCase, Problems } from "../data/prepared_case.ts";
-import type { Shape3 } from "../data/augment.ts";
 
 /** Everything that a preset of a training changes. */
 export interface Preset {
@@ -101,7 +100,7 @@ export function presetOf(profile: DatasetProfile, name: "paper" | "fast"): Prese
 }
 
 /** Option of a preparation. */
-export const NOMINAL_SPACING = z.boolean().default(false).describe(
+export const NOMINAL_SPACING: z.ZodDefault<z.ZodBoolean> = z.boolean().default(false).describe(
   "the spacing is a usual one, not the scanner's: results mark mm and ml as nominal",
 );
 

@@ -30,7 +30,14 @@ import { initialize, SpecBuilder, toWeights, type Weights } from "../networks/pa
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { after, seedOfDraw } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
-import { addGradients, defineMethod, type Method, onePassStep, type StepInputs } from "./method.ts";
+import {
+  addGradients,
+  defineMethod,
+  type Method,
+  type MethodDefinition,
+  onePassStep,
+  type StepInputs,
+} from "./method.ts";
 import { EMA_DECAY, recallTeacher, rememberTeacher, updateTeacher } from "./teacher.ts";
 
 const FROM_LABEL = 1, FROM_TEACHER = 0.5;
@@ -81,7 +88,7 @@ export function cleanPseudoLabels(classes: Int32Array, [rows, ...size]: number[]
  * BCP on a dataset. Its memory is the teacher. Losses it reports: total, supervised (regions with a true label), pseudo
  * (regions with a pseudo label, before their weight).
  */
-export const bcp = defineMethod({ title: "BCP", create });
+export const bcp: MethodDefinition = defineMethod({ title: "BCP", create });
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };

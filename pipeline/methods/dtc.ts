@@ -17,7 +17,14 @@ import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
-import { defineMethod, type HostArray, type Method, onePassStep, type StepInputs } from "./method.ts";
+import {
+  defineMethod,
+  type HostArray,
+  type Method,
+  type MethodDefinition,
+  onePassStep,
+  type StepInputs,
+} from "./method.ts";
 import { labeledStep } from "./supervised.ts";
 
 /** What the method's own code has differently from SS-Net's profile. */
@@ -62,7 +69,7 @@ export function distanceTargets(label: Int32Array, shape: number[], classes: num
 }
 
 /** DTC on a dataset. Losses it reports: total, supervised, dice, distance and consistency before their weights. */
-export const dtc = defineMethod({ title: "DTC", create });
+export const dtc: MethodDefinition = defineMethod({ title: "DTC", create });
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };

@@ -16,7 +16,7 @@ import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
-import { defineMethod, type Method, onePassStep } from "./method.ts";
+import { defineMethod, type Method, type MethodDefinition, onePassStep } from "./method.ts";
 import { labeledStep } from "./supervised.ts";
 
 /** What the method's own code has differently from SS-Net's profile: a constant rate on both, the ramp counted from 1. */
@@ -32,7 +32,7 @@ const PROTOCOL = {
 const LABELED_LOSS = { la: { dice: foregroundDice, weight: 0.5 }, acdc: { dice: halvedDice, weight: 1 } } as const;
 
 /** MC-Net on a dataset. Losses it reports: total, supervised (the weighted sum of both decoders' Dice), consistency before its weight. */
-export const mcNet = defineMethod({ title: "MC-Net", create });
+export const mcNet: MethodDefinition = defineMethod({ title: "MC-Net", create });
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };

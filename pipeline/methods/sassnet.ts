@@ -21,7 +21,14 @@ import { after, seedOfDraw } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { type AdamState, startAdam, updateAdam } from "./adam.ts";
 import { distanceTargets, labeledTerms } from "./dtc.ts";
-import { defineMethod, gradientsOf, type Method, type MethodOptions, onePassStep } from "./method.ts";
+import {
+  defineMethod,
+  gradientsOf,
+  type Method,
+  type MethodDefinition,
+  type MethodOptions,
+  onePassStep,
+} from "./method.ts";
 import { labeledStep } from "./supervised.ts";
 
 /** What the method's own code has differently from SS-Net's profile. */
@@ -63,7 +70,7 @@ function recall(names: string[], memory: Weights): AdamState {
  * SASSNet on a dataset. Its memory is the discriminator with its optimizer. Losses it reports: total, supervised, dice,
  * distance and adversarial before their weights, discriminator.
  */
-export const sassnet = defineMethod({ title: "SASSNet", create });
+export const sassnet: MethodDefinition = defineMethod({ title: "SASSNet", create });
 
 function create(dataset: DatasetProfile, { patch }: MethodOptions): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };

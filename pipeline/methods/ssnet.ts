@@ -11,7 +11,13 @@
 import { z } from "zod";
 import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { crossEntropy, foregroundDice, linearDice, oneHot, squaredDice } from "../losses/dice.ts";
-import { type FeatureBank, separationLoss, updateBank } from "../losses/separation.ts";
+import {
+  type BankOrder,
+  type BankWeights,
+  type FeatureBank,
+  separationLoss,
+  updateBank,
+} from "../losses/separation.ts";
 import { adversarialDirection, smoothnessLoss } from "../losses/smoothness.ts";
 import { headsSpec, PROJECTED } from "../networks/heads.ts";
 import { Pass } from "../networks/layers.ts";
@@ -25,6 +31,7 @@ import {
   defineMethod,
   gradientsOf,
   type Method,
+  type MethodDefinition,
   type MethodOptions,
   type StepInputs,
   type StepOutputs,
@@ -36,8 +43,26 @@ const PROTOCOL = {
   acdc: { perturbationRadius: 6, distance: squaredDice, supervised: squaredDice },
 } as const satisfies Record<Protocol, unknown>;
 
-/** What an ablation changes, with the published values on a dataset. */
-export function ssnetSettings(dataset: DatasetProfile) {
+/** What an ablation changes. */
+export interface SSNetSettings {
+  /** Of the smoothness term; 0 leaves it out. Published: 1. */
+  smoothnessWeight: number;
+  /** Of the separation term; 0 leaves it out, heads and bank included. Published: 0.1. */
+  separationWeight: number;
+  /** Length of the adversarial perturbation (epsilon). Published: 10 on LA, 6 on ACDC. */
+  perturbationRadius: number;
+  /** Rows that the bank keeps per class. Published: 32. */
+  bankRows: number;
+  /** Which scores stay in the bank: "lowest" as the authors' code, "highest" as the paper's words. */
+  bankKeeps: BankOrder;
+  /** "ones" as the authors' code, "learned" as the paper. */
+  bankWeights: BankWeights;
+}
+
+/** Its schema, with the published values on a dataset. */
+export function ssnetSettings(
+  dataset: DatasetProfile,
+): z.ZodObject<{ [K in keyof SSNetSettings]: z.ZodDefault<z.ZodType<SSNetSettings[K]>> }, z.core.$strict> {
   const { perturbationRadius } = PROTOCOL[dataset.protocol];
   return z.strictObject({
     smoothnessWeight: z.number().nonnegative().default(1).describe("weight of the smoothness term, 0 leaves it out"),
@@ -47,7 +72,7 @@ export function ssnetSettings(dataset: DatasetProfile) {
     perturbationRadius: z.number().positive().default(perturbationRadius).describe(
       "length of the adversarial perturbation (epsilon)",
     ),
-    bankRows: z.int().min(2).default(32).describe("rows that the bank keeps per class"),
+    bankRows: z.int().min(2).max(65536).default(32).describe("rows that the bank keeps per class"),
     bankKeeps: z.enum(["lowest", "highest"]).default("lowest").describe(
       "which scores stay in the bank; lowest: as the authors' code; highest: as the paper's words",
     ),
@@ -56,15 +81,12 @@ export function ssnetSettings(dataset: DatasetProfile) {
     ),
   });
 }
-/** Every setting of SS-Net. */
-export type SSNetSettings = z.infer<ReturnType<typeof ssnetSettings>>;
-
 /**
  * SS-Net on a dataset. Its memory is the feature bank, `bank.1.rows` `[S, 32]` and `bank.1.count` for every class from 1 on.
  * Losses it reports: total, supervised (Dice alone), cross_entropy (no part of the total), smoothness, separation_labeled,
  * separation_unlabeled; the last three before their weights.
  */
-export const ssnet = defineMethod({ title: "SS-Net", settings: ssnetSettings, create });
+export const ssnet: MethodDefinition = defineMethod({ title: "SS-Net", settings: ssnetSettings, create });
 
 function create(profile: DatasetProfile, { settings }: MethodOptions<SSNetSettings>): Method {
   const { classes } = profile;

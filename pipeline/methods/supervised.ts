@@ -9,7 +9,14 @@ import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar } from "../tensorflow/tensors.ts";
-import { defineMethod, type Method, onePassStep, type StepInputs, type StepOutputs } from "./method.ts";
+import {
+  defineMethod,
+  type Method,
+  type MethodDefinition,
+  onePassStep,
+  type StepInputs,
+  type StepOutputs,
+} from "./method.ts";
 
 const DICE = { la: foregroundDice, acdc: squaredDice } as const satisfies Record<Protocol, unknown>;
 
@@ -33,7 +40,7 @@ export function labeledStep(
  * Labeled-only training on a dataset, with the network of the other methods but no heads. Losses it reports: total,
  * supervised (the same), cross_entropy, dice. The same step is the warm-up of methods that have no other.
  */
-export const supervised = defineMethod({ title: "labeled only", create });
+export const supervised: MethodDefinition = defineMethod({ title: "labeled only", create });
 
 function create(profile: DatasetProfile): Method {
   const { classes } = profile, { spec, forward } = NETWORKS[profile.network];

@@ -19,7 +19,7 @@ import { uncertaintyThreshold } from "../runs/schedule.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { after, seedOfDraw, softmax, statelessNormal } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
-import { defineMethod, type Method, onePassStep } from "./method.ts";
+import { defineMethod, type Method, type MethodDefinition, onePassStep } from "./method.ts";
 import { emaDecay, recallTeacher, rememberTeacher, updateTeacher } from "./teacher.ts";
 
 /** What the method's own code has differently from SS-Net's profile. */
@@ -37,7 +37,7 @@ const NOISE = 0.1, NOISE_LIMIT = 0.2, CALLS = 4;
  * UA-MT on a dataset. Its memory is the teacher. Losses it reports: total, supervised, consistency before its weight,
  * certain_share (of the unlabeled voxels, those that count).
  */
-export const uaMt = defineMethod({ title: "UA-MT", create });
+export const uaMt: MethodDefinition = defineMethod({ title: "UA-MT", create });
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };

@@ -16,7 +16,7 @@ import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
-import { defineMethod, type Method, onePassStep } from "./method.ts";
+import { defineMethod, type Method, type MethodDefinition, onePassStep } from "./method.ts";
 import { labeledStep } from "./supervised.ts";
 
 /** What the method's own code has differently from SS-Net's profile. */
@@ -35,7 +35,7 @@ const PROTOCOL = {
 } as const satisfies Record<Protocol, Partial<DatasetProfile>>;
 
 /** URPC on a dataset. Losses it reports: total, supervised, consistency before its weight. */
-export const urpc = defineMethod({ title: "URPC", create });
+export const urpc: MethodDefinition = defineMethod({ title: "URPC", create });
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };

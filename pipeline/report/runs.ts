@@ -8,6 +8,7 @@ import { z } from "zod";
 import { DataError, readEach } from "../data/data_error.ts";
 import { DATASET_NAMES } from "../datasets/datasets.ts";
 import { NAME, nameProblem } from "../data/names.ts";
+import { foldersIn } from "../data/raw_folder.ts";
 import { CLINICAL_NAMES } from "../evaluation/clinical.ts";
 import { readRunConfig, type RunConfig } from "../runs/config.ts";
 import { readJson, RUN_METRICS } from "../runs/json.ts";
@@ -166,10 +167,9 @@ async function readRun(folder: string): Promise<Run> {
     notes.push(`the training is not finished: ${iteration} of ${iterations} iterations`);
   }
   const evaluations: Evaluation[] = [];
-  const found = [...Deno.readDirSync(folder)].filter((f) =>
-    f.isDirectory && f.name.startsWith("evaluation-") && !f.name.endsWith(".part") // one that is being written
-  );
-  for (const name of found.map((f) => f.name).sort()) {
+  // One that ends with .part is being written.
+  const found = foldersIn(folder).filter((name) => name.startsWith("evaluation-") && !name.endsWith(".part"));
+  for (const name of found) {
     const path = `${folder}/${name}`, metrics = await readJson(`${path}/metrics.json`, METRICS, RUN_METRICS);
     const { classes, summary } = metrics, wanted = classes.length > 1 ? ["mean", ...classes] : classes;
     const all = [summary, ...(metrics.patientSummary ? [metrics.patientSummary] : [])];

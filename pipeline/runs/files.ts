@@ -49,12 +49,15 @@ export function writeJson(path: string, value: unknown): Promise<void> {
  */
 export async function replaceFolder(path: string, fill: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = `${path}.${Deno.pid}.part`, old = `${path}.${Deno.pid}.old.part`;
+  using lock = new DisposableStack();
   try {
     await Deno.mkdir(dirname(path), { recursive: true });
     removeLeftovers(path);
-    await Deno.mkdir(temporary);
-    using _lock = lockedFile(temporary);
-    await unlessStopped(fill(temporary));
+    await unlessStopped(async () => {
+      await Deno.mkdir(temporary);
+      lock.use(lockedFile(temporary));
+      await fill(temporary);
+    });
     await Deno.rename(path, old).catch((error) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     });

@@ -31,8 +31,8 @@ export function onStop(stop: () => void): Disposable {
 }
 
 /** The result of work, or, as soon as a signal comes, an error: what the caller does at an error cleans up. */
-export async function unlessStopped<T>(work: Promise<T>): Promise<T> {
+export async function unlessStopped<T>(work: () => Promise<T>): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   using _listening = onStop(() => reject(new Interrupted("Stopped; nothing is left behind")));
-  return await Promise.race([work, promise]);
+  return await Promise.race([work(), promise]);
 }

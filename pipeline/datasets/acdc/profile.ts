@@ -30,6 +30,10 @@ export const ACDC = {
   bench: {
     volume: [10, 216, 256],
     grayLevels: 250,
-    boxes: [60, 100, 140].map((row) => ({ from: [row, 60], to: [row + 40, 100] })),
+    boxes: [
+      { from: [60, 60], to: [100, 100] },
+      { from: [100, 60], to: [140, 100] },
+      { from: [140, 60], to: [180, 100] },
+    ],
   },
 } as const satisfies DatasetProfile;

@@ -6,7 +6,7 @@
 import { BARE_CASE, type Case, type Fingerprint, readCase, sha256 } from "../../data/cases.ts";
 import { cropGeometry, type Geometry } from "../../data/geometry.ts";
 import { nameProblem } from "../../data/names.ts";
-import { decodeNrrd } from "../../data/nrrd.ts";
+import { decodeNrrd, readNrrdFile } from "../../data/nrrd.ts";
 import { cropPlane, foregroundCrop, normalize, type PlaneBox, publishedCrop } from "../../data/preparation.ts";
 import {
   fingerprintOf,
@@ -107,7 +107,7 @@ async function challenge(
   const problems: string[] = [], notes: string[] = [], sources: Fingerprint["sources"] = [];
   const read = async (file: string): Promise<Volume | null> => {
     try {
-      const bytes = await Deno.readFile(`${raw}/${file}`);
+      const bytes = await readNrrdFile(`${raw}/${file}`);
       sources.push({ file, sha256: sha256(bytes) });
       return decodeNrrd(bytes, `${raw}/${file}`);
     } catch (error) {
