@@ -21,7 +21,7 @@ const { raw, cases, ...parsed } = parseOptions(
   z.strictObject({
     raw: pathOption().default(homePath(`raw/${NAME}`)).describe(`folder with one folder a ${unit}`),
     cases: pathOption().default(homePath(`cases/${NAME}`)).describe("folder to write"),
-    ...preparation.options.shape,
+    ...preparation.options.shape as z.ZodRawShape,
   }),
   { name: `preprocess:${NAME}`, description: "Check raw volumes and turn them into cases", args },
 );

@@ -1,4 +1,5 @@
 /** What the preparations of all datasets give, check and record. @module */
+import { z } from "zod";
 import { type Case, DataError, type Fingerprint, hashesOf, intensityOf, spacingOf } from "./cases.ts";
 import { geometryDifferences } from "./geometry.ts";
 import type { Volume } from "./voxels.ts";
@@ -161,3 +162,8 @@ export function messageOf(error: unknown): string {
     why = READING[error.code as keyof typeof READING];
   return path && why ? `Cannot read "${path}": ${why}` : error.message;
 }
+
+/** An option of several preparations. */
+export const NOMINAL_SPACING = z.boolean().default(false).describe(
+  "the spacing is a usual one, not the scanner's: results mark mm and ml as nominal",
+);

@@ -4,7 +4,6 @@
  * dataset's name.
  * @module
  */
-import { z } from "zod";
 import type { NetworkName } from "../networks/network.ts";
 import type { Precision } from "../tensorflow/trace.ts";
 import type { AxisOrder } from "../data/geometry.ts";
@@ -99,10 +98,13 @@ export function presetOf(profile: DatasetProfile, name: "paper" | "fast"): Prese
   };
 }
 
-/** Option of a preparation. */
-export const NOMINAL_SPACING: z.ZodDefault<z.ZodBoolean> = z.boolean().default(false).describe(
-  "the spacing is a usual one, not the scanner's: results mark mm and ml as nominal",
-);
+/** Options by name, a zod object: each with its default and a description for `--help`. */
+export interface OptionSchema<Options = Record<string, unknown>> {
+  /** All of them, defaults included. @throws For an option that there is not, or a value that it cannot have. */
+  parse(given: unknown): Options;
+  /** A schema each. */
+  readonly shape: Readonly<Record<string, unknown>>;
+}
 
 /** What a split counts and draws: single cases, or patients with all their frames. */
 export type Unit = "case" | "patient";
@@ -113,7 +115,7 @@ export type PreparationOptions = Record<string, string | number | boolean>;
 /** The way from raw files to cases. */
 export interface Preparation {
   /** Options of `preprocess` beside --raw and --cases, each with a description for `--help`; they stand in the manifest. */
-  options: z.ZodObject;
+  options: OptionSchema;
   /**
    * What a raw folder holds, in order, a name each: cases, or patients of several.
    * @throws {DataError} When the folder is not one of this dataset.

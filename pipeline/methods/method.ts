@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import type { DatasetProfile } from "../datasets/dataset.ts";
+import type { DatasetProfile, OptionSchema } from "../datasets/dataset.ts";
 import { Pass } from "../networks/layers.ts";
 import type { Network, NetworkOutputs } from "../networks/network.ts";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";
@@ -71,20 +71,20 @@ export interface MethodDefinition {
   /** As papers print it. */
   title: string;
   /** What may be changed in it, with the published values on a dataset as defaults and a description of each for `--help`. */
-  settings(dataset: DatasetProfile): z.ZodObject;
+  settings(dataset: DatasetProfile): OptionSchema;
   /** The method on a dataset. */
   create(dataset: DatasetProfile, options: MethodOptions): Method;
 }
 
 /** A definition whose `create` knows the types of its settings; a method that has none leaves the schema out. */
-export function defineMethod<Settings extends z.ZodObject>(
+export function defineMethod<Settings extends object>(
   { title, settings, create }: {
     title: string;
-    settings?(dataset: DatasetProfile): Settings;
-    create(dataset: DatasetProfile, options: MethodOptions<z.infer<Settings>>): Method;
+    settings?(dataset: DatasetProfile): OptionSchema<Settings>;
+    create(dataset: DatasetProfile, options: MethodOptions<Settings>): Method;
   },
 ): MethodDefinition {
-  return { title, settings: settings ?? (() => z.strictObject({})), create };
+  return { title, settings: (settings ?? (() => z.strictObject({}))) as MethodDefinition["settings"], create };
 }
 
 /**

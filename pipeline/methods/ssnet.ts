@@ -9,7 +9,7 @@
  * @module
  */
 import { z } from "zod";
-import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
+import type { DatasetProfile, OptionSchema, Protocol } from "../datasets/dataset.ts";
 import { crossEntropy, foregroundDice, linearDice, oneHot, squaredDice } from "../losses/dice.ts";
 import {
   type BankOrder,
@@ -60,9 +60,7 @@ export interface SSNetSettings {
 }
 
 /** Its schema, with the published values on a dataset. */
-export function ssnetSettings(
-  dataset: DatasetProfile,
-): z.ZodObject<{ [K in keyof SSNetSettings]: z.ZodDefault<z.ZodType<SSNetSettings[K]>> }, z.core.$strict> {
+export function ssnetSettings(dataset: DatasetProfile): OptionSchema<SSNetSettings> {
   const { perturbationRadius } = PROTOCOL[dataset.protocol];
   return z.strictObject({
     smoothnessWeight: z.number().nonnegative().default(1).describe("weight of the smoothness term, 0 leaves it out"),

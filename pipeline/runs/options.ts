@@ -6,7 +6,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
 import { DataError, DivergedError } from "../data/data_error.ts";
-import type { Dataset, DatasetProfile } from "../datasets/dataset.ts";
+import type { Dataset, DatasetProfile, OptionSchema } from "../datasets/dataset.ts";
 import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import { TensorFlowError } from "../tensorflow/library.ts";
 import { userPath, writeRefusal } from "./places.ts";
@@ -78,11 +78,12 @@ export function givenOption(args: readonly string[], flag: string): string | und
 }
 
 /** A schema's fields as options that tell their default and do not take it: what was not given stays undefined. */
-export function withoutDefaults(schema: z.ZodObject): Record<string, z.ZodOptional> {
+export function withoutDefaults(schema: OptionSchema): Record<string, z.ZodOptional> {
   return Object.fromEntries(
     Object.entries(schema.shape).map(([key, field]) => {
-      const { defaultValue } = (field as z.ZodDefault).def, inner = (field as z.ZodDefault).unwrap() as z.ZodType;
-      return [key, inner.optional().describe(`${field.meta()?.description} (default: ${defaultValue})`)];
+      const { def: { defaultValue }, description } = field as z.ZodDefault;
+      const inner = (field as z.ZodDefault).unwrap() as z.ZodType;
+      return [key, inner.optional().describe(`${description} (default: ${defaultValue})`)];
     }),
   );
 }
