@@ -14,6 +14,7 @@ export * from "./pipeline/data/coded_voxels.ts";
 export { distanceTransform } from "./pipeline/data/distance_transform.ts";
 export * from "./pipeline/data/geometry.ts";
 export * from "./pipeline/data/hdf5.ts";
+export * from "./pipeline/data/inflate.ts";
 export * from "./pipeline/data/left_atria.ts";
 export * from "./pipeline/data/nifti.ts";
 export * from "./pipeline/data/nrrd.ts";

@@ -6,7 +6,8 @@ import { z } from "zod";
 import { writeRawAtria, writeRawHearts } from "../pipeline/data/raw_phantoms.ts";
 import { METRICS } from "../pipeline/report/runs.ts";
 import { readJson, RUN_METRICS } from "../pipeline/runs/json.ts";
-import { parseOptions } from "../pipeline/runs/options.ts";
+import { parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { temporaryFolder } from "../pipeline/runs/places.ts";
 import { startTask } from "../pipeline/runs/task_process.ts";
 
 parseOptions(z.strictObject({}), {
@@ -14,35 +15,37 @@ parseOptions(z.strictObject({}), {
   description: "Phantoms through every task to a report; no options",
   args: Deno.args,
 });
-const SEED = 1337, folder = await Deno.makeTempDir({ dir: "/tmp", prefix: "ss-net-demo-" });
+const SEED = 1337;
 
-async function task(name: string, args: string[]) {
+async function task(folder: string, name: string, args: string[]) {
   const { code } = await startTask(name, args, [folder]).status;
   if (code) Deno.exit(code);
 }
 
 /** Raw phantoms to an evaluated run; its mean Dice. */
-async function run(dataset: "la" | "acdc", options: { split: string[]; train: string[] }) {
+async function run(folder: string, dataset: "la" | "acdc", options: { split: string[]; train: string[] }) {
   const [raw, cases, run] = ["raw", "cases", "run"].map((kind) => `${folder}/${dataset}-${kind}`);
   if (dataset === "la") await writeRawAtria(raw, { seed: SEED, count: 10, shape: [72, 72, 48] });
   else await writeRawHearts(raw, { seed: SEED, count: 12, shape: [6, 72, 64] });
-  await task("preprocess", [dataset, "--raw", raw, "--cases", cases]);
-  await task("split", [dataset, "--cases", cases, "--test-cases", "3", ...options.split]);
-  const split = ["--cases", cases, "--split", `${cases}/split.json`, "--run", run];
-  await task("train", [dataset, ...split, "--preset", "fast", ...options.train]);
-  await task("evaluate", [dataset, "--run", run, "--batch-norm", "window", "--checkpoint", "last"]);
+  await task(folder, "preprocess", [dataset, "--raw", raw, "--cases", cases]);
+  await task(folder, "split", [dataset, "--cases", cases, "--test-cases", "3", ...options.split]);
+  await task(folder, "train", [dataset, "--cases", cases, "--run", run, "--preset", "fast", ...options.train]);
+  await task(folder, "evaluate", [dataset, "--run", run, "--batch-norm", "window", "--checkpoint", "last"]);
   const { summary } = await readJson(`${run}/evaluation-window/metrics.json`, METRICS, RUN_METRICS);
   return { run, dice: summary.honest.mean.dice.mean ?? NaN };
 }
 
-const la = await run("la", {
-  split: ["--labeled", "4"],
-  train: ["--patch", "48x48x32", "--iterations", "200", "--warmup", "170"],
+await runTask(async () => {
+  const folder = await temporaryFolder("ss-net-demo-");
+  const la = await run(folder, "la", {
+    split: ["--labeled", "4"],
+    train: ["--patch", "48x48x32", "--iterations", "200", "--warmup", "170"],
+  });
+  const acdc = await run(folder, "acdc", {
+    split: ["--labeled", "3", "--validation-cases", "2"],
+    train: ["--patch", "64x64", "--iterations", "200", "--warmup", "160", "--validate-every", "50"],
+  });
+  await task(folder, "report", [la.run, acdc.run, "--out", `${folder}/report`]);
+  console.log(`dice: ${la.dice.toFixed(4)}`);
+  console.log(`dice-acdc: ${acdc.dice.toFixed(4)}`);
 });
-const acdc = await run("acdc", {
-  split: ["--labeled", "3", "--validation-cases", "2"],
-  train: ["--patch", "64x64", "--iterations", "200", "--warmup", "160", "--validate-every", "50"],
-});
-await task("report", [la.run, acdc.run, "--out", `${folder}/report`]);
-console.log(`dice: ${la.dice.toFixed(4)}`);
-console.log(`dice-acdc: ${acdc.dice.toFixed(4)}`);

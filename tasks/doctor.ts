@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { cpus } from "node:os";
 import { z } from "zod";
 import { repeat } from "../pipeline/bench/timing.ts";
-import { parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { MACHINE, parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { openTensorFlow, type TensorFlow } from "../pipeline/tensorflow/device.ts";
 import { instructionSets } from "../pipeline/tensorflow/instruction_sets.ts";
 import { cacheFolder, findLibrary, VERSION } from "../pipeline/tensorflow/library.ts";
@@ -16,7 +16,7 @@ import { type Precision, trace } from "../pipeline/tensorflow/trace.ts";
 const options = parseOptions(
   z.strictObject({
     device: z.enum(["cpu", "gpu"]).optional().describe("where to compute; without it a GPU if there is one"),
-    threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
+    threads: MACHINE.threads,
   }),
   {
     name: "doctor",

@@ -7,13 +7,13 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { readArrays } from "../pipeline/data/hdf5.ts";
 import { readJson } from "../pipeline/runs/json.ts";
-import { parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import type { Cases } from "../tests/parity/golden.ts";
 
 const options = parseOptions(
   z.strictObject({
-    folder: z.array(z.string()).max(1).default([]).describe("golden files, instead of tests/golden"),
+    folder: z.array(pathOption()).max(1).default([]).describe("golden files, instead of tests/golden"),
   }),
   { name: "parity", description: "Check this implementation against golden values", args: Deno.args },
 );

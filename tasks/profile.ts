@@ -7,7 +7,8 @@ import { z } from "zod";
 import { DATASET_NAMES, PROFILES } from "../pipeline/data/profiles.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { writeJson } from "../pipeline/runs/files.ts";
-import { parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { MACHINE, parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { homePath } from "../pipeline/runs/places.ts";
 import { stream } from "../pipeline/runs/random.ts";
 import { syntheticBatches } from "../pipeline/runs/synthetic_batch.ts";
 import { startState, trainingStep } from "../pipeline/runs/training_step.ts";
@@ -19,10 +20,11 @@ const options = parseOptions(
     dataset: z.enum(DATASET_NAMES).default("la").describe("whose shapes"),
     method: z.enum(METHOD_NAMES).default("ssnet").describe("whose step"),
     precision: z.enum(["fp32", "bf16"]).default("fp32").describe("arithmetic of convolutions"),
-    threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
-    device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute"),
+    ...MACHINE,
     rows: z.int().positive().default(25).describe("rows of the second table"),
-    trace: z.string().optional().describe("trace file to write (default: data/profile-DATASET-METHOD-PRECISION.json)"),
+    trace: pathOption().optional().describe(
+      `trace file to write (default: ${homePath("profile-DATASET-METHOD-PRECISION.json")})`,
+    ),
   }),
   { name: "profile", description: "Time every operation of a step", args: Deno.args },
 );
@@ -37,7 +39,7 @@ function table(title: string, totals: OperationTotal[]) {
 
 await runTask(async () => {
   const { dataset, method: name, precision } = options, title = `${dataset} ${name} ${precision}`;
-  const path = options.trace ?? `data/profile-${title.replaceAll(" ", "-")}.json`;
+  const path = options.trace ?? homePath(`profile-${title.replaceAll(" ", "-")}.json`);
   openTensorFlow(options);
   const method = METHODS[name]({ profile: PROFILES[dataset] });
   const state = startState(method, stream(1, "weights"));

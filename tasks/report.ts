@@ -6,13 +6,13 @@ import { z } from "zod";
 import { gatherContents } from "../pipeline/report/contents.ts";
 import { markdown } from "../pipeline/report/markdown.ts";
 import { page } from "../pipeline/report/page.tsx";
-import { writeAtomically } from "../pipeline/runs/files.ts";
-import { parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { writeTogether } from "../pipeline/runs/files.ts";
+import { parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
 
 const options = parseOptions(
   z.strictObject({
-    run: z.array(z.string()).min(1).describe("run folders, as train wrote and evaluate filled them"),
-    out: z.string().optional().describe("folder to write; the first run's without it"),
+    run: z.array(pathOption()).min(1).describe("run folders, as train wrote and evaluate filled them"),
+    out: pathOption().optional().describe("folder to write; the first run's without it"),
   }),
   {
     name: "report",
@@ -25,9 +25,13 @@ async function report() {
   const contents = await gatherContents(options.run), folder = options.out ?? contents.runs[0].folder;
   await Deno.mkdir(folder, { recursive: true });
   for (const note of contents.notes) console.log(`note: ${note}`);
-  const write = (name: string, text: string) => writeAtomically(`${folder}/${name}`, [new TextEncoder().encode(text)]);
-  await write("report.md", markdown(contents));
-  await write("report.html", page(contents));
+  const files = { "report.md": markdown(contents), "report.html": page(contents) };
+  await writeTogether(
+    Object.entries(files).map(([name, text]) => ({
+      path: `${folder}/${name}`,
+      parts: [new TextEncoder().encode(text)],
+    })),
+  );
   console.log(`report: ${folder}/report.html`);
 }
 

@@ -33,12 +33,15 @@ import {
   thirds,
 } from "../pipeline/runs/grid.ts";
 import { readJson, readJsonIfThere, RUN_CONFIG, RUN_METRICS } from "../pipeline/runs/json.ts";
-import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, takeLock } from "../pipeline/runs/locks.ts";
-import { readLog } from "../pipeline/runs/log.ts";
+import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, holderText, takeLock } from "../pipeline/runs/locks.ts";
+import { readLog, writerOf } from "../pipeline/runs/log.ts";
 import { machineMemory } from "../pipeline/runs/memory.ts";
-import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
-import { quoted, slurmScript } from "../pipeline/runs/slurm.ts";
+import { EXIT, MACHINE, parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { homePath, namedHome, quoted } from "../pipeline/runs/places.ts";
+import { onStop } from "../pipeline/runs/signals.ts";
+import { slurmScript } from "../pipeline/runs/slurm.ts";
 import { startTask } from "../pipeline/runs/task_process.ts";
+import { counted } from "../pipeline/runs/words.ts";
 
 const options = parseOptions(
   z.strictObject({
@@ -53,22 +56,25 @@ const options = parseOptions(
     method: z.string().optional().describe(`methods, with commas (default: ${METHOD_NAMES})`),
     ablation: z.boolean().default(false).describe("SS-Net's ablations instead of the methods, all as long as SS-Net"),
     seed: z.string().default("1337").describe("seeds, with commas"),
-    minutes: z.number().positive().default(30).describe("fast: of every training, by the figures in data/costs.json"),
-    out: z.string().optional().describe("folder of the grid (default: data/runs/reproduce-SCALE)"),
-    raw: z.string().default("data/raw").describe("fast, paper: folder with raw la and acdc, where no cases are yet"),
-    cases: z.string().default("data/cases").describe("fast, paper: folder with the cases of la and acdc"),
+    minutes: z.number().positive().max(1e6).default(30).describe(
+      "fast: of every training, by the figures in data/costs.json",
+    ),
+    out: pathOption().optional().describe(`folder of the grid (default: ${homePath("runs/reproduce-SCALE")})`),
+    raw: pathOption().default(homePath("raw")).describe(
+      "fast, paper: folder with raw la and acdc, where no cases are yet",
+    ),
+    cases: pathOption().default(homePath("cases")).describe("fast, paper: folder with the cases of la and acdc"),
     cell: z.int().nonnegative().optional().describe("only the cell of this index, without checks and report"),
     slurm: z.boolean().default(false).describe("write a job array whose tasks are the cells, and stop"),
     dryRun: z.boolean().default(false).describe("print cells, iterations, hours and memory, and stop"),
-    threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
-    device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute"),
+    ...MACHINE,
   }),
   { name: "reproduce", description: "Train, evaluate and compare every method", args: Deno.args },
 );
 const ablations: Record<string, object> = options.ablation ? ABLATIONS : {};
 /** What `--method` chooses from, and what it is without. */
 const METHODS_OF_GRID = options.ablation ? Object.keys(ABLATIONS) : METHOD_NAMES;
-const { scale, threads, device } = options, out = options.out ?? `data/runs/reproduce-${scale}`;
+const { scale, threads, device } = options, out = options.out ?? homePath(`runs/reproduce-${scale}`);
 const root = scale === "ci" ? { raw: `${out}/raw`, cases: `${out}/cases` } : { raw: options.raw, cases: options.cases };
 
 /** What ci trains on: few and small, so that the whole grid is a matter of minutes. */
@@ -239,7 +245,11 @@ function recordOf({ dataset, labeled, method, seed }: Cell, { iterations, warmup
 /** Cases, and a split for every labeled count; made once, by whoever comes first. Returns why a count has none, or an exit code. */
 async function prepare(cells: Cell[]): Promise<string[] | number> {
   for (const folder of [out, root.cases]) await Deno.mkdir(folder, { recursive: true });
-  const taken = await takeLock(root.cases, { waitSeconds: Infinity, isStopped: stopped });
+  const taken = await takeLock(root.cases, {
+    waitSeconds: Infinity,
+    isStopped: stopped,
+    onWait: (holder) => console.log(`the cases in "${root.cases}" wait for ${holderText(holder)}`),
+  });
   if ("holder" in taken) return EXIT.interrupted;
   await using _lock = taken.lock;
   for (const dataset of new Set(cells.map(({ dataset }) => dataset))) {
@@ -275,7 +285,7 @@ async function splitProblems(cells: Cell[]): Promise<string[]> {
     const path = splitPath(cell), cases = `${root.cases}/${cell.dataset}`, { profile, usesUnlabeled } = methodOf(cell);
     let split: Split;
     try {
-      split = await readSplit(path);
+      split = await readSplit(path, cell.dataset);
       await checkCases(split, cases, path);
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
@@ -342,11 +352,26 @@ const flags = (values: Record<string, unknown>) =>
     return value === true ? [flag] : [flag, String(value)];
   });
 
+/** A training goes on when this process's forerunner was killed alone, and what it leaves is gone on with. */
+async function waitForOrphan(folder: string) {
+  for (let told: string | null = null; !stopped();) {
+    const writer = await writerOf(`${folder}/metrics.jsonl`);
+    if (writer === null) return;
+    if (writer !== told) {
+      console.log(`${folder} waits for ${writer}, which still trains in it: the reproduce that started it has gone`);
+    }
+    told = writer;
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
 /** Trains and evaluates into a folder, from where it stands. Returns what went wrong. */
 async function trainAndEvaluate(
   cell: Cell,
   { folder, length, isLost }: { folder: string; length: Length; isLost: () => boolean },
 ): Promise<string | null> {
+  await waitForOrphan(folder);
+  if (stopped()) return "it was stopped";
   if (!await exists(`${folder}/DONE`)) {
     const resume = await exists(`${folder}/state.safetensors`);
     const code = await task("train", [
@@ -425,7 +450,9 @@ async function reproduce(): Promise<number> {
   const { planned, problems: begun, unmeasured } = await plan(cells);
   if (unmeasured.length) {
     throw new DataError(
-      `Cannot tell what ${unmeasured.length} cells cost: data/costs.json lacks their figures; measure all with\n  ` +
+      `Cannot tell what ${counted(unmeasured.length, "cell")} cost${
+        unmeasured.length === 1 ? "s" : ""
+      }: data/costs.json lacks their figures; measure all with\n  ` +
         `deno task bench step --method all --json > data/costs.json\nor add to its "steps" what these print:\n  ` +
         [...new Set(unmeasured)].join("\n  "),
     );
@@ -435,24 +462,25 @@ async function reproduce(): Promise<number> {
   if (begun.length) return refuse(begun);
   const large = options.slurm ? [] : memoryProblems(planned, total); // the nodes of a cluster may have more
   if (large.length) {
-    console.error(`Cannot compute ${large.length} of ${planned.length} cells here:\n  ${large.join("\n  ")}`);
+    console.error(
+      `Cannot compute ${large.length} of ${counted(planned.length, "cell")} here:\n  ${large.join("\n  ")}`,
+    );
     return EXIT.environment;
   }
   if (options.dryRun) return EXIT.done;
   const closed = await closedFolders();
   if (closed.length) {
     console.error(
-      `Cannot write to "${closed.join('", "')}": Deno lets this task write to data and temporary files only; run\n  ` +
-        ownCommand(Deno.args).map(quoted).join(" "),
+      `Cannot write to "${closed.join('", "')}": Deno lets this task write to its home (SSNET_HOME, else data) and ` +
+        "temporary files only; run\n  " + [...namedHome(), ...ownCommand(Deno.args).map(quoted)].join(" "),
     );
     return EXIT.usage;
   }
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => {
-      signaled = true;
-      stopChild("SIGTERM");
-    });
-  }
+  using _listening = onStop(() => {
+    signaled = true;
+    console.error("Ending; a training that runs saves its state first; a second signal ends at once");
+    stopChild("SIGTERM");
+  });
   const refused = await prepare(cells);
   if (stopped()) return EXIT.interrupted;
   if (typeof refused === "number") return refused;
@@ -470,7 +498,9 @@ async function reproduce(): Promise<number> {
     tell: (cell, text) => console.log(`cell ${cell.index} ${cell.folder} ${text}`),
   });
   if (stopped()) {
-    console.error(`Stopped after ${outcome.finished.length} of ${cells.length} cells; the same command goes on`);
+    console.error(
+      `Stopped after ${outcome.finished.length} of ${counted(cells.length, "cell")}; the same command goes on`,
+    );
     return EXIT.interrupted;
   }
   const { broken } = outcome, finished: Cell[] = [];
@@ -482,7 +512,7 @@ async function reproduce(): Promise<number> {
     if (code) return code;
   }
   console.log(
-    `\n${finished.length} of ${cells.length} cells are finished, ${elsewhere.length} held by other processes`,
+    `\nfinished: ${finished.length} of ${counted(cells.length, "cell")}; held by other processes: ${elsewhere.length}`,
   );
   if (options.cell !== undefined && elsewhere.length) return EXIT.interrupted; // nothing was computed: come again
   for (const { cell, why } of broken) console.error(`broken: cell ${cell.index} ${cell.folder}: ${why}`);
@@ -513,7 +543,7 @@ async function writeSlurm(planned: PlannedCell[]): Promise<number> {
     directory: Deno.cwd(),
     deno: deno.slice(0, deno.lastIndexOf("/")),
     command: ownCommand([
-      ...flags({ ...given, seed: options.seed, minutes: options.minutes, out: options.out }),
+      ...flags({ ...given, seed: options.seed, minutes: options.minutes, out }),
       ...flags({ raw: options.raw, cases: options.cases, threads, device }),
     ]),
   });

@@ -2,30 +2,53 @@
  * `deno task setup`: makes sure that TensorFlow's library is there; the only task that fetches.
  * It runs before most others and stays apart from their option and file code, which would double its time.
  */
+import { userPath } from "../pipeline/runs/places.ts";
 import { setUpLibrary, TensorFlowError } from "../pipeline/tensorflow/library.ts";
 
-const [option, ...more] = Deno.args;
-if (option && (option !== "--gpu" || more.length)) {
-  console.error(
-    "Usage: deno task setup [--gpu]\n\nFind TensorFlow's library, or fetch it into the cache with pip\n\n" +
-      "  --gpu  the one for NVIDIA GPUs, with CUDA's libraries",
-  );
-  Deno.exit(Deno.args.includes("--help") ? 0 : 2);
+const HELP = `Usage: deno task setup [--gpu] [--wheel PATH]
+
+Find TensorFlow's library, or fetch it into the cache with pip
+
+  --gpu         the one for NVIDIA GPUs, with CUDA's libraries
+  --wheel PATH  take the wheel from this file instead of fetching it, or the wheels from this folder`;
+
+function usage(code: number): never {
+  console.error(HELP);
+  Deno.exit(code);
 }
 
-const terminal = Deno.stderr.isTerminal();
+let device: "cpu" | "gpu" | undefined, path: string | undefined;
+for (let i = 0; i < Deno.args.length; i++) {
+  const option = Deno.args[i];
+  if (option === "--help") usage(0);
+  else if (option === "--gpu" && !device) device = "gpu";
+  else if (option === "--wheel" && path === undefined && Deno.args[++i]) path = userPath(Deno.args[i]);
+  else usage(2);
+}
+
+const terminal = Deno.stderr.isTerminal(), stop = new AbortController();
+// Without this an interrupted fetch would leave its temporary folder behind.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) Deno.addSignalListener(signal, () => stop.abort());
 let shown = performance.now();
 try {
-  await setUpLibrary(option ? "gpu" : "cpu", {
-    say: (line) => console.error(line),
-    fetched(megabytes, total) {
-      if (!terminal && performance.now() - shown < 10_000) return;
-      shown = performance.now();
-      const line = `${Math.min(megabytes, total)} of ${total} MB`;
-      Deno.stderr.writeSync(new TextEncoder().encode(terminal ? `\r${line}\r` : line + "\n"));
+  await setUpLibrary(device ?? "cpu", {
+    path,
+    signal: stop.signal,
+    progress: {
+      say: (line) => console.error(line),
+      fetched(megabytes, total) {
+        if (!terminal && performance.now() - shown < 10_000) return;
+        shown = performance.now();
+        const line = `${Math.min(megabytes, total)} of ${total} MB`;
+        Deno.stderr.writeSync(new TextEncoder().encode(terminal ? `\r${line}\r` : line + "\n"));
+      },
     },
   });
 } catch (error) {
+  if (stop.signal.aborted) {
+    console.error("Interrupted: nothing of what was fetched is kept; the same command begins anew");
+    Deno.exit(75);
+  }
   // Errors of the file system carry a code: a full disk, a read-only folder.
   if (!(error instanceof TensorFlowError) && !(error instanceof Error && "code" in error)) throw error;
   console.error(error.message);

@@ -3,27 +3,31 @@
  * with `--test-cases`, drawn from the seed. ACDC is chosen and counted by patient, so that no patient stands in two parts.
  */
 import { z } from "zod";
-import { DataError, patientOf, readManifest } from "../pipeline/data/cases.ts";
-import { type DatasetName, PROFILES } from "../pipeline/data/profiles.ts";
+import { DataError, type Manifest, patientOf, readManifest } from "../pipeline/data/cases.ts";
+import { duplicatesBetween } from "../pipeline/data/duplicates.ts";
 import {
+  bindingTo,
   checkSplit,
   countCases,
   countPatients,
   drawnLists,
   type Lists,
+  parseList,
   type PublishedLists,
   publishedLists,
   type Split,
 } from "../pipeline/data/splits.ts";
 import { writeJson } from "../pipeline/runs/files.ts";
-import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { EXIT, parseDataset, parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { homePath } from "../pipeline/runs/places.ts";
+import { counted, listed } from "../pipeline/runs/words.ts";
 
-const [dataset, ...args] = Deno.args, profile = PROFILES[dataset as DatasetName];
+const { dataset, published: profile, args } = parseDataset(Deno.args);
 const unit = profile.name === "acdc" ? "patient" : "case", defaultLabeled = profile.name === "acdc" ? 7 : 8;
 const options = parseOptions(
   z.strictObject({
-    cases: z.string().default(`data/cases/${dataset}`).describe("folder of the cases"),
-    split: z.string().optional().describe("file to write (default: split.json in the folder of the cases)"),
+    cases: pathOption().default(homePath(`cases/${dataset}`)).describe("folder of the cases"),
+    split: pathOption().optional().describe("file to write (default: split.json in the folder of the cases)"),
     labeled: z.int().positive().default(defaultLabeled).describe(
       `${unit}s whose labels are used: the first of the training list`,
     ),
@@ -33,6 +37,7 @@ const options = parseOptions(
     testCases: z.int().positive().optional().describe(
       `draw so many test ${unit}s from the seed instead of the published lists, and the labeled ones too`,
     ),
+    allowDuplicates: z.boolean().default(false).describe("split also where two cases have the same image or label"),
     seed: z.int().nonnegative().default(1337).describe("seed of what is drawn"),
   }),
   { name: `split:${dataset}`, description: `Choose labeled, unlabeled, validation and test ${unit}s`, args },
@@ -46,9 +51,11 @@ const LISTS = {
 
 async function split(): Promise<number> {
   const { seed, labeled, testCases, validationCases } = options, path = options.split ?? `${options.cases}/split.json`;
-  const manifest = await readManifest(options.cases), { cases, sha256 } = manifest;
+  const manifest = await readManifest(options.cases), { cases } = manifest;
   if (manifest.dataset !== dataset) {
-    throw new DataError(`Cannot split "${options.cases}" for ${dataset}: its cases are of ${manifest.dataset}`);
+    throw new DataError(
+      `Cannot split "${options.cases}" for ${dataset}: its cases are of ${manifest.dataset}; deno task split:${manifest.dataset} splits them`,
+    );
   }
   const choice = { cases, unit, labeled, validation: validationCases ?? 0, seed } as const;
   let lists: Lists;
@@ -60,36 +67,56 @@ async function split(): Promise<number> {
       return EXIT.usage;
     }
     lists = publishedLists(published, choice);
-    const here = new Set(Object.keys(cases).map((name) => unit === "patient" ? patientOf(name) : name));
+    const here = new Set(Object.keys(cases).map(unitOf)), used = new Set(Object.values(lists).flat().map(unitOf));
     for (const [kind, all] of Object.entries<string[]>({ ...published })) {
       const found = all.filter((name) => here.has(name)).length;
       console.log(
-        `published ${kind} list: ${found} of ${all.length} ${unit}s are here, ${all.length - found} are missing`,
+        `published ${kind} list: ${found} of ${counted(all.length, unit)} here, ${all.length - found} missing`,
       );
     }
+    const unused = [...here].filter((name) => !used.has(name));
+    if (unused.length) {
+      console.log(`${counted(unused.length, unit)} in no published list, left unused: ${listed(unused)}`);
+    }
   }
+  checkDuplicates(lists, cases);
   const slices = lists.labeled.reduce((sum, name) => sum + cases[name].shape[0], 0); // ACDC: Z first
   const counts = countCases(lists), patients = countPatients(lists);
   const result: Split = {
     profile: dataset,
     source: testCases ? `seed ${seed}` : "published lists",
     ...(testCases || validationCases ? { seed } : {}),
-    manifest: sha256,
+    ...bindingTo(manifest, Object.values(lists).flat()),
     counts,
     ...(unit === "patient" && { patients, labeledSlices: slices }),
     ...lists,
   };
   await writeJson(path, checkSplit(result, path));
   const told = Object.entries(unit === "patient" ? patients : counts).map(([role, count]) => `${count} ${role}`);
-  console.log(`${told.join(", ")} ${unit}s${unit === "patient" ? `, ${slices} labeled slices` : ""} in ${path}`);
+  const labeledSlices = unit === "patient" ? `; ${counted(slices, "labeled slice")}` : "";
+  console.log(`${unit}s: ${told.join(", ")}${labeledSlices}; in ${path}`);
   return EXIT.done;
+}
+
+const unitOf = (name: string) => unit === "patient" ? patientOf(name) : name;
+
+/** @throws {DataError} When one case stands in the lists under two names, unless that is allowed. */
+function checkDuplicates(lists: Lists, cases: Manifest["cases"]) {
+  const found = duplicatesBetween(lists, cases);
+  if (!found.length) return;
+  const told = `one case stands under two names, which may be trained on and tested:\n  ${found.join("\n  ")}`;
+  if (options.allowDuplicates) return console.log(`note: ${told}`);
+  throw new DataError(
+    `Cannot split "${options.cases}": ${told}\nTake all but one out of the raw folder and prepare the rest anew, or allow ` +
+      "it with --allow-duplicates",
+  );
 }
 
 async function readLists(): Promise<PublishedLists> {
   const lists: Record<string, string[]> = {};
   for (const [kind, name] of Object.entries(LISTS[profile.name])) {
     const text = await Deno.readTextFile(new URL(`../data/splits/${name}.list`, import.meta.url));
-    lists[kind] = text.split("\n").filter(Boolean);
+    lists[kind] = parseList(text);
   }
   return lists as unknown as PublishedLists;
 }

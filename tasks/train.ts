@@ -7,26 +7,28 @@ import { existsSync } from "node:fs";
 import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { z } from "zod";
 import { assembleBatch, readTrainingItems } from "../pipeline/data/batches.ts";
-import { type Case, DataError, readCase } from "../pipeline/data/cases.ts";
-import { presetOf, PROFILES } from "../pipeline/data/profiles.ts";
-import { checkCases, readSplit } from "../pipeline/data/splits.ts";
+import { type Case, type Manifest, readCase } from "../pipeline/data/cases.ts";
+import { DataError, readEach } from "../pipeline/data/data_error.ts";
+import { DATASET_NAMES, presetOf } from "../pipeline/data/profiles.ts";
+import { checkCases, parseSplit, readSplit, type Split } from "../pipeline/data/splits.ts";
 import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
 import type { Method } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { ssnetSettings } from "../pipeline/methods/ssnet.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
 import { averaged, averageOf } from "../pipeline/methods/weight_average.ts";
-import type { Weights } from "../pipeline/networks/parameters.ts";
 import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
 import { COSTS, readCosts } from "../pipeline/runs/costs.ts";
 import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
 import { readJsonIfThere, RUN_CONFIG } from "../pipeline/runs/json.ts";
-import { openLog } from "../pipeline/runs/log.ts";
+import { missingIterations, openLog } from "../pipeline/runs/log.ts";
 import { machineMemory } from "../pipeline/runs/memory.ts";
-import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { EXIT, MACHINE, parseDataset, parseOptions, patchText, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { homePath } from "../pipeline/runs/places.ts";
 import { startProgress } from "../pipeline/runs/progress.ts";
 import { stream, streamKey } from "../pipeline/runs/random.ts";
 import { scheduleAt } from "../pipeline/runs/schedule.ts";
+import { onStop } from "../pipeline/runs/signals.ts";
 import { memoryProblem, trainingHeader } from "../pipeline/runs/training_header.ts";
 import {
   type Batch,
@@ -37,9 +39,10 @@ import {
   trainingStep,
 } from "../pipeline/runs/training_step.ts";
 import { openValidation } from "../pipeline/runs/validation.ts";
+import { listed } from "../pipeline/runs/words.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 
-const [dataset, ...args] = Deno.args, published = PROFILES[dataset as keyof typeof PROFILES];
+const { dataset, published, args } = parseDataset(Deno.args);
 const { fast } = published, usual = ssnetSettings(published);
 const only = (text: string, value: unknown) => `SS-Net only: ${text} (default: ${value})`;
 const ablations = {
@@ -52,7 +55,7 @@ const ablations = {
   perturbationRadius: z.number().positive().optional().describe(
     only("length of the adversarial perturbation", usual.perturbationRadius),
   ),
-  bankRows: z.int().min(2).optional().describe(only("rows that the bank keeps per class", usual.bankRows)),
+  bankRows: z.int().min(2).max(65536).optional().describe(only("rows that the bank keeps per class", usual.bankRows)),
   bankKeeps: z.enum(["lowest", "highest"]).optional().describe(
     only("which scores stay in the bank; lowest: as the authors' code; highest: as the paper's words", usual.bankKeeps),
   ),
@@ -62,9 +65,11 @@ const ablations = {
 };
 const options = parseOptions(
   z.strictObject({
-    cases: z.string().default(`data/cases/${dataset}`).describe("folder of the cases"),
-    split: z.string().default(`data/cases/${dataset}/split.json`).describe("split file"),
-    run: z.string().default(`data/runs/${dataset}-ssnet`).describe("run folder to write"),
+    cases: pathOption().default(homePath(`cases/${dataset}`)).describe("folder of the cases"),
+    split: pathOption().optional().describe(
+      "split file (default: split.json in the folder of the cases); --resume takes the run's own",
+    ),
+    run: pathOption().default(homePath(`runs/${dataset}-ssnet`)).describe("run folder to write"),
     method: z.enum(METHOD_NAMES).default("ssnet").describe("method to train"),
     preset: z.enum(["paper", "fast"]).default("paper").describe(
       `paper: as published; fast: ${fast.iterations} iterations, the first ${fast.warmup} on the labeled half alone, ` +
@@ -78,7 +83,7 @@ const options = parseOptions(
     ),
     precision: z.enum(["fp32", "bf16"]).optional().describe("arithmetic of convolutions instead of the preset's"),
     ...ablations,
-    patch: z.string().optional().describe(
+    patch: patchText(published).optional().describe(
       `patch, multiples of 16 (default: ${published.patch.join("x")}${
         fast.coarse
           ? `; fast: ${fast.coarse.patch.join("x")} in the first ${fast.coarse.share} of what is labeled only`
@@ -86,8 +91,7 @@ const options = parseOptions(
       })`,
     ),
     seed: z.int().nonnegative().default(1337).describe("seed of everything random"),
-    threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
-    device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute"),
+    ...MACHINE,
     validateEvery: z.int().positive().default(200).describe(
       "iterations between two validations behind the warm-up, where the split has any",
     ),
@@ -96,7 +100,8 @@ const options = parseOptions(
   }),
   { name: `train:${dataset}`, description: "Train a method with few labels", args },
 );
-const { resume, ...given } = options, patch = options.patch?.split("x").map(Number) ?? published.patch;
+const { resume, ...rest } = options, given = { ...rest, split: options.split ?? `${options.cases}/split.json` };
+const patch = options.patch?.split("x").map(Number) ?? published.patch;
 const chosen = METHODS[options.method]({ ...options, patch, profile: published });
 const { profile } = chosen;
 const settings = options.method === "ssnet" ? ssnetSettings(published, options) : {};
@@ -122,11 +127,6 @@ const FREE = ["run", "cases", "split", "threads", "device", "saveEvery", "versio
 
 /** Why the run in the folder cannot be started or gone on with; null when it can. */
 async function obstacle(folder: string, resolved: object): Promise<string | null> {
-  if (patch.length !== profile.patch.length || patch.some((n) => !(n > 0 && n % 16 === 0))) {
-    return `Cannot train on the patch "${config.patch}": ${profile.patch.length} multiples of 16 wanted, as in ${
-      profile.patch.join("x")
-    }`;
-  }
   const strange = options.method === "ssnet" ? [] : Object.keys(ablations).filter((name) => name in config);
   if (strange.length) {
     return `Cannot train ${options.method} with ${strange.join(", ")}: only SS-Net reads them; leave them out`;
@@ -135,15 +135,24 @@ async function obstacle(folder: string, resolved: object): Promise<string | null
     return `Cannot train ${config.iterations} iterations of which ${config.warmup} are a warm-up: ${options.method} would ` +
       `never run; raise --iterations or lower --warmup`;
   }
-  const found = await readJsonIfThere(`${folder}/config.json`, z.looseObject({}), RUN_CONFIG);
-  const hasCheckpoint = ["state", "last"].some((name) => existsSync(`${folder}/${name}.safetensors`));
+  const schema = z.looseObject({ dataset: z.enum(DATASET_NAMES).optional() });
+  const found = await readJsonIfThere(`${folder}/config.json`, schema, RUN_CONFIG);
+  if (found?.dataset && found.dataset !== dataset) {
+    return `Cannot train ${dataset} in "${folder}": it holds a run of ${found.dataset}; go on with it by deno task ` +
+      `train:${found.dataset}, or name another folder by --run`;
+  }
+  const [hasState, hasLast] = ["state", "last"].map((name) => existsSync(`${folder}/${name}.safetensors`));
+  if (hasLast && !hasState) {
+    return `Cannot train in "${folder}": it holds a network, last.safetensors, without the state.safetensors to go on ` +
+      `from; evaluate it, move it away to start anew, or name another folder by --run`;
+  }
   if (!resume) { // what ended before its first checkpoint is begun anew
-    return found && hasCheckpoint
+    return found && hasState
       ? `Cannot start in "${folder}": it holds a run; go on with --resume, or name another folder by --run`
       : null;
   }
   if (!found) return `Cannot resume "${folder}": it holds no run; start one without --resume`;
-  if (!hasCheckpoint) {
+  if (!hasState) {
     return `Cannot resume "${folder}": its run has no checkpoint yet; start it anew, without --resume`;
   }
   const stored: Record<string, unknown> = { averaged: false, coarse: null, ...found }; // of runs older than these settings
@@ -159,9 +168,8 @@ async function obstacle(folder: string, resolved: object): Promise<string | null
 /** Trains; returns the exit code. */
 async function train(): Promise<number> {
   const folder = config.run, memory = machineMemory(); // before this process takes of it
-  const split = await readSplit(config.split);
-  await checkCases(split, config.cases, config.split);
-  const reading = readTrainingItems(config.cases, split, { profile, withUnlabeled: method.usesUnlabeled });
+  const { split, source } = await readOwnSplit(folder), { cases } = await checkCases(split, config.cases, source);
+  const reading = readTrainingItems(config.cases, split, { profile, withUnlabeled: method.usesUnlabeled, cases });
   reading.catch(() => {}); // told where it is awaited, behind what else may be wrong
   const { tf, binding } = openTensorFlow({ threads: config.threads, device: config.device });
   const resolved = {
@@ -190,26 +198,35 @@ async function train(): Promise<number> {
   const { state, iteration: done } = resume
     ? await readState(`${folder}/state.safetensors`, method)
     : { state: startState(method, stream(config.seed, "weights")), iteration: 0 };
+  if (done > config.iterations) {
+    throw new DataError(
+      `Cannot resume "${folder}": its state.safetensors is of iteration ${done}, the run has ${config.iterations}; it is ` +
+        "damaged, begin the run anew",
+    );
+  }
   const tested = config.averaged ? averageOf(method.spec, state) : state;
   let iteration = done;
-  const validationCases = await readValidationCases(config.cases, split.validation);
+  const validationCases = await readValidationCases(config.cases, split.validation, cases);
   const items = await reading;
   await Deno.mkdir(folder, { recursive: true });
   using log = await openLog(`${folder}/metrics.jsonl`, iteration); // who has its lock has the folder
   if (!resume) await writeJson(`${folder}/config.json`, resolved);
   console.log(trainingHeader(measured, { ...training, done }, { split, memory }));
-  /** Null, or why nothing was saved: a step's loss is that of the weights before it. */
-  const save = async (): Promise<string | null> => {
-    const name = notFinite(state.weights);
-    if (name) return `the weights ${name} are no longer finite`;
+  const missing = missingIterations(log.rows, iteration);
+  if (missing) console.error(`note: ${folder}/metrics.jsonl lacks iterations ${missing}; so will the learning curves`);
+  /** Nothing is written of weights that are no numbers: a step's loss is that of the weights before it. */
+  const save = async () => {
+    await log.sync();
     await writeState(`${folder}/state.safetensors`, method.spec, state, iteration);
     await writeCheckpoint(`${folder}/last.safetensors`, method.spec, tested, iteration);
-    return null;
   };
+  const progress = startProgress(iteration, config.iterations);
   let interrupted = false;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => interrupted = true);
-  }
+  using _listening = onStop(() => {
+    interrupted = true;
+    progress.endLine();
+    console.error("Finishing this step, then saving; a second signal ends at once");
+  });
   const stageOf = (iteration: number) => stages[iteration <= config.warmup ? 0 : 1];
   const patchOf = (iteration: number) => iteration <= (config.coarse?.iterations ?? 0) ? coarse!.patch : patch;
   const batchOf = (iteration: number) => {
@@ -223,7 +240,6 @@ async function train(): Promise<number> {
       targets: targets?.(batch.label, labelShape) ?? {},
     };
   };
-  const progress = startProgress(iteration, config.iterations);
   const bestPath = `${folder}/best.safetensors`;
   const segment = segmenter(profile, tested, { patch, statistics: "running", precision: config.precision });
   using validation = validationCases.length
@@ -265,12 +281,15 @@ async function train(): Promise<number> {
     if (!Number.isFinite(values.total)) return diverged(iteration, `total loss ${values.total}`);
     progress.show(iteration, `loss ${values.total.toFixed(4)}`);
     const isDue = iteration % config.validateEvery === 0 || iteration === config.iterations;
-    if (isDue && iteration > config.warmup) await validation?.run(iteration); // a warm-up's network is never the best
-    const problem = iteration % config.saveEvery === 0 && await save();
-    if (problem) return diverged(iteration, problem);
+    if (validation && isDue && iteration > config.warmup) { // a warm-up's network is never the best
+      const { dice, kept } = await validation.run(iteration);
+      progress.endLine();
+      console.log(`validation at iteration ${iteration}: Dice ${dice.toFixed(4)}${kept ? ", the best so far" : ""}`);
+    }
+    if (iteration % config.saveEvery === 0) await save();
   }
-  const unsaved = await save();
-  if (unsaved) return diverged(iteration, unsaved);
+  progress.endLine();
+  await save();
   if (iteration < config.iterations) {
     console.error(`Stopped after iteration ${iteration}; go on with --resume`);
     return EXIT.interrupted;
@@ -285,19 +304,23 @@ function diverged(iteration: number, why: string): number {
   return EXIT.diverged;
 }
 
-/** The first weights with a value that is no number; null when there are none. */
-function notFinite(weights: Weights): string | null {
-  const { tf } = openTensorFlow();
-  const isFinite = (tensor: Tensor) => tf.tidy(() => Number.isFinite(tf.sum(tensor).dataSync()[0]));
-  return Object.keys(weights).find((name) => !isFinite(weights[name])) ?? null;
+/** The split to train on, and its file: a run goes on with its own, whatever has become of the one it was started with. */
+async function readOwnSplit(folder: string): Promise<{ split: Split; source: string }> {
+  const source = `${folder}/config.json`;
+  const stored = resume
+    ? await readJsonIfThere(source, z.looseObject({ splitContent: z.unknown() }), RUN_CONFIG)
+    : null;
+  if (stored?.splitContent !== undefined) return { split: parseSplit(stored.splitContent, source), source };
+  return { split: await readSplit(config.split, dataset), source: config.split };
 }
 
 /** @throws {DataError} Naming all that have no label. */
-async function readValidationCases(folder: string, names: string[]): Promise<Case[]> {
-  const cases = [];
-  for (const name of names) cases.push(await readCase(`${folder}/${name}.h5`, name));
+async function readValidationCases(folder: string, names: string[], manifest: Manifest["cases"]): Promise<Case[]> {
+  const read = (name: string) => readCase(`${folder}/${name}.h5`, name, { expected: manifest[name] });
+  const { results: cases, problems } = await readEach(names, read);
+  if (problems.length) throw new DataError(problems.join("\n"));
   const bare = cases.filter(({ label }) => !label).map(({ name }) => name);
-  if (bare.length) throw new DataError(`Cannot validate on cases without a label: ${bare.join(", ")}`);
+  if (bare.length) throw new DataError(`Cannot validate on cases without a label: ${listed(bare)}`);
   return cases;
 }
 

@@ -17,7 +17,7 @@ const filesOf = (folder: string) => [...Deno.readDirSync(folder)].map((f) => f.n
 async function task(folder: string, name: string, args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
-      ...["run", "--no-prompt", "--allow-read", "--allow-env", `--allow-write=${folder}`],
+      ...["run", "--no-prompt", "--allow-read", "--allow-env", "--allow-sys=hostname", `--allow-write=${folder}`],
       ...[fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url)), "acdc", ...args],
     ],
     env: { NO_COLOR: "1" },
@@ -70,9 +70,10 @@ Deno.test("frames become volumes Z, Y, X between 0 and 1, with what Info.cfg say
     const [ED, ES] = await good(raw, "p1");
     assert.deepEqual(ED.prepared, {
       ...{ name: "p1_frame01", patient: "p1", frame: 1, phase: "ED", group: "DCM", height: 172.5, weight: 81 },
-      ...{ shape: [...SHAPE], axes: "ZYX", geometry: GEOMETRY, nominalSpacing: false },
+      ...{ shape: [...SHAPE], axes: "ZYX", geometry: GEOMETRY, correctedSpacing: null, nominalSpacing: false },
       image: Float32Array.from({ length: 24 }, (_, i) => i / 23),
       label: LABEL,
+      header: decodeNifti(nifti(), "f").header,
       preparation: "min-max to [0, 1] per volume",
     });
     assert.deepEqual(ED.fingerprint.labelVoxels, { 1: 6, 2: 6, 3: 6 });
@@ -137,7 +138,7 @@ Deno.test("all that is wrong with a patient is named, also where its Info.cfg is
       ],
       [{ "Info.cfg": "ED: first\n" }, /ED wanted as the number of a frame, found first$/, /ES wanted .* found none$/],
       [{ "Info.cfg": "ED: 7\nES: 7\n" }, /two frames wanted, ED and ES are both 7$/],
-      [{ "Info.cfg": `${INFO}Height: tall\n` }, /Height wanted as a number, found tall$/],
+      [{ "Info.cfg": "ED:\nES: 7,0\n" }, /ED wanted .* found none$/, /ES wanted as the number of a frame, found 7,0$/],
       [{ "Info.cfg": "ED: 1\nES: 12\n" }, /^p4\/p4_frame12.nii.gz or .nii: ES in Info.cfg wants it/],
       [
         { "frame01_gt.nii": nifti(LABEL) },
@@ -167,6 +168,105 @@ Deno.test("all that is wrong with a patient is named, also where its Info.cfg is
       const found = await problems(raw, `p${i}`);
       assert.equal(found.length, wanted.length, found.join("\n"));
       wanted.forEach((message, k) => assert.match(found[k], message));
+    }
+  }));
+
+Deno.test("20.5: what nothing needs in Info.cfg is left out with a note; its spelling and encoding may be any", () =>
+  withFolder(async (raw) => {
+    const read = async (info: string | Uint8Array, name = "Info.cfg") => {
+      await patient(raw, "p", { "Info.cfg": null });
+      for (const file of filesOf(`${raw}/p`).filter((file) => file.endsWith(".cfg"))) {
+        await Deno.remove(`${raw}/p/${file}`);
+      }
+      await Deno.writeFile(`${raw}/p/${name}`, typeof info === "string" ? new TextEncoder().encode(info) : info);
+      const [{ prepared: { group, height, weight, phase }, notes }] = await good(raw, "p");
+      assert.equal(phase, "ED");
+      return { group, height, weight, notes };
+    };
+    const left = ["Height", "Weight"].map((key) => `${key} in Info.cfg is no number above 0, and left out`);
+    const comma = ["Height", "Weight"].map((key) => `${key} in Info.cfg has a decimal comma, read as a point`);
+    const none = { group: null, height: null, weight: null }, all = { group: "DCM", height: 184, weight: 95.5 };
+    assert.deepEqual(await read(INFO), { ...none, notes: [] });
+    assert.deepEqual(await read(`${INFO}Height: 184,0\nWeight: 95,5\nGroup: DCM`), { ...all, notes: comma });
+    for (const wrong of ["0.0", "nan", "-3", "tall", "inf", "1,2,3"]) {
+      assert.deepEqual(await read(`${INFO}Height: ${wrong}\nWeight: ${wrong}\n`), { ...none, notes: left }, wrong);
+    }
+    const info = "ed : 1\r\n ES=7\r\nHEIGHT:184\r\nweight: 95.5 \r\nGroup:\tDCM\r\nName: Müller\r\n";
+    const latin1 = Uint8Array.from(info, (letter) => letter.charCodeAt(0));
+    for (const text of [info, `\ufeff${info}`, latin1]) assert.deepEqual(await read(text), { ...all, notes: [] });
+    assert.deepEqual(await read(info, "info.CFG"), { ...all, notes: [] });
+  }));
+
+Deno.test("20.4: a folder in the place of a file is looked into, a pair is read, and what is no volume is named", () =>
+  withFolder(async (raw) => {
+    await patient(raw, "p", { "frame01.nii.gz": null, "frame01_gt.nii.gz": null, "frame07.nii.gz": null });
+    const voxels = gunzipSync(nifti()), header = Uint8Array.from(voxels.subarray(0, 352));
+    header.set([0x6e, 0x69, 0x31], 344);
+    await Deno.mkdir(`${raw}/p/p_frame01.nii`);
+    await Deno.writeFile(`${raw}/p/p_frame01.nii/p_frame01.nii`, voxels);
+    await Deno.mkdir(`${raw}/p/p_frame01_gt.nii.gz`);
+    await Deno.writeFile(`${raw}/p/p_frame01_gt.nii.gz/any.nii.gz`, nifti(LABEL));
+    await Deno.writeTextFile(`${raw}/p/p_frame01_gt.nii.gz/._any.nii.gz`, "a program's own");
+    await Deno.writeFile(`${raw}/p/p_frame07.hdr`, header);
+    await Deno.writeFile(`${raw}/p/p_frame07.img`, voxels); // the header says that the voxels begin at byte 352
+    const [ED, ES] = await good(raw, "p");
+    assert.deepEqual(ED.fingerprint.sources.map(({ file }) => file), [
+      "p/p_frame01.nii/p_frame01.nii",
+      "p/p_frame01_gt.nii.gz/any.nii.gz",
+    ]);
+    assert.deepEqual(ES.fingerprint.sources.map(({ file }) => file), [
+      "p/p_frame07.hdr",
+      "p/p_frame07.img",
+      "p/p_frame07_gt.nii.gz",
+    ]);
+    assert.deepEqual([ED.prepared.image, ED.prepared.label], [ES.prepared.image, ES.prepared.label]);
+    await Deno.remove(`${raw}/p/p_frame01.nii/p_frame01.nii`);
+    await Deno.remove(`${raw}/p/p_frame07.img`);
+    await Deno.remove(`${raw}/p/Info.cfg`);
+    await Deno.mkdir(`${raw}/p/Info.cfg`);
+    const found = await problems(raw, "p");
+    assert.equal(found.length, 3, found.join("\n"));
+    assert.match(found[0], /^p\/Info.cfg: it is not there/);
+    assert.ok(found.some((problem) => /p_frame01.nii" as NIfTI: it is no file$/.test(problem)), found.join("\n"));
+    assert.ok(
+      found.some((problem) => /p_frame07.hdr" as NIfTI: its voxels are wanted in/.test(problem)),
+      found.join("\n"),
+    );
+  }));
+
+Deno.test("19.2, 19.4, 19.5: a header that contradicts itself or says no place is told with its case, and given to its mask", () =>
+  withFolder(async (raw) => {
+    const widths = [1.25, 1.5, 10], unit = [-1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 0], turn = [0, 0, 1, 0, 0, 0];
+    const header = { pixdim: [1, ...widths, 0, 0, 0, 0], units: [10], codes: [1, 2], qform: turn, sform: unit };
+    const saved = (voxels: typeof IMAGE, change: Partial<typeof header> = {}) =>
+      nifti(voxels, { ...PLACE, header: { ...header, ...change } });
+    const nowhere = { codes: [0, 0] };
+    await patient(raw, "p", {
+      "frame01.nii.gz": saved(IMAGE),
+      "frame01_gt.nii.gz": saved(LABEL, { codes: [0, 2] }), // by a program that takes the sform alone
+      "frame07.nii.gz": saved(IMAGE, nowhere),
+    });
+    const [ED, ES] = await good(raw, "p");
+    const preparation = "min-max to [0, 1] per volume; ";
+    for (
+      const [{ prepared, fingerprint, notes }, note, other] of [
+        [
+          ED,
+          /^the sform's scale is not pixdim's: spacing and place are the qform's$/,
+          /^the label lies where its image does only/,
+        ],
+        [ES, /^neither qform nor sform: the spacing is pixdim's/, /^the image does not say where it lies/],
+      ] as const
+    ) {
+      assert.equal(notes!.length, 2);
+      assert.match(notes![0], note);
+      assert.match(notes![1], other);
+      assert.equal(fingerprint.preparation, preparation + notes![0]);
+      assert.deepEqual(fingerprint.spacing, widths.toReversed());
+      await writeCase(`${raw}/c.h5`, prepared, fingerprint.sources[0]);
+      await writeNiftiMask(`${raw}/m.nii.gz`, prepared.label!, await readCase(`${raw}/c.h5`, prepared.name));
+      const mask = decodeNifti(await Deno.readFile(`${raw}/m.nii.gz`), "m");
+      assert.deepEqual(mask.header, { ...header, ...prepared === ES.prepared && nowhere });
     }
   }));
 
@@ -204,7 +304,8 @@ Deno.test("the field's HDF5 is taken as it is, with or without a scribble; what 
     assert.deepEqual(frames.map(({ prepared }) => prepared.name), ["a_frame01", "a_frame12"]);
     assert.deepEqual(frames[1].prepared, {
       ...{ name: "a_frame12", patient: "a", frame: 12, phase: null, group: null, height: null, weight: null },
-      ...{ shape, axes: "ZYX", image, label: LABEL, geometry: null, nominalSpacing: false },
+      ...{ shape, axes: "ZYX", image, label: LABEL, geometry: null, correctedSpacing: null, nominalSpacing: false },
+      header: null,
       preparation: "as published",
     });
     await writeArrays(`${raw}/data/slices/b_frame01_slice_0.h5`, { image: { data: image.slice(12), shape: [4, 3] } });
@@ -221,12 +322,18 @@ Deno.test("the field's HDF5 is taken as it is, with or without a scribble; what 
 Deno.test("preprocess:acdc and split:acdc: cases, slices, parts by patient; or one table of all problems and nothing", () =>
   withFolder(async (folder) => {
     const raw = `${folder}/raw`, cases = `${folder}/cases`;
-    for (const name of ["a", "b", "c", "d"]) await patient(raw, name);
+    for (const name of ["a", "b", "c", "d"]) await patient(raw, name, { "Info.cfg": `${INFO}Height: 0\n` });
     await patient(raw, "e", { "frame01_gt.nii.gz": null, "frame07_gt.nii.gz": null });
     const preprocess = () => task(folder, "preprocess", ["--raw", raw, "--cases", cases, "--nominal-spacing"]);
     const { code, out, error } = await preprocess();
     assert.equal(code, 0, error);
-    assert.match(out, /^e_frame07 {2}\[2,4,3\] {2}without a label {2}min-max.*\n10 cases in /m);
+    assert.match(
+      out,
+      /^note: Height in Info.cfg is no number above 0, and left out \(8 cases: a_frame01, a_frame07, b_/m,
+    );
+    assert.match(out, /^e_frame07 {2}\[2,4,3\] {2}without a label {2}min-max/m);
+    assert.match(out, /^10 cases in /m);
+    assert.match(out, /^warning: the same image, voxel for voxel: a_frame01, a_frame07, b_frame01, /m);
     const frames = ["a", "b", "c", "d", "e"].flatMap((name) => [`${name}_frame01`, `${name}_frame07`]);
     assert.deepEqual(filesOf(cases), [...frames.map((name) => `${name}.h5`), "manifest.json", "slices"]);
     assert.deepEqual(filesOf(`${cases}/slices`).slice(-2), ["d_frame07_slice_0.h5", "d_frame07_slice_1.h5"]);
@@ -235,14 +342,15 @@ Deno.test("preprocess:acdc and split:acdc: cases, slices, parts by patient; or o
     const whole = await readCase(`${cases}/a_frame01.h5`, "a_frame01");
     assert.deepEqual([slice.image.shape, [...slice.image.data]], [[4, 3], [...whole.image.subarray(12)]]);
     assert.deepEqual([slice.label.shape, [...slice.label.data]], [[4, 3], [...whole.label!.subarray(12)]]);
-    const { attributes } = await readHdf5(`${cases}/a_frame07.h5`), { source_sha256, ...said } = attributes;
+    const { attributes } = await readHdf5(`${cases}/a_frame07.h5`), { source_sha256, ...rest } = attributes;
+    const said = Object.fromEntries(Object.entries(rest).filter(([key]) => !key.startsWith("nifti_")));
     assert.match(source_sha256 as string, /^[0-9a-f]{64}$/);
     assert.deepEqual(said, {
       ...{ axes: "ZYX", ...GEOMETRY, nominal_spacing: [1], patient: "a", frame: [7], phase: "ES" },
       ...{ source: "a/a_frame07.nii.gz", preparation: "min-max to [0, 1] per volume" },
     });
 
-    const drawn = ["--cases", cases, "--test-cases", "1", "--validation-cases", "1"];
+    const drawn = ["--cases", cases, "--test-cases", "1", "--validation-cases", "1", "--allow-duplicates"];
     assert.equal((await task(folder, "split", [...drawn, "--labeled", "2"])).code, 0);
     const split = JSON.parse(await Deno.readTextFile(`${cases}/split.json`));
     assert.deepEqual(split.counts, { labeled: 4, unlabeled: 2, validation: 2, test: 2 });

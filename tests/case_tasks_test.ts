@@ -1,28 +1,33 @@
 /** The tasks preprocess:la, split:la and eval:la as a user runs them, on small phantoms and an untrained network. */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { readCase, readManifest } from "../pipeline/data/cases.ts";
-import { writeArrays } from "../pipeline/data/hdf5.ts";
+import { readCase, readManifest, writeCase } from "../pipeline/data/cases.ts";
+import { type HdfAttribute, writeArrays } from "../pipeline/data/hdf5.ts";
 import { readNifti } from "../pipeline/data/nifti.ts";
+import { Notes } from "../pipeline/data/prepared_case.ts";
 import { phantom } from "../pipeline/data/phantom.ts";
 import { LA } from "../pipeline/data/profiles.ts";
 import { METHODS } from "../pipeline/methods/methods.ts";
 import { writeCheckpoint } from "../pipeline/runs/checkpoint.ts";
 import { writeJson } from "../pipeline/runs/files.ts";
+import { takeLock } from "../pipeline/runs/locks.ts";
 import { stream } from "../pipeline/runs/random.ts";
 import { startState } from "../pipeline/runs/training_step.ts";
+import { linkTo } from "./symbolic_links.ts";
 import { withFolder } from "./with_folder.ts";
 
 const SHAPE = [20, 36, 34] as const; // along X smaller than the patch
 const PATCH = "32x32x32";
 
-async function rawCase(raw: string, name: string, { label: hasLabel = true } = {}) {
+async function rawCase(
+  raw: string,
+  name: string,
+  { label: hasLabel = true, attributes = {} }: { label?: boolean; attributes?: Record<string, HdfAttribute> } = {},
+) {
   const { image, label } = phantom(5, name, SHAPE), shape = [...SHAPE];
   await Deno.mkdir(`${raw}/${name}`, { recursive: true });
-  await writeArrays(`${raw}/${name}/mri_norm2.h5`, {
-    image: { data: image, shape },
-    ...(hasLabel && { label: { data: label, shape } }),
-  });
+  const arrays = { image: { data: image, shape }, ...(hasLabel && { label: { data: label, shape } }) };
+  await writeArrays(`${raw}/${name}/mri_norm2.h5`, arrays, attributes);
 }
 
 /** Runs a task that may write to the folder. */
@@ -38,6 +43,17 @@ async function task(folder: string, name: string, args: string[]) {
   return { code, out, error };
 }
 const filesOf = (folder: string) => [...Deno.readDirSync(folder)].map((f) => f.name).sort();
+
+Deno.test("a note of several cases is said once, with their number and three names", () => {
+  const notes = new Notes();
+  for (const name of ["a", "b", "b", "c", "d"]) notes.add(name, ["no unit: taken as mm"]);
+  notes.add("b", ["no placement"]);
+  notes.add("e");
+  assert.deepEqual(notes.lines(), [
+    "note: no unit: taken as mm (4 cases: a, b, c, …)",
+    "note: no placement (1 case: b)",
+  ]);
+});
 
 Deno.test("preprocess:la lists all bad cases in one table, with code 3, and leaves the folder as it was", () =>
   withFolder(async (folder) => {
@@ -67,6 +83,92 @@ Deno.test("preprocess:la lists all bad cases in one table, with code 3, and leav
     assert.match(outside.error, /--allow-write/);
   }));
 
+Deno.test("preprocess:la puts a file that cannot be read and a link to nothing into its table, beside what else is wrong", () =>
+  withFolder(async (folder) => {
+    const raw = `${folder}/raw`, cases = `${folder}/cases`;
+    await rawCase(raw, "good");
+    await rawCase(raw, "d", {
+      attributes: { spacing: [1, NaN, 1], origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] },
+    });
+    await Deno.mkdir(`${raw}/a/lgemri.nrrd`, { recursive: true });
+    await Deno.mkdir(`${raw}/c`);
+    await linkTo({ [`${raw}/b`]: "../gone", [`${raw}/c/lgemri.nrrd`]: "gone.nrrd" });
+    const { code, error } = await task(folder, "preprocess", ["la", "--raw", raw, "--cases", cases]);
+    assert.equal(code, 3);
+    assert.match(error, /^Cannot prepare 4 of 5 cases /);
+    assert.match(error, /^ {2}b {2}a symbolic link to "..\/gone", which is not there$/m);
+    assert.match(error, /^ {2}a {2}Cannot read ".*\/a\/lgemri.nrrd": it is a folder, where a file is wanted$/m);
+    assert.match(
+      error,
+      /^ {2}c {2}Cannot read ".*\/c\/lgemri.nrrd": it is not there, or a link to what is not there$/m,
+    );
+    assert.match(error, /^ {2}d {2}.*spacing/m, "no later task could read its manifest");
+    assert.deepEqual(filesOf(folder), ["raw"]);
+  }));
+
+Deno.test("preprocess:la works alone in its folder, and removes what a killed one left there and nothing else", () =>
+  withFolder(async (folder) => {
+    const raw = `${folder}/raw`, cases = `${folder}/cases`;
+    await rawCase(raw, "a");
+    await rawCase(`${folder}/elsewhere`, "b");
+    await linkTo({ [`${raw}/b`]: "../elsewhere/b" });
+    await Deno.mkdir(`${raw}/.ipynb_checkpoints`);
+    await Deno.writeTextFile(`${raw}/a/._mri_norm2.h5`, "");
+    for (const name of [".part", ".12.part", "mine.part"]) await Deno.mkdir(`${cases}/${name}/x`, { recursive: true });
+    const run = () => task(folder, "preprocess", ["la", "--raw", raw, "--cases", cases]);
+    const before = filesOf(cases), taken = await takeLock(cases);
+    assert.ok("lock" in taken);
+    const second = await run();
+    assert.equal(second.code, 3);
+    assert.match(
+      second.error,
+      new RegExp(`it is taken by process ${Deno.pid} on .*; wait for its end, or name another folder`),
+    );
+    await taken.lock[Symbol.asyncDispose]();
+    await Deno.remove(taken.lock.path);
+    assert.deepEqual(filesOf(cases), before, "the second one removes nothing of the first one's");
+    const { code, out } = await run();
+    assert.equal(code, 0);
+    assert.match(out, /^note: left out of ".*raw": .ipynb_checkpoints$/m);
+    assert.match(out, /^note: left out: \._\* \(1 case: a\)$/m);
+    assert.deepEqual(filesOf(cases), ["a.h5", "b.h5", "manifest.json", "mine.part"]);
+  }));
+
+Deno.test("one case under two names: preprocess:la warns, split:la refuses, unless they are allowed", () =>
+  withFolder(async (folder) => {
+    const raw = `${folder}/raw`, cases = `${folder}/cases`;
+    for (const name of ["a", "b"]) await rawCase(raw, name);
+    await Deno.mkdir(`${raw}/c`);
+    await Deno.copyFile(`${raw}/a/mri_norm2.h5`, `${raw}/c/mri_norm2.h5`);
+    const { out } = await task(folder, "preprocess", ["la", "--raw", raw, "--cases", cases]);
+    assert.match(out, /^warning: the same image, voxel for voxel: a, c; split wants --allow-duplicates for them$/m);
+    const split = (...more: string[]) =>
+      task(folder, "split", ["la", "--cases", cases, "--labeled", "1", "--test-cases", "1", ...more]);
+    const refused = await split();
+    assert.equal(refused.code, 3);
+    assert.match(refused.error, /^ {2}the same image: \w \(\w+\), \w \(\w+\)\n.*--allow-duplicates$/m);
+    assert.deepEqual(filesOf(cases), ["a.h5", "b.h5", "c.h5", "manifest.json"]);
+    assert.equal((await split("--allow-duplicates")).code, 0);
+  }));
+
+Deno.test("split:acdc says which patients stand in no published list", () =>
+  withFolder(async (folder) => {
+    const names = (await Deno.readTextFile(new URL("../data/splits/acdc_train_patients.list", import.meta.url))).split(
+      "\n",
+    );
+    const fingerprint = (file: string) => ({
+      ...{ shape: [2, 3, 4], spacing: null, preparation: "as published", sources: [{ file, sha256: "0" }] },
+      ...{ intensity: { mean: 0, deviation: 1, minimum: 0, maximum: 1, percentiles: {} }, labelVoxels: { 1: 5 } },
+    });
+    const patients = [...names.slice(0, 4), "patient901", "patient902"];
+    const frames = patients.flatMap((name) => [`${name}_frame01`, `${name}_frame09`]);
+    const cases = Object.fromEntries(frames.map((name) => [name, fingerprint(name)]));
+    await writeJson(`${folder}/manifest.json`, { dataset: "acdc", options: {}, cases });
+    const { code, out } = await task(folder, "split", ["acdc", "--cases", folder, "--labeled", "3"]);
+    assert.equal(code, 0);
+    assert.match(out, /^2 patients in no published list, left unused: patient901, patient902$/m);
+  }));
+
 Deno.test("split:la binds its split to the cases, and says what it lacks, with code 3", () =>
   withFolder(async (folder) => {
     const raw = `${folder}/raw`, cases = `${folder}/cases`;
@@ -78,7 +180,8 @@ Deno.test("split:la binds its split to the cases, and says what it lacks, with c
     const split = JSON.parse(await Deno.readTextFile(`${cases}/split.json`));
     assert.deepEqual(split.unlabeled, ["a"]);
     assert.deepEqual(split.counts, { labeled: 1, unlabeled: 1, validation: 1, test: 1 });
-    assert.equal(split.manifest, (await readManifest(cases)).sha256);
+    assert.deepEqual(Object.keys(split.hashes).sort(), ["a", "b", "c", "d"]);
+    assert.equal(split.manifest, undefined);
     assert.equal(split.seed, 1337);
     const tooMany = await task(folder, "split", ["la", "--cases", cases, "--labeled", "3", "--test-cases", "1"]);
     assert.deepEqual([tooMany.code, /Cannot draw 3 labeled cases/.test(tooMany.error)], [3, true]);
@@ -139,6 +242,30 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
     await refused({ test: ["a"], labeled: ["b"] }, /Cannot test on cases of the training .*: a in/);
     await refused({ test: ["b", "ghost"], unlabeled: ["phantom"] }, /has no phantom, ghost/);
     await refused({ test: [] }, /has no test case/);
+    assert.deepEqual(filesOf(run), ["config.json", "evaluation-window", "last.safetensors"]);
+    // A name that leads out of the folder, a case that was changed, a network that is lost: nothing is written.
+    const outside = "../../victim";
+    await writeJson(`${run}/config.json`, { ...config, splitContent: { ...split, test: [outside] } });
+    const escaped = await evaluate();
+    assert.deepEqual([escaped.code, /"..\/..\/victim" cannot be a name/.test(escaped.error)], [3, true], escaped.error);
+    await writeJson(`${run}/config.json`, config);
+    const whole = await Deno.readFile(`${cases}/b.h5`), other = await readCase(`${cases}/b.h5`, "b");
+    await writeCase(`${cases}/b.h5`, { ...other, label: other.label!.with(0, 1) }, { file: "b", sha256: "" });
+    const changed = await evaluate();
+    assert.deepEqual(
+      [changed.code, /b\.h5": .*its label has another hash/.test(changed.error)],
+      [3, true],
+      changed.error,
+    );
+    await Deno.writeFile(`${cases}/b.h5`, whole);
+    const good12 = await Deno.readFile(`${run}/last.safetensors`), lost = good12.slice();
+    const values = 8 + Number(new DataView(lost.buffer).getBigUint64(0, true));
+    lost.fill(255, values, values + 4); // the first value is NaN
+    await Deno.writeFile(`${run}/last.safetensors`, lost);
+    const diverged = await evaluate();
+    assert.equal(diverged.code, 5, diverged.error);
+    assert.match(diverged.error, /^Cannot use ".*last.safetensors": [\w.]+ holds NaN, so the training diverged; /m);
+    await Deno.writeFile(`${run}/last.safetensors`, good12);
     assert.deepEqual(filesOf(run), ["config.json", "evaluation-window", "last.safetensors"]);
     // A rerun with fewer cases leaves no mask of the others.
     await writeJson(`${folder}/other.json`, { ...split, test: ["c"] });

@@ -1,8 +1,9 @@
 /** Checkpoints as files: written array by array, refused when broken, and the best one through crashes and validations. */
 import assert from "node:assert/strict";
 import { BARE_CASE, type Case, DataError } from "../pipeline/data/cases.ts";
+import { DivergedError } from "../pipeline/data/data_error.ts";
 import { SpecBuilder, toPyTorch } from "../pipeline/networks/parameters.ts";
-import { readBestDice, readCheckpoint, writeCheckpoint } from "../pipeline/runs/checkpoint.ts";
+import { readBestDice, readCheckpoint, readState, writeCheckpoint } from "../pipeline/runs/checkpoint.ts";
 import { readLog } from "../pipeline/runs/log.ts";
 import { readSafetensors, type TensorSource, writeSafetensors } from "../pipeline/runs/safetensors.ts";
 import type { TrainingState } from "../pipeline/runs/training_step.ts";
@@ -60,8 +61,8 @@ Deno.test("an array that fails or does not fill its shape leaves the file that w
 Deno.test("a file whose header is not safetensors' own, or not that of its bytes, is refused with what is wrong", () =>
   withFolder(async (folder) => {
     const path = `${folder}/a.safetensors`,
-      refused = async (header: unknown, why: RegExp) => {
-        const head = new TextEncoder().encode(JSON.stringify(header)), bytes = new Uint8Array(8 + head.length + 16);
+      refused = async (header: unknown, why: RegExp, size = 16) => {
+        const head = new TextEncoder().encode(JSON.stringify(header)), bytes = new Uint8Array(8 + head.length + size);
         new DataView(bytes.buffer).setBigUint64(0, BigInt(head.length), true);
         bytes.set(head, 8);
         await Deno.writeFile(path, bytes);
@@ -75,9 +76,54 @@ Deno.test("a file whose header is not safetensors' own, or not that of its bytes
     await refused([], /its header is not as wanted:\n/);
     await refused({ a: { dtype: "F32", shape: [2] } }, /→ at a\.data_offsets/);
     await refused({ a, b: { ...a, shape: [-2] } }, /→ at b\.shape\[0\]/);
-    await refused({ a: { ...a, dtype: "BF16" } }, /a is BF16; F32 or I64 wanted/);
-    await refused({ a: { ...a, shape: [3] } }, /a is \[3\] of F32, for which 8 bytes are too few or too many/);
-    await refused({ a, b: { ...a, data_offsets: [16, 24] } }, /it is truncated at b/);
+    await refused({ a: { ...a, dtype: "BF16" } }, /a is BF16; F32 or I64 wanted/, 8);
+    await refused({ a: { ...a, shape: [3] } }, /a is \[3\] of F32, for which 8 bytes are too few or too many/, 8);
+    await refused({ a, b: { ...a, data_offsets: [8, 24] } }, /it is truncated at b/);
+    await refused({ a, b: { ...a, data_offsets: [12, 16] } }, /b stands at bytes 12 to 16, where 8 is next/);
+    await refused({ a, b: { ...a, data_offsets: [4, 12] } }, /b stands at bytes 4 to 12, where 8 is next/);
+    await refused({ a: { ...a, data_offsets: [4, 12] } }, /a stands at bytes 4 to 12, where 0 is next/);
+    await refused({ a }, /8 bytes stand behind its last array/);
+  }));
+
+Deno.test("a network that is no longer of numbers is neither written nor read, and its first such array is named", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/last.safetensors`, good = network(1), bad = network(1);
+    bad.weights["head.bias"] = tf.tensor1d([1, NaN, 2]);
+    const lost = network(1);
+    lost.buffers["norm.running_var"] = tf.tensor1d([1, Infinity]);
+    await writeCheckpoint(path, SPEC, good, 3);
+    const before = await Deno.readFile(path),
+      why = (text: string) => (error: unknown) => {
+        assert.ok(error instanceof DivergedError, String(error));
+        assert.match(error.message, new RegExp(`last.safetensors": ${text}, so the training diverged; `));
+        return true;
+      };
+    await assert.rejects(writeCheckpoint(path, SPEC, bad, 4), why("head.bias holds NaN"));
+    await assert.rejects(writeCheckpoint(path, SPEC, lost, 4), why("norm.running_var holds Infinity"));
+    assert.deepEqual(await Deno.readFile(path), before);
+    const value = (shape: number[], value: number): TensorSource => ({
+      ...{ shape, dtype: "F32", values: () => new Float32Array(shape.reduce((a, n) => a * n, 1)).fill(value) },
+    });
+    const arrays = Object.fromEntries(
+      [...SPEC.parameters, ...SPEC.buffers].map((
+        { name, shape },
+      ) => [name, value(shape, name === "norm.bias" ? NaN : 1)]),
+    );
+    await writeSafetensors(path, arrays);
+    await assert.rejects(readCheckpoint(path, SPEC), why("norm.bias holds NaN"));
+  }));
+
+Deno.test("a state that does not say a whole iteration is refused", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/state.safetensors`, method = { spec: SPEC, memory: () => ({}) };
+    for (const iteration of ["abc", "-5", "", "1.5", "1e3", undefined]) {
+      await writeSafetensors(path, {}, { ...iteration !== undefined && { iteration } });
+      await assert.rejects(readState(path, method), (error) => {
+        assert.ok(error instanceof DataError, String(error));
+        assert.match(error.message, /its iteration is .*, a whole number wanted/);
+        return true;
+      });
+    }
   }));
 
 Deno.test("a value in PyTorch's layout costs about as much as transposing and reading it", () => {
@@ -176,4 +222,24 @@ Deno.test("a best checkpoint that does not say its Dice is not taken for a bad o
       assert.match(error.message, /^Cannot tell how good ".*best\.safetensors" is: it does not say .*; move it away/);
       return true;
     });
+  }));
+
+Deno.test("a checkpoint whose names have a prefix is told as such, with the way to save it without", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/theirs.safetensors`, own = `${folder}/ours.safetensors`;
+    await writeCheckpoint(own, SPEC, network(1), 2);
+    const { tensors } = await readSafetensors(own);
+    for (const prefix of ["module.", "state_dict.module."]) {
+      const theirs = Object.entries(tensors).map(([name, { shape, data }]) => {
+        const dtype = data instanceof Float32Array ? "F32" : "I64";
+        return [prefix + name, { shape, dtype, values: () => data }];
+      });
+      await writeSafetensors(path, Object.fromEntries(theirs));
+      await assert.rejects(readCheckpoint(path, SPEC), (error) => {
+        assert.ok(error instanceof DataError);
+        assert.ok(error.message.includes(`its names begin with "${prefix}" (${prefix}head.weight)`), error.message);
+        assert.ok(error.message.includes(`name.removeprefix("${prefix}")`));
+        return true;
+      });
+    }
   }));

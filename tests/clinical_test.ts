@@ -173,7 +173,7 @@ Deno.test("eval:acdc takes the best checkpoint and writes masks in the files' or
     const source = { file: "phantom", sha256: "0" }, fingerprints: Record<string, unknown> = {};
     for (const one of all) {
       await writeCase(`${cases}/${one.name}.h5`, one, source);
-      fingerprints[one.name] = fingerprintOf(one, one.image, { sources: [source], classes: 4 });
+      fingerprints[one.name] = fingerprintOf(one, one, { sources: [source], classes: 4 });
     }
     await writeJson(`${cases}/manifest.json`, { dataset: "acdc", options: {}, cases: fingerprints });
     const of = (...patients: string[]) =>

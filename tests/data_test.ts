@@ -1,13 +1,27 @@
 /** Readers, writers and the preparation of LA; on real cases where ../shared/data (or SSNET_DATA) is there. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
-import { gzipSync } from "node:zlib";
-import { BARE_CASE, type Case, DataError, readCase, writeCase } from "../pipeline/data/cases.ts";
-import type { Geometry } from "../pipeline/data/geometry.ts";
+import { fileURLToPath, pathToFileURL as toFileUrl } from "node:url";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { BoundedWorker } from "../pipeline/data/bounded_worker.ts";
+import {
+  BARE_CASE,
+  type Case,
+  DataError,
+  type Fingerprint,
+  hashesOf,
+  preparedHashesOf,
+  readCase,
+  writeCase,
+} from "../pipeline/data/cases.ts";
+import type { Geometry, Vector3 } from "../pipeline/data/geometry.ts";
 import { readHdf5, writeArrays } from "../pipeline/data/hdf5.ts";
 import { decodeNrrd, readNrrd } from "../pipeline/data/nrrd.ts";
 import { cropPlane, normalize, publishedCrop } from "../pipeline/data/preparation.ts";
+import { fingerprintOf } from "../pipeline/data/prepared_case.ts";
 import { stream } from "../pipeline/runs/random.ts";
+import FILES from "./hdf5_files.json" with { type: "json" };
+import { linkTo, pipeAt } from "./symbolic_links.ts";
+import { withFolder } from "./with_folder.ts";
 
 const DIRECTIONS = "space directions: (0.5,0,0) (0,0.5,0) (0,0,2)\nspace origin: (1,2,3)";
 const LPS_PLACE = `space: left-posterior-superior\n${DIRECTIONS}`;
@@ -16,25 +30,37 @@ const LPS = [-1, 0, 0, 0, -1, 0, 0, 0, 1];
 
 /** A NRRD of 2 × 3 × 2 voxels holding 0 … 11 in the file's order (X fastest). */
 function nrrd(
-  { type = "short", endian = "little", encoding = "raw", place = LPS_PLACE, more = "" }: {
-    type?: string;
-    endian?: string;
-    encoding?: string;
-    place?: string;
-    more?: string;
-  },
+  { type = "short", axes = "dimension: 3\nsizes: 2 3 2", endian = "little", encoding = "raw", place = LPS_PLACE, more }:
+    {
+      type?: string;
+      axes?: string;
+      /** Null: not said. */
+      endian?: string | null;
+      encoding?: string;
+      place?: string;
+      /** Lines of the header, or bytes behind the data. */
+      more?: string | Uint8Array;
+    },
 ): Uint8Array {
-  const data = new DataView(new ArrayBuffer(24));
-  for (let i = 0; i < 12; i++) data.setInt16(2 * i, i, endian === "little");
-  const body = new Uint8Array(data.buffer);
-  const header = `NRRD0004\n# made for a test\ntype: ${type}\ndimension: 3\nsizes: 2 3 2\n${place}\n` +
-    `endian: ${endian}\nencoding: ${encoding}\n${more}\n`;
-  return new Uint8Array([...new TextEncoder().encode(header), ...(encoding === "gzip" ? gzipSync(body) : body)]);
+  const data = new DataView(new ArrayBuffer(24)), isLittle = endian?.toLowerCase() !== "big";
+  for (let i = 0; i < 12; i++) data.setInt16(2 * i, i, isLittle);
+  const body = [...new Uint8Array(data.buffer), ...(typeof more === "object" ? more : [])];
+  const header = `NRRD0004\n# made for a test\ntype: ${type}\n${axes}\n${place}\n` +
+    `${endian === null ? "" : `endian: ${endian}\n`}encoding: ${encoding}\n${typeof more === "string" ? more : ""}\n`;
+  return new Uint8Array([
+    ...new TextEncoder().encode(header),
+    ...(/gz/i.test(encoding) ? gzipSync(Uint8Array.from(body)) : body),
+  ]);
+}
+
+/** That such a NRRD is refused. */
+function refused(bytes: Uint8Array, message: RegExp) {
+  assert.throws(() => decodeNrrd(bytes, "case/x.nrrd"), (e) => e instanceof DataError && message.test(e.message));
 }
 
 Deno.test("NRRD is read raw and gzip, in both endiannesses, into Z fastest", () => {
-  for (const endian of ["little", "big"]) {
-    for (const encoding of ["raw", "gzip"]) {
+  for (const endian of ["little", "big", "Big", "BIG", "Little"]) {
+    for (const encoding of ["raw", "gzip", "Raw", "GZ"]) {
       const { shape, data, geometry } = decodeNrrd(nrrd({ endian, encoding }), "t.nrrd");
       assert.deepEqual(shape, [2, 3, 2]);
       assert.deepEqual([...data], [0, 6, 2, 8, 4, 10, 1, 7, 3, 9, 5, 11]);
@@ -44,13 +70,11 @@ Deno.test("NRRD is read raw and gzip, in both endiannesses, into Z fastest", () 
 });
 
 Deno.test("a NRRD of the wrong kind is refused with its name, what was found and what is wanted", () => {
-  const refused = (bytes: Uint8Array, message: RegExp) =>
-    assert.throws(() => decodeNrrd(bytes, "case/x.nrrd"), (e) => e instanceof DataError && message.test(e.message));
   refused(new Uint8Array(10), /"case\/x.nrrd".*does not begin with/);
   refused(nrrd({ type: "block" }), /the type "block" is not known/);
   refused(nrrd({ encoding: "bzip2" }), /encoding is "bzip2"; raw or gzip wanted/);
   refused(nrrd({}).subarray(0, -2), /24 bytes of data wanted, 22 found/);
-  refused(nrrd({ encoding: "gzip" }).subarray(0, -12), /do not unpack/);
+  refused(nrrd({ encoding: "gzip" }).subarray(0, -12), /does not unpack/);
   refused(nrrd({ place: `space: scanner-xyz\n${DIRECTIONS}` }), /its space is "scanner-xyz"; LPS, RAS or LAS wanted/);
   refused(nrrd({ place: LPS_PLACE.replace("(0,0,2)", "none") }), /3 space directions and an origin wanted/);
   refused(nrrd({ place: LPS_PLACE.replace("(0,0,2)", "(0,0,0)") }), /a space direction is zero/);
@@ -68,11 +92,113 @@ Deno.test("every space of a NRRD becomes RAS+; without directions only the spaci
   const las = { spacing, origin: [-1, 2, 3], direction: [-1, 0, 0, 0, 1, 0, 0, 0, 1] };
   assert.deepEqual(place(`space: LAS\n${DIRECTIONS}`), las);
   assert.deepEqual(place(`space: LPS\n${DIRECTIONS}`), { spacing, origin: [-1, -2, 3], direction: LPS });
-  const unplaced = { spacing: [1, 2, 3], origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] };
-  assert.deepEqual(place("spacings: 1 2 3"), unplaced);
   assert.equal(place("spacings: nan nan nan"), null);
   assert.equal(place("content: nothing"), null);
 });
+
+Deno.test("a NRRD with spacings alone lies where ITK puts it, LPS from the origin, and says that it has no place", () => {
+  const { geometry, isPlaced } = decodeNrrd(nrrd({ place: "spacings: 1 2 3" }), "t.nrrd");
+  assert.deepEqual([geometry, isPlaced], [{ spacing: [1, 2, 3], origin: [0, 0, 0], direction: LPS }, false]);
+  assert.ok(decodeNrrd(nrrd({}), "t.nrrd").isPlaced);
+});
+
+Deno.test("a NRRD whose voxels have several bytes says in which order; one of bytes need not", () => {
+  refused(nrrd({ endian: null }), /endian little or big wanted for voxels of the type "short", found ""/);
+  refused(nrrd({ endian: "middle" }), /endian little or big wanted .* found "middle"/);
+  const bytes = nrrd({ type: "uchar", axes: "dimension: 3\nsizes: 2 3 4", endian: null });
+  assert.deepEqual(decodeNrrd(bytes, "t.nrrd").shape, [2, 3, 4]);
+});
+
+Deno.test("a NRRD header that contradicts itself, the format or the length of its data is refused", () => {
+  const axes = (text: string) => nrrd({ axes: text }), place = (text: string) => nrrd({ place: text });
+  refused(nrrd({ more: Uint8Array.of(1, 2) }), /24 bytes of data wanted, 26 found/);
+  refused(axes("dimension: 3\nsizes: 2 2 2"), /16 bytes of data wanted, 24 found/);
+  refused(nrrd({ axes: "dimension: 3\nsizes: 2 2 2", encoding: "gzip" }), /16 bytes of data wanted, more are packed/);
+  refused(nrrd({ more: "sizes: 3 2 2\n" }), /has the field "sizes" twice/);
+  refused(nrrd({ more: "datafile: a\ndata file: b\n" }), /has the field "data file" twice/);
+  refused(place(LPS_PLACE.replace("directions", "directionz")), /no field of the format: "space directionz: \(0.5/);
+  refused(nrrd({ more: "no field\n" }), /no field of the format: "no field"/);
+  refused(axes("sizes: 2 3 2"), /dimension 3 wanted, found "none"/);
+  refused(axes("dimension: 4\nsizes: 2 3 2 1"), /dimension 3 wanted, found "4"/);
+  for (const sizes of ["2.5 3 2", "2 3", "2 3 -2", "2 3 0", "2 3 0x2", "2 3 2 1", "2 3 1e0"]) {
+    refused(axes(`dimension: 3\nsizes: ${sizes}`), /3 sizes wanted, found/);
+  }
+  refused(
+    nrrd({ more: "kinds: domain domain list\n" }),
+    /3 axes in space wanted, found the kinds "domain domain list"/,
+  );
+  refused(nrrd({ more: 'space units: "cm" "cm" "cm"\n' }), /mm wanted as its spaceunits, found "cm" "cm" "cm"/);
+  refused(place('spacings: 1 1 1\nunits: "um" "um" "um"'), /mm wanted as its units/);
+  refused(place("spacings: 1 1 1\naxis mins: 5 5 5"), /its place is told by axismins/);
+  for (const spacings of ["1 1", "-1 1 1", "0 1 1", "1 1 inf", "1 1 mm"]) {
+    refused(place(`spacings: ${spacings}`), /3 spacings above 0 wanted/);
+  }
+  refused(place(LPS_PLACE + "\nspacings: 1 1 1"), /its spacings "1 1 1" are not those of its space directions/);
+  const directions = (text: string) => place(`space: LPS\nspace directions: ${text}`);
+  refused(directions("(1,0,0) (0,1,0) (1,1,0)"), /lie in one plane/);
+  refused(directions("(1,0,0) (0,1,0) (,,1)"), /3 space directions and an origin wanted/);
+  refused(directions("(1,0,0) (0,1,0) (0,0,1) 5"), /3 space directions and an origin wanted/);
+  refused(directions("(1,0,0) (0,1,0) (0,0,0x1)"), /3 space directions and an origin wanted/);
+  refused(place(LPS_PLACE.replace("(1,2,3)", "(1,2)")), /3 space directions and an origin wanted/);
+  refused(place(LPS_PLACE.replace("(1,2,3)", "(1,2,nan)")), /3 space directions and an origin wanted/);
+  // What programs write beside it is no contradiction.
+  for (
+    const more of ['space units: "mm" "mm" "mm"', "spacings: nan nan nan", "kinds: domain space ???", "a:b:=c", "X:=1"]
+  ) {
+    assert.deepEqual(decodeNrrd(nrrd({ more: `${more}\n` }), "t.nrrd"), decodeNrrd(nrrd({}), "t.nrrd"));
+  }
+});
+
+Deno.test("a long NRRD header is read, and one of hostile text refused, in a time that grows with its length", () => {
+  const long = "x".repeat(200_000), begun = performance.now();
+  assert.deepEqual(decodeNrrd(nrrd({ more: `Segment0_Tags:=${long}\n` }), "t.nrrd"), decodeNrrd(nrrd({}), "t.nrrd"));
+  for (const text of ["(", " ", "(1,", "1", ".", '"', "e", ")", "(0,0,0) ", "%", "\t\v"]) {
+    const many = text.repeat(100_000 / text.length);
+    refused(nrrd({ place: `space: LPS\nspace directions: ${many}` }), /as NRRD/);
+    refused(nrrd({ place: `space: LPS\nspace directions: ${many}x` }), /as NRRD/);
+    refused(nrrd({ place: `spacings: ${many}x` }), /as NRRD/);
+    refused(nrrd({ axes: `dimension: 3\nsizes: ${many}x` }), /as NRRD/);
+    refused(nrrd({ more: `data file: ${many}x\n` }), /as NRRD/);
+    refused(nrrd({ more: `${many}x\n` }), /as NRRD/);
+  }
+  assert.ok(performance.now() - begun < 5000, `${performance.now() - begun} ms`);
+});
+
+Deno.test("a NRRD's data file is a regular file of the length wanted, by its plain name; lists and patterns are refused", () =>
+  withFolder(async (folder) => {
+    const header = (file: string, encoding = "raw") =>
+      nrrd({ more: `data file: ${file}\n`, encoding }).subarray(0, -24);
+    const refuses = (file: string, message: RegExp, encoding?: string) =>
+      assert.throws(
+        () => decodeNrrd(header(file, encoding), `${folder}/in/x.nhdr`),
+        (e) => e instanceof DataError && message.test(e.message),
+      );
+    await Deno.mkdir(`${folder}/in/folder`, { recursive: true });
+    for (const name of ["out.raw", "in/x.raw"]) await Deno.writeFile(`${folder}/${name}`, nrrd({}).subarray(-24));
+    await Deno.writeFile(`${folder}/in/long.raw`, new Uint8Array(100_000));
+    await linkTo({ [`${folder}/in/zero.raw`]: "/dev/zero" });
+    await pipeAt(`${folder}/in/fifo`);
+    for (const file of ["x.raw", "./x.raw"]) {
+      const read = decodeNrrd(header(file), `${folder}/in/x.nhdr`);
+      assert.deepEqual(read, decodeNrrd(nrrd({}), "whole"));
+    }
+    const outside = [
+      "../out.raw",
+      `${folder}/out.raw`,
+      "folder/x.raw",
+      "../../../../../dev/zero",
+      "/dev/zero",
+      "..",
+      "a\\b",
+    ];
+    for (const file of outside) refuses(file, /the plain name of a file beside it wanted/);
+    for (const file of ["zero.raw", "fifo", "folder", "."]) refuses(file, /which is no regular file|plain name/);
+    refuses("gone.raw", /which is not beside it/);
+    refuses("long.raw", /at most 24 bytes of data wanted, 100000 found in "long.raw"/);
+    refuses("long.raw", /at most 65560 bytes of data wanted/, "gzip");
+    refuses("LIST", /several files/);
+    refuses("sl%03d.raw 1 4 1", /several files/);
+  }));
 
 Deno.test("a NRRD header reads the data that stand in a file beside it", async () => {
   const folder = await Deno.makeTempDir();
@@ -136,6 +262,172 @@ Deno.test("a case survives writing and reading; bad files are named", async () =
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("a case's hashes are those of the case read back, and say which part of it is another", () =>
+  withFolder(async (folder) => {
+    const image = Float32Array.from({ length: 24 }, (_, i) => i / 3), label = new Uint8Array(24).fill(1, 5, 9);
+    const geometry = { spacing: [0.625, 0.625, 1], origin: [-1, 2.5, 1 / 3], direction: LPS } as Geometry;
+    const known = { group: "Größe", height: 170.5, phase: "ED", patient: "p", frame: 1, nominalSpacing: true } as const;
+    const one: Case = {
+      ...BARE_CASE,
+      ...known,
+      name: "a",
+      shape: [2, 3, 4],
+      image,
+      label,
+      geometry,
+      preparation: "test",
+    };
+    const hashes = hashesOf(one, { image: image.map((value) => 7 * value), label });
+    await writeCase(`${folder}/a.h5`, one, { file: "a", sha256: "0" });
+    const { sourceImage, sourceLabel, ...prepared } = hashes;
+    assert.deepEqual(preparedHashesOf(await readCase(`${folder}/a.h5`, "b")), prepared);
+    assert.ok(sourceImage !== hashes.image && sourceLabel === hashes.label);
+    const changed = (change: Partial<Case>) => {
+      const other = preparedHashesOf({ ...one, ...change });
+      return Object.keys(prepared).filter((key) =>
+        other[key as keyof typeof prepared] !== prepared[key as keyof typeof prepared]
+      );
+    };
+    assert.deepEqual(changed({ image: image.with(3, 0) }), ["image"]);
+    assert.deepEqual(changed({ label: null }), ["label"]);
+    assert.deepEqual(changed({ shape: [2, 4, 3] }), ["geometry"]);
+    assert.deepEqual(changed({ geometry: { ...geometry, origin: [-1, 2.5, 0] } }), ["geometry"]);
+    assert.deepEqual(changed({ axes: "ZYX" }), ["geometry"]);
+    assert.deepEqual(changed({ patient: "q" }), ["subject"]);
+    const { spacing, origin, direction } = geometry;
+    assert.deepEqual(changed({ name: "c", geometry: { direction, origin, spacing } }), []);
+  }));
+
+/** A case's file as `writeCase` makes it, and what its manifest says. */
+async function writtenCase(path: string, change: Partial<Case> = {}): Promise<Fingerprint> {
+  const image = Float32Array.from({ length: 24 }, (_, i) => i / 3), label = new Uint8Array(24).fill(1, 5, 9);
+  const geometry: Geometry = { spacing: [1, 2, 3], origin: [0, 0, 0], direction: LPS };
+  const known = { name: "a", shape: [2, 3, 4] as Vector3, image, label, geometry, patient: "p", preparation: "test" };
+  const one: Case = { ...BARE_CASE, ...known, ...change }, source = { file: "a", sha256: "0" };
+  await writeCase(path, one, source);
+  return fingerprintOf(one, one, { sources: [source], classes: 256 });
+}
+const refusedCase = (path: string, expected: Fingerprint | undefined, why: RegExp) =>
+  assert.rejects(readCase(path, "a", { expected }), (error) => {
+    assert.ok(error instanceof DataError, String(error));
+    assert.match(error.message, why);
+    assert.ok(error.message.includes(path));
+    return true;
+  });
+
+Deno.test("a case that is not as its manifest says is refused, part by part; of a manifest without hashes as far as it tells", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/a.h5`, expected = await writtenCase(path), { hashes: _, ...older } = expected;
+    for (const manifest of [expected, older]) {
+      assert.equal((await readCase(path, "a", { expected: manifest })).patient, "p");
+    }
+    const image = Float32Array.from({ length: 24 }, (_, i) => i / 3), label = new Uint8Array(24).fill(1, 5, 9);
+    const parts: [Partial<Case>, RegExp, RegExp | null][] = [
+      [{ image: image.with(7, 0) }, /its image has another hash/, null],
+      [{ image: image.with(7, NaN) }, /its image has another hash/, /a voxel of its image is NaN/],
+      [{ image: image.map(() => 0) }, /its image has another hash/, /all voxels of its image are 0/],
+      [
+        { label: label.with(2, 255) },
+        /its label has another hash/,
+        /its voxels by label is \{"1":4,"255":1\}, \{"1":4\} wan/,
+      ],
+      [{ label: null }, /its label has another hash/, /its voxels by label is null/],
+      [{ shape: [2, 4, 3] }, /its geometry has another hash/, /its shape is \[2,4,3\], \[2,3,4\] wanted/],
+      [{ geometry: null }, /its geometry has another hash/, /its spacing is null/],
+      [{ patient: null }, /its subject has another hash/, null],
+    ];
+    for (const [change, why, olderWhy] of parts) {
+      await writtenCase(path, change);
+      await refusedCase(path, expected, why);
+      if (olderWhy) await refusedCase(path, older, olderWhy);
+    }
+    // As a file whose attributes are lost, which the library does not tell from one that has none.
+    await writeArrays(path, { image: { data: image, shape: [2, 3, 4] }, label: { data: label, shape: [2, 3, 4] } });
+    await refusedCase(path, expected, /it has lost its attributes/);
+    await refusedCase(path, older, /it has lost its attributes/);
+    assert.equal((await readCase(path, "a")).preparation, "as published");
+  }));
+
+Deno.test("attributes that are none, a channel and another name for the image are told", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/a.h5`, shape = [2, 3, 4], data = Float32Array.from({ length: 24 }, (_, i) => i);
+    const withAttributes = async (attributes: Record<string, string | number[]>, why: RegExp) => {
+      await writeArrays(path, { image: { data, shape } }, attributes);
+      await refusedCase(path, undefined, why);
+    };
+    const place = { origin: [0, 0, 0], direction: [...LPS] };
+    await withAttributes({ ...place, spacing: [1, NaN, 1] }, /its attributes are not as wanted:[^]*spacing\[1\]/);
+    await withAttributes({ ...place, spacing: [1, 0, 1] }, /spacing\[1\]/);
+    await withAttributes({ axes: "XZY" }, /axes/);
+    await withAttributes({ patient: "../p" }, /"..\/p" cannot be a name/);
+    await writeArrays(path, { image: { data, shape: [1, ...shape] } });
+    await refusedCase(
+      path,
+      undefined,
+      /3 axes, found shape \[1,2,3,4\]; an axis of length 1, the channel, must be left out/,
+    );
+    await writeArrays(path, { data: { data, shape }, mask: { data: new Uint8Array(24), shape } });
+    await refusedCase(path, undefined, /it has no dataset "image", found data, mask/);
+    await writeArrays(path, { image: { data: data.slice(0, 1), shape: [1] } });
+    await refusedCase(path, undefined, /3 axes, found shape \[1\]$/);
+  }));
+
+Deno.test("files of h5py: what cannot be read says its filter, type or room; no file names another one of the disk", () =>
+  withFolder(async (folder) => {
+    // h5py 3.16, `create_dataset("image", …)` with the option of its name; "never written" is of shape (2 ** 28, 3, 4).
+    const files: Record<string, RegExp> = {
+      "lzf":
+        /its dataset "image" is compressed by the filter "lzf" \(32000\), which is not known here; save it anew with/,
+      "float16": /its dataset "image" is float16; whole numbers, float32 or float64 wanted/,
+      "text": /its dataset "image" is of text values of 4 bytes; whole numbers/,
+      "never written": /announces \[268435456,3,4\], 12884901888 bytes, for which a file of \d+ bytes has no room/,
+      "large chunk": /announces \[1048576,300,4\] in chunks of \[1048576,64,4\], \d+ bytes, for which a file of/,
+      "virtual": /the data of its dataset "image" stand in other files/,
+      "external": /as HDF5: /,
+      "channels first": /3 axes, found shape \[1,2,3,4\]; an axis of length 1, the channel, must be left out/,
+    };
+    assert.deepEqual(Object.keys(FILES).sort(), Object.keys(files).sort());
+    for (const [name, why] of Object.entries(files)) {
+      const path = `${folder}/${name}.h5`;
+      await Deno.writeFile(path, gunzipSync(Uint8Array.fromBase64(FILES[name as keyof typeof FILES])));
+      await refusedCase(path, undefined, why);
+    }
+  }));
+
+Deno.test("a path that is written anew after a read that failed, or did not, is read anew", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/a.h5`, shape = [2, 3, 4];
+    const write = (value: number) =>
+      writeArrays(path, { image: { data: new Float32Array(24).fill(value, 3), shape } }, {
+        preparation: "as published",
+      });
+    await write(1);
+    const bytes = await Deno.readFile(path);
+    const damaged = bytes.with(bytes.indexOf(0x78, 2000), 0); // the head of what was packed
+    await Deno.writeFile(path, damaged);
+    await assert.rejects(readHdf5(path), DataError);
+    for (const value of [2, 3]) {
+      await write(value);
+      assert.equal((await readCase(path, "a")).image[5], value);
+    }
+  }));
+
+Deno.test("what is no file is not waited for, and what takes too long is given up", () =>
+  withFolder(async (folder) => {
+    for (const path of ["/dev/zero", folder]) await refusedCase(path, undefined, /it is no file/);
+    const module = `${folder}/busy.ts`;
+    await Deno.writeTextFile(
+      module,
+      `import { parentPort } from "node:worker_threads";
+       const busy = (until) => { while (performance.now() < until); };
+       parentPort.on("message", (seconds) => { busy(performance.now() + 1000 * seconds); parentPort.postMessage("done"); });`,
+    );
+    const worker = new BoundedWorker<number, string>(toFileUrl(module)), limits = { transfer: [], seconds: 4 };
+    const answers = await Promise.all([0, 8, 0].map((seconds) => worker.call(seconds, limits)));
+    assert.deepEqual(answers, ["done", null, "done"], "the one behind it gets a thread of its own");
+    worker.end();
+  }));
 
 Deno.test("the published crop keeps the label, at least the patch, and 10 to 19 voxels a side", () => {
   const shape = [60, 50, 2] as const, label = new Uint8Array(6000);

@@ -28,11 +28,20 @@ Deno.test("a JSON file is read by its schema; what is wrong with it, and what to
       readJson(`${path}/deeper.json`, SCHEMA, FILE),
       `Cannot read the list "${path}/deeper.json": there is no such file; write it anew`,
     );
+    for (const name of ["b", "a"]) await Deno.mkdir(`${folder}/deep/${name}`, { recursive: true });
+    for (const name of ["a", "b"]) await Deno.writeTextFile(`${folder}/deep/${name}/list.json`, "");
+    await refuses(
+      readJson(`${folder}/deep/list.json`, SCHEMA, FILE),
+      `Cannot read the list "${folder}/deep/list.json": there is no such file, but "${path}", "${folder}/deep/a/list.json", ` +
+        `"${folder}/deep/b/list.json"; write it anew`,
+    );
     await Deno.writeTextFile(path, `{"name": "a"`);
     const broken = /^Cannot read the list ".*": it is no JSON: .* position 12.*; write it anew$/;
     for (const reading of [read(), readJsonIfThere(path, SCHEMA, FILE)]) {
       await assert.rejects(reading, (error) => error instanceof DataError && broken.test(error.message));
     }
+    await Deno.writeTextFile(path, `{"name": "a", "rows": [], "__proto__": {}}`);
+    await assert.rejects(read(), /it is no JSON: "__proto__" cannot be a key; write it anew$/);
     await Deno.writeTextFile(path, `{"name": 1, "rows": [1.5], "more": 0}`);
     await assert.rejects(read(), (error) => {
       assert.ok(error instanceof DataError);

@@ -1,22 +1,28 @@
 /** The checks and the preparation of raw left atria, on small files made here. */
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
-import { BARE_CASE } from "../pipeline/data/cases.ts";
+import { BARE_CASE, spacingOf } from "../pipeline/data/cases.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
 import { type LeftAtriumOptions, prepareLeftAtrium } from "../pipeline/data/left_atria.ts";
+import { decodeNifti, encodeNiftiMask } from "../pipeline/data/nifti.ts";
+import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
+import { correctedSpacings, correctedSpacingText } from "../pipeline/evaluation/summary.ts";
 
+/** Direction of axes that run to the left and to the back, in RAS+. */
+const LPS = [-1, 0, 0, 0, -1, 0, 0, 0, 1];
 const SIZE = [130, 122, 4], COUNT = 130 * 122 * 4;
-const OPTIONS: LeftAtriumOptions = { crop: "published", seed: 7 };
+const OPTIONS: LeftAtriumOptions = { crop: "published", seed: 7, spacing: "known", nominalSpacing: false };
 
-/** A NRRD of the size above, LPS; `value` gives the voxel at (x, y, z). */
+/** A NRRD of the size above, LPS; `value` gives the voxel at (x, y, z). @param options `place`: instead of directions and origin. */
 function nrrd(
   value: (x: number, y: number, z: number) => number,
-  { size = SIZE, origin = "(10,20,30)", turn = 0 } = {},
+  { size = SIZE, origin = "(10,20,30)", turn = 0, place = "" } = {},
 ) {
   const [nx, ny, nz] = size, voxels = new Uint8Array(nx * ny * nz);
   for (let i = 0; i < voxels.length; i++) voxels[i] = value(i % nx, Math.floor(i / nx) % ny, Math.floor(i / nx / ny));
-  const header = `NRRD0004\ntype: uchar\ndimension: 3\nspace: left-posterior-superior\nsizes: ${size.join(" ")}\n` +
-    `space directions: (0.5,${turn},0) (${-turn},0.5,0) (0,0,2)\nspace origin: ${origin}\nencoding: gzip\n\n`;
+  place ||= "space: left-posterior-superior\n" +
+    `space directions: (0.5,${turn},0) (${-turn},0.5,0) (0,0,2)\nspace origin: ${origin}`;
+  const header = `NRRD0004\ntype: uchar\ndimension: 3\nsizes: ${size.join(" ")}\n${place}\nencoding: gzip\n\n`;
   return new Uint8Array([...new TextEncoder().encode(header), ...gzipSync(voxels)]);
 }
 const image = (x: number, y: number, z: number) => (x + 3 * y + 7 * z) % 200;
@@ -66,6 +72,8 @@ Deno.test("a NRRD case is normalized and cropped, and the crop moves its origin"
 
 Deno.test("without a mask, and with --crop none, the volume stays whole", async () => {
   const bare = await good({ "lgemri.nrrd": nrrd(image) });
+  assert.equal(bare.prepared.preparation, "normalized, whole volume for want of a label");
+  assert.match(bare.notes!.join(), /^without a label .* whole, .* --crop foreground and --crop none treat both alike$/);
   assert.deepEqual([bare.prepared.label, bare.fingerprint.labelVoxels, bare.prepared.shape], [null, null, SIZE]);
   const { prepared } = await good({ "lgemri.nrrd": nrrd(image), "laendo.nrrd": nrrd(box) }, {
     ...OPTIONS,
@@ -86,15 +94,14 @@ Deno.test("a volume smaller than the patch is prepared", async () => {
 Deno.test("everything that is wrong with a NRRD case is named, not only the first", async () => {
   const found = await problems({
     "lgemri.nrrd": nrrd(image),
-    "laendo.nrrd": nrrd((x) => x % 3, { size: [129, 122, 4], origin: "(10,20.01,30)" }),
+    "laendo.nrrd": nrrd((x) => x % 3, { size: [129, 122, 4] }),
   });
-  assert.equal(found.length, 3);
+  assert.equal(found.length, 2);
   assert.match(found[0], /c\/laendo.nrrd: 0 and 255 wanted, found 0, 1, 2$/);
   assert.match(found[1], /the shape of its image \[130,122,4\] wanted, found \[129,122,4\]/);
-  assert.match(found[2], /not where its image is: origin \[-10,-20.01,30\] found, \[-10,-20,30\] wanted/);
   const both = await problems({ "lgemri.nrrd": nrrd(image).subarray(0, -20), "laendo.nrrd": new Uint8Array(9) });
   assert.equal(both.length, 2);
-  assert.match(both[0], /lgemri.nrrd" as NRRD: its data do not unpack/);
+  assert.match(both[0], /lgemri.nrrd" as NRRD: it does not unpack/);
   assert.match(both[1], /laendo.nrrd" as NRRD: it does not begin with "NRRD000"/);
 });
 
@@ -104,6 +111,107 @@ Deno.test("image and label may lie apart by less than the tolerance only", async
   await good(of({ turn: 0.00004 })); // 0.00008 in direction
   assert.match((await problems(of({ origin: "(10.002,20,30)" }))).join(), /not where its image is: origin/);
   assert.match((await problems(of({ turn: 0.0001 }))).join(), /not where its image is: direction/);
+});
+
+Deno.test("a label without a place beside an image with one, or the reverse, is taken with a note; a mirrored one is not", async () => {
+  const spacings = { place: "spacings: 0.5 0.5 2" };
+  const found = await good({ "lgemri.nrrd": nrrd(image), "laendo.nrrd": nrrd(box, spacings) });
+  assert.deepEqual([found.prepared.geometry!.direction, found.fingerprint.labelVoxels], [LPS, { 1: 40 * 20 * 4 }]);
+  assert.deepEqual(found.notes, [
+    "the label does not say where it lies: the label is taken to cover its image's voxels",
+  ]);
+  const reverse = await good({ "lgemri.nrrd": nrrd(image, spacings), "laendo.nrrd": nrrd(box) });
+  assert.deepEqual(reverse.notes, [
+    "the image does not say where it lies: the label is taken to cover its image's voxels",
+  ]);
+  const neither = { "lgemri.nrrd": nrrd(image, spacings), "laendo.nrrd": nrrd(box, spacings) };
+  assert.deepEqual((await good(neither)).notes, []);
+  const small = nrrd(box, { ...spacings, size: [130, 122, 3] });
+  assert.match((await problems({ "lgemri.nrrd": nrrd(image), "laendo.nrrd": small })).join(), /the shape of its image/);
+  for (
+    const directions of ["(-0.5,0,0) (0,0.5,0) (0,0,2)", "(0,0.5,0) (-0.5,0,0) (0,0,2)", "(0.5,0,0) (0,0.5,0) (0,0,-2)"]
+  ) {
+    const place = `space: left-posterior-superior\nspace directions: ${directions}\nspace origin: (10,20,30)`;
+    const other = { "lgemri.nrrd": nrrd(image), "laendo.nrrd": nrrd(box, { place }) };
+    assert.match((await problems(other)).join(), /not where its image is: direction/);
+  }
+  const las = { place: "space: LAS\nspace directions: (0.5,0,0) (0,0.5,0) (0,0,2)\nspace origin: (10,20,30)" };
+  assert.match((await problems({ "lgemri.nrrd": nrrd(image), "laendo.nrrd": nrrd(box, las) })).join(), /not where its/);
+});
+
+Deno.test("a spacing of exactly 1 is taken as the dataset's 0.625 mm, or as the options say; the mask keeps its header", async () => {
+  const unit = "space: left-posterior-superior\nspace directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)";
+  const files = (place = unit, label = place) => ({
+    "lgemri.nrrd": nrrd(image, { place }),
+    "laendo.nrrd": nrrd(box, { place: label }),
+  });
+  const whole = { ...OPTIONS, crop: "none" } as const;
+  const { prepared, fingerprint, notes } = await good(files(), whole);
+  assert.deepEqual([spacingOf(prepared), prepared.geometry!.spacing], [[0.625, 0.625, 0.625], [1, 1, 1]]);
+  assert.deepEqual([fingerprint.spacing, fingerprint.headerSpacing], [[0.625, 0.625, 0.625], [1, 1, 1]]);
+  const said = "distances and volumes take a spacing of 0.625 mm instead of the header's 1 x 1 x 1 mm ";
+  assert.deepEqual(notes, [said + "(the dataset's; --spacing header takes the header's)"]);
+
+  const [row] = scoreCase(prepared.label!, prepared, { classNames: ["left atrium"], seconds: 0 });
+  assert.equal(row.milliliters!.reference, 40 * 20 * 4 * 0.625 ** 3 / 1000);
+  const shifted = new Uint8Array(COUNT); // by a voxel along Y
+  prepared.label!.forEach((value, i) => shifted[i + 4] = value || shifted[i + 4]);
+  const [moved] = scoreCase(shifted, prepared, { classNames: ["left atrium"], seconds: 0 });
+  assert.deepEqual([moved.honest.hd95, moved.millimeters!.hd95], [1, 0.625]);
+  const [correction] = correctedSpacings([{ ...prepared, name: "a" }, { ...prepared, correctedSpacing: null }]);
+  assert.deepEqual(correction, { header: [1, 1, 1], used: [0.625, 0.625, 0.625], cases: ["a"] });
+  const text = "spacing 0.625 x 0.625 x 0.625 mm instead of the header's 1 x 1 x 1 mm (1 case)";
+  assert.equal(correctedSpacingText(correction), text);
+  const mask = decodeNifti(encodeNiftiMask(prepared.label!, prepared), "mask.nii.gz");
+  assert.deepEqual(mask.geometry, prepared.geometry);
+
+  const spacing = async (options: Partial<LeftAtriumOptions>, given = files()) => {
+    const { prepared, fingerprint, notes } = await good(given, { ...whole, ...options });
+    return [spacingOf(prepared), fingerprint.headerSpacing, prepared.nominalSpacing, notes!.join()];
+  };
+  assert.deepEqual(await spacing({ spacing: "header" }), [[1, 1, 1], undefined, false, ""]);
+  assert.deepEqual(await spacing({ spacing: 1, nominalSpacing: true }), [[1, 1, 1], undefined, true, ""]);
+  assert.deepEqual(await spacing({ spacing: 2.5 }), [
+    [2.5, 2.5, 2.5],
+    [1, 1, 1],
+    false,
+    said.replace("0.625", "2.5") + "(as --spacing says)",
+  ]);
+  const told = "space: left-posterior-superior\nspace directions: (1,0,0) (0,1,0) (0,0,1.25)";
+  assert.deepEqual((await spacing({}, files(told))).slice(0, 2), [[1, 1, 1.25], undefined]);
+  assert.deepEqual((await spacing({ spacing: 0.625 }, files(told))).slice(0, 2), [[0.625, 0.625, 0.625], [1, 1, 1.25]]);
+  assert.deepEqual((await spacing({}, files("spacings: 1 1 1"))).slice(0, 2), [[0.625, 0.625, 0.625], [1, 1, 1]]);
+  assert.deepEqual((await spacing({}, files(unit, "spacings: 0.7 0.7 0.7"))).slice(0, 2), [[1, 1, 1], undefined]);
+  assert.deepEqual((await spacing({}, files("content: x"))).slice(0, 2), [null, undefined]);
+  assert.deepEqual((await spacing({ spacing: 0.7 }, files("content: x"))).slice(0, 2), [[0.7, 0.7, 0.7], null]);
+});
+
+Deno.test("--crop foreground cuts labeled and unlabeled volumes alike, to what is brighter than the dark around it", async () => {
+  const size = [200, 180, 4], isBody = (x: number, y: number) => x >= 15 && x < 145 && y >= 20 && y < 100;
+  const scan = (x: number, y: number) =>
+    isBody(x, y) ? 100 + (x + y) % 7 : (x + 3 * y) % 5 + Number(x === 5 && y === 5) * 90;
+  const files = { "lgemri.nrrd": nrrd(scan, { size }), "laendo.nrrd": nrrd(box, { size }) };
+  const options = { ...OPTIONS, crop: "foreground" } as const, labeled = await good(files, options);
+  const { prepared, notes } = await good({ "lgemri.nrrd": files["lgemri.nrrd"] }, options);
+  // X is the body's 130 voxels; Y's 80 are fewer than the patch has: 16 on either side.
+  assert.deepEqual([prepared.shape, prepared.geometry!.origin], [[130, 112, 4], [-10 - 0.5 * 15, -20 - 0.5 * 4, 30]]);
+  assert.deepEqual([prepared.preparation, notes], ["normalized, cropped to the foreground", []]);
+  assert.deepEqual({ ...labeled.prepared, label: null }, prepared);
+  assert.equal(labeled.prepared.label!.reduce((a, b) => a + b), 40 * 20 * 4);
+  // The intensities are those of the whole volume.
+  const whole = await good(files, { ...OPTIONS, crop: "none" }), at = (15 * 180 + 20) * 4;
+  assert.equal(prepared.image[16 * 4], whole.prepared.image[at]);
+  const outside = nrrd((x, y) => x >= 10 && x < 20 && y === 50 ? 255 : 0, { size });
+  const cut = await prepare({ ...files, "laendo.nrrd": outside }, options);
+  assert.match(
+    String("problems" in cut && cut.problems),
+    /laendo.nrrd: 20 of 40 labeled voxels lie outside .* --crop none/,
+  );
+});
+
+Deno.test("an image of one value is refused, as NRRD and as HDF5", async () => {
+  const files = { "lgemri.nrrd": nrrd(() => 7), "laendo.nrrd": nrrd(box) };
+  assert.deepEqual(await problems(files), ["c/lgemri.nrrd: all its voxels are 7"]);
 });
 
 Deno.test("an empty label in a case that has a label file is a problem, and so is a folder without an image", async () => {
@@ -137,6 +245,10 @@ Deno.test("published HDF5 is taken as it is, without a spacing; what it cannot b
     });
     assert.deepEqual([fingerprint.spacing, fingerprint.labelVoxels], [null, { 1: 10 }]);
     assert.equal((await good(await file(voxels, null))).prepared.label, null);
+    assert.match((await problems(await file(new Float32Array(120), label))).join(), /all its voxels are 0$/);
+    const measured = await good(await file(voxels, label), { ...OPTIONS, spacing: 0.625 });
+    assert.deepEqual([measured.prepared.geometry, spacingOf(measured.prepared)], [null, [0.625, 0.625, 0.625]]);
+    assert.deepEqual(measured.fingerprint.headerSpacing, null);
     const holes = voxels.slice();
     holes.fill(NaN, 3, 5);
     const found = await problems(await file(holes, label.map((value, i) => i === 7 ? 4 : value)));

@@ -1,45 +1,53 @@
-import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
-import { dirname } from "node:path";
+import { deepStrictEqual, match, ok, rejects, strictEqual, throws } from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { TextReader, Uint8ArrayWriter, ZipWriter } from "@zip.js/zip.js";
+import { quoted } from "../pipeline/runs/places.ts";
 import {
   bundleFor,
+  cacheFolder,
   cudaFault,
   findLibrary,
   openCuda,
   openCudaLibraries,
   openLibrary,
+  setUpLibrary,
   TensorFlowError,
   VERSION,
 } from "../pipeline/tensorflow/library.ts";
-import { CUDA_FILES } from "../pipeline/tensorflow/wheels.ts";
+import { unpackWheel } from "../pipeline/tensorflow/unpack.ts";
+import { CUDA_FILES, type Wheel } from "../pipeline/tensorflow/wheels.ts";
+import { DENO_FOLDER, withFolder } from "./with_folder.ts";
 
 const library = findLibrary("cpu"), real = library.folder;
 const FRAMEWORK = "libtensorflow_framework.so.2", RUNTIME = "libtensorflow_cc.so.2";
-const setupScript = fileURLToPath(new URL("../tasks/setup.ts", import.meta.url));
+const [setupScript, configPath] = ["../tasks/setup.ts", "../deno.json"].map((path) =>
+  fileURLToPath(new URL(path, import.meta.url))
+);
 const linux = { ignore: Deno.build.os !== "linux" }; // names and headers of files
 
-/** Stands in for Python: prints the folder in FAKE_PACKAGE, "downloads" and "unpacks" files of a few bytes. */
+/** Stands in for Python: tells the folder in FAKE_PACKAGE and the pip of FAKE_PIP, "downloads" the wheels beside it. */
 const FAKE_PYTHON = `#!/bin/sh
 case "$*" in
 *find_spec*) echo "$FAKE_PACKAGE";;
+"-m pip --version") echo "\${FAKE_PIP:-pip 20.0.2 from /usr/lib (python 3.6)}";;
 *"pip download"*)
   test -z "$FAKE_PIP_ERROR" || { echo "$FAKE_PIP_ERROR" >&2; exit 1; }
   while [ "$1" != --dest ]; do shift; done
-  sleep "\${FAKE_SECONDS:-0}"; echo wheel > "$2/${bundleFor("x86_64-unknown-linux-gnu", "cpu").wheels[0].file}";;
-*) test -z "$REAL_PATH" || { PATH="$REAL_PATH" exec python3 "$@"; }
-  folder="$5" strip="$6"; shift 6
-  for name; do
-    path="$folder/\${name#"$strip"}"; mkdir -p "\${path%/*}"; echo 1 > "$path"
-  done;;
+  sleep "\${FAKE_SECONDS:-0}"; cp "\${0%/*}"/*.whl "$2";;
+*) exit 1;;
 esac
 `;
 
-/** A home without a cache, removed in the end; `HOME` and `SSNET_TENSORFLOW` are put back. */
+/** A home without a cache, removed in the end; the variables that name places are put back. */
 async function inEmptyHome(test: (home: string) => Promise<void> | void) {
   const home = await Deno.makeTempDir();
-  const before = ["HOME", "SSNET_TENSORFLOW"].map((name) => [name, Deno.env.get(name)] as const);
+  const names = ["HOME", "XDG_CACHE_HOME", "SSNET_TENSORFLOW"];
+  const before = names.map((name) => [name, Deno.env.get(name)] as const);
   Deno.env.set("HOME", home);
-  Deno.env.delete("SSNET_TENSORFLOW");
+  for (const name of names.slice(1)) Deno.env.delete(name);
   try {
     await test(home);
   } finally {
@@ -75,21 +83,70 @@ async function withCuda(folder: string, files: string[], content: string | Uint8
 }
 const namesIn = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
 
-/** Runs `tasks/setup.ts` in a home of its own with the stand-in for Python first on the path. */
-async function setup(
-  home: string,
-  env: Record<string, string> = {},
-  ...args: string[]
-): Promise<{ code: number; error: string }> {
-  const bin = `${home}/bin`;
-  await Deno.mkdir(bin, { recursive: true });
-  await Deno.writeTextFile(`${bin}/python3`, FAKE_PYTHON, { mode: 0o755 });
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "--no-config", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-run=python3"],
-      ...[`--allow-write=${home}/.cache/ss-net`, setupScript, ...args],
+/** A wheel with members of a byte each, as it would be pinned. */
+async function wheelWith(path: string, members: string[]): Promise<Wheel> {
+  const zip = new ZipWriter(new Uint8ArrayWriter());
+  for (const member of [...members, "not/wanted"]) await zip.add(member, new TextReader("1"));
+  const bytes = await zip.close();
+  await Deno.writeFile(path, bytes);
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  return { package: "p", version: "1", platform: "any", file: basename(path), sha256, megabytes: 274, members };
+}
+
+const TENSORFLOW = [FRAMEWORK, RUNTIME].map((file) => `tensorflow/${file}`);
+
+/** What a run of `setup` differs in. */
+interface SetUpRun {
+  env?: Record<string, string>;
+  args?: string[];
+  /** Of `python3`; null: there is none. */
+  python?: string | null;
+  /** Fetched instead of the pinned wheels, which are not there to be had; made in the folder of `python3`. */
+  wheels?: Record<string, string[]>;
+}
+
+/** Runs `tasks/setup.ts`, or the same with wheels of its own, in an empty home with a stand-in for Python on the path. */
+async function setup(home: string, { env = {}, args = [], python = FAKE_PYTHON, wheels }: SetUpRun = {}) {
+  const bin = await folderWith(`${home}/bin`, {}), own = `${home}/setup.ts`;
+  if (python !== null && !existsSync(`${bin}/python3`)) {
+    await Deno.writeTextFile(`${bin}/python3`, python, { mode: 0o755 });
+  }
+  if (wheels && !existsSync(own)) {
+    const bundle = { tested: true, wheels: [] as Wheel[] };
+    for (const [file, members] of Object.entries(wheels)) {
+      bundle.wheels.push(await wheelWith(`${bin}/${file}`, members));
+    }
+    await Deno.writeTextFile(
+      own,
+      `import { setUpLibrary } from "${new URL("../pipeline/tensorflow/library.ts", import.meta.url)}";
+      const progress = { say: (line) => console.error(line), fetched() {} }, bundle = ${JSON.stringify(bundle)};
+      await setUpLibrary(Deno.args[0], { progress, bundle }).catch((error) => {
+        console.error(error.message);
+        Deno.exit(4);
+      });`,
+    );
+  }
+  const command = [
+    ...[
+      "deno",
+      "run",
+      "--config",
+      configPath,
+      "--no-check",
+      "--no-prompt",
+      "--allow-read",
+      "--allow-ffi",
+      "--allow-env",
     ],
-    env: { PATH: `${bin}:${Deno.env.get("PATH")}`, HOME: home, NO_COLOR: "1", ...env },
+    ...["--allow-run=python3", `--allow-write=${home}/.cache/ss-net`, wheels ? own : setupScript, ...args],
+  ];
+  // Deno's shell sets the loader's variables: the tests may start nothing with them themselves.
+  const { PATH = `${bin}${python === null ? "" : ":/usr/bin:/bin"}`, ...rest } = env;
+  const variables = Object.entries({ PATH, ...rest }).map(([name, value]) => `${name}=${quoted(value)}`);
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["task", "--quiet", "--eval", [...variables, ...command.map(quoted)].join(" ")],
+    env: { HOME: home, DENO_DIR: DENO_FOLDER, NO_COLOR: "1", SSNET_TENSORFLOW: "", XDG_CACHE_HOME: "" },
+    cwd: home,
   });
   const { code, stderr } = await child.output();
   return { code, error: new TextDecoder().decode(stderr) };
@@ -254,7 +311,7 @@ Deno.test(
       await folderWith(cacheOf(home), stubs);
       const whole = { [FRAMEWORK]: `${real}/${FRAMEWORK}`, [RUNTIME]: `${real}/${RUNTIME}` };
       const folder = await folderWith(`${home}/site-packages/tensorflow`, whole);
-      strictEqual((await setup(home, { FAKE_PACKAGE: folder })).code, 0);
+      strictEqual((await setup(home, { env: { FAKE_PACKAGE: folder } })).code, 0);
       deepStrictEqual(findLibrary(), { folder, source: "python" });
       strictEqual((await setup(home)).code, 0);
       strictEqual(findLibrary().source, "cache");
@@ -266,10 +323,35 @@ Deno.test("setup passes over a Python package that lacks a function", linux, () 
     await folderWith(cacheOf(home), stubs);
     const lacking = { [FRAMEWORK]: `${real}/${FRAMEWORK}`, [RUNTIME]: `${real}/${FRAMEWORK}` };
     const folder = await folderWith(`${home}/site-packages/tensorflow`, lacking);
-    const { code, error } = await setup(home, { FAKE_PACKAGE: folder });
+    const { code, error } = await setup(home, { env: { FAKE_PACKAGE: folder } });
     strictEqual(code, 0);
     match(error, /Python's TensorFlow is not used: .*undefined symbol/);
     strictEqual(findLibrary().source, "cache");
+  }));
+
+Deno.test("a wheel's checksum and members are checked before anything is unpacked", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/a.whl`, wheel = await wheelWith(path, ["a/lib/x.so", "a/lib/y_1.so", "a/lib/y_2.so", "b"]);
+    const unpack = (pins: Partial<Wheel>) =>
+      unpackWheel(path, { ...wheel, ...pins }, { folder: `${folder}/out`, strip: "a/" });
+    await rejects(unpack({ sha256: "0".repeat(64) }), /^Error: SHA-256 is [0-9a-f]{64}, wanted 0{64}$/);
+    await rejects(unpack({ members: ["b", "c", "d*"] }), /^Error: it has no c, d\*$/);
+    deepStrictEqual(namesIn(folder), ["a.whl"]);
+    await unpack({ members: ["a/lib/y_*", "b"] });
+    deepStrictEqual(namesIn(`${folder}/out`), ["b", "lib"]);
+    deepStrictEqual(namesIn(`${folder}/out/lib`), ["y_1.so", "y_2.so"]);
+    strictEqual(await Deno.readTextFile(`${folder}/out/b`), "1");
+    await rejects(unpackWheel(path, wheel, { folder, signal: AbortSignal.abort() }), /abort/i);
+  }));
+
+Deno.test("the cache follows XDG_CACHE_HOME, unless that is no whole path", () =>
+  inEmptyHome((home) => {
+    for (
+      const [given, wanted] of [["/x y", "/x y/ss-net"], ["x", `${home}/.cache/ss-net`], ["", `${home}/.cache/ss-net`]]
+    ) {
+      Deno.env.set("XDG_CACHE_HOME", given);
+      strictEqual(cacheFolder(), wanted);
+    }
   }));
 
 Deno.test(
@@ -278,8 +360,8 @@ Deno.test(
   () =>
     inEmptyHome(async (home) => {
       await folderWith(cacheOf(home), { [FRAMEWORK]: stub });
-      await setup(home, { FAKE_PIP_ERROR: "not now" }); // writes the stand-in before the two start
-      const slowly = { FAKE_SECONDS: "0.5" };
+      const slowly = { env: { FAKE_SECONDS: "0.5" }, args: ["cpu"], wheels: { "tf.whl": TENSORFLOW } };
+      await setup(home, { ...slowly, env: { FAKE_PIP_ERROR: "not now" } }); // writes the stand-ins before the two start
       const both = await Promise.all([setup(home, slowly), setup(home, slowly)]);
       deepStrictEqual(both.map(({ code }) => code), [0, 0], both.map(({ error }) => error).join());
       deepStrictEqual(namesIn(`${home}/.cache/ss-net`), [`tensorflow-${VERSION}`]);
@@ -288,19 +370,96 @@ Deno.test(
 );
 
 Deno.test(
-  "setup ends with 4 and one clear line on every fault, and leaves nothing behind",
+  "setup takes a wheel by its path or from its folder, which needs no Python",
   linux,
   () =>
     inEmptyHome(async (home) => {
-      const faults: [Record<string, string>, RegExp][] = [
-        [{ FAKE_PIP_ERROR: "No matching distribution" }, /pip says: No matching distribution; check the network/],
-        [{ REAL_PATH: Deno.env.get("PATH")! }, /Cannot unpack .*: SHA-256 is [0-9a-f]{64}, wanted [0-9a-f]{64}/],
-        [{ PATH: "/nonexistent" }, /python3 is not installed/],
-        [{ HOME: "" }, /the variable HOME is not set/],
-        [{ SSNET_TENSORFLOW: "/nonexistent" }, /Cannot open TensorFlow in "\/nonexistent"/],
+      const path = `${home}/own.whl`,
+        wheel = await wheelWith(path, TENSORFLOW),
+        bundle = { wheels: [wheel], tested: true };
+      const progress = { say() {}, fetched() {} };
+      for (const given of [path, home]) {
+        deepStrictEqual(await setUpLibrary("cpu", { progress, bundle, path: given }), {
+          folder: cacheOf(home),
+          source: "cache",
+        });
+        await Deno.remove(`${home}/.cache`, { recursive: true });
+      }
+      const { code, error } = await setup(home, { args: ["--wheel", "own.whl"], python: null }); // not the pinned one
+      match(error, /Cannot unpack ".*own\.whl": SHA-256 is/);
+      strictEqual(code, 4);
+      const elsewhere = await setup(home, { args: ["--wheel", "/nowhere"], python: null });
+      match(
+        elsewhere.error,
+        /Cannot take TensorFlow from "\/nowhere": it is no file, or a folder with tensorflow.*\.whl;/,
+      );
+      deepStrictEqual(namesIn(`${home}/.cache/ss-net`), []);
+    }),
+);
+
+/** The environments that were told of as broken, and what `setup` does in them. */
+const ENVIRONMENTS: Record<string, SetUpRun & { refused?: RegExp }> = {
+  "any variable of the loader set": {
+    env: {
+      LD_PRELOAD: "/nowhere.so",
+      LD_RUN_PATH: "/opt/lib",
+      LD_BIND_NOW: "1",
+      LD_LIBRARY_PATH: "/opt/a",
+      DYLD_LIBRARY_PATH: "/b",
+    },
+  },
+  "a Python that needs LD_LIBRARY_PATH": {
+    env: { LD_LIBRARY_PATH: "/opt/pylib" },
+    python: `#!/bin/sh
+case ":$LD_LIBRARY_PATH:" in *:/opt/pylib:*) exit 0;; *) echo "libpython3.11.so.1.0: cannot open" >&2; exit 127;; esac`,
+    refused: /python3 -m pip does not run: libpython3.* \(LD_LIBRARY_PATH emptied for it: .*\)\nOne of these helps:\n/,
+  },
+  "pip of Python 3.6": {
+    env: { FAKE_PIP: "pip 18.1 from /usr/lib (python 3.6)" },
+    refused: /fetch TensorFlow: pip 18\.1 from .* \(python 3\.6\) is too old: 20\.0\.2 or newer is wanted;/,
+  },
+  "pip of a later year": { env: { FAKE_PIP: "pip 26.0b1 from /usr/lib (python 3.13)" } },
+  "Python without pip": {
+    python: `#!/bin/sh\necho "/usr/bin/python3: No module named pip" >&2; exit 1`,
+    refused: /Cannot fetch TensorFlow: python3 has no pip\n/,
+  },
+  "no Python": { python: null, refused: /Cannot fetch TensorFlow: python3 is not installed\n/ },
+};
+for (const [name, { refused, ...run }] of Object.entries(ENVIRONMENTS)) {
+  Deno.test(
+    `setup ${refused ? "fetches nothing and says what helps" : "works"} with ${name}`,
+    linux,
+    () =>
+      inEmptyHome(async (home) => {
+        const { code, error } = await setup(home, { ...run, args: ["cpu"], wheels: { "tf.whl": TENSORFLOW } });
+        strictEqual(code, refused ? 4 : 0, error);
+        strictEqual(/fetching/.test(error), !refused, error);
+        if (!refused) return;
+        match(error, refused);
+        match(
+          error,
+          /- Python 3 with pip .*\n- a folder .* SSNET_TENSORFLOW\n[^]* pip download .*\n.* setup --wheel tf\.whl\n$/,
+        );
+        deepStrictEqual(namesIn(`${home}/.cache/ss-net`), []);
+      }),
+  );
+}
+
+Deno.test(
+  "setup ends with 4 and one clear message on every fault, and leaves nothing behind",
+  linux,
+  () =>
+    inEmptyHome(async (home) => {
+      const faults: [SetUpRun, RegExp][] = [
+        [
+          { env: { FAKE_PIP_ERROR: "No matching distribution" } },
+          /pip says: No matching distribution; check the network/,
+        ],
+        [{ env: { HOME: "" } }, /the variable HOME is not set/],
+        [{ env: { SSNET_TENSORFLOW: "/nonexistent" } }, /Cannot open TensorFlow in "\/nonexistent"/],
       ];
-      for (const [env, message] of faults) {
-        const { code, error } = await setup(home, env);
+      for (const [run, message] of faults) {
+        const { code, error } = await setup(home, run);
         match(error, message);
         strictEqual(code, 4);
         ok(!error.includes("    at "), error); // no stack
@@ -310,13 +469,14 @@ Deno.test(
 );
 
 Deno.test(
-  "setup --gpu fetches nine wheels into one tree, and opens what it fetched",
+  "setup --gpu unpacks all wheels into one tree, and opens what it fetched",
   { ignore: Deno.build.target !== "x86_64-unknown-linux-gnu" },
   () =>
     inEmptyHome(async (home) => {
-      const { code, error } = await setup(home, { FAKE_PACKAGE: `${home}/nowhere` }, "--gpu");
-      match(error, /fetching 9 wheels, 2100 MB in all/);
-      match(error, /Cannot open TensorFlow in ".*": .* is no library: 2 bytes/); // the stand-ins
+      const wheels = { "tf.whl": TENSORFLOW, "cuda.whl": CUDA_FILES };
+      const { code, error } = await setup(home, { args: ["gpu"], wheels, env: { FAKE_PACKAGE: `${home}/nowhere` } });
+      match(error, /fetching 2 wheels, 548 MB in all/);
+      match(error, /Cannot open TensorFlow in ".*": .* is no library: 1 bytes/); // the stand-ins
       strictEqual(code, 4);
       deepStrictEqual(namesIn(`${home}/.cache/ss-net`), [`tensorflow-gpu-${VERSION}`]);
       deepStrictEqual(namesIn(gpuCacheOf(home)), ["nvidia", "tensorflow"]);
@@ -328,15 +488,17 @@ const forCpu = { ignore: openCuda(openLibrary(library), library).built };
 
 Deno.test("setup --gpu refuses a named library that was built for the CPU", forCpu, () =>
   inEmptyHome(async (home) => {
-    const { code, error } = await setup(home, { SSNET_TENSORFLOW: real }, "--gpu");
+    const { code, error } = await setup(home, { env: { SSNET_TENSORFLOW: real }, args: ["--gpu"] });
     match(error, /on a GPU: it was built for the CPU; unset SSNET_TENSORFLOW and run deno task setup --gpu/);
     strictEqual(code, 4);
   }));
 
-Deno.test("setup takes no other option", () =>
+Deno.test("setup takes no other option than its two", () =>
   inEmptyHome(async (home) => {
-    for (const args of [["--cpu"], ["--gpu", "--gpu"], ["gpu"]]) strictEqual((await setup(home, {}, ...args)).code, 2);
-    strictEqual((await setup(home, {}, "--help")).code, 0);
+    for (const args of [["--cpu"], ["--gpu", "--gpu"], ["gpu"], ["--wheel"]]) {
+      strictEqual((await setup(home, { args })).code, 2);
+    }
+    strictEqual((await setup(home, { args: ["--help"] })).code, 0);
   }));
 
 Deno.test("gpu-check prints its JSON and ends with 4 where there is no GPU", forCpu, async () => {

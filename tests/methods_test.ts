@@ -30,20 +30,30 @@ const SMALL: Record<DatasetName, DatasetProfile> = {
 };
 const WEIGHT = 0.7;
 
+/** Batches at the edge: what their labels are, and whether the network sees or says something else than usual. */
+const EDGES: Record<string, { label: (i: number, classes: number) => number; constant?: "image" | "prediction" }> = {
+  "no foreground": { label: () => 0 },
+  "no background": { label: (_, classes) => classes - 1 },
+  "one voxel of the last class": { label: (i, classes) => i === 77 ? classes - 1 : 0 },
+  "a constant image": { label: (i, classes) => i % classes, constant: "image" },
+  "a constant, saturated prediction of the background": { label: (i, classes) => i % classes, constant: "prediction" },
+  "a constant, saturated prediction where there is no foreground": { label: () => 0, constant: "prediction" },
+};
+
 function methodOf(name: MethodName, dataset: DatasetName): Method {
   const { patch } = SMALL[dataset];
   return METHODS[name]({ profile: SMALL[dataset], patch });
 }
 
-/** A batch of blobs in noise: the label is where a smooth field is high. */
-function batchOf(method: Method, iteration: number): Batch {
+/** A batch of blobs in noise: the label is where a smooth field is high, or what `edge` says. */
+function batchOf(method: Method, iteration: number, edge?: typeof EDGES[string]): Batch {
   const { profile: { labeledPerBatch: labeled, unlabeledPerBatch, patch, classes } } = method;
   const rows = labeled + (method.usesUnlabeled ? unlabeledPerBatch : 0), random = stream(5, "images", iteration);
   const size = patch.reduce((a, n) => a * n, 1), labels = new Int32Array(labeled * size);
   const image = Float32Array.from({ length: rows * size }, (_, i) => {
     const column = i % patch.at(-1)!, c = Math.floor(classes * column / patch.at(-1)!);
-    if (i < labels.length) labels[i] = c;
-    return c + random() - 0.5;
+    if (i < labels.length) labels[i] = edge ? edge.label(i, classes) : c;
+    return edge?.constant === "image" ? 1 : c + random() - 0.5;
   });
   const shape = [labeled, ...patch], scheduled = method.scheduled?.(iteration - 1, 0.5) ?? {};
   return {
@@ -62,6 +72,15 @@ const numbers = (tensors: Weights) =>
 const apart = (a: Weights, b: Weights) =>
   Math.max(...Object.keys(a).map((key) => tf.tidy(() => tf.max(tf.abs(tf.sub(a[key], b[key]))).dataSync()[0])));
 
+/** Makes every output say the background, by logits that are 400 apart. */
+function saturate(weights: Weights): void {
+  for (const [name, weight] of Object.entries(weights)) {
+    if (!/out_conv\w*\.(weight|bias)$|dsv\d(\.dsv\.0)?\.(weight|bias)$/.test(name)) continue;
+    const values = weight.dataSync().map((_, i) => name.endsWith("bias") && i === 0 ? 400 : 0);
+    weights[name] = tf.tensor(values, weight.shape);
+  }
+}
+
 /** How the total is made of the other losses. */
 const TOTALS: Record<MethodName, (l: Record<string, number>) => number> = {
   ssnet: (l) => l.supervised + WEIGHT * (l.smoothness + 0.1 * (l.separation_labeled + l.separation_unlabeled)),
@@ -76,7 +95,7 @@ const TOTALS: Record<MethodName, (l: Record<string, number>) => number> = {
 
 for (const name of METHOD_NAMES) {
   for (const dataset of ["la", "acdc"] as const) {
-    Deno.test(`${name} on ${dataset}: the total is the sum that its file says, and it falls`, async () => {
+    Deno.test(`${name} on ${dataset}: the total is the sum that its file says, it falls, and batches at the edge keep all finite`, async () => {
       const method = methodOf(name, dataset), state = start(method), step = trainingStep(method, "fp32");
       const seen: Record<string, number>[] = [];
       let count = 0;
@@ -87,6 +106,16 @@ for (const name of METHOD_NAMES) {
         if (iteration === 2) count = tf.memory().numTensors;
       }
       assert.equal(tf.memory().numTensors, count, "tensors leak");
+      for (const [edge, how] of Object.entries(EDGES)) { // each on the state that the one before has left
+        if (how.constant === "prediction") saturate(state.weights);
+        const result = await step(state, batchOf(method, 7, how)), { touched: _, ...groups } = state;
+        // Momentum is the gradient with the weight's decay.
+        for (const [name, tensors] of Object.entries({ losses: result, ...groups })) {
+          for (const [key, values] of Object.entries(numbers(tensors))) {
+            assert.ok(values.every(Number.isFinite), `${edge}: ${name} ${key}`);
+          }
+        }
+      }
       for (const values of seen) {
         assert.ok(Object.values(values).every(Number.isFinite), JSON.stringify(values));
         const sum = TOTALS[name](values);

@@ -23,11 +23,47 @@ Deno.test("parity answers --help, unknown options and folders that are not there
   assert.deepEqual([unknown.code, unknown.error], [2, "error: unknown option '--folder'\n"]);
   const two = await task("parity", ["a", "b"]);
   assert.equal(two.code, 2);
-  assert.match(two.error, /Cannot start parity:[^]*at folder/);
+  assert.equal(two.error, "Cannot start parity:\n  folder: 2 given, 1 at most wanted\n");
   const missing = await task("parity", ["/no/golden/files"]);
   assert.equal(missing.code, 3, missing.error);
   assert.match(missing.error, /\/no\/golden\/files\/cases\.json/);
   const good = await task("parity", []);
   assert.equal(good.code, 2, "only then does it open TensorFlow");
   assert.match(good.error, /--allow-ffi/);
+});
+
+Deno.test("every option that is not as wanted is told at once, each with what was wanted, with code 2", async () => {
+  const wrong = {
+    ...{ run: "", method: "ssnt", seed: "1.5", threads: "100000", iterations: "ten", "save-every": "" },
+    ...{ "bank-rows": "1e7", patch: "32x32", "separation-weight": "-1", "perturbation-radius": "0x1" },
+  };
+  const { code, error } = await task("train", ["la", ...Object.entries(wrong).flatMap(([k, v]) => [`--${k}`, v])]);
+  assert.equal(code, 2);
+  assert.deepEqual(error.trimEnd().split("\n").toSorted(), [
+    '  --bank-rows "10000000": a whole number from 2 to 65536 wanted',
+    '  --iterations "ten": a whole number from 0 on wanted',
+    '  --method: unknown choice "ssnt"; nearest is "ssnet", known are ssnet, supervised, ua_mt, sassnet, dtc, urpc, ' +
+    "mc_net, bcp",
+    '  --patch "32x32": 3 multiples of 16 wanted, as in 112x112x80',
+    '  --perturbation-radius "0x1": a number above 0 wanted',
+    "  --run is empty: a name wanted",
+    "  --save-every is empty: a whole number from 1 on wanted",
+    '  --seed "1.5": a whole number from 0 on wanted',
+    '  --separation-weight "-1": a number from 0 on wanted',
+    '  --threads "100000": a whole number from 1 to 1024 wanted',
+    "Cannot start train:la:",
+  ]);
+});
+
+Deno.test("a dataset that is none has its nearest; a file in a folder's place and names with escapes are told", async () => {
+  const dataset = await task("evaluate", ["adc"]);
+  assert.deepEqual([dataset.code, dataset.error], [
+    2,
+    'Cannot start: unknown dataset "adc"; nearest is "acdc", known are la, acdc\n',
+  ]);
+  const folder = await task("train", ["la", "--split", "tests"]);
+  assert.deepEqual([folder.code, folder.error], [3, 'Cannot read the split "tests": it is a folder; name a file\n']);
+  const escape = await task("evaluate", ["la", "--run", "\x1b[31mred"]);
+  assert.equal(escape.code, 3);
+  assert.ok(escape.error.includes('"\\x1b[31mred/config.json"'), escape.error);
 });

@@ -1,5 +1,6 @@
 /** Run folders for the tests of the report: phantoms, masks that miss them by a known measure, and logs. */
-import { BARE_CASE, type Case, writeCase } from "../pipeline/data/cases.ts";
+import { BARE_CASE, type Case, type Manifest, readManifest, writeCase } from "../pipeline/data/cases.ts";
+import { fingerprintOf } from "../pipeline/data/prepared_case.ts";
 import { type Geometry, reverseAxes } from "../pipeline/data/geometry.ts";
 import { writeNiftiMask } from "../pipeline/data/nifti.ts";
 import { cinePhantom, phantom } from "../pipeline/data/phantom.ts";
@@ -86,17 +87,21 @@ export async function writeEvaluation(
   const out = `${run}/evaluation-${name}`, classes = PROFILES[dataset].classNames, rows: ResultRow[] = [];
   await Deno.mkdir(out, { recursive: true });
   await Deno.mkdir(folder, { recursive: true });
+  const known: Manifest["cases"] = { ...await readManifest(folder).then(({ cases }) => cases, () => ({})) }; // other evaluations' cases
   for (const { name, shift } of cases) {
     const frames = dataset === "la"
       ? [leftAtrium(name, { shape: shape ?? [48, 44, 24], spacing })]
       : heart(name, { shape: shape ?? [72, 64, 6], spacing });
     for (const one of frames) {
       const mask = shifted(one, shift);
-      await writeCase(`${folder}/${one.name}.h5`, one, { file: "phantom", sha256: "" });
+      const source = { file: "phantom", sha256: "" };
+      await writeCase(`${folder}/${one.name}.h5`, one, source);
+      known[one.name] = fingerprintOf(one, one, { sources: [source], classes: classes.length + 1 });
       await writeNiftiMask(`${out}/${one.name}.nii.gz`, mask, one);
       rows.push(...scoreCase(mask, one, { classNames: classes, seconds: 1.5 }));
     }
   }
+  await writeJson(`${folder}/manifest.json`, { dataset, options: {}, cases: known });
   const patients = patientValues(rows), of = dataset === "la" ? 1 : 2;
   const counts = {
     ...(dataset === "la"

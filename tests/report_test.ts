@@ -303,7 +303,8 @@ Deno.test("an overlay sorts voxels into right, extra, missed and confused, slice
     return { label, prediction, image };
   };
   const geometry = { spacing: [2, 3, 5], origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] } as Geometry;
-  const forward = { name: "c", shape: [4, 1, 2], axes: "XYZ", geometry } as const, { prediction, ...one } = made(at);
+  const forward = { name: "c", shape: [4, 1, 2], axes: "XYZ", geometry, correctedSpacing: null } as const,
+    { prediction, ...one } = made(at);
   const overlay = makeOverlay({ ...forward, shape: [4, 1, 2], ...one }, prediction, 2);
   const { slices, shown, montage, width, height } = overlay;
   assert.deepEqual(slices.map(({ z }) => z), [0, 1]);
@@ -433,6 +434,12 @@ Deno.test("a run without evaluation, unfinished, resumed, diverged or half-logge
       ]
     ) assert.match(notes.join("\n"), wanted);
     assert.ok(page(await gatherContents([run])).includes("Learning curves"));
+    // Any word may be a key of a log, those that every object has too.
+    await log(...[2, 4].map((iteration) => `{"iteration": ${iteration}, "toString": 0.5}`), "");
+    const gaps = (await readRuns([run]))[0];
+    assert.deepEqual(Object.keys(gaps.curves), ["toString"]);
+    assert.match(gaps.notes.join("\n"), /lacks iterations 1, 3: neither curves nor minutes/);
+    assert.ok(page(await gatherContents([run])).includes(">toString<"));
     await Deno.remove(`${run}/metrics.jsonl`);
     assert.match((await readRuns([run]))[0].notes.join("\n"), /no metrics\.jsonl/);
   });
@@ -457,6 +464,9 @@ Deno.test("all unreadable folders and files are named at once, as bad data", asy
         return true;
       },
     );
+    await changeMetrics(`${root}/summary`, (metrics) => metrics.rows[0].honest.dice = 1e308);
+    await assert.rejects(readRuns([`${root}/summary`]), /metrics\.json"[^]*rows\[0\]\.honest\.dice/);
+    await changeMetrics(`${root}/summary`, (metrics) => metrics.rows[0].honest.dice = 0.5);
     await changeMetrics(`${root}/summary`, (metrics) => delete metrics.summary.honest["left atrium"]);
     await assert.rejects(readRuns([`${root}/summary`]), /its summary lacks "left atrium"/);
   });
@@ -607,7 +617,7 @@ Deno.test("with fewer than 8 patients, without SS-Net or without another method 
         assert.ok(!text.includes("p, Holm"));
       }
     };
-    await told(await of(7, "s", "u"), "No test is possible: it wants at least 8 patients, here are 7.");
+    await told(await of(7, "s", "u"), "No test is possible: it wants at least 8 patients, here: 7.");
     await told(await of(8, "u", "u2"), "No test: SS-Net as published is not in this table.");
     await told(await of(8, "s", "s2"), "No test: there is no other method beside SS-Net in this table.");
     assert.deepEqual(await comparisonsOf(await of(8, "s")), []);

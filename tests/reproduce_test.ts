@@ -24,7 +24,7 @@ import {
   thirds,
 } from "../pipeline/runs/grid.ts";
 import { DEAD_AFTER_SECONDS, takeLock } from "../pipeline/runs/locks.ts";
-import { readLog } from "../pipeline/runs/log.ts";
+import { openLog, readLog } from "../pipeline/runs/log.ts";
 import { type Announced, memoryProblem, trainingHeader } from "../pipeline/runs/training_header.ts";
 import { slurmScript } from "../pipeline/runs/slurm.ts";
 import { withFolder } from "./with_folder.ts";
@@ -66,7 +66,7 @@ Deno.test("every unknown name and number of a grid is told at once, with the nea
     'unknown labeled count "9"; nearest is "8", known are 4, 8, 80',
     'unknown method "ssnt"; nearest is "ssnet", known are ssnet, supervised, ua_mt',
     'unknown method "ua-mt"; nearest is "ua_mt", known are ssnet, supervised, ua_mt',
-    'the seed "x" is no whole number from 0 on',
+    'the seed "x" is no whole number from 0 to 9007199254740991',
     'the seed "1" stands twice',
   ]);
   assert.deepEqual(grid({ labeled: "80", method: "ssnet" }).problems, ["the grid has no cell"]);
@@ -395,19 +395,20 @@ Deno.test("a task of the job array passes the signal on and requeues itself when
     assert.equal(await Deno.stat(`${folder}/requeue.log`).then(() => true, () => false), false);
   }));
 
-Deno.test("a task starts another one where LD_LIBRARY_PATH is set", () =>
+Deno.test("a task starts another one where the loader's variables are set", () =>
   withFolder(async (folder) => {
     const module = new URL("../pipeline/runs/task_process.ts", import.meta.url);
     await Deno.writeTextFile(
       `${folder}/start.ts`,
-      `import { NAMED_PROGRAM } from "${module}";
+      `import { emptyLoaderVariables } from "${module}";
       const start = async (env: Record<string, string>) =>
         await new Deno.Command("deno", { args: ["eval", "console.log(6 * 7)"], env }).output();
       console.log(await start({}).then(() => "started", ({ name }) => name));
-      console.log(new TextDecoder().decode((await start(NAMED_PROGRAM)).stdout).trim());`,
+      console.log(new TextDecoder().decode((await start(emptyLoaderVariables())).stdout).trim());`,
     );
-    // Its shell sets the variable: the tests may start nothing with it themselves.
-    const command = `LD_LIBRARY_PATH=/nowhere deno run --no-prompt --allow-run=deno ${folder}/start.ts`;
+    // Its shell sets them: the tests may start nothing with them themselves.
+    const command = "LD_LIBRARY_PATH=/nowhere LD_PRELOAD=/nowhere.so LD_BIND_NOW=1 DYLD_LIBRARY_PATH=/nowhere " +
+      `deno run --no-prompt --allow-run=deno --allow-env ${folder}/start.ts`;
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["task", "--eval", command],
       cwd: folder,
@@ -500,7 +501,7 @@ Deno.test("reproduce goes past a broken cell with code 1, stops with 75, goes on
     const first = await ended(reproduce(folder, args));
     assert.equal(first.code, 1, first.error);
     assert.match(first.error, /broken: cell 0 acdc-3\/supervised\/1: training ended with code \d/);
-    assert.match(first.out, /1 of 2 cells are finished/);
+    assert.match(first.out, /finished: 1 of 2 cells/);
     assert.match(first.out, /\n2 passed, 2 failed\n$/);
     assert.equal((await readLog(`${cell(2)}/metrics.jsonl`)).length, 24);
 
@@ -512,11 +513,24 @@ Deno.test("reproduce goes past a broken cell with code 1, stops with 75, goes on
     child.kill("SIGTERM");
     const stopped = await rest;
     assert.equal(stopped.code, 75, stopped.error);
-    assert.match(stopped.error, /Stopped after iteration \d+; go on with --resume[^]*the same command goes on/);
+    assert.match(
+      stopped.error,
+      /Ending; a training that runs[^]*Stopped after iteration \d+; go on with --resume[^]*the same command goes on/,
+    );
 
-    const last = await ended(reproduce(folder, args));
-    assert.equal(last.code, 0, last.error);
-    assert.match(last.out, /train acdc .* --resume\n/);
+    // As a training that still runs when the reproduce that started it was killed alone.
+    const log = await openLog(`${cell(1)}/metrics.jsonl`, Infinity), resumed = reproduce(folder, args);
+    const told = new Response(resumed.stderr).text(), last = { out: "" };
+    let isOpen = true;
+    for await (const chunk of resumed.stdout.pipeThrough(new TextDecoderStream())) {
+      last.out += chunk;
+      if (!isOpen || !last.out.includes(`waits for process ${Deno.pid}, which still trains in it`)) continue;
+      isOpen = false;
+      log[Symbol.dispose]();
+    }
+    assert.equal((await resumed.status).code, 0, await told);
+    assert.equal(isOpen, false);
+    assert.match(last.out, /which still trains in it[^]*train acdc .* --resume\n/);
     assert.match(last.out, /cell 1 acdc-3\/supervised\/2 is finished/);
     assert.match(last.out, /\n4 passed, 0 failed\n$/);
     assert.match(await Deno.readTextFile(`${folder}/report/report.html`), /<html/);

@@ -2,14 +2,15 @@
  * Runs the tests, the examples, the golden values, tfjs-core's op tests and the small grid of all methods, and closes with
  * one line `N passed, N failed` over all.
  */
-import { NAMED_PROGRAM } from "../pipeline/runs/task_process.ts";
+import { temporaryFolder } from "../pipeline/runs/places.ts";
+import { emptyLoaderVariables } from "../pipeline/runs/task_process.ts";
 
 const native = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env"];
 /** The one folder that may be written to: all temporary files of the tests lie there. */
-const folder = await Deno.makeTempDir({ dir: "/tmp", prefix: "ss-net-test-" });
+const folder = await temporaryFolder("ss-net-test-");
 
 async function run(args: string[]): Promise<string> {
-  const env = { ...NAMED_PROGRAM, NO_COLOR: "1", TMPDIR: folder };
+  const env = { ...emptyLoaderVariables(), NO_COLOR: "1", TMPDIR: folder, INIT_CWD: Deno.cwd(), SSNET_HOME: "" };
   const command = new Deno.Command("deno", { args, stdout: "piped", stderr: "inherit", env });
   const child = command.spawn();
   const [keep, show] = child.stdout.tee();

@@ -1,17 +1,22 @@
 /** Splits: published lists and drawn ones, and the refusal of those that do not fit the cases. */
 import assert from "node:assert/strict";
 import { DataError, type Fingerprint, type Manifest, readManifest } from "../pipeline/data/cases.ts";
+import { nameProblem } from "../pipeline/data/names.ts";
+import { duplicatesBetween, duplicatesIn } from "../pipeline/data/duplicates.ts";
 import {
+  bindingTo,
   checkCases,
   checkSplit,
   countCases,
   countPatients,
   drawnLists,
+  parseList,
   parseSplit,
   publishedLists,
   type Split,
 } from "../pipeline/data/splits.ts";
 import { writeJson } from "../pipeline/runs/files.ts";
+import { withFolder } from "./with_folder.ts";
 
 const fingerprint = (labelVoxels: Fingerprint["labelVoxels"]): Fingerprint => ({
   shape: [2, 3, 4],
@@ -26,6 +31,33 @@ const casesOf = (names: string[], bare: string[] = []): Manifest["cases"] =>
   Object.fromEntries(names.map((name) => [name, fingerprint(bare.includes(name) ? null : { 1: 5 })]));
 const refused = (action: () => unknown, message: RegExp) =>
   assert.throws(action, (error) => error instanceof DataError && message.test(error.message));
+
+Deno.test("a list is read with the line ends of any system and blanks around its names", () => {
+  assert.deepEqual(parseList("a\r\nb  \r\n\r\n"), ["a", "b"]);
+  assert.deepEqual(parseList("\ufeff\ta\n \nc d"), ["a", "c d"]);
+  assert.deepEqual(parseList("a\rb\r"), ["a", "b"]);
+});
+
+Deno.test("one case twice is seen by its image, and by its label where that is not empty", () => {
+  const one = (image: string, label: string | null, voxels = 5): Fingerprint => ({
+    ...fingerprint(label === null ? null : { 1: voxels, 2: 0 }),
+    hashes: { ...{ sourceImage: image, sourceLabel: label, geometry: "g", subject: "s" }, image: "i", label: "l" },
+  });
+  const names = (cases: Manifest["cases"]) => duplicatesIn(cases).map(({ what, names }) => `${what}: ${names}`);
+  assert.deepEqual(names({ a: one("1", "1"), b: one("2", "2"), c: one("3", null), d: one("4", null) }), []);
+  assert.deepEqual(names({ a: one("1", "1"), b: one("2", "1"), c: one("1", "1") }), ["image: a,c", "label: a,b,c"]);
+  assert.deepEqual(names({ a: one("1", "1"), b: one("1", "1"), c: one("1", null) }), ["image: a,b,c"]);
+  assert.deepEqual(names({ a: one("1", "1", 0), b: one("2", "1", 0) }), [], "all labels without an object are alike");
+  const hearts = Object.fromEntries(frames("p", "q", "r").map((name) => [name, one(name, name[0])]));
+  const lists = { labeled: frames("p"), unlabeled: [], validation: [], test: frames("q") };
+  assert.deepEqual(duplicatesBetween(lists, hearts), [], "frames of one patient stand in one part");
+  hearts.q_frame07 = hearts.r_frame01 = hearts.p_frame01;
+  assert.deepEqual(duplicatesBetween(lists, hearts), [
+    "the same image: p_frame01 (labeled), q_frame07 (test)",
+    "the same label: p_frame01 (labeled), p_frame07 (labeled), q_frame07 (test)",
+  ]);
+  assert.deepEqual(names(casesOf(["a", "b"])), [], "nothing is known of cases without hashes");
+});
 
 const PUBLISHED = { train: ["a", "b", "c", "d", "e", "f"], test: ["x", "y", "z"] };
 const CHOICE = { unit: "case", labeled: 2, validation: 0, seed: 1 } as const;
@@ -131,6 +163,53 @@ Deno.test("a split with wrong counts or fields is refused, naming them", () => {
   assert.deepEqual(parseSplit({ ...SPLIT, counts: { ...counts, unlabeled: 1 } }, "s.json").test, ["c"]);
 });
 
+Deno.test("a split is bound to the cases that it names: others may come, go and change, and a changed one is named", () =>
+  withFolder(async (folder) => {
+    const hashes = (image: string) => ({
+      ...{ sourceImage: "s", sourceLabel: null, image, label: null, geometry: "g", subject: "p" },
+    });
+    const write = (images: Record<string, string>) => {
+      const cases = casesOf(Object.keys(images));
+      for (const [name, image] of Object.entries(images)) cases[name].hashes = hashes(image);
+      return writeJson(`${folder}/manifest.json`, { dataset: "la", options: {}, cases });
+    };
+    await write({ a: "1", b: "2", c: "3", q: "4" });
+    const named = ["a", "b", "c"], binding = bindingTo(await readManifest(folder), named);
+    assert.deepEqual(Object.keys(binding.hashes!), named);
+    const split = parseSplit({ ...SPLIT, ...binding }, "s.json");
+    await write({ a: "1", b: "2", c: "3", q: "5", r: "6" });
+    assert.deepEqual(Object.keys((await checkCases(split, folder, "s.json")).cases), ["a", "b", "c", "q", "r"]);
+    await write({ a: "9", b: "2", c: "8" });
+    await assert.rejects(
+      checkCases(split, folder, "s.json"),
+      /another place than it was made for have a, c; the same raw/,
+    );
+    await writeJson(`${folder}/manifest.json`, { dataset: "la", options: {}, cases: casesOf(named) });
+    await assert.rejects(
+      checkCases(split, folder, "s.json"),
+      /have a, b, c;/,
+      "a manifest without hashes tells nothing",
+    );
+    assert.deepEqual(Object.keys(bindingTo(await readManifest(folder), named)), ["manifest"]);
+  }));
+
+Deno.test("a name that leads out of a folder, or hides, is refused in splits and manifests; others stay as they are", () =>
+  withFolder(async (folder) => {
+    const bad = ["../../victim/results", "a/b", "a\\b", "..", "a\0", "a\nb", "a\x1b[2J", "__proto__", ""];
+    for (const name of bad) {
+      refused(() => parseSplit({ ...SPLIT, test: [name] }, "s.json"), /test\[0\]/);
+      assert.ok(nameProblem(name), name);
+      const cases = JSON.stringify({ ok: fingerprint(null) }).replace('"ok"', JSON.stringify(name));
+      await Deno.writeTextFile(`${folder}/manifest.json`, `{"dataset": "la", "options": {}, "cases": ${cases}}`);
+      await assert.rejects(readManifest(folder), DataError, name);
+    }
+    for (const name of ["patient001_frame01", "Größe 1.2", "toString", ".x"]) assert.equal(nameProblem(name), null);
+    const cases = casesOf(["toString", "valueOf", "a"]), choice = { ...CHOICE, labeled: 1, cases };
+    assert.deepEqual(drawnLists({ ...choice, test: 1 }).unlabeled.length, 1);
+    await writeJson(`${folder}/manifest.json`, { dataset: "la", options: {}, cases: casesOf(["a", "b"]) });
+    await assert.rejects(checkCases({ ...SPLIT, test: ["toString"] }, folder, "s.json"), /has no toString/);
+  }));
+
 Deno.test("a split is refused with cases it does not know, or that were prepared anew", async () => {
   const folder = await Deno.makeTempDir();
   try {
@@ -146,7 +225,7 @@ Deno.test("a split is refused with cases it does not know, or that were prepared
     await rejects({ ...SPLIT, unlabeled: ["b", "q"], test: ["c", "r"] }, /has no q, r$/);
     await rejects(
       { ...SPLIT, manifest: "ab" },
-      new RegExp(`SHA-256 ab, found ${sha256}; run deno task split:la again`),
+      new RegExp(`by the SHA-256 of their whole manifest.json alone, ab, and found ${sha256}; put that file back, or`),
     );
     await Deno.writeTextFile(`${folder}/manifest.json`, "{}");
     await rejects(SPLIT, /Cannot read the manifest[^]*cases/);

@@ -1,12 +1,13 @@
 /** The task train:la as a user runs it, on small phantoms: interrupted, resumed, refused. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { phantom } from "../pipeline/data/phantom.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
-import { openLog, readLog } from "../pipeline/runs/log.ts";
+import { readLog } from "../pipeline/runs/log.ts";
 import { readBestDice } from "../pipeline/runs/checkpoint.ts";
-import { writeSafetensors } from "../pipeline/runs/safetensors.ts";
+import { readSafetensors, type TensorSource, writeSafetensors } from "../pipeline/runs/safetensors.ts";
 import { scheduleAt } from "../pipeline/runs/schedule.ts";
 import { LA } from "../pipeline/data/profiles.ts";
 import { writeRawHearts } from "../pipeline/data/raw_phantoms.ts";
@@ -98,15 +99,21 @@ Deno.test(
       child.kill("SIGTERM");
       const stopped = await ended(child);
       assert.equal(stopped.code, 75, stopped.stderr);
-      assert.match(stopped.stderr, /Stopped after iteration \d; go on with --resume/);
+      assert.match(stopped.stderr, /^Finishing this step, .*\nStopped after iteration \d; go on with --resume\n$/);
       // A crash may leave the log ahead of the checkpoint: such rows are written anew.
       await Deno.writeTextFile(log, '{"iteration":4,"total":1}\n{"iteration":5,"to', { append: true });
       await copyFolder(`${folder}/parts`, `${folder}/ahead`);
       const other = await ended(start(folder, "parts", ["--iterations", "6", "--resume"]));
       assert.equal(other.code, 2);
       assert.match(other.stderr, /iterations: started with 5, now 6/);
+      // A patient more, and another split: the run goes on with its own.
+      const manifestPath = `${folder}/cases/manifest.json`, splitPath = `${folder}/cases/split.json`;
+      const manifest = JSON.parse(await Deno.readTextFile(manifestPath)), { a } = manifest.cases;
+      await Deno.writeTextFile(manifestPath, JSON.stringify({ ...manifest, cases: { ...manifest.cases, g: a } }));
+      await Deno.rename(splitPath, `${splitPath}.away`);
       const resumed = await ended(start(folder, "parts", ["--iterations", "5", "--resume"]));
       assert.equal(resumed.code, 0, resumed.stderr);
+      await Deno.rename(`${splitPath}.away`, splitPath);
       assert.deepEqual((await readLog(log)).map((row) => row.iteration), [1, 2, 3, 4, 5]);
       const bits = async (path: string) =>
         createHash("sha256").update(await Deno.readFile(`${folder}/${path}.safetensors`)).digest("hex");
@@ -128,6 +135,17 @@ Deno.test(
       assert.equal(ahead.code, 0, ahead.stderr);
       assert.equal(await bits("ahead/best"), kept);
       assert.equal(await bits("ahead/last"), await bits("whole/last"));
+      // A state of more iterations than the run has empties no log.
+      const { tensors } = await readSafetensors(`${folder}/ahead/state.safetensors`), kept5 = await Deno.readFile(log);
+      const sources = Object.entries(tensors).map(([name, { shape, data }]): [string, TensorSource] => [
+        name,
+        { shape, dtype: data instanceof Float32Array ? "F32" : "I64", values: () => data },
+      ]);
+      await writeSafetensors(`${folder}/parts/state.safetensors`, Object.fromEntries(sources), { iteration: "999999" });
+      const beyond = await ended(start(folder, "parts", ["--iterations", "5", "--resume"]));
+      assert.equal(beyond.code, 3, beyond.stderr);
+      assert.match(beyond.stderr, /its state.safetensors is of iteration 999999, the run has 5; it is damaged/);
+      assert.deepEqual(await Deno.readFile(log), kept5);
       const short = await ended(start(folder, "short", ["--iterations", "2"]));
       assert.equal(short.code, 2);
       assert.match(short.stderr, /2 iterations of which 2 are a warm-up: ssnet would never run/);
@@ -175,25 +193,6 @@ Deno.test("train:la refuses a split with too few cases for a batch before it mak
   }
 });
 
-Deno.test("a log that another process is writing is not opened, and stays as it is", async () => {
-  const path = await Deno.makeTempFile(), row = { iteration: 1, total: 0.5 };
-  try {
-    using log = await openLog(path, 0);
-    log.write(row);
-    const other = new Deno.Command(Deno.execPath(), {
-      args: [
-        "eval",
-        `import { openLog } from "${new URL("../pipeline/runs/log.ts", import.meta.url)}";
-        await openLog("${path}", 0).catch((error) => console.log(error.message));`,
-      ],
-    });
-    assert.match(new TextDecoder().decode((await other.output()).stdout), /another process is writing it/);
-    assert.deepEqual(await readLog(path), [row]);
-  } finally {
-    await Deno.remove(path);
-  }
-});
-
 Deno.test("fast on ACDC begins with smaller slices, of the labeled-only method too, and a patch of one's own is not made smaller", () =>
   withFolder(async (folder) => {
     await writeRawHearts(`${folder}/raw`, { seed: 5, count: 4, shape: [4, 48, 40] });
@@ -215,6 +214,80 @@ Deno.test("fast on ACDC begins with smaller slices, of the labeled-only method t
     const losses = (await readLog(`${folder}/coarse/metrics.jsonl`)).map(({ total }) => total!);
     assert.ok(losses.length === 3 && losses.every(Number.isFinite));
     assert.equal((await train("own", "--iterations", "1", "--patch", "64x64")).coarse, null);
+  }));
+
+Deno.test("every signal that ends a training leaves a run to go on with and to evaluate; what is wrong with it is told", () =>
+  withFolder(async (folder) => {
+    await writeRawHearts(`${folder}/raw`, { seed: 5, count: 5, shape: [3, 48, 40] });
+    const begin = (name: string, args: string[], dataset = "acdc") =>
+      new Deno.Command(Deno.execPath(), {
+        args: ["run", ...rights, `--allow-write=${folder}`, task(name), dataset, ...args],
+        ...{ stdout: "piped", stderr: "piped" },
+      }).spawn();
+    const cases = ["--cases", `${folder}/cases`], run = `${folder}/run`, split = `${folder}/cases/split.json`;
+    assert.equal((await ended(begin("preprocess", [...cases, "--raw", `${folder}/raw`]))).code, 0);
+    const lists = ["--labeled", "3", "--test-cases", "1", "--validation-cases", "1"];
+    assert.equal((await ended(begin("split", [...cases, ...lists]))).code, 0);
+    const of = [...cases, "--split", split, "--run", run];
+    const train = (...args: string[]) =>
+      begin("train", [...of, "--method", "supervised", "--patch", "16x16", "--iterations", "100000", ...args]);
+    const until = async (isThere: () => boolean) => {
+      while (!isThere()) await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    const size = () => Deno.lstatSync(`${run}/metrics.jsonl`).size;
+
+    const first = train("--validate-every", "100000");
+    await until(() => existsSync(`${run}/metrics.jsonl`) && size() > 0);
+    first.kill("SIGHUP");
+    const hungUp = await ended(first);
+    assert.deepEqual([hungUp.code, hungUp.stderr.split(",")[0]], [75, "Finishing this step"]);
+
+    const rows = await readLog(`${run}/metrics.jsonl`), gap = rows.slice(0, -1), last = rows.length;
+    await Deno.writeTextFile(`${run}/metrics.jsonl`, gap.map((row) => JSON.stringify(row) + "\n").join(""));
+    const before = size(), second = train("--validate-every", "100000", "--resume");
+    await until(() => size() > before);
+    second.kill("SIGUSR1");
+    const signaled = await ended(second);
+    assert.equal(signaled.code, 75, signaled.stderr);
+    assert.ok(signaled.stderr.includes(`metrics.jsonl lacks iterations ${last};`), signaled.stderr);
+
+    const evaluating = begin("evaluate", ["--run", run]);
+    await until(() => [...Deno.readDirSync(run)].some(({ name }) => name.endsWith(".part")));
+    evaluating.kill("SIGINT");
+    const stopped = await ended(evaluating);
+    assert.equal(stopped.code, 75, stopped.stderr);
+    assert.match(
+      stopped.stderr,
+      /has not ended: .* last checkpoint, after iteration \d+ of 100000\nStopped; nothing is left/,
+    );
+    const names = [...Deno.readDirSync(run)].map(({ name }) => name).sort();
+    assert.deepEqual(names, [
+      "config.json",
+      "last.safetensors",
+      "metrics.jsonl",
+      "state.safetensors",
+      "validation.jsonl",
+    ]);
+
+    const answers = async (child: Deno.ChildProcess, code: number, wanted: RegExp) => {
+      const answer = await ended(child);
+      assert.equal(answer.code, code, answer.stderr);
+      assert.match(answer.stderr, wanted);
+    };
+    await answers(begin("evaluate", ["--run", run], "la"), 3, /it is one of acdc; run deno task eval:acdc/);
+    await answers(begin("train", of, "la"), 3, /split\.json" for la: it is of acdc/);
+    const config = JSON.parse(await Deno.readTextFile(`${run}/config.json`));
+    await Deno.writeTextFile(`${run}/config.json`, JSON.stringify({ ...config, patch: "sixteen" }));
+    await answers(begin("evaluate", ["--run", run]), 3, /2 multiples of 16 wanted, as in 256x256/);
+    await Deno.writeTextFile(`${run}/config.json`, JSON.stringify({ ...config, dataset: "la" }));
+    await answers(train("--resume"), 2, /it holds a run of la; go on with it by deno task train:la/);
+    await Deno.writeTextFile(`${run}/config.json`, JSON.stringify(config));
+    await Deno.remove(`${run}/state.safetensors`);
+    for (const args of [[], ["--resume"]]) {
+      await answers(train("--validate-every", "100000", ...args), 2, /without the state.*evaluate it, move it away/);
+    }
+    await Deno.writeTextFile(split, (await Deno.readTextFile(split)).replace('"acdc"', '"hearts"'));
+    await answers(train(), 3, /→ at profile/);
   }));
 
 Deno.test("a short training sees the whole ramp and every step of the rate", () => {

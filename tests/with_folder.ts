@@ -9,3 +9,7 @@ export async function withFolder(body: (folder: string) => Promise<void>): Promi
     await Deno.remove(folder, { recursive: true });
   }
 }
+
+/** Deno's own cache, where it is without `HOME`: a process with another home would fill one anew. */
+export const DENO_FOLDER = Deno.env.get("DENO_DIR") ||
+  `${Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME")}/.cache`}/deno`;

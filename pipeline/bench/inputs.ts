@@ -4,6 +4,7 @@ import { writeArrays } from "../data/hdf5.ts";
 import { cinePhantom, phantom } from "../data/phantom.ts";
 import { type DatasetName, type DatasetProfile, PROFILES } from "../data/profiles.ts";
 import type { Split } from "../data/splits.ts";
+import { temporaryFolder } from "../runs/places.ts";
 
 /** Of the datasets' cases, about their mean: `[X, Y, Z]` and `[Z, Y, X]`. */
 const VOLUMES = { la: [180, 150, 88], acdc: [10, 216, 256] } as const;
@@ -41,13 +42,13 @@ export function phantomCase({ name, patch }: DatasetProfile): Case {
   return { ...BARE_CASE, name: "bench", shape, axes, preparation: "phantom", image: scanned, label };
 }
 
-/** Calls `body` with a folder of so many files of one phantom, `0.h5`, `1.h5`, …. Needs `--allow-write=/tmp`. */
+/** Calls `body` with a folder of so many files of one phantom, `0.h5`, `1.h5`, …. Needs `--allow-write` of the temporary folder. */
 export async function withCaseFiles<T>(
   profile: DatasetProfile,
   count: number,
   body: (folder: string) => Promise<T>,
 ): Promise<T> {
-  const folder = await Deno.makeTempDir();
+  const folder = await temporaryFolder("ss-net-bench-");
   try {
     const { image, label, shape } = phantomCase(profile);
     await writeArrays(`${folder}/0.h5`, { image: { data: image, shape }, label: { data: label!, shape } });

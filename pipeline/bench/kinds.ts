@@ -4,6 +4,7 @@ import { z } from "zod";
 import { DATASET_NAMES, PROFILES } from "../data/profiles.ts";
 import { METHOD_NAMES } from "../methods/methods.ts";
 import { NETWORK_NAMES } from "../networks/network.ts";
+import { MACHINE, patchText, pathOption } from "../runs/options.ts";
 
 /** What a forward and backward pass is timed of: the segmentation networks, and SASSNet's discriminator. */
 export const COUNTED_NETWORKS = [...NETWORK_NAMES, "discriminator"] as const;
@@ -15,10 +16,6 @@ const dataset = datasets.default("la").describe("whose shapes");
 const precision = precisions.default("fp32").describe("arithmetic of convolutions");
 const iterations = z.int().positive().default(3).describe("repetitions after a first one that is not counted");
 const json = z.boolean().default(false).describe("one JSON line");
-const machine = {
-  threads: z.int().positive().default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
-  device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute"),
-};
 const patch = z.string().optional().describe("size of a row, multiples of 16 as in 112x112x80, not the dataset's");
 const each = {
   dataset: datasets.optional().describe("whose shapes; both without it"),
@@ -35,7 +32,7 @@ export const KINDS = {
     patch,
     rows: z.int().positive().optional().describe("labeled rows of a batch, and as many unlabeled ones"),
     iterations,
-    ...machine,
+    ...MACHINE,
     json,
   }),
   "forward-backward": z.strictObject({
@@ -44,26 +41,26 @@ export const KINDS = {
     precision,
     patch,
     iterations,
-    ...machine,
+    ...MACHINE,
     json,
   }),
   counts: z.strictObject({
     ...each,
     method: z.enum(METHOD_NAMES).optional().describe("whose step; all without it"),
     iterations,
-    ...machine,
+    ...MACHINE,
     json,
   }),
-  inference: z.strictObject({ dataset, precision, patch, iterations, ...machine, json }),
+  inference: z.strictObject({ dataset, precision, patch, iterations, ...MACHINE, json }),
   metrics: z.strictObject({ iterations, json }),
   micro: z.strictObject({
     only: z.string().default("").describe("pieces that have this text in their name"),
     precision,
     iterations: iterations.default(10),
-    ...machine,
+    ...MACHINE,
     json,
   }),
-  "end-to-end": z.strictObject({ ...each, iterations, ...machine, json }),
+  "end-to-end": z.strictObject({ ...each, iterations, ...MACHINE, json }),
   cases: z.strictObject({
     dataset,
     cases: z.int().min(4).default(16).describe("files to read, half of them labeled"),
@@ -77,13 +74,13 @@ export const KINDS = {
     method: z.enum(METHOD_NAMES).default("supervised").describe("whose step"),
     precision,
     iterations,
-    ...machine,
+    ...MACHINE,
     json,
   }),
-  all: z.strictObject({ iterations: iterations.default(5), ...machine, json }),
+  all: z.strictObject({ iterations: iterations.default(5), ...MACHINE, json }),
   compare: z.strictObject({
-    baselines: z.array(z.string()).min(1).describe("files that --json of the other kinds wrote"),
-    with: z.string().optional().describe("folder of another checkout, which is run in turn with this one"),
+    baselines: z.array(pathOption()).min(1).describe("files that --json of the other kinds wrote"),
+    with: pathOption().optional().describe("folder of another checkout, which is run in turn with this one"),
     rounds: z.int().min(8).default(8).describe("with --with: times that each of the two is run"),
     json,
   }),
@@ -132,13 +129,9 @@ export function unknownKind(name: string | undefined): string {
 
 /** Why a patch cannot be one of the datasets that are asked for; null when it can. */
 export function patchProblem({ dataset, patch }: { dataset?: keyof typeof PROFILES; patch?: string }): string | null {
-  const sizes = patch?.split("x").map(Number);
-  for (const name of sizes ? dataset ? [dataset] : DATASET_NAMES : []) {
-    const published = PROFILES[name].patch;
-    if (sizes!.length === published.length && sizes!.every((n) => n > 0 && n % 16 === 0)) continue;
-    return `Cannot take the patch "${patch}" for ${name}: ${published.length} multiples of 16 wanted, as in ${
-      published.join("x")
-    }`;
+  for (const name of patch === undefined ? [] : dataset ? [dataset] : DATASET_NAMES) {
+    const { error } = patchText(PROFILES[name]).safeParse(patch);
+    if (error) return `Cannot take the patch "${patch}" for ${name}: ${error.issues[0].message}`;
   }
   return null;
 }

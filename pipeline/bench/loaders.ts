@@ -6,7 +6,7 @@ import { repeat, type Times, timesOf, type Timing } from "./timing.ts";
 
 /**
  * So many cases read as a training reads them, half of them labeled, and then batches of theirs. Needs
- * `--allow-write=/tmp`.
+ * `--allow-write` of the temporary folder.
  */
 export function timeCases(
   profile: DatasetProfile,

@@ -2,7 +2,7 @@
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import project from "../../deno.json" with { type: "json" };
-import { NAMED_PROGRAM } from "../runs/task_process.ts";
+import { emptyLoaderVariables } from "../runs/task_process.ts";
 import type { TensorFlow } from "../tensorflow/device.ts";
 import { instructionSets } from "../tensorflow/instruction_sets.ts";
 import type { Measurement } from "./results.ts";
@@ -18,7 +18,7 @@ export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 async function commitOfTree(): Promise<string | null> {
   try {
     const args = ["-C", ROOT, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"];
-    const { success, stdout } = await new Deno.Command("git", { args, env: NAMED_PROGRAM }).output();
+    const { success, stdout } = await new Deno.Command("git", { args, env: emptyLoaderVariables() }).output();
     return success ? new TextDecoder().decode(stdout).trim() : null;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;

@@ -86,7 +86,7 @@ async function figures({ kind, options }: Request): Promise<Figures> {
 
 /**
  * Measures in this process. Needs `--allow-ffi`, `--allow-env`, `--allow-sys`, `--allow-run=git`,
- * `--allow-write=/tmp`.
+ * `--allow-write` of the temporary folder.
  */
 export async function measure(request: Request): Promise<Measurement> {
   const { json: _, ...options } = request.options, result = await figures(request);

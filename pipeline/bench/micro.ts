@@ -302,7 +302,7 @@ function hostWork(profiles: DatasetProfile[]): Piece[] {
   ];
 }
 
-/** A case from its file, and a batch from cases, as SS-Net takes them. Need `--allow-write=/tmp`. */
+/** A case from its file, and a batch from cases, as SS-Net takes them. Need `--allow-write` of the temporary folder. */
 function loaders(profile: DatasetProfile): Piece[] {
   const { name, patch, labeledPerBatch, unlabeledPerBatch } = profile, withUnlabeled = true;
   const batches = (items: TrainingItems) => (i: number) =>

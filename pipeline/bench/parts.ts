@@ -5,7 +5,7 @@
  */
 import { DATASET_NAMES, PROFILES } from "../data/profiles.ts";
 import { METHOD_NAMES, METHODS } from "../methods/methods.ts";
-import { NAMED_PROGRAM } from "../runs/task_process.ts";
+import { emptyLoaderVariables } from "../runs/task_process.ts";
 import { passesOf } from "./counts.ts";
 import type { Measured, OptionsOf } from "./kinds.ts";
 import { type Measurement, parseMeasurement } from "./results.ts";
@@ -103,7 +103,7 @@ export async function measureIn(folder: string, { kind, options, mark }: Part): 
     value === undefined ? [] : [`--${name}`, String(value)]
   );
   const args = ["task", "--quiet", "bench", kind, ...given, "--json"];
-  const command = new Deno.Command("deno", { args, cwd: folder, env: NAMED_PROGRAM });
+  const command = new Deno.Command("deno", { args, cwd: folder, env: emptyLoaderVariables() });
   const { success, stdout, stderr } = await command.output();
   const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
   if (!success) throw new Error(`deno ${args.join(" ")} failed in "${folder}":\n${error}`);

@@ -5,8 +5,10 @@
  */
 import { stream } from "../runs/random.ts";
 import { drawPatch, drawSlice, extractPatch, extractSlice, type Shape3 } from "./augment.ts";
-import { DataError } from "./cases.ts";
+import { BoundedWorker } from "./bounded_worker.ts";
+import { DataError, type Manifest } from "./cases.ts";
 import type { CodedVoxels } from "./coded_voxels.ts";
+import { readFileBytes, readingSeconds, unreadable } from "./hdf5.ts";
 import type { ReadingJob, ReadingResult } from "./item_reader.ts";
 import type { Shape2 } from "./resample.ts";
 import type { DatasetProfile } from "./profiles.ts";
@@ -32,18 +34,23 @@ export interface TrainingItems {
 }
 
 /**
- * Reads the training cases of a split. Needs `--allow-read`, `--allow-env`.
+ * Reads the training cases of a split. Needs `--allow-read`.
  *
- * @param withUnlabeled Whether the unlabeled cases are read at all.
+ * @param options `withUnlabeled`: whether the unlabeled cases are read at all. `cases`: what the manifest says of them, which
+ * each is compared with; absent for files that have none.
  * @throws {DataError} Naming every case that is missing or broken, or is to be labeled and has no label.
  */
 export async function readTrainingItems(
   folder: string,
   split: Split,
-  { profile, withUnlabeled }: { profile: DatasetProfile; withUnlabeled: boolean },
+  { profile, withUnlabeled, cases }: {
+    profile: DatasetProfile;
+    withUnlabeled: boolean;
+    cases?: Manifest["cases"];
+  },
 ): Promise<TrainingItems> {
   const jobs = (names: string[], isLabeled: boolean) =>
-    names.map((name) => ({ path: `${folder}/${name}.h5`, name, isLabeled }));
+    names.map((name) => ({ path: `${folder}/${name}.h5`, name, isLabeled, expected: cases?.[name] }));
   const results = await readInParallel([
     ...jobs(split.labeled, true),
     ...jobs(withUnlabeled ? split.unlabeled : [], false),
@@ -69,35 +76,37 @@ export async function readTrainingItems(
 const MOST_READERS = 8;
 
 /** Reads cases with every core. @returns In the order of the jobs. */
-async function readInParallel(jobs: ReadingJob[]): Promise<ReadingResult[]> {
+async function readInParallel(jobs: Omit<ReadingJob, "bytes">[]): Promise<ReadingResult[]> {
   const count = Math.min(jobs.length, navigator.hardwareConcurrency, MOST_READERS), results: ReadingResult[] = [];
-  const reader = new URL("./item_reader.ts", import.meta.url);
-  const workers = Array.from({ length: count }, () => new Worker(reader, { type: "module" }));
+  const module = new URL("./item_reader.ts", import.meta.url);
+  const workers = Array.from({ length: count }, () => new BoundedWorker<ReadingJob, ReadingResult>(module));
   let next = 0;
-  const serve = (worker: Worker) =>
-    new Promise<void>((done, fail) => {
-      let current = 0;
-      const ask = () => {
-        current = next++;
-        if (current < jobs.length) worker.postMessage(jobs[current]);
-        else done();
-      };
-      worker.onmessage = ({ data }: MessageEvent<ReadingResult>) => {
-        results[current] = data;
-        ask();
-      };
-      worker.onerror = (event) => {
-        event.preventDefault();
-        fail(new Error(`Cannot read "${jobs[current].path}": ${event.message}`));
-      };
-      ask();
-    });
+  const serve = async (worker: typeof workers[number]) => {
+    for (let i = next++; i < jobs.length; i = next++) {
+      results[i] = await readWith(worker, jobs[i]);
+      if ("problem" in results[i]) worker.end(); // its library may be broken
+    }
+  };
   try {
     await Promise.all(workers.map(serve));
   } finally {
-    workers.forEach((worker) => worker.terminate());
+    workers.forEach((worker) => worker.end());
   }
   return results;
+}
+
+async function readWith(
+  worker: BoundedWorker<ReadingJob, ReadingResult>,
+  job: Omit<ReadingJob, "bytes">,
+): Promise<ReadingResult> {
+  try {
+    const bytes = await readFileBytes(job.path), seconds = readingSeconds(bytes.length);
+    const result = await worker.call({ ...job, bytes }, { transfer: [bytes.buffer], seconds });
+    return result ?? { problem: unreadable(job.path, null).message };
+  } catch (error) {
+    if (error instanceof DataError || error instanceof Deno.errors.NotFound) return { problem: error.message };
+    throw error;
+  }
 }
 
 /** The planes of a volume along its first axis. */

@@ -1,8 +1,9 @@
 /**
  * Raw cardiac cine MRI (ACDC). As the challenge gives it, a folder a patient: `Info.cfg` with the numbers of the frames ED
- * and ES, `PATIENT_frameNN.nii.gz` (or `.nii`) and, where there is a mask, `PATIENT_frameNN_gt.nii.gz`; other files, as
- * the 4-D cine, are ignored. Or as the field's repositories publish it, taken as it is: `data/PATIENT_frameNN.h5`. Cases
- * are frames, volumes `[Z, Y, X]` with X fastest, the order of both.
+ * and ES, `PATIENT_frameNN.nii.gz` (or `.nii`, a pair `.hdr` and `.img`, a folder of that name with the file in it) and,
+ * where there is a mask, `PATIENT_frameNN_gt.nii.gz`; other files, as the 4-D cine, are ignored. Or as the field's
+ * repositories publish it, taken as it is: `data/PATIENT_frameNN.h5`. Cases are frames, volumes `[Z, Y, X]` with X fastest,
+ * the order of both.
  * @module
  */
 import {
@@ -15,22 +16,26 @@ import {
   readCase,
   sha256,
 } from "./cases.ts";
-import { geometryDifferences } from "./geometry.ts";
 import { writeArrays } from "./hdf5.ts";
-import { decodeNifti } from "./nifti.ts";
+import { nameProblem } from "./names.ts";
+import { decodeNifti, type NiftiVolume, readNiftiFiles } from "./nifti.ts";
 import { minMax } from "./preparation.ts";
 import {
   fingerprintOf,
   imageProblems,
+  intensityNotes,
+  labelPlacement,
   labelProblems,
   messageOf,
   type PreparedCase,
   type Problems,
 } from "./prepared_case.ts";
 import { ACDC } from "./profiles.ts";
-import type { Volume } from "./voxels.ts";
+import { entriesOf, foldersIn } from "./raw_folder.ts";
 
 const { classes } = ACDC;
+/** How the name of a volume ends. */
+const VOLUME = /\.(nii|hdr)(\.gz)?$/;
 
 /** How patients are prepared. */
 export interface CardiacCineOptions {
@@ -44,13 +49,13 @@ export interface CardiacCineOptions {
  */
 export function cinePatients(raw: string): string[] {
   const published = publishedFrames(raw);
-  const folders = entriesOf(raw).filter((f) => f.isDirectory && !(published.length && f.name === "data"));
+  const folders = foldersIn(raw).filter((name) => !(published.length && name === "data"));
   if (published.length && folders.length) {
     throw new DataError(
       `Cannot prepare "${raw}": it has data/*.h5 and ${folders.length} other folders; move one of the two elsewhere`,
     );
   }
-  return [...new Set(published.length ? published.map(patientOf) : folders.map((f) => f.name))].sort();
+  return [...new Set(published.length ? published.map(patientOf) : folders)].sort();
 }
 
 /**
@@ -63,6 +68,8 @@ export async function prepareCine(
   patient: string,
   options: CardiacCineOptions,
 ): Promise<PreparedCase[] | Problems> {
+  const problem = nameProblem(patient);
+  if (problem) return { problems: [problem] };
   const published = publishedFrames(raw).filter((name) => patientOf(name) === patient);
   const results = published.length
     ? await Promise.all(published.map((name) => publishedFrame(raw, name)))
@@ -106,7 +113,8 @@ async function publishedFrame(raw: string, name: string): Promise<PreparedCase |
     const problems = [...imageProblems(found.image, file), ...labelProblems(found.label, { file, classes })];
     if (problems.length) return { problems };
     const prepared: Case = { ...found, axes: "ZYX", ...subject }, sources = [{ file, sha256: sha256(bytes) }];
-    return { prepared, fingerprint: fingerprintOf(prepared, prepared.image, { sources, classes }) };
+    const notes = intensityNotes(found.image, "acdc");
+    return { prepared, fingerprint: fingerprintOf(prepared, prepared, { sources, classes }), notes };
   } catch (error) {
     return { problems: [messageOf(error)] };
   }
@@ -123,14 +131,14 @@ async function challengeFrames(
   patient: string,
   { nominalSpacing }: CardiacCineOptions,
 ): Promise<(PreparedCase | Problems)[]> {
-  const files = entriesOf(`${raw}/${patient}`).map((f) => f.name), info = await readInfo(raw, patient);
+  const files = entriesOf(`${raw}/${patient}`).map((f) => f.name), info = await readInfo(raw, patient, files);
   // Without an Info.cfg the frames that are there are still checked, so that all that is wrong is told at once.
   const frames: Frame[] = "problems" in info
-    ? [...new Set(files.map((file) => file.replace(/\.nii(\.gz)?$/, "")).filter(parseFrameName))]
+    ? [...new Set(files.map((file) => file.replace(VOLUME, "")).filter(parseFrameName))]
       .map((name) => ({ name, phase: null }))
     : (["ED", "ES"] as const)
       .map((phase) => ({ name: `${patient}_frame${String(info[phase]).padStart(2, "0")}`, phase }));
-  const about = "problems" in info ? BARE_CASE : info;
+  const about = "problems" in info ? { ...BARE_CASE, notes: [] } : info;
   const results: (PreparedCase | Problems)[] = "problems" in info ? [info] : [];
   for (const frame of frames) results.push(await challengeFrame(raw, patient, { frame, files, about, nominalSpacing }));
   return results;
@@ -139,24 +147,29 @@ async function challengeFrames(
 async function challengeFrame(
   raw: string,
   patient: string,
-  { frame: { name, phase }, files, about: { group, height, weight }, nominalSpacing }: CardiacCineOptions & {
+  { frame: { name, phase }, files, about: { group, height, weight, ...about }, nominalSpacing }: CardiacCineOptions & {
     frame: Frame;
     files: string[];
-    about: Pick<Case, "group" | "height" | "weight">;
+    about: Pick<Info, "group" | "height" | "weight" | "notes">;
   },
 ): Promise<PreparedCase | Problems> {
-  const problems: string[] = [], sources: Fingerprint["sources"] = [];
+  const problems: string[] = [], notes = [...about.notes], sources: Fingerprint["sources"] = [];
   const fileOf = (stem: string): string | null => {
-    const found = [`${stem}.nii.gz`, `${stem}.nii`].filter((file) => files.includes(file));
+    const found = files.filter((file) => VOLUME.test(file) && file.replace(VOLUME, "") === stem).sort().reverse();
     if (found.length > 1) problems.push(`${patient}/${stem}: one file wanted, found ${found.join(" and ")}`);
-    return found.length ? `${patient}/${found[0]}` : null;
+    if (!found.length) return null;
+    // Some programs unpack a file into a folder of its name.
+    const inside = entriesOf(`${raw}/${patient}/${found[0]}`).filter((f) =>
+      VOLUME.test(f.name) && !f.name.startsWith(".")
+    );
+    return [patient, found[0], ...inside.length === 1 ? [inside[0].name] : []].join("/");
   };
-  const read = async (file: string | null): Promise<Volume | null> => {
+  const read = async (file: string | null): Promise<NiftiVolume | null> => {
     if (!file) return null;
     try {
-      const bytes = await Deno.readFile(`${raw}/${file}`);
-      sources.push({ file, sha256: sha256(bytes) });
-      return decodeNifti(bytes, `${raw}/${file}`, { axes: "ZYX" });
+      const files = await readNiftiFiles(`${raw}/${file}`);
+      sources.push(...files.map(({ path, bytes }) => ({ file: path.slice(raw.length + 1), sha256: sha256(bytes) })));
+      return decodeNifti(files[0].bytes, `${raw}/${file}`, { axes: "ZYX", voxels: files[1]?.bytes });
     } catch (error) {
       problems.push(messageOf(error));
       return null;
@@ -165,19 +178,13 @@ async function challengeFrame(
   const imageFile = fileOf(name), labelFile = fileOf(`${name}_gt`);
   if (!imageFile) problems.push(`${patient}/${name}.nii.gz or .nii: ${phase} in Info.cfg wants it, it is not there`);
   const volume = await read(imageFile), mask = await read(labelFile);
-  if (volume && imageFile) {
-    problems.push(...imageProblems(volume.data, imageFile));
-    if (volume.data.every((value) => value === volume.data[0])) {
-      problems.push(`${imageFile}: all its voxels are ${volume.data[0]}`);
-    }
-  }
+  if (volume && imageFile) problems.push(...imageProblems(volume.data, imageFile));
   if (mask && labelFile) problems.push(...labelProblems(mask.data, { file: labelFile, classes }));
+  if (volume?.note) notes.push(volume.note);
   if (volume && mask) {
-    if (String(mask.shape) !== String(volume.shape)) {
-      problems.push(`${labelFile}: the shape of its image [${volume.shape}] wanted, found [${mask.shape}]`);
-    }
-    const differences = geometryDifferences(mask.geometry!, volume.geometry!);
-    problems.push(...differences.map((difference) => `${labelFile}: not where its image is: ${difference}`));
+    const placement = labelPlacement(mask, volume, labelFile!);
+    problems.push(...placement.problems);
+    notes.push(...placement.notes);
   }
   if (problems.length || !volume) return { problems };
   const { frame } = parseFrameName(name)!;
@@ -187,46 +194,52 @@ async function challengeFrame(
     image: minMax(volume.data),
     label: mask && new Uint8Array(mask.data),
     geometry: volume.geometry,
+    correctedSpacing: null,
     nominalSpacing,
-    preparation: "min-max to [0, 1] per volume",
+    header: volume.header,
+    preparation: ["min-max to [0, 1] per volume", ...(volume.note ? [volume.note] : [])].join("; "),
   };
-  return { prepared, fingerprint: fingerprintOf(prepared, volume.data, { sources, classes }) };
+  const fingerprint = fingerprintOf(prepared, { image: volume.data, label: prepared.label }, { sources, classes });
+  return { prepared, fingerprint, notes };
 }
 
 /** What `Info.cfg` says, lines of `Key: value`. */
 interface Info extends Pick<Case, "group" | "height" | "weight"> {
   ED: number;
   ES: number;
+  /** Of what nothing needs and is not as it should be. */
+  notes: string[];
 }
 
-async function readInfo(raw: string, patient: string): Promise<Info | Problems> {
-  const file = `${patient}/Info.cfg`;
-  let text: string;
-  try {
-    text = await Deno.readTextFile(`${raw}/${file}`);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+async function readInfo(raw: string, patient: string, files: string[]): Promise<Info | Problems> {
+  const name = files.find((file) => file.toLowerCase() === "info.cfg"), file = `${patient}/${name ?? "Info.cfg"}`;
+  if (!name || !Deno.statSync(`${raw}/${file}`).isFile) {
     return { problems: [`${file}: it is not there, and it names the frames ED and ES`] };
   }
-  const said = Object.fromEntries(text.matchAll(/^\s*(\w+)\s*:\s*(.*?)\s*$/gm).map(([, key, value]) => [key, value]));
-  const number = (key: string) => said[key] ? Number(said[key]) : null;
-  const [ED, ES, height, weight] = ["ED", "ES", "Height", "Weight"].map(number);
+  const lines = textOfBytes(await Deno.readFile(`${raw}/${file}`)).matchAll(/^[ \t]*(\w+)[ \t]*[:=](.*)$/gm);
+  const said = Object.fromEntries(lines.map(([, key, value]) => [key.toLowerCase(), value.trim()]));
+  const [ED, ES] = [said.ed, said.es].map((text) => text ? Number(text) : NaN);
   const problems = Object.entries({ ED, ES })
-    .filter(([, frame]) => !(Number.isInteger(frame) && frame! > 0))
-    .map(([key]) => `${file}: ${key} wanted as the number of a frame, found ${said[key] ?? "none"}`);
+    .filter(([, frame]) => !(Number.isInteger(frame) && frame > 0))
+    .map(([key]) => `${file}: ${key} wanted as the number of a frame, found ${said[key.toLowerCase()] || "none"}`);
   if (!problems.length && ED === ES) problems.push(`${file}: two frames wanted, ED and ES are both ${ED}`);
-  for (const [key, value] of Object.entries({ Height: height, Weight: weight })) {
-    if (value !== null && !(value > 0)) problems.push(`${file}: ${key} wanted as a number, found ${said[key]}`);
-  }
-  return problems.length ? { problems } : { ED: ED!, ES: ES!, height, weight, group: said.Group || null };
+  const notes: string[] = [];
+  const [height, weight] = ["Height", "Weight"].map((key) => {
+    const text = said[key.toLowerCase()], value = Number(text?.replace(",", "."));
+    if (!text) return null;
+    const isNumber = value > 0 && value < Infinity;
+    if (!isNumber) notes.push(`${key} in Info.cfg is no number above 0, and left out`);
+    else if (text.includes(",")) notes.push(`${key} in Info.cfg has a decimal comma, read as a point`);
+    return isNumber ? value : null;
+  });
+  return problems.length ? { problems } : { ED, ES, height, weight, group: said.group || null, notes };
 }
 
-/** Of a folder; none where it is not there. */
-function entriesOf(folder: string): Deno.DirEntry[] {
+/** UTF-8, with or without a mark; else Latin-1, in which every byte is a letter. */
+function textOfBytes(bytes: Uint8Array): string {
   try {
-    return [...Deno.readDirSync(folder)];
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return new TextDecoder("latin1").decode(bytes);
   }
 }

@@ -2,9 +2,11 @@
  * Cases on disk: one HDF5 file a case with `image` (float32) and, where there is one, `label` (uint8), the last axis
  * fastest, as the field's repositories write and read them. Attributes say which axes (`axes`, "XYZ" or "ZYX"; absent:
  * "XYZ"), where the voxels lie (`spacing` [3], `origin` [3], `direction` [9]: RAS+ millimeters along the array's axes, as
- * in a `Geometry`; absent where the source does not say; `nominal_spacing` 1 where it is not the scanner's), who was
- * imaged (`patient`, `frame`, `phase`, `group`, `height`, `weight`, each where it is known) and where it comes from
- * (`source`, `source_sha256`, `preparation`). A `manifest.json` beside the cases holds their fingerprints.
+ * in a `Geometry`; absent where the source does not say; `corrected_spacing` [3] where distances and volumes take another;
+ * `nominal_spacing` 1 where it is not the scanner's; of a NIfTI also what its header says, `nifti_pixdim`, `nifti_units`,
+ * `nifti_codes`, `nifti_qform`, `nifti_sform`), who was imaged (`patient`, `frame`, `phase`, `group`, `height`, `weight`,
+ * each where it is known) and where it comes from (`source`, `source_sha256`, `preparation`). A `manifest.json` beside the
+ * cases holds their fingerprints.
  * @module
  */
 import { createHash } from "node:crypto";
@@ -12,7 +14,9 @@ import { z } from "zod";
 import { readJson } from "../runs/json.ts";
 import { DataError } from "./data_error.ts";
 import type { AxisOrder, Geometry, Vector3 } from "./geometry.ts";
-import { type HdfAttribute, readHdf5, writeArrays } from "./hdf5.ts";
+import { type HdfAttribute, type HdfContent, readHdf5, writeArrays } from "./hdf5.ts";
+import { NAME } from "./names.ts";
+import type { NiftiForms } from "./nifti.ts";
 
 export { DataError };
 
@@ -28,10 +32,14 @@ export interface Case {
   image: Float32Array;
   /** Class of every voxel, 0 is background; null for a case without a label. */
   label: Uint8Array | null;
-  /** Along the array's axes, in its order; null where the spacing is not known. */
+  /** As the source's header says it, along the array's axes, in its order; null where it does not tell the spacing. */
   geometry: Geometry | null;
+  /** What distances and volumes take instead of the geometry's spacing ({@linkcode spacingOf}); null: that one. */
+  correctedSpacing: Vector3 | null;
   /** Whether the spacing is a usual one instead of the scanner's, so that millimeters and milliliters are nominal too. */
   nominalSpacing: boolean;
+  /** What the header of the source says of the place, number for number, for the masks; null where it was no NIfTI. */
+  header: NiftiForms | null;
   /** Who was imaged; null where the source does not say, as the following ones. */
   patient: string | null;
   /** Number of the frame in the patient's cine, from 1. */
@@ -63,7 +71,9 @@ export function patientOf(name: string): string {
 export const BARE_CASE = {
   axes: "XYZ",
   geometry: null,
+  correctedSpacing: null,
   nominalSpacing: false,
+  header: null,
   patient: null,
   frame: null,
   phase: null,
@@ -72,54 +82,143 @@ export const BARE_CASE = {
   weight: null,
 } as const satisfies Partial<Case>;
 
+/** Millimeters along the array's axes, for distances and volumes; null where they are not known. A mask keeps the geometry. */
+export function spacingOf({ geometry, correctedSpacing }: Pick<Case, "geometry" | "correctedSpacing">): Vector3 | null {
+  return correctedSpacing ?? geometry?.spacing ?? null;
+}
+
+/** Datasets of a case's file; others, as the scribbles of published files, are not read. */
+export const CASE_DATASETS = ["image", "label"] as const;
+
 /**
- * Reads a case. Needs `--allow-read`, `--allow-env`.
+ * Reads a case. Needs `--allow-read`.
+ * @param options `expected`: what the manifest says of it; absent for the field's own files, which have none.
  * @throws {DataError} Naming file, found and wanted: no HDF5, no image, other shapes, not 3-D, a label that holds other
- * values than whole numbers from 0 to 255.
+ * values than whole numbers from 0 to 255, attributes that are none, or another case than the manifest's.
  */
-export async function readCase(path: string, name: string): Promise<Case> {
-  let file;
+export async function readCase(
+  path: string,
+  name: string,
+  { expected }: { expected?: Fingerprint } = {},
+): Promise<Case> {
+  let content: HdfContent;
   try {
-    file = await readHdf5(path);
+    content = await readHdf5(path, { only: CASE_DATASETS });
   } catch (error) {
-    throw new DataError((error as Error).message, { cause: error });
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new DataError(error.message, { cause: error });
   }
-  const { arrays, attributes } = file, { image, label } = arrays, { spacing, origin, direction } = attributes;
-  if (!image) throw new DataError(`Cannot read "${path}": it has no dataset "image", found ${Object.keys(arrays)}`);
-  if (image.shape.length !== 3) {
-    throw new DataError(`Cannot read "${path}": its image must have 3 axes, found shape [${image.shape}]`);
+  return caseOf(content, { path, name, expected });
+}
+
+/** The case of a file's content. @throws {DataError} As {@linkcode readCase}. */
+export function caseOf(
+  { names, arrays, attributes }: HdfContent,
+  { path, name, expected }: { path: string; name: string; expected?: Fingerprint },
+): Case {
+  const { image, label } = arrays, refuse = (why: string) => new DataError(`Cannot read "${path}": ${why}`);
+  if (!image) throw refuse(`it has no dataset "image", found ${names.join(", ") || "nothing"}`);
+  const { shape } = image;
+  if (shape.length !== 3) {
+    const channel = shape.length === 4 && shape.includes(1)
+      ? "; an axis of length 1, the channel, must be left out"
+      : "";
+    throw refuse(`its image must have 3 axes, found shape [${shape}]${channel}`);
   }
-  if (label && String(label.shape) !== String(image.shape)) {
-    throw new DataError(
-      `Cannot read "${path}": its label must have the shape of its image [${image.shape}], found [${label.shape}]`,
-    );
+  if (shape.includes(0)) throw refuse(`its image has no voxels: its shape is [${shape}]`);
+  if (label && String(label.shape) !== String(shape)) {
+    throw refuse(`its label must have the shape of its image [${shape}], found [${label.shape}]`);
   }
   const wrong = label?.data instanceof Uint8Array
     ? undefined
     : label?.data.find((value) => !(value >= 0 && value <= 255 && Number.isInteger(value)));
-  if (wrong !== undefined) {
-    throw new DataError(`Cannot read "${path}": its label must hold whole numbers from 0 to 255, found ${wrong}`);
+  if (wrong !== undefined) throw refuse(`its label must hold whole numbers from 0 to 255, found ${wrong}`);
+  if (expected && !("axes" in attributes)) {
+    throw refuse('it has lost its attributes, "axes" and what follows; prepare it anew');
   }
-  return {
+  const { spacing, origin, direction, ...said } = checkAttributes(attributes, refuse);
+  const one: Case = {
     name,
-    shape: image.shape as Vector3,
+    shape: shape as Vector3,
     image: image.data instanceof Float32Array ? image.data : new Float32Array(image.data),
     label: label ? new Uint8Array(label.data) : null,
-    axes: attributes.axes === "ZYX" ? "ZYX" : "XYZ",
-    geometry: spacing && origin && direction ? { spacing, origin, direction } as Geometry : null,
-    nominalSpacing: numberOf(attributes.nominal_spacing) === 1,
-    patient: textOf(attributes.patient),
-    frame: numberOf(attributes.frame),
-    phase: textOf(attributes.phase) as Case["phase"],
-    group: textOf(attributes.group),
-    height: numberOf(attributes.height),
-    weight: numberOf(attributes.weight),
-    preparation: textOf(attributes.preparation) ?? "as published",
+    axes: said.axes ?? "XYZ",
+    geometry: spacing && origin && direction ? { spacing, origin, direction } : null,
+    correctedSpacing: said.corrected_spacing ?? null,
+    nominalSpacing: said.nominal_spacing?.[0] === 1,
+    header: formsOf(attributes),
+    patient: said.patient ?? null,
+    frame: said.frame?.[0] ?? null,
+    phase: said.phase ?? null,
+    group: said.group ?? null,
+    height: said.height?.[0] ?? null,
+    weight: said.weight?.[0] ?? null,
+    preparation: said.preparation ?? "as published",
   };
+  const differences = expected ? differencesFrom(expected, one) : [];
+  if (differences.length) {
+    throw refuse(`it is not as manifest.json says: ${differences.join(", ")}; restore the file, or prepare it anew`);
+  }
+  return one;
 }
 
-const textOf = (value?: HdfAttribute) => typeof value === "string" ? value : null;
-const numberOf = (value?: HdfAttribute) => typeof value === "object" ? value[0] : null;
+const WIDTHS = z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]);
+const ONE = z.tuple([z.number()]);
+/** The attributes of a case, each where it is known. */
+const ATTRIBUTES = z.looseObject({
+  axes: z.enum(["XYZ", "ZYX"]),
+  spacing: WIDTHS,
+  origin: z.tuple([z.number(), z.number(), z.number()]),
+  direction: z.array(z.number()).length(9),
+  corrected_spacing: WIDTHS,
+  nominal_spacing: ONE,
+  patient: NAME,
+  frame: z.tuple([z.int().positive()]),
+  phase: z.enum(["ED", "ES"]),
+  group: z.string(),
+  height: ONE,
+  weight: ONE,
+  preparation: z.string(),
+}).partial();
+
+function checkAttributes(attributes: HdfContent["attributes"], refuse: (why: string) => Error) {
+  const result = ATTRIBUTES.safeParse({ ...attributes });
+  if (!result.success) throw refuse(`its attributes are not as wanted:\n${z.prettifyError(result.error)}`);
+  return result.data;
+}
+
+/** How a case differs from its fingerprint; of one without hashes as far as it tells: not image and place themselves. */
+function differencesFrom({ hashes, shape, spacing, preparation, labelVoxels }: Fingerprint, one: Case): string[] {
+  if (hashes) {
+    const found = preparedHashesOf(one);
+    return (Object.keys(found) as (keyof typeof found)[])
+      .filter((part) => found[part] !== hashes[part])
+      .map((part) => `its ${part} has another hash`);
+  }
+  const counts: Record<number, number> = {};
+  for (const value of one.label ?? []) if (value) counts[value] = (counts[value] ?? 0) + 1;
+  const labeled = Object.fromEntries(Object.entries(labelVoxels ?? {}).filter(([, count]) => count));
+  const problems: string[] = [];
+  const compare = (what: string, found: unknown, wanted: unknown) => {
+    const [a, b] = [found, wanted].map((value) => JSON.stringify(value));
+    if (a !== b) problems.push(`${what} is ${a}, ${b} wanted`);
+  };
+  compare("its shape", one.shape, shape);
+  compare("its spacing", spacingOf(one), spacing);
+  compare("its preparation", one.preparation, preparation);
+  compare("its voxels by label", one.label && counts, labelVoxels && labeled);
+  const bad = one.image.find((value) => !Number.isFinite(value));
+  if (bad !== undefined) problems.push(`a voxel of its image is ${bad}`);
+  if (one.image.every((value) => value === one.image[0])) problems.push(`all voxels of its image are ${one.image[0]}`);
+  return problems;
+}
+
+const FORMS = ["pixdim", "units", "codes", "qform", "sform"] as const satisfies (keyof NiftiForms)[];
+
+function formsOf(attributes: Record<string, HdfAttribute>): NiftiForms | null {
+  if (!FORMS.every((key) => `nifti_${key}` in attributes)) return null;
+  return Object.fromEntries(FORMS.map((key) => [key, attributes[`nifti_${key}`]])) as unknown as NiftiForms;
+}
 
 /**
  * Writes a case, gzipped, under a temporary name and then renamed. Needs `--allow-read`, `--allow-write`, `--allow-env`.
@@ -127,7 +226,10 @@ const numberOf = (value?: HdfAttribute) => typeof value === "object" ? value[0] 
  */
 export function writeCase(
   path: string,
-  { shape, image, label, axes, geometry, nominalSpacing, preparation, ...subject }: Omit<Case, "name">,
+  { shape, image, label, axes, geometry, correctedSpacing, nominalSpacing, header, preparation, ...subject }: Omit<
+    Case,
+    "name"
+  >,
   source: { file: string; sha256: string },
 ): Promise<void> {
   const { patient, frame, phase, group, height, weight } = subject;
@@ -138,7 +240,9 @@ export function writeCase(
     {
       axes,
       ...geometry,
+      ...(correctedSpacing && { corrected_spacing: correctedSpacing }),
       ...(nominalSpacing && { nominal_spacing: [1] }),
+      ...Object.fromEntries(header ? FORMS.map((key) => [`nifti_${key}`, header[key]]) : []),
       ...Object.fromEntries(known.map(([key, value]) => [key, typeof value === "number" ? [value] : value as string])),
       source: source.file,
       source_sha256: source.sha256,
@@ -147,17 +251,70 @@ export function writeCase(
   );
 }
 
-/** SHA-256 of bytes, 64 hexadecimal digits. */
-export function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
+/** SHA-256 of bytes, or of a text as UTF-8: 64 hexadecimal digits. */
+export function sha256(content: Uint8Array | string): string {
+  return createHash("sha256").update(content).digest("hex");
+}
+
+/** SHA-256 of all that a case is made of, part by part, so that what has changed can be named. */
+export interface CaseHashes {
+  /** Of the image as it was decoded, before any preparation: the same for one image in two files. */
+  sourceImage: string;
+  /** Of the label before any crop, a byte a voxel; null without one. */
+  sourceLabel: string | null;
+  /** Of the prepared image: its voxels as float32. */
+  image: string;
+  /** Of the prepared label: a byte a voxel; null without one. */
+  label: string | null;
+  /** Of shape and place: all that a case says beside image, label and what follows. */
+  geometry: string;
+  /** Of patient, frame, phase, group, height, weight and preparation. */
+  subject: string;
+}
+
+/** {@linkcode CaseHashes} of a prepared case. @param source Image and label before any preparation. */
+export function hashesOf(prepared: Omit<Case, "name">, source: Pick<Case, "image" | "label">): CaseHashes {
+  return {
+    sourceImage: hashOfVoxels(source.image),
+    sourceLabel: source.label && hashOfVoxels(source.label),
+    ...preparedHashesOf(prepared),
+  };
+}
+
+/** The hashes of what a case holds, without those of its source. */
+export function preparedHashesOf(
+  { image, label, patient, frame, phase, group, height, weight, preparation, ...rest }: Omit<Case, "name">,
+): Omit<CaseHashes, "sourceImage" | "sourceLabel"> {
+  return {
+    image: hashOfVoxels(image),
+    label: label && hashOfVoxels(label),
+    geometry: hashOfFields({ ...rest, name: null }), // its name is the file's, not the content's
+    subject: hashOfFields({ patient, frame, phase, group, height, weight, preparation }),
+  };
+}
+
+function hashOfVoxels({ buffer, byteOffset, byteLength }: Float32Array | Uint8Array): string {
+  return sha256(new Uint8Array(buffer, byteOffset, byteLength));
+}
+
+/** In any order of keys, and of what is known alone: a field that is new in a case leaves the hashes of older ones. */
+function hashOfFields(fields: object): string {
+  return sha256(JSON.stringify(fields, (_, value) => {
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+    if (ArrayBuffer.isView(value)) return Array.from(value as Uint8Array);
+    const known = Object.entries(value).filter(([, field]) => field !== null && field !== false);
+    return Object.fromEntries(known.sort(([a], [b]) => a < b ? -1 : 1));
+  }));
 }
 
 /** What a manifest says of a case: enough to see whether two preparations began and ended with the same. */
 export interface Fingerprint {
   /** Voxels along the axes of the prepared array. */
   shape: number[];
-  /** Millimeters along the same axes; null where they are not known. */
+  /** Millimeters along the same axes, for distances and volumes; null where they are not known. */
   spacing: number[] | null;
+  /** As the source's header says it, where the spacing above stands in its place; null: it says none. */
+  headerSpacing?: number[] | null;
   /** Of the source, before any preparation: {@linkcode intensityOf}. */
   intensity: {
     /** Over all voxels. */
@@ -177,11 +334,14 @@ export interface Fingerprint {
   preparation: string;
   /** Image, then label where it is a file of its own; the paths are relative to the folder of raw cases. */
   sources: { file: string; sha256: string }[];
+  /** By which a case is known again; absent in manifests of before there were any. */
+  hashes?: CaseHashes;
 }
 
 const FINGERPRINT = z.strictObject({
   shape: z.array(z.int().positive()).length(3),
   spacing: z.array(z.number().positive()).length(3).nullable(),
+  headerSpacing: z.array(z.number().positive()).length(3).nullable().optional(),
   intensity: z.strictObject({
     mean: z.number(),
     deviation: z.number(),
@@ -192,7 +352,21 @@ const FINGERPRINT = z.strictObject({
   labelVoxels: z.record(z.string(), z.int().nonnegative()).nullable(),
   preparation: z.string(),
   sources: z.array(z.strictObject({ file: z.string(), sha256: z.string() })).min(1),
+  hashes: z.strictObject({
+    sourceImage: z.string(),
+    sourceLabel: z.string().nullable(),
+    image: z.string(),
+    label: z.string().nullable(),
+    geometry: z.string(),
+    subject: z.string(),
+  }).optional(),
 }) satisfies z.ZodType<Fingerprint>;
+
+/** What a manifest cannot hold of a fingerprint: such a case could not be read again. */
+export function fingerprintProblems(fingerprint: Fingerprint): string[] {
+  const { error } = FINGERPRINT.safeParse(fingerprint);
+  return error?.issues.map(({ path, message }) => `${path.join(" ")}: ${message}`) ?? [];
+}
 
 /** Fingerprints of all cases of a folder and the options of the preparation; `manifest.json`. */
 export interface Manifest {
@@ -207,7 +381,7 @@ export interface Manifest {
 const MANIFEST = z.strictObject({
   dataset: z.string(),
   options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
-  cases: z.record(z.string(), FINGERPRINT),
+  cases: z.record(NAME, FINGERPRINT),
 }) satisfies z.ZodType<Manifest>;
 
 /**

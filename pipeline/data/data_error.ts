@@ -1,9 +1,15 @@
-/** The error of bad input data, and reading that collects it; apart from the cases, which read files themselves. @module */
+/** The errors of bad input data and of a lost network, and reading that collects them; apart from the cases, which read files themselves. @module */
 
 /** A problem with input data: the message names the file, what was found and what is wanted. The tasks exit with code 3. */
 export class DataError extends Error {
   /** What stands in front of the message where it is printed with its stack. */
   override name = "DataError";
+}
+
+/** Weights or running statistics that are no finite numbers: the message names the first. The tasks exit with code 5. */
+export class DivergedError extends Error {
+  /** What stands in front of the message where it is printed with its stack. */
+  override name = "DivergedError";
 }
 
 /**

@@ -46,6 +46,11 @@ export function fromAffine(rows: number[][]): Geometry {
   };
 }
 
+/** Whether the axes lie in one plane, or nearly so, so that the voxels have no volume. */
+export function isFlat({ direction: [a, b, c, d, e, f, g, h, i] }: Geometry): boolean {
+  return !(Math.abs(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)) > 1e-3);
+}
+
 /** Affine of a geometry, three rows: the inverse of {@linkcode fromAffine}. */
 export function toAffine({ spacing, origin, direction }: Geometry): number[][] {
   return AXES.map((i) => [...AXES.map((j) => direction[3 * i + j] * spacing[j]), origin[i]]);

@@ -1,19 +1,25 @@
-/// <reference lib="deno.worker" />
 /**
- * The worker of `readTrainingItems`: reads one case after the other, as it is asked, on a thread of its own. Unpacking
+ * The worker of `readTrainingItems`: decodes one case after the other, as it is asked, on a thread of its own. Unpacking
  * takes most of the time of a training's start; so every core unpacks, while the first one opens TensorFlow.
  * @module
  */
+import { parentPort } from "node:worker_threads";
 import type { TrainingItem } from "./batches.ts";
-import { DataError, readCase } from "./cases.ts";
+import { CASE_DATASETS, caseOf, DataError, type Fingerprint } from "./cases.ts";
 import { encodeVoxels } from "./coded_voxels.ts";
+import { unreadable } from "./hdf5.ts";
+import { decodeHdf5 } from "./hdf5_library.ts";
 
-/** A case to read. */
+/** A case to decode. */
 export interface ReadingJob {
   /** Of the file. */
   path: string;
+  /** The file's content. */
+  bytes: Uint8Array;
   /** Of the case. */
   name: string;
+  /** What the manifest says of it. */
+  expected?: Fingerprint;
   /** Whether its label is wanted; nobody reads an unlabeled case's. */
   isLabeled: boolean;
 }
@@ -21,9 +27,12 @@ export interface ReadingJob {
 /** The case as a training keeps it, or why it cannot be used. */
 export type ReadingResult = TrainingItem | { problem: string };
 
-async function read({ path, name, isLabeled }: ReadingJob): Promise<ReadingResult> {
+async function read({ path, bytes, name, expected, isLabeled }: ReadingJob): Promise<ReadingResult> {
   try {
-    const { shape, image, label } = await readCase(path, name);
+    const content = await decodeHdf5(bytes, CASE_DATASETS).catch((error) => {
+      throw unreadable(path, error.message);
+    });
+    const { shape, image, label } = caseOf(content, { path, name, expected });
     if (isLabeled && !label?.some((value) => value)) {
       return { problem: `Cannot use "${name}" as a labeled case: its label is missing or empty` };
     }
@@ -35,13 +44,13 @@ async function read({ path, name, isLabeled }: ReadingJob): Promise<ReadingResul
 }
 
 /** The arrays' memory, which the receiver takes over instead of copying it. */
-function memoryOf(result: ReadingResult): Transferable[] {
+function memoryOf(result: ReadingResult): ArrayBuffer[] {
   if ("problem" in result) return [];
   const { image, label } = result;
   return ["codes" in image ? image.codes : image, ...label ? [label] : []].map(({ buffer }) => buffer as ArrayBuffer);
 }
 
-self.onmessage = async ({ data }: MessageEvent<ReadingJob>) => {
-  const result = await read(data);
-  self.postMessage(result, memoryOf(result));
-};
+parentPort!.on("message", async (job: ReadingJob) => {
+  const result = await read(job);
+  parentPort!.postMessage(result, memoryOf(result));
+});

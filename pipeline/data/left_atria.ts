@@ -4,12 +4,15 @@
  * @module
  */
 import { BARE_CASE, type Case, type Fingerprint, readCase, sha256 } from "./cases.ts";
-import { cropGeometry, geometryDifferences } from "./geometry.ts";
+import { cropGeometry, type Geometry } from "./geometry.ts";
+import { nameProblem } from "./names.ts";
 import { decodeNrrd } from "./nrrd.ts";
-import { cropPlane, normalize, publishedCrop } from "./preparation.ts";
+import { cropPlane, foregroundCrop, normalize, type PlaneBox, publishedCrop } from "./preparation.ts";
 import {
   fingerprintOf,
   imageProblems,
+  intensityNotes,
+  labelPlacement,
   labelProblems,
   listed,
   messageOf,
@@ -17,17 +20,28 @@ import {
   type Problems,
 } from "./prepared_case.ts";
 import { LA } from "./profiles.ts";
+import { entriesOf } from "./raw_folder.ts";
 import type { Volume } from "./voxels.ts";
 import { stream } from "../runs/random.ts";
 
 const { classes } = LA;
 
-/** How NRRD volumes are prepared. */
+/** How left atria are prepared. */
 export interface LeftAtriumOptions {
-  /** "published": by the label's box, as the field does; "none": whole volumes. */
-  crop: "published" | "none";
-  /** Seed of the crop's random widening. */
+  /**
+   * Of NRRD volumes. "published": by the label's box, as the field does, and whole where there is no label; "foreground":
+   * by the image alone; "none": whole.
+   */
+  crop: "published" | "foreground" | "none";
+  /** Seed of the published crop's random widening. */
   seed: number;
+  /**
+   * Millimeters along every axis, for distances and volumes; "header": what the files say; "known": the dataset's own where
+   * the files say exactly 1.
+   */
+  spacing: number | "header" | "known";
+  /** Whether this spacing is a usual one instead of the scanner's. */
+  nominalSpacing: boolean;
 }
 
 /**
@@ -40,32 +54,57 @@ export async function prepareLeftAtrium(
   name: string,
   options: LeftAtriumOptions,
 ): Promise<PreparedCase | Problems> {
-  const files = [...Deno.readDirSync(`${raw}/${name}`)].map((f) => f.name);
+  const problem = nameProblem(name);
+  if (problem) return { problems: [problem] };
+  const files = entriesOf(`${raw}/${name}`).map((f) => f.name);
   const hasFile = (file: string) => files.includes(file);
-  if (hasFile("mri_norm2.h5")) return await published(raw, name);
+  if (hasFile("mri_norm2.h5")) return await published(raw, name, options);
   if (hasFile("lgemri.nrrd")) return await challenge(raw, name, { ...options, hasLabel: hasFile("laendo.nrrd") });
   return { problems: [`mri_norm2.h5 or lgemri.nrrd wanted, found ${files.join(", ") || "nothing"}`] };
 }
 
-async function published(raw: string, name: string): Promise<PreparedCase | Problems> {
+async function published(raw: string, name: string, options: LeftAtriumOptions): Promise<PreparedCase | Problems> {
   const file = `${name}/mri_norm2.h5`;
   try {
-    const prepared = await readCase(`${raw}/${file}`, name), { image, label } = prepared;
+    const found = await readCase(`${raw}/${file}`, name), { image, label } = found;
     const problems = [...imageProblems(image, file), ...labelProblems(label, { file, classes })];
     if (problems.length) return { problems };
     const sources = [{ file, sha256: sha256(await Deno.readFile(`${raw}/${file}`)) }];
-    return { prepared, fingerprint: fingerprintOf(prepared, image, { sources, classes }) };
+    const { notes, ...spacing } = measuring(found.geometry, null, options), prepared = { ...found, ...spacing };
+    return {
+      prepared,
+      fingerprint: fingerprintOf(prepared, prepared, { sources, classes }),
+      notes: [...notes, ...intensityNotes(image, "la")],
+    };
   } catch (error) {
     return { problems: [messageOf(error)] };
   }
 }
 
+/** The spacing of a case for distances and volumes, where it is not its header's, and a note that says so. */
+function measuring(
+  image: Geometry | null,
+  label: Geometry | null,
+  { spacing, nominalSpacing }: LeftAtriumOptions,
+): Pick<Case, "correctedSpacing" | "nominalSpacing"> & { notes: string[] } {
+  const says = (place: Geometry | null, width: number) => place?.spacing.every((found) => found === width) ?? false;
+  const isUnit = says(image, 1) && (!label || says(label, 1));
+  const width = spacing === "known" && isUnit ? LA.knownSpacing : typeof spacing === "number" ? spacing : null;
+  if (width === null || says(image, width)) {
+    return { correctedSpacing: null, nominalSpacing: nominalSpacing && image !== null, notes: [] };
+  }
+  const found = image ? `the header's ${image.spacing.join(" x ")} mm` : "an unknown one";
+  const why = spacing === "known" ? "the dataset's; --spacing header takes the header's" : "as --spacing says";
+  const note = `distances and volumes take a spacing of ${width} mm instead of ${found} (${why})`;
+  return { correctedSpacing: [width, width, width], nominalSpacing, notes: [note] };
+}
+
 async function challenge(
   raw: string,
   name: string,
-  { crop, seed, hasLabel }: LeftAtriumOptions & { hasLabel: boolean },
+  { hasLabel, ...options }: LeftAtriumOptions & { hasLabel: boolean },
 ): Promise<PreparedCase | Problems> {
-  const problems: string[] = [], sources: Fingerprint["sources"] = [];
+  const problems: string[] = [], notes: string[] = [], sources: Fingerprint["sources"] = [];
   const read = async (file: string): Promise<Volume | null> => {
     try {
       const bytes = await Deno.readFile(`${raw}/${file}`);
@@ -90,29 +129,50 @@ async function challenge(
     }
   }
   if (volume && mask) {
-    if (String(mask.shape) !== String(volume.shape)) {
-      problems.push(`${labelFile}: the shape of its image [${volume.shape}] wanted, found [${mask.shape}]`);
-    }
-    if (volume.geometry && mask.geometry) {
-      const differences = geometryDifferences(mask.geometry, volume.geometry);
-      problems.push(...differences.map((difference) => `${labelFile}: not where its image is: ${difference}`));
-    }
+    const placement = labelPlacement(mask, volume, labelFile);
+    problems.push(...placement.problems);
+    notes.push(...placement.notes);
   }
   if (problems.length || !volume) return { problems };
-  const { shape, geometry } = volume, image = normalize(volume.data);
-  const place = { ...BARE_CASE, name, geometry };
-  let prepared: Case = { ...place, shape, image, label, preparation: "normalized, whole volume" };
-  if (crop === "published" && label) {
-    const box = publishedCrop(label, shape, { patch: LA.patch, random: stream(seed, `crop ${name}`) });
-    const cropped = cropPlane(image, shape, box);
-    prepared = {
-      ...place,
-      shape: cropped.shape,
-      image: cropped.volume,
-      label: cropPlane(label, shape, box).volume,
-      geometry: geometry && cropGeometry(geometry, [box.x[0], box.y[0], 0]),
-      preparation: "normalized, cropped by the label",
-    };
+  const { shape, geometry } = volume, { box, how } = planeBox(volume, label, { ...options, name });
+  const image = cropPlane(normalize(volume.data), shape, box), cropped = label && cropPlane(label, shape, box).volume;
+  const count = (values: Uint8Array | null) => values?.reduce((sum, value) => sum + value, 0) ?? 0;
+  if (count(cropped) !== count(label)) {
+    const outside = `${count(label) - count(cropped)} of ${count(label)} labeled voxels lie outside the crop`;
+    return { problems: [`${labelFile}: ${outside} to what is bright in the image; --crop none keeps them`] };
   }
-  return { prepared, fingerprint: fingerprintOf(prepared, volume.data, { sources, classes }) };
+  if (options.crop === "published" && !label) {
+    notes.push(
+      "without a label there is none to crop by: whole, where labeled volumes are cropped; " +
+        "--crop foreground and --crop none treat both alike",
+    );
+  }
+  const { notes: spacingNotes, ...spacing } = measuring(geometry, mask?.geometry ?? null, options);
+  const prepared: Case = {
+    ...BARE_CASE,
+    ...spacing,
+    name,
+    shape: image.shape,
+    image: image.volume,
+    label: cropped,
+    geometry: geometry && cropGeometry(geometry, [box.x[0], box.y[0], 0]),
+    preparation: `normalized, ${how}`,
+  };
+  const fingerprint = fingerprintOf(prepared, { image: volume.data, label }, { sources, classes });
+  return { prepared, fingerprint, notes: [...notes, ...spacingNotes] };
+}
+
+/** What of a volume's planes is kept, also in words. */
+function planeBox(
+  { data, shape }: Volume,
+  label: Uint8Array | null,
+  { crop, seed, name }: LeftAtriumOptions & { name: string },
+): { box: PlaneBox; how: string } {
+  const { patch } = LA, random = stream(seed, `crop ${name}`);
+  if (crop === "foreground") return { box: foregroundCrop(data, shape, { patch }), how: "cropped to the foreground" };
+  if (crop === "published" && label) {
+    return { box: publishedCrop(label, shape, { patch, random }), how: "cropped by the label" };
+  }
+  const how = `whole volume${crop === "none" ? "" : " for want of a label"}`;
+  return { box: { x: [0, shape[0]], y: [0, shape[1]] }, how };
 }

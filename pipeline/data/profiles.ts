@@ -41,6 +41,8 @@ export interface DatasetProfile {
   labeledPerBatch: number;
   /** Rows behind them, for a method that takes any. */
   unlabeledPerBatch: number;
+  /** True millimeters along every axis, where the headers of the dataset's published files say 1; null: they are right. */
+  knownSpacing: number | null;
   /** Published first iterations on the labeled half alone; the base rate holds in them. */
   warmup: number;
   /** Published iterations behind the warm-up; every length below belongs to them and shrinks with a shorter training. */
@@ -83,6 +85,7 @@ export const LA = {
   stride: [18, 18, 4],
   labeledPerBatch: 2,
   unlabeledPerBatch: 2,
+  knownSpacing: 0.625,
   warmup: 0,
   iterations: 15000,
   rate: { base: 0.01, every: 2500 },
@@ -102,6 +105,7 @@ export const ACDC = {
   stride: null,
   labeledPerBatch: 12,
   unlabeledPerBatch: 12,
+  knownSpacing: null,
   warmup: 0,
   iterations: 30000,
   rate: { base: 0.01, every: Infinity },

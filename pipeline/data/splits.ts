@@ -1,12 +1,15 @@
 /**
  * Split files: case names under `labeled`, `unlabeled`, `validation`, `test`, and where they come from; no case stands
- * twice, no patient in two parts. The SHA-256 of the cases' manifest binds a split to the cases that it was made for.
+ * twice, no patient in two parts. Hashes of its cases' voxels and places bind a split to those that it was made for.
  * @module
  */
 import { z } from "zod";
 import { checkContent, type JsonFile, readJson } from "../runs/json.ts";
 import { permutation, stream } from "../runs/random.ts";
-import { DataError, type Manifest, parseFrameName, patientOf, readManifest } from "./cases.ts";
+import { listed } from "../runs/words.ts";
+import { DataError, type Manifest, parseFrameName, patientOf, readManifest, sha256 } from "./cases.ts";
+import { NAME } from "./names.ts";
+import { DATASET_NAMES, type DatasetName } from "./profiles.ts";
 
 const ROLES = ["labeled", "unlabeled", "validation", "test"] as const satisfies readonly Role[];
 /** What a case may be in a split. */
@@ -22,7 +25,9 @@ export interface Split extends Lists {
   source: string;
   /** Where something was drawn: the seed. */
   seed?: number;
-  /** SHA-256 of the `manifest.json` of its cases; {@linkcode checkCases} compares it. */
+  /** Of every case that it names: {@linkcode bindingTo}; {@linkcode checkCases} compares them. */
+  hashes?: Record<string, string>;
+  /** SHA-256 of the `manifest.json` of its cases, in the place of the hashes where that has none. */
   manifest?: string;
   /** Lengths of the lists, for readers; {@linkcode checkSplit} compares them. */
   counts?: Record<Role, number>;
@@ -33,17 +38,18 @@ export interface Split extends Lists {
 }
 
 const SPLIT = z.strictObject({
-  profile: z.string(),
+  profile: z.enum(DATASET_NAMES),
   source: z.string(),
   seed: z.int().nonnegative().optional(),
+  hashes: z.record(NAME, z.string()).optional(),
   manifest: z.string().optional(),
   counts: z.record(z.enum(ROLES), z.int().nonnegative()).optional(),
   patients: z.record(z.enum(ROLES), z.int().nonnegative()).optional(),
   labeledSlices: z.int().positive().optional(),
-  labeled: z.array(z.string()).min(1),
-  unlabeled: z.array(z.string()),
-  validation: z.array(z.string()),
-  test: z.array(z.string()),
+  labeled: z.array(NAME).min(1),
+  unlabeled: z.array(NAME),
+  validation: z.array(NAME),
+  test: z.array(NAME),
 }) satisfies z.ZodType<Split>;
 const SPLIT_FILE: JsonFile = { what: "the split", remedy: "write one with deno task split:la or split:acdc" };
 
@@ -76,13 +82,13 @@ export function countPatients(split: Lists): Record<Role, number> {
 export function checkSplit(split: Split, source: string): Split {
   const problems: string[] = [], all = ROLES.flatMap((role) => split[role]);
   const twice = [...new Set(all.filter((name, i) => all.indexOf(name) !== i))];
-  if (twice.length) problems.push(`these cases stand in it twice: ${twice.join(", ")}`);
+  if (twice.length) problems.push(`these cases stand in it twice: ${listed(twice)}`);
   const patients = [...new Set(all.filter(parseFrameName).map(patientOf))];
   const shared = patients
     .map((patient) => ({ patient, roles: ROLES.filter((role) => split[role].map(patientOf).includes(patient)) }))
     .filter(({ roles }) => roles.length > 1)
     .map(({ patient, roles }) => `${patient} (${roles.join(", ")})`);
-  if (shared.length) problems.push(`these patients stand in two parts of it: ${shared.join(", ")}`);
+  if (shared.length) problems.push(`these patients stand in two parts of it: ${listed(shared)}`);
   for (const [key, counts] of [["counts", countCases(split)], ["patients", countPatients(split)]] as const) {
     const claimed = split[key];
     if (!claimed) continue;
@@ -94,9 +100,16 @@ export function checkSplit(split: Split, source: string): Split {
   return split;
 }
 
-/** Reads a split. Needs `--allow-read`. @throws {DataError} When it is missing, no JSON, or not of the form above. */
-export async function readSplit(path: string): Promise<Split> {
-  return checkSplit(await readJson(path, SPLIT, SPLIT_FILE), path);
+/**
+ * Reads a split of a dataset. Needs `--allow-read`.
+ * @throws {DataError} When it is missing, no JSON, not of the form above, or of another dataset.
+ */
+export async function readSplit(path: string, dataset: DatasetName): Promise<Split> {
+  const split = checkSplit(await readJson(path, SPLIT, SPLIT_FILE), path), { profile } = split;
+  if (profile === dataset) return split;
+  throw new DataError(
+    `Cannot use the split "${path}" for ${dataset}: it is of ${profile}; the tasks for it end with :${profile}`,
+  );
 }
 
 /** A split of parsed JSON. @param source Its file, for errors. @throws {DataError} When it is not of the form above. */
@@ -104,23 +117,51 @@ export function parseSplit(content: unknown, source: string): Split {
   return checkSplit(checkContent(content, SPLIT, { ...SPLIT_FILE, path: source }), source);
 }
 
+/** Of each case that is named a hash of voxels and place; of a manifest without hashes the SHA-256 of the whole. */
+export function bindingTo(
+  manifest: Manifest & { sha256: string },
+  names: readonly string[],
+): Pick<Split, "hashes" | "manifest"> {
+  const entries = names.map((name) => [name, boundHash(manifest.cases, name)] as const);
+  if (entries.some(([, hash]) => !hash)) return { manifest: manifest.sha256 };
+  return { hashes: Object.fromEntries(entries) as Record<string, string> };
+}
+
+/** Of what a network sees of a case and where that lies; null where the manifest has no hashes. */
+function boundHash(cases: Manifest["cases"], name: string): string | null {
+  const { hashes } = cases[name];
+  return hashes ? sha256(JSON.stringify([hashes.image, hashes.label, hashes.geometry])) : null;
+}
+
 /**
- * Compares a split with the folder of its cases. Needs `--allow-read`.
+ * Compares a split with the folder of its cases; cases that it does not name may come, go and change. Needs `--allow-read`.
  * @param source The split's name, for errors.
- * @throws {DataError} When the cases are others than those it was made for, or naming all cases that are not there.
+ * @returns The manifest of the folder.
+ * @throws {DataError} Naming all cases that are not there, or that are others than those it was made for.
  */
-export async function checkCases(split: Split, folder: string, source: string): Promise<void> {
-  const { cases, sha256 } = await readManifest(folder);
-  const unknown = ROLES.flatMap((role) => split[role]).filter((name) => !Object.hasOwn(cases, name));
-  if (unknown.length) {
-    throw new DataError(`Cannot use the split "${source}": "${folder}" has no ${unknown.join(", ")}`);
-  }
-  if (split.manifest !== undefined && split.manifest !== sha256) {
+export async function checkCases(split: Split, folder: string, source: string): Promise<Manifest> {
+  const manifest = await readManifest(folder), { cases, sha256 } = manifest, { hashes } = split;
+  const names = ROLES.flatMap((role) => split[role]), cannot = `Cannot use the split "${source}"`;
+  const unknown = names.filter((name) => !Object.hasOwn(cases, name));
+  if (unknown.length) throw new DataError(`${cannot}: "${folder}" has no ${listed(unknown)}`);
+  const isAnother = (name: string) => !Object.hasOwn(hashes!, name) || hashes![name] !== boundHash(cases, name);
+  const changed = hashes ? names.filter(isAnother) : [];
+  if (changed.length) {
     throw new DataError(
-      `Cannot use the split "${source}" with the cases in "${folder}": it was made for a manifest.json with the SHA-256 ` +
-        `${split.manifest}, found ${sha256}; run deno task split:${split.profile} again`,
+      `${cannot} with the cases in "${folder}": other voxels or another place than it was made for have ${
+        listed(changed)
+      }; ` +
+        `the same raw files and options of preprocess:${split.profile} give the same cases again, and a new split is for new runs`,
     );
   }
+  if (!hashes && split.manifest !== undefined && split.manifest !== sha256) {
+    throw new DataError(
+      `${cannot} with the cases in "${folder}": it knows them by the SHA-256 of their whole manifest.json alone, ` +
+        `${split.manifest}, and found ${sha256}; put that file back, or make a new split for new runs with deno task ` +
+        `split:${split.profile}`,
+    );
+  }
+  return manifest;
 }
 
 /** What a split is chosen from. */
@@ -147,6 +188,11 @@ export interface PublishedLists {
   test: string[];
 }
 
+/** Names of a list file, one a line; blanks around them, empty lines and the line ends of any system are no part of them. */
+export function parseList(text: string): string[] {
+  return text.split(/\r\n?|\n/).map((line) => line.trim()).filter(Boolean); // trim() takes a byte order mark too
+}
+
 /**
  * The published lists, cut to what is there. Labeled are the first of the training list; where no validation list is
  * published, validation units are drawn from the rest of the training list.
@@ -164,7 +210,7 @@ export function publishedLists(published: PublishedLists, choice: Choice): Lists
     { names: bare(labeled), told: `${cannot} of the published list: without a label are` },
     { names: bare(list), told: "Cannot validate on the published list: without a label are" },
     { names: bare(test), told: "Cannot test on the published list: without a label are" },
-  ].filter(({ names }) => names.length).map(({ names, told }) => `${told} ${names.join(", ")}`);
+  ].filter(({ names }) => names.length).map(({ names, told }) => `${told} ${listed(names)}`);
   if (problems.length) throw new DataError(problems.join("\n"));
   const rest = published.train.slice(count).filter(here);
   const validation = published.validation ? list.filter(here) : draw(rest, "validation", choice, choice.validation);

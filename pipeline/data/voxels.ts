@@ -13,6 +13,10 @@ export interface Volume {
   data: Float32Array;
   /** Null where the file does not say how large a voxel is. */
   geometry: Geometry | null;
+  /** Whether the file says where its voxels lie; else the geometry is where programs put such a file. */
+  isPlaced: boolean;
+  /** What other programs may take for the place from the same header, where it says several. */
+  otherPlaces?: Geometry[];
 }
 
 /** Number types of voxels in files. */
@@ -41,6 +45,11 @@ const TYPES: Record<VoxelType, [bytes: number, read: Reader]> = {
   float32: [4, (v, o, l) => v.getFloat32(o, l)],
   float64: [8, (v, o, l) => v.getFloat64(o, l)],
 };
+
+/** Bytes of a volume in a file. */
+export function bytesOf(type: VoxelType, shape: readonly number[]): number {
+  return shape.reduce((product, n) => product * n, TYPES[type][0]);
+}
 
 /** How far neighbors along X, Y, Z lie apart in an array. */
 function strides([nx, ny, nz]: readonly number[], axes: AxisOrder): Vector3 {

@@ -1,6 +1,6 @@
 /** One case through the network and against its reference; training calls it for validation, `evaluate` for the test. @module */
 import type { Shape3 } from "../data/augment.ts";
-import type { Case } from "../data/cases.ts";
+import { type Case, spacingOf } from "../data/cases.ts";
 import type { DatasetProfile } from "../data/profiles.ts";
 import type { Shape2 } from "../data/resample.ts";
 import { caseMetrics, type CaseScores } from "./case_metrics.ts";
@@ -64,13 +64,13 @@ export function scoreCase(
   one: Case,
   { classNames, seconds }: { classNames: readonly string[]; seconds: number },
 ): ResultRow[] {
-  const { name, patient, phase, label, shape, geometry } = one;
+  const { name, patient, phase, label, shape } = one, spacing = spacingOf(one);
   if (!label) throw new RangeError(`case "${name}" has no label to compare with`);
   return classNames.map((className, k) => {
     const mask = prediction.map((value) => value === k + 1 ? 1 : 0);
     const reference = label.map((value) => value === k + 1 ? 1 : 0);
     const { published, honest } = caseMetrics(mask, reference, shape);
-    const millimeters = geometry && scores(caseMetrics(mask, reference, shape, geometry.spacing).honest);
+    const millimeters = spacing && scores(caseMetrics(mask, reference, shape, spacing).honest);
     const count = (values: Uint8Array) => values.reduce((sum, value) => sum + value, 0);
     const voxels = count(mask), referenceVoxels = count(reference);
     const milliliters = (count: number, [a, b, c]: readonly number[]) => count * a * b * c / 1000;
@@ -81,9 +81,9 @@ export function scoreCase(
       class: className,
       voxels,
       referenceVoxels,
-      milliliters: geometry && {
-        predicted: milliliters(voxels, geometry.spacing),
-        reference: milliliters(referenceVoxels, geometry.spacing),
+      milliliters: spacing && {
+        predicted: milliliters(voxels, spacing),
+        reference: milliliters(referenceVoxels, spacing),
       },
       seconds,
       published: scores(published),

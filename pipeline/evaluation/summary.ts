@@ -3,6 +3,7 @@
  * not exist (a distance of an empty mask) is null, never NaN: JSON has none.
  * @module
  */
+import type { Case } from "../data/cases.ts";
 import type { CaseScores } from "./case_metrics.ts";
 
 /** Overlaps between 0 and 1, distances in voxels; null: does not exist. */
@@ -127,4 +128,33 @@ function summaryOf<Metric extends string>(
     Object.values(cases).map((own) => spread(own!.map((row) => valuesOf(row)[metric])).mean)
   );
   return summary;
+}
+
+/** A spacing that distances and volumes were measured with instead of a header's. */
+export interface CorrectedSpacing {
+  /** Millimeters along the axes of the cases, as the headers say them; null: they say none. */
+  header: number[] | null;
+  /** Millimeters that were taken. */
+  used: number[];
+  /** Cases that it was taken for. */
+  cases: string[];
+}
+
+/** The corrected spacings of cases, each with its cases; none where the headers' count. */
+export function correctedSpacings(
+  cases: Pick<Case, "name" | "geometry" | "correctedSpacing">[],
+): CorrectedSpacing[] {
+  const found = new Map<string, CorrectedSpacing>();
+  for (const { name, geometry, correctedSpacing: used } of cases) {
+    if (!used) continue;
+    const header = geometry?.spacing ?? null, key = JSON.stringify([header, used]);
+    found.set(key, { header, used, cases: [...found.get(key)?.cases ?? [], name] });
+  }
+  return [...found.values()];
+}
+
+/** In words. */
+export function correctedSpacingText({ header, used, cases }: CorrectedSpacing): string {
+  const found = header ? `the header's ${header.join(" x ")} mm` : "an unknown spacing";
+  return `spacing ${used.join(" x ")} mm instead of ${found} (${cases.length} case${cases.length === 1 ? "" : "s"})`;
 }

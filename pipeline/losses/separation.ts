@@ -6,7 +6,7 @@
  * them; only the rows of a class go through the heads themselves.
  * @module
  */
-import { prediction, PROJECTED, projectedMoments, projection, select } from "../networks/heads.ts";
+import { prediction, PROJECTED, projectedMoments, projection, runUnread, select } from "../networks/heads.ts";
 import type { Pass } from "../networks/layers.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { stopGradient } from "../tensorflow/ops.ts";
@@ -27,17 +27,8 @@ export type BankWeights = "ones" | "learned";
 
 const asNumber = (condition: Tensor): Scalar => openTensorFlow().tf.cast(condition, "float32") as Scalar;
 
-/** Rows of one class. */
-interface ClassRows {
-  /** int32 `[M]` */
-  at: Tensor1D;
-  /** M, as a tensor. */
-  count: Scalar;
-}
-
-function rowsWhere(condition: Tensor1D): ClassRows {
-  return { at: rows.positions(condition), count: openTensorFlow().tf.sum(asNumber(condition)) };
-}
+/** How often a condition holds. */
+const countOf = (condition: Tensor1D): Scalar => openTensorFlow().tf.sum(asNumber(condition));
 
 /**
  * The bank after this step: per class the projections (running statistics) of its correct voxels; of more than S those
@@ -88,16 +79,14 @@ export function updateBank(
   const project = projection(pass, null);
   const next: FeatureBank = { rows: [...bank.rows], counts: [...bank.counts] };
   for (let c = 1; c < bank.rows.length; c++) {
-    const { at, count } = rowsWhere(tf.logicalAnd(tf.equal(labels, c), correct));
-    const projected = project(rows.gatherRows(features, at)); // [M, 32]
-    const ranked = asNumber(tf.greater(count, size));
+    const member = tf.logicalAnd(tf.equal(labels, c), correct) as Tensor1D, count = countOf(member);
+    const at = rows.positions(member), projected = project(rows.gatherRows(features, at)); // [M, 32]
+    const isRanked = tf.greater(count, size), active = asNumber(isRanked);
     const batch = rows.moments(projected, count);
-    const scores = tf.squeeze(select(pass, projected, { of: "features", classIndex: c, batch, active: ranked }), [1]);
-    // Ranked by score, else by position; scores are below 1.
-    const key = tf.add(
-      tf.mul(keeps === "lowest" ? scores : tf.neg(scores), ranked),
-      tf.mul(tf.cast(at, "float32"), tf.sub(1, ranked)),
-    ) as Tensor1D;
+    const scores = tf.squeeze(select(pass, projected, { of: "features", classIndex: c, batch, active }), [1]);
+    // Ranked by score, else by position.
+    const score = keeps === "lowest" ? scores : tf.neg(scores);
+    const key = rows.either(isRanked, score as Tensor1D, tf.cast(at, "float32"));
     // So many empty rows behind them that there are always enough to choose from.
     const padded = rows.append(projected, tf.zeros([size, PROJECTED]));
     const chosen = rows.smallest(rows.append(key, tf.fill([size], Number.MAX_SAFE_INTEGER)), size);
@@ -136,26 +125,28 @@ export function separationLoss(
   let total: Tensor = tf.scalar(0);
   const took: Scalar[] = [tf.scalar(0)];
   for (let c = 1; c < bank.rows.length; c++) {
-    const { at, count } = rowsWhere(tf.equal(labels, c));
-    const bankCount = bank.counts[c];
-    const active = asNumber(tf.logicalAnd(tf.greater(count, 1), tf.greater(bankCount, 1)));
+    const member = tf.equal(labels, c) as Tensor1D, voxels = countOf(member), bankCount = bank.counts[c];
+    const takesPart = tf.logicalAnd(tf.greater(voxels, 1), tf.greater(bankCount, 1)), active = asNumber(takesPart);
     took.push(active);
-    const z = predict(project(rows.gatherRows(features, at))); // [M, 32]
+    // Of a class that takes no part, and of the bank beyond its count, there are no rows in what follows: not one of their
+    // values could be divided by a deviation or a sum of its own.
+    const rowsOf = (x: Tensor2D, condition: Tensor) =>
+      rows.gatherRows(x, rows.positions(tf.logicalAnd(condition, takesPart) as Tensor1D));
+    const count = tf.mul(voxels, active) as Scalar, prototypeCount = tf.mul(bankCount, active) as Scalar;
+    const z = predict(project(rowsOf(features, member))); // [M, 32]
     const detached = stopGradient(z);
     const batch = rows.moments(detached, count);
     const scores = select(pass, detached, { of: "features", classIndex: c, batch, active }); // [M, 1]
     // Σ a_i ẑ_i / M = Σ s_i ẑ_i / Σ s_i
     const weight = tf.maximum(rows.sumRows(scores), 1e-12); // [1]
     const center = tf.div(rows.weightedSum(scores, rows.unitRows(z)), weight); // [32]
-    const prototypes = rows.unitRows(bank.rows[c]); // [S, 32]
-    const bankBatch = rows.moments(prototypes, bankCount);
-    const b = select(pass, prototypes, { of: "bank", classIndex: c, batch: bankBatch, active }); // [S, 1]
-    const filled = tf.expandDims(tf.cast(tf.less(tf.range(0, prototypes.shape[0]), bankCount), "float32"), 1);
-    // The division by itself is the authors' normalization over an axis of length 1: the selector runs and never learns.
-    const weights = bankWeights === "ones"
-      ? tf.div(b, b)
-      : tf.div(tf.mul(b, bankCount), tf.maximum(tf.sum(tf.mul(b, filled)), 1e-12));
-    const prototype = tf.div(rows.weightedSum(weights as Tensor2D, prototypes), tf.maximum(bankCount, 1)); // [32]
+    const filled = tf.less(tf.range(0, bank.rows[c].shape[0]), bankCount);
+    const prototypes = rows.unitRows(rowsOf(bank.rows[c], filled)); // [N, 32]
+    const bankBatch = rows.moments(prototypes, prototypeCount);
+    const selection = { of: "bank", classIndex: c, batch: bankBatch, active } as const;
+    const b = bankWeights === "ones" ? runUnread(pass, prototypes, selection) : select(pass, prototypes, selection); // [N, 1]
+    const bankWeight = bankWeights === "ones" ? tf.maximum(prototypeCount, 1) : tf.maximum(rows.sumRows(b), 1e-12);
+    const prototype = tf.div(rows.weightedSum(b, prototypes), bankWeight); // [32]
     total = tf.add(total, tf.mul(tf.sub(1, tf.sum(tf.mul(center, prototype))), active));
   }
   return { loss: tf.div(total, bank.rows.length) as Scalar, took };

@@ -5,7 +5,7 @@
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { leakyRelu, relu } from "../tensorflow/ops.ts";
 import { hiddenMoments, linear, type Moments } from "../tensorflow/rows.ts";
-import type { Scalar, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
 import type { SpecBuilder } from "./parameters.ts";
 
@@ -91,9 +91,35 @@ export interface Selection {
   active: Scalar;
 }
 
-/** Scores in (0, 1) of a class's selector in training mode, `[N, 32]` to `[N, 1]`. */
-export function select(pass: Pass, x: Tensor2D, { of, classIndex, batch, active }: Selection): Tensor2D {
+function selector(pass: Pass, { of, classIndex, batch, active }: Selection): Head & { parameters: Tensor[] } {
   const name = `contrastive_class_selector_${of === "bank" ? "memory" : ""}${classIndex}`;
   const activation = (x: Tensor2D) => leakyRelu(x, SELECTOR_SLOPE);
-  return openTensorFlow().tf.sigmoid(head(pass, { name, batch, activation, active })(x));
+  const parameters = Object.keys(pass.weights).filter((key) => key.startsWith(`${name}.`)).map((key) =>
+    pass.weights[key]
+  );
+  return Object.assign(head(pass, { name, batch, activation, active }), { parameters });
+}
+
+/** Scores in (0, 1) of a class's selector in training mode, `[N, 32]` to `[N, 1]`. */
+export function select(pass: Pass, x: Tensor2D, selection: Selection): Tensor2D {
+  return openTensorFlow().tf.sigmoid(selector(pass, selection)(x));
+}
+
+/**
+ * Ones for the scores of {@linkcode select}: the selector runs, so its running statistics move, and nothing reads it. Its
+ * gradient is zero, which is more than none: its parameters decay.
+ * @returns `[N, 1]`
+ */
+export function runUnread(pass: Pass, x: Tensor2D, selection: Selection): Tensor2D {
+  const { tf } = openTensorFlow(), { parameters } = selector(pass, selection);
+  // deno-lint-ignore no-explicit-any
+  const op = tf.customGrad((...inputs: any[]) => {
+    const [x, ...parameters] = inputs.slice(0, -1), save = inputs.at(-1);
+    save([x, ...parameters]);
+    return {
+      value: tf.onesLike(tf.sum(x, 1, true)),
+      gradFunc: (_: Tensor, saved: Tensor[]) => saved.map((tensor) => tf.zerosLike(tensor)),
+    };
+  });
+  return op(x, ...parameters) as Tensor2D;
 }

@@ -170,7 +170,7 @@ export class Pass {
       this.buffers[`${norm}.${key}`] = tf.keep(
         tf.tidy(() =>
           active
-            ? tf.add(old, tf.mul(tf.sub(value, old), tf.mul(active, 0.1)))
+            ? tf.where(tf.cast(active, "bool"), tf.add(old, tf.mul(tf.sub(value, old), 0.1)), old)
             : tf.add(tf.mul(old, 0.9), tf.mul(value, 0.1))
         ),
       );

@@ -231,7 +231,7 @@ export function LearningCurves({ runs }: { runs: { run: Run; place: number }[] }
     warmup: run.config.method === "supervised" ? 0 : run.config.warmup,
   });
   const logged = new Set(runs.flatMap(({ run }) => Object.keys(run.curves)));
-  const others = [...logged].filter((key) => !(key in TITLES)).sort();
+  const others = [...logged].filter((key) => !Object.hasOwn(TITLES, key)).sort();
   return (
     <div class="charts">
       {validated.length > 0 && (
@@ -246,7 +246,7 @@ export function LearningCurves({ runs }: { runs: { run: Run; place: number }[] }
       )}
       {[...Object.keys(TITLES).filter((key) => logged.has(key)), ...others].map((key) => (
         <LineChart
-          title={TITLES[key] ?? key.replaceAll("_", " ")}
+          title={Object.hasOwn(TITLES, key) ? TITLES[key] : key.replaceAll("_", " ")}
           id={`plot-${runs[0].place}-${key}`}
           last={last}
           drawn={SCHEDULES.includes(key) ? "steps" : "smoothed"}

@@ -4,6 +4,7 @@
 import { CLINICAL_NAMES, CLINICAL_UNITS, type ClinicalName } from "../evaluation/clinical.ts";
 import { rounded, seriesStyle, short, ticks } from "./charts.tsx";
 import { clinicalReading } from "./contents.ts";
+import { fixed } from "../runs/words.ts";
 import { anyNominal, type Group, type Result, signed, unitText } from "./results.ts";
 import type { Metrics, Run } from "./runs.ts";
 
@@ -14,7 +15,7 @@ const PLOTTED = CLINICAL_NAMES.filter((name) => name !== "LV mass");
 /** Least distance of two labels on top of each other. */
 const LINE = 13;
 
-const number = (value: number | null) => value === null ? "–" : value.toFixed(1);
+const number = (value: number | null) => value === null ? "–" : fixed(value, 1);
 
 /** Differences of prediction and reference over their means, with bias and limits of agreement; a dot a patient. */
 function BlandAltman({ name, metrics, place }: { name: ClinicalName; metrics: Metrics; place: number }) {

@@ -254,7 +254,7 @@ function tested(methods: ComparedMethod[], patients: number): Comparison["tests"
   if (!reference) return { reason: "No test: SS-Net as published is not in this table." };
   if (!others.length) return { reason: `No test: there is no other method beside ${reference.label} in this table.` };
   if (patients < FEWEST_PATIENTS) {
-    return { reason: `No test is possible: it wants at least ${FEWEST_PATIENTS} patients, here are ${patients}.` };
+    return { reason: `No test is possible: it wants at least ${FEWEST_PATIENTS} patients, here: ${patients}.` };
   }
   const pairs = NUMBERS.flatMap((number) =>
     pairedTests(reference.numbers[number].values, others.map(({ numbers }) => numbers[number].values))

@@ -1,5 +1,6 @@
 /** Everything that a report shows, read and ordered once for both of its forms. @module */
 import { DataError } from "../data/cases.ts";
+import { counted } from "../runs/words.ts";
 import { compareMethods, type Comparison } from "./comparison.ts";
 import { type Overlay, readOverlay } from "./overlays.ts";
 import { type CaseDice, type Group, groupResults, readPublished, type Result, shownCases } from "./results.ts";
@@ -54,10 +55,6 @@ export function clinicalReading(nominal: boolean): string[] {
   ];
 }
 
-function counted(n: number, word: string): string {
-  return `${n} ${word}${n === 1 ? "" : "s"}`;
-}
-
 /**
  * Reads runs, their evaluations, the published tables and the slices to show. A case whose image or mask is gone is a
  * note, not an error. Needs `--allow-read`, `--allow-env`.
@@ -80,6 +77,10 @@ export async function gatherContents(folders: string[]): Promise<Contents> {
     const unknown = new Set(metrics.rows.filter((row) => !row.millimeters).map((row) => row.case)).size;
     if (metrics.summary.millimeters && unknown) {
       notes.push(`${result.label}: the mm leave out ${counted(unknown, "case")} whose spacing is not known`);
+    }
+    const preparations = [...new Set([...metrics.trainingPreparations, ...metrics.preparations])];
+    if (preparations.length > 1) {
+      notes.push(`${result.label}: its cases were not all prepared alike: ${preparations.join("; ")}`);
     }
     for (const one of shownCases(metrics)) {
       let overlay: Overlay | null = null;

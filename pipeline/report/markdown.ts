@@ -8,10 +8,12 @@ import {
   publishedApart,
   TEST_HEADS,
 } from "./comparison.ts";
+import { fixed } from "../runs/words.ts";
 import { clinicalReading, type Contents, READING } from "./contents.ts";
 import {
   anyNominal,
   type Group,
+  labeledText,
   methodName,
   nothingPublished,
   NUMBERS,
@@ -160,7 +162,7 @@ function protocol(group: Group): string[] {
 function clinical({ results }: Group): string[] {
   const own = results.filter(({ evaluation }) => evaluation.metrics.clinical);
   if (!own.length) return [];
-  const number = (value: number | null) => value === null ? "–" : value.toFixed(1);
+  const number = (value: number | null) => value === null ? "–" : fixed(value, 1);
   return [
     "### Volumes and ejection fractions",
     "",
@@ -249,7 +251,7 @@ export function markdown({ title, notes, groups, comparisons, sources }: Content
     ...groups.flatMap((group) => {
       const used = [...new Set(group.published.map(({ source }) => source))];
       return [
-        `## ${cell(group.title)}, ${group.labeled} labeled ${group.unit}`,
+        `## ${cell(group.title)}, ${labeledText(group)}`,
         "",
         ...comparison(comparisons.get(group)!, group, used),
         ...(comparisons.get(group)!.length ? ["### Every run", ""] : []),

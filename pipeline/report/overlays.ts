@@ -4,7 +4,7 @@
  * @module
  */
 import { encode } from "fast-png";
-import { type Case, DataError, readCase } from "../data/cases.ts";
+import { type Case, DataError, readCase, readManifest, spacingOf } from "../data/cases.ts";
 import { readNifti } from "../data/nifti.ts";
 import type { Evaluation } from "./runs.ts";
 
@@ -50,7 +50,9 @@ const TILE = 256;
  */
 export async function readOverlay({ folder, metrics }: Evaluation, name: string): Promise<Overlay> {
   const path = `${folder}/${name}.nii.gz`, source = `${metrics.cases}/${name}.h5`;
-  const found = await readCase(source, name);
+  const { cases } = await readManifest(metrics.cases), expected = Object.hasOwn(cases, name) ? cases[name] : null;
+  if (!expected) throw new DataError(`Cannot read "${source}": its manifest.json has no case of this name`);
+  const found = await readCase(source, name, { expected });
   let mask;
   try {
     mask = await readNifti(path, { axes: found.axes });
@@ -74,15 +76,15 @@ export async function readOverlay({ folder, metrics }: Evaluation, name: string)
  * @throws {DataError} When both masks are empty: there is nothing to show.
  */
 export function makeOverlay(
-  { name, shape, axes, geometry, image, label }: Pick<Case, "name" | "shape" | "axes" | "geometry" | "image"> & {
-    label: Uint8Array;
-  },
+  { name, shape, axes, image, label, ...place }:
+    & Pick<Case, "name" | "shape" | "axes" | "geometry" | "correctedSpacing" | "image">
+    & { label: Uint8Array },
   prediction: Uint8Array,
   classes: number,
 ): Overlay {
   const reversed = axes === "ZYX", [nx, ny, nz] = reversed ? shape.toReversed() : shape;
   const [dx, dy, dz] = reversed ? [1, nx, nx * ny] : [ny * nz, nz, 1];
-  const spacing = reversed ? geometry?.spacing.toReversed() : geometry?.spacing;
+  const spacing = reversed ? spacingOf(place)?.toReversed() : spacingOf(place);
   // A right voxel has the number of its class, a wrong one a number above all classes.
   const [extra, missed, confused] = ERRORS.map((_, i) => classes + 1 + i);
   const regions = Uint8Array.from(label, (reference, i) => {

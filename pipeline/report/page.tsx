@@ -17,6 +17,7 @@ import {
   anyNominal,
   casesByDice,
   type Group,
+  labeledText,
   letter,
   methodName,
   nothingPublished,
@@ -433,7 +434,7 @@ function GroupSection({ group, contents, number }: { group: Group; contents: Con
   const mean = ({ summary, classes }: Metrics) => summary.honest[classes.length > 1 ? "mean" : classes[0]].dice.mean;
   return (
     <section>
-      <h2>{group.title}, {group.labeled} labeled {group.unit}</h2>
+      <h2>{group.title}, {labeledText(group)}</h2>
       <Comparisons tables={comparisons} unit={group.unit} sources={sources} />
       {comparisons.length > 0 && <h3>Every run</h3>}
       <ResultsTable group={group} sources={sources} />

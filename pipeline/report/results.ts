@@ -6,8 +6,10 @@
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { PROFILES } from "../data/profiles.ts";
+import { correctedSpacingText } from "../evaluation/summary.ts";
 import { ssnetSettings } from "../methods/ssnet.ts";
 import { readJson } from "../runs/json.ts";
+import { counted } from "../runs/words.ts";
 import type { Config, Evaluation, Metrics, Run, Statistic } from "./runs.ts";
 
 const PROTOCOL = z.strictObject({
@@ -142,7 +144,7 @@ const METHODS: Record<string, string> = {
 };
 /** The printed name of a method; its key where it is not one of the paper's. */
 export function methodName(key: string): string {
-  return METHODS[key] ?? key;
+  return Object.hasOwn(METHODS, key) ? METHODS[key] : key;
 }
 /** Its place in a table of methods; unknown ones come last. */
 export function methodOrder(key: string): number {
@@ -160,8 +162,7 @@ const NO_METHOD_OPTIONS = [
 
 /** What is left of a configuration: options that only methods read, where they are not as published. */
 export function methodOptions(config: Config): Record<string, string> {
-  const profile = PROFILES[config.dataset as keyof typeof PROFILES];
-  const usual: Record<string, unknown> = profile ? { ...ssnetSettings(profile) } : {};
+  const usual: Record<string, unknown> = { ...ssnetSettings(PROFILES[config.dataset]) };
   const own = Object.entries(config).filter(([key, value]) => !NO_METHOD_OPTIONS.includes(key) && value !== usual[key]);
   return Object.fromEntries(
     own.map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]),
@@ -313,9 +314,10 @@ function checkpointText(
   return "best of the validation list" + (validateEvery ? `, every ${validateEvery} iterations` : "");
 }
 
-function spacing({ summary, nominalSpacing }: Metrics): string {
+function spacing({ summary, nominalSpacing, correctedSpacings }: Metrics): string {
   if (!summary.millimeters) return "unknown, no mm";
-  return nominalSpacing ? "nominal, so are mm, ml and g" : "from the images";
+  const told = nominalSpacing ? "nominal, so are mm, ml and g" : "from the images";
+  return correctedSpacings.length ? [told, ...correctedSpacings.map(correctedSpacingText)].join("; ") : told;
 }
 
 /** The four numbers in the order of the tables. */
@@ -334,8 +336,12 @@ export function letter(index: number): string {
   return String.fromCharCode(97 + index);
 }
 /** What stands in the place of published rows where there are none. */
-export function nothingPublished({ unit, labeled }: Group): string {
-  return `There are no published results here for this dataset with ${labeled} labeled ${unit}.`;
+export function nothingPublished(group: Group): string {
+  return `There are no published results here for this dataset with ${labeledText(group)}.`;
+}
+/** "1 labeled patient", "8 labeled cases". */
+export function labeledText({ labeled, unit }: Group): string {
+  return counted(labeled, `labeled ${unit.replace(/s$/, "")}`);
 }
 
 /** A number as printed: overlaps in %, distances as they are, two decimals; "–" where there is none. */

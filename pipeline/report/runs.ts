@@ -3,15 +3,18 @@
  * them. Nothing is computed anew; every number of a report stands in one of these files.
  * @module
  */
-import { basename, normalize } from "node:path";
+import { basename, normalize, resolve } from "node:path";
 import { z } from "zod";
 import { DataError, readEach } from "../data/data_error.ts";
+import { DATASET_NAMES } from "../data/profiles.ts";
+import { NAME, nameProblem } from "../data/names.ts";
 import { CLINICAL_NAMES } from "../evaluation/clinical.ts";
 import { readJson, RUN_CONFIG, RUN_METRICS } from "../runs/json.ts";
-import { readLog } from "../runs/log.ts";
+import { missingIterations, readLog } from "../runs/log.ts";
+import { counted, listed } from "../runs/words.ts";
 
 const CONFIG = z.looseObject({
-  dataset: z.string(),
+  dataset: z.enum(DATASET_NAMES),
   method: z.string(),
   preset: z.string(),
   iterations: z.number(),
@@ -27,67 +30,75 @@ const CONFIG = z.looseObject({
   splitContent: z.unknown().optional(),
 });
 
+/** Bounded, so that sums and percentages stay numbers: there are no such volumes, and no such times. */
+const NUMBER = z.number().min(-1e15).max(1e15), OVERLAP = z.number().min(0).max(1);
 const SCORES = z.object({
-  dice: z.number().nullable(),
-  jaccard: z.number().nullable(),
-  hd95: z.number().nullable(),
-  asd: z.number().nullable(),
+  dice: OVERLAP.nullable(),
+  jaccard: OVERLAP.nullable(),
+  hd95: NUMBER.nullable(),
+  asd: NUMBER.nullable(),
 });
 const DISTANCES = SCORES.pick({ hd95: true, asd: true });
-const STATISTIC = z.object({ mean: z.number().nullable(), deviation: z.number().nullable(), cases: z.number() });
+const STATISTIC = z.object({ mean: NUMBER.nullable(), deviation: NUMBER.nullable(), cases: NUMBER });
 const SUMMARY = z.object({ dice: STATISTIC, jaccard: STATISTIC, hd95: STATISTIC, asd: STATISTIC });
 const SUMMARIES = z.object({
   published: z.record(z.string(), SUMMARY),
   honest: z.record(z.string(), SUMMARY),
   millimeters: z.record(z.string(), SUMMARY.pick({ hd95: true, asd: true })).nullable(),
 });
-const COUNTS = z.object({ labeled: z.number(), unlabeled: z.number(), validation: z.number(), test: z.number() });
+const COUNTS = z.object({ labeled: NUMBER, unlabeled: NUMBER, validation: NUMBER, test: NUMBER });
 const BY_QUANTITY = <S extends z.ZodType>(schema: S) => z.record(z.enum(CLINICAL_NAMES), schema);
 const PATIENT = z.object({
-  patient: z.string(),
+  patient: NAME,
   frames: z.object({ ED: z.string().nullable(), ES: z.string().nullable() }),
   values: BY_QUANTITY(z.object({
-    predicted: z.number().nullable(),
-    reference: z.number().nullable(),
-    error: z.number().nullable(),
+    predicted: NUMBER.nullable(),
+    reference: NUMBER.nullable(),
+    error: NUMBER.nullable(),
   })),
 });
 const AGREEMENT = z.object({
   unit: z.enum(["ml", "%", "g"]),
-  bias: z.number().nullable(),
-  deviation: z.number().nullable(),
-  limits: z.tuple([z.number(), z.number()]).nullable(),
-  meanAbsolute: z.number().nullable(),
-  patients: z.number(),
+  bias: NUMBER.nullable(),
+  deviation: NUMBER.nullable(),
+  limits: z.tuple([NUMBER, NUMBER]).nullable(),
+  meanAbsolute: NUMBER.nullable(),
+  patients: NUMBER,
 });
 
 /** The form of `metrics.json`. */
 export const METRICS = z.object({
-  dataset: z.string(),
+  dataset: z.enum(DATASET_NAMES),
   method: z.string(),
   checkpoint: z.string(),
-  iteration: z.number(),
+  iteration: NUMBER,
   batchNorm: z.string(),
   precision: z.string(),
-  patch: z.array(z.number()),
-  stride: z.array(z.number()).nullable(),
+  patch: z.array(NUMBER),
+  stride: z.array(NUMBER).nullable(),
   largestComponent: z.boolean(),
   preparations: z.array(z.string()),
+  trainingPreparations: z.array(z.string()).default([]),
   nominalSpacing: z.boolean(),
+  correctedSpacings: z.array(z.object({
+    header: z.array(z.number()).nullable(),
+    used: z.array(z.number()),
+    cases: z.array(z.string()),
+  })).default([]),
   split: COUNTS.extend({ source: z.string(), patients: COUNTS.nullable() }),
   cases: z.string(),
-  seconds: z.number(),
+  seconds: NUMBER,
   versions: z.record(z.string(), z.string()),
-  classes: z.array(z.string()).min(1),
+  classes: z.array(NAME).min(1),
   rows: z.array(z.object({
-    case: z.string(),
-    patient: z.string().nullable(),
+    case: NAME,
+    patient: NAME.nullable(),
     phase: z.enum(["ED", "ES"]).nullable(),
-    class: z.string(),
-    voxels: z.number(),
-    referenceVoxels: z.number(),
-    milliliters: z.object({ predicted: z.number(), reference: z.number() }).nullable(),
-    seconds: z.number(),
+    class: NAME,
+    voxels: NUMBER,
+    referenceVoxels: NUMBER,
+    milliliters: z.object({ predicted: NUMBER, reference: NUMBER }).nullable(),
+    seconds: NUMBER,
     published: SCORES,
     honest: SCORES,
     millimeters: DISTANCES.nullable(),
@@ -144,9 +155,11 @@ function lastRows<Row extends { iteration: number }>(rows: Row[]): Map<number, R
 }
 
 async function readRun(folder: string): Promise<Run> {
+  const problem = nameProblem(basename(resolve(folder)));
+  if (problem) throw new DataError(`Cannot read the run "${folder}": ${problem}`);
   const config = await readJson(`${folder}/config.json`, CONFIG, RUN_CONFIG);
   const rows = await readLog(`${folder}/metrics.jsonl`), notes: string[] = [];
-  const last = lastRows(rows), curves: Run["curves"] = {};
+  const last = lastRows(rows), curves: Run["curves"] = Object.create(null); // no key is there before it is logged
   for (const [iteration, row] of last) {
     for (const [key, value] of Object.entries(row)) {
       if (key === "iteration" || key === "seconds") continue;
@@ -156,10 +169,16 @@ async function readRun(folder: string): Promise<Run> {
   }
   const iteration = Math.max(0, ...last.keys());
   if (rows.length > last.size) {
+    const twice = rows.length - last.size;
     notes.push(
-      `${rows.length - last.size} iterations were computed twice after an interruption; the minutes count both`,
+      `${counted(twice, "iteration")} ${
+        twice === 1 ? "was" : "were"
+      } computed twice after an interruption; the minutes ` +
+        `count both`,
     );
   }
+  const missing = missingIterations(rows);
+  if (missing) notes.push(`metrics.jsonl lacks iterations ${missing}: neither curves nor minutes have them`);
   if (!rows.length) notes.push("no metrics.jsonl, or an empty one: no learning curves, no minutes");
   else if (iteration < config.iterations) {
     notes.push(`the training is not finished: ${iteration} of ${config.iterations} iterations`);
@@ -172,11 +191,13 @@ async function readRun(folder: string): Promise<Run> {
     const path = `${folder}/${name}`, metrics = await readJson(`${path}/metrics.json`, METRICS, RUN_METRICS);
     const { classes, summary } = metrics, wanted = classes.length > 1 ? ["mean", ...classes] : classes;
     const all = [summary, ...(metrics.patientSummary ? [metrics.patientSummary] : [])];
-    const lacking = wanted.filter((key) => all.some(({ published, honest }) => !published[key] || !honest[key]));
+    const lacking = wanted.filter((key) =>
+      all.some((of) => !Object.hasOwn(of.published, key) || !Object.hasOwn(of.honest, key))
+    );
     if (lacking.length) {
       throw new DataError(
-        `Cannot report "${path}/metrics.json": its summary lacks "${lacking.join(", ")}", found ${
-          Object.keys(summary.honest)
+        `Cannot report "${path}/metrics.json": its summary lacks "${listed(lacking)}", found ${
+          listed(Object.keys(summary.honest))
         }`,
       );
     }

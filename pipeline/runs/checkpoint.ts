@@ -3,7 +3,7 @@
  * them with what resuming needs (weights, momentum, running statistics, the method's memory, iteration).
  * @module
  */
-import { DataError } from "../data/cases.ts";
+import { DataError, DivergedError } from "../data/data_error.ts";
 import type { NetworkParameters } from "../evaluation/inference.ts";
 import type { Method } from "../methods/method.ts";
 import { type NetworkSpec, sizeOf, type StateDict, toPyTorch, toTensorFlow } from "../networks/parameters.ts";
@@ -12,12 +12,23 @@ import type { Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { readSafetensors, type StoredTensor, type TensorSource, writeSafetensors } from "./safetensors.ts";
 import type { TrainingState } from "./training_step.ts";
 
+/** The values, if all are finite. @throws {DivergedError} With the name and the first value that is not. */
+function finite(values: Float32Array, name: string, told: { cannot: string; remedy: string }): Float32Array {
+  const i = values.findIndex((value) => !Number.isFinite(value));
+  if (i < 0) return values;
+  throw new DivergedError(`${told.cannot}: ${name} holds ${values[i]}, so the training diverged; ${told.remedy}`);
+}
+
 /** A network's parameters and running statistics; `num_batches_tracked` is what PyTorch expects beside them. */
-function stateDict(spec: NetworkSpec, { weights, buffers }: NetworkParameters, iteration: number) {
+function stateDict(path: string, spec: NetworkSpec, { weights, buffers }: NetworkParameters, iteration: number) {
   const tensors: Record<string, TensorSource> = {};
-  for (const { name, shape } of spec.parameters) tensors[name] = asPyTorchHasIt(shape, weights[name]);
+  const told = { cannot: `Cannot write "${path}"`, remedy: "the checkpoint before it, if any, is kept" };
+  const add = (name: string, shape: number[], tensor: Tensor) => {
+    tensors[name] = { shape, dtype: "F32", values: () => finite(toPyTorch(tensor), name, told) };
+  };
+  for (const { name, shape } of spec.parameters) add(name, shape, weights[name]);
   for (const { name, shape, kind } of spec.buffers) {
-    tensors[name] = asPyTorchHasIt(shape, buffers[name]);
+    add(name, shape, buffers[name]);
     if (kind === "running_var") {
       const counter = name.replace("running_var", "num_batches_tracked");
       tensors[counter] = { shape: [], dtype: "I64", values: () => new BigInt64Array([BigInt(iteration)]) };
@@ -39,6 +50,7 @@ function asItIs(tensor: Tensor): TensorSource {
  * stay as they are until then: one array after the other is read from them. Needs `--allow-read`, `--allow-write`.
  * @param iteration The last one that the state has seen; in the file's metadata.
  * @param options `dice` of the validation for which the checkpoint is kept goes there too.
+ * @throws {DivergedError} When a weight or running statistic is not finite; what stood there is kept.
  */
 export function writeCheckpoint(
   path: string,
@@ -48,7 +60,7 @@ export function writeCheckpoint(
   { dice }: { dice?: number } = {},
 ): Promise<void> {
   const metadata = { iteration: String(iteration), ...dice !== undefined && { dice: String(dice) } };
-  return writeSafetensors(path, stateDict(spec, parameters, iteration), metadata);
+  return writeSafetensors(path, stateDict(path, spec, parameters, iteration), metadata);
 }
 
 /**
@@ -63,7 +75,8 @@ export async function readBestDice(path: string): Promise<number> {
     if (error instanceof Deno.errors.NotFound) return 0;
     throw error;
   }
-  if (metadata.dice !== undefined) return Number(metadata.dice);
+  const dice = Number(metadata.dice);
+  if (dice >= 0 && dice <= 1) return dice;
   throw new DataError(
     `Cannot tell how good "${path}" is: it does not say its validation Dice; move it away, and the next validation keeps ` +
       `its own`,
@@ -79,6 +92,14 @@ function checkShapes(path: string, tensors: Record<string, StoredTensor>, wanted
       : [`${name}: [${shape}] wanted, ${found ? `[${found}]` : "nothing"} found`];
   });
   if (!problems.length) return;
+  const names = Object.keys(tensors), first = wanted[0].name, like = names.find((name) => name.endsWith(`.${first}`));
+  const prefix = like?.slice(0, -first.length);
+  if (prefix && wanted.every(({ name }) => prefix + name in tensors)) {
+    throw new DataError(
+      `Cannot load "${path}": its names begin with "${prefix}" (${like}), those of the network do not (${first}); save it ` +
+        `without, in Python {name.removeprefix("${prefix}"): value for name, value in state.items()}`,
+    );
+  }
   const shown = problems.slice(0, 8), rest = problems.length - shown.length;
   if (rest) shown.push(`and ${rest} more`);
   throw new DataError(`Cannot load "${path}": it is a checkpoint of another network\n${shown.join("\n")}`);
@@ -89,6 +110,7 @@ function checkShapes(path: string, tensors: Record<string, StoredTensor>, wanted
  * Needs `--allow-read`.
  * @returns `iteration` 0 where the file does not say it.
  * @throws {DataError} Naming what is missing or of another shape, or when it is no safetensors.
+ * @throws {DivergedError} When a weight or running statistic is not finite.
  */
 export async function readCheckpoint(
   path: string,
@@ -96,6 +118,8 @@ export async function readCheckpoint(
 ): Promise<{ state: StateDict; iteration: number }> {
   const { tensors, metadata } = await readSafetensors(path);
   checkShapes(path, tensors, [...spec.parameters, ...spec.buffers]);
+  const told = { cannot: `Cannot use "${path}"`, remedy: "take another checkpoint, or train anew" };
+  for (const { name } of [...spec.parameters, ...spec.buffers]) finite(tensors[name].data as Float32Array, name, told);
   const state = Object.fromEntries(Object.entries(tensors).map(([name, { data }]) => [name, data as Float32Array]));
   return { state, iteration: Number(metadata.iteration ?? 0) };
 }
@@ -104,6 +128,7 @@ export async function readCheckpoint(
  * Writes what resuming needs, after the iteration named: a checkpoint's arrays, then `momentum.NAME`, `memory.NAME` and
  * `touched`; under a temporary name, then renamed. The state must stay as it is until then. Needs `--allow-read`,
  * `--allow-write`.
+ * @throws {DivergedError} As {@linkcode writeCheckpoint}.
  */
 export async function writeState(
   path: string,
@@ -111,7 +136,7 @@ export async function writeState(
   state: TrainingState,
   iteration: number,
 ): Promise<void> {
-  const tensors = stateDict(spec, state, iteration);
+  const tensors = stateDict(path, spec, state, iteration);
   for (const { name, shape } of spec.parameters) {
     tensors[`momentum.${name}`] = asPyTorchHasIt(shape, state.momentum[name]);
   }
@@ -122,13 +147,22 @@ export async function writeState(
 
 /**
  * Reads what {@linkcode writeState} wrote. Needs `--allow-read`.
- * @throws {DataError} When it belongs to another method or network, naming what is missing or of another shape.
+ * @throws {DataError} When it belongs to another method or network, naming what is missing or of another shape; when it
+ * does not say after which iteration it was written.
  */
 export async function readState(
   path: string,
   { spec, memory }: Pick<Method, "spec" | "memory">,
 ): Promise<{ state: TrainingState; iteration: number }> {
   const { tensors, metadata } = await readSafetensors(path);
+  if (!/^\d{1,15}$/.test(metadata.iteration)) {
+    throw new DataError(
+      `Cannot resume from "${path}": its iteration is ${
+        JSON.stringify(metadata.iteration) ?? "missing"
+      }, a whole number ` +
+        `wanted; it is damaged, begin the run anew`,
+    );
+  }
   const { tf } = openTensorFlow();
   const named = (list: { name: string; shape: number[] }[], prefix: string) =>
     list.map(({ name, shape }) => ({ name: prefix + name, shape }));

@@ -1,19 +1,38 @@
-/** Files and folders that are either whole or not there: written under a temporary name, then renamed. @module */
+/**
+ * Files and folders that are either whole or not there: written under a temporary name, then renamed. Temporary names hold
+ * the process's number, and the process keeps them locked; what one that was killed has left is removed by the next writer.
+ * @module
+ */
+import { basename, dirname } from "node:path";
+import { unlessStopped } from "./signals.ts";
+
+/** Bytes of a file, taken one by one: a generator's are made when it is their turn, and one alone is in memory. */
+type Parts = Iterable<Uint8Array>;
+
+/** Writes a file beside its final place, syncs it and renames it. Needs `--allow-read`, `--allow-write`. */
+export function writeAtomically(path: string, parts: Parts): Promise<void> {
+  return writeTogether([{ path, parts }]);
+}
 
 /**
- * Writes a file beside its final place, syncs it and renames it. Needs `--allow-read`, `--allow-write`.
- * @param parts Taken one by one: a generator's are made when it is their turn, and one alone is in memory.
+ * As {@linkcode writeAtomically}, several files that belong together: the first is renamed when all are written. Needs
+ * `--allow-read`, `--allow-write`.
  */
-export async function writeAtomically(path: string, parts: Iterable<Uint8Array>): Promise<void> {
-  const temporary = `${path}.${Deno.pid}.part`;
+export async function writeTogether(files: { path: string; parts: Parts }[]): Promise<void> {
+  const temporary = (path: string) => `${path}.${Deno.pid}.part`;
+  using open = new DisposableStack(); // until all are renamed
+  let at = "";
   try {
-    using file = await Deno.open(temporary, { write: true, create: true, truncate: true });
-    for (const part of parts) for (let n = 0; n < part.length;) n += await file.write(part.subarray(n));
-    await file.sync();
-    await Deno.rename(temporary, path);
+    for (const { path, parts } of files) {
+      removeLeftovers(at = path);
+      const file = open.use(lockedFile(temporary(path), { read: true, write: true, create: true, truncate: true }));
+      for (const part of parts) for (let n = 0; n < part.length;) n += await file.write(part.subarray(n));
+      await file.sync();
+    }
+    for (const { path } of files) await Deno.rename(temporary(at = path), path);
   } catch (error) {
-    await Deno.remove(temporary).catch(() => {}); // it may never have been made
-    throw error;
+    for (const { path } of files) await Deno.remove(temporary(path)).catch(() => {}); // it may never have been made
+    throw named(error, at);
   }
 }
 
@@ -24,14 +43,18 @@ export function writeJson(path: string, value: unknown): Promise<void> {
 
 /**
  * Fills a temporary folder beside its final place, then puts it in the place of what stood there. After an error what
- * stood there is untouched. Needs `--allow-read`, `--allow-write` for the folder around it.
+ * stood there is untouched; a signal that ends the task is such an error. Needs `--allow-read`, `--allow-write` for the
+ * folder around it.
  * @param fill Writes into the temporary folder, which exists and is empty.
  */
 export async function replaceFolder(path: string, fill: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = `${path}.${Deno.pid}.part`, old = `${path}.${Deno.pid}.old.part`;
   try {
-    await Deno.mkdir(temporary, { recursive: true });
-    await fill(temporary);
+    await Deno.mkdir(dirname(path), { recursive: true });
+    removeLeftovers(path);
+    await Deno.mkdir(temporary);
+    using _lock = lockedFile(temporary);
+    await unlessStopped(fill(temporary));
     await Deno.rename(path, old).catch((error) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     });
@@ -40,7 +63,7 @@ export async function replaceFolder(path: string, fill: (temporary: string) => P
   } catch (error) {
     await Deno.rename(old, path).catch(() => {}); // where it had been moved aside
     await removeFolder(temporary).catch(() => {}); // the error above matters, not this one
-    throw error;
+    throw named(error, path);
   }
 }
 
@@ -51,4 +74,50 @@ export async function removeFolder(path: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
+}
+
+/**
+ * Removes what processes that are gone left of a file or folder that they were writing; what one had moved aside for it is
+ * put back. Needs `--allow-read`, `--allow-write`.
+ */
+function removeLeftovers(path: string): void {
+  const folder = dirname(path), start = `${basename(path)}.`;
+  let entries: Deno.DirEntry[];
+  try {
+    entries = [...Deno.readDirSync(folder)];
+  } catch {
+    return; // who writes there says what is wrong with it
+  }
+  for (const { name, isDirectory } of entries) {
+    if (!name.startsWith(start) || !/^\d+\.(old\.)?part$/.test(name.slice(start.length))) continue;
+    const left = `${folder}/${name}`;
+    try {
+      using file = Deno.openSync(left, { read: true, write: !isDirectory });
+      if (!file.tryLockSync(true)) continue; // its process is alive
+      if (name.endsWith(".old.part") && !entries.some(({ name }) => name === basename(path))) {
+        Deno.renameSync(left, path);
+      } else Deno.removeSync(left, { recursive: true });
+    } catch {
+      // It is another user's, or has just been renamed, or the file system has no locks to tell by: it stays.
+    }
+  }
+}
+
+/** A file or folder that is seen to be in use until it is disposed; the end of the process, however it comes, disposes it. */
+function lockedFile(path: string, options?: Deno.OpenOptions): Deno.FsFile {
+  const file = Deno.openSync(path, options);
+  try {
+    file.tryLockSync(false);
+  } catch {
+    // The file system has no locks: nobody will take the file for a dead process's either.
+  }
+  return file;
+}
+
+/** The same error with the name of its file, where it is the file system's and lacks that, as that of a full disk does. */
+export function named(error: unknown, path: string): unknown {
+  if (error instanceof Error && "code" in error && !error.message.includes(path)) {
+    error.message = `Cannot write "${path}": ${error.message}`;
+  }
+  return error;
 }

@@ -6,7 +6,8 @@
 import { closest } from "fastest-levenshtein";
 import type { DatasetName } from "../data/profiles.ts";
 import type { Costs } from "./costs.ts";
-import { type Holder, takeLock } from "./locks.ts";
+import { holderText, takeLock } from "./locks.ts";
+import { counted, unknownName } from "./words.ts";
 
 /** Labeled cases (LA) or patients (ACDC) of the published tables; the last count is the whole training list. */
 export const LABELED_COUNTS = { la: [4, 8, 80], acdc: [3, 7, 70] } as const satisfies Record<DatasetName, number[]>;
@@ -61,8 +62,10 @@ export function gridCells(
     items.forEach((item, i) => {
       if (items.indexOf(item) < i) problems.push(`the ${kind} "${item}" stands twice`);
       else if (known && !known.includes(item)) {
-        problems.push(`unknown ${kind} "${item}"; nearest is "${nearest(item)}", known are ${known.join(", ")}`);
-      } else if (!known && !/^\d+$/.test(item)) problems.push(`the ${kind} "${item}" is no whole number from 0 on`);
+        problems.push(unknownName(kind, item, known, nearest(item)));
+      } else if (!known && !(/^\d+$/.test(item) && Number.isSafeInteger(Number(item)))) {
+        problems.push(`the ${kind} "${item}" is no whole number from 0 to ${Number.MAX_SAFE_INTEGER}`);
+      }
     });
     return items;
   };
@@ -138,7 +141,7 @@ export function planTable(cells: PlannedCell[], memoryBytes: number): string {
   const line = (row: string[]) =>
     row.map((text, k) => isText(k) ? text.padEnd(widths[k]) : text.padStart(widths[k])).join("  ").trimEnd();
   const left = cells.filter(({ state }) => state !== "finished");
-  const told = [`${cells.length} cells, ${left.length} of them to do`];
+  const told = [`${counted(cells.length, "cell")}, ${left.length} of them to do`];
   const measured = left.flatMap(({ costs, ...cell }) => costs ? [{ hours: hoursOf(cell, costs), ...costs }] : []);
   if (measured.length) {
     const hours = measured.reduce((sum, { hours }) => sum + hours, 0).toFixed(2);
@@ -208,9 +211,10 @@ export async function fillCells<C>(cells: C[], work: CellWork<C>): Promise<Outco
         waitSeconds: work.waitSeconds,
         isStopped: work.isStopped,
         onLost: work.onLost,
+        onWait: (holder) => work.tell(cell, `waits for ${holderText(holder)}`),
       });
       if ("holder" in taken) {
-        work.tell(cell, `is held by ${told(taken.holder)}`);
+        work.tell(cell, `is held by ${holderText(taken.holder)}`);
         outcome.elsewhere.push(cell);
         continue;
       }
@@ -236,8 +240,6 @@ export async function fillCells<C>(cells: C[], work: CellWork<C>): Promise<Outco
     outcome.broken.push({ cell, why });
   }
 }
-
-const told = ({ pid, host, taken }: Holder) => `process ${pid} on ${host} since ${taken}`;
 
 /** Means of the first and the last third of a course. */
 export function thirds(values: number[]): { first: number; last: number } {

@@ -2,7 +2,7 @@
  * Locks of folders that several processes and machines share, without a server: `lock-1`, `lock-2`, … in the folder, of
  * which the highest number says who has it. A number is created exclusively and never used again, so two that find the same
  * dead lock cannot both take it over. On one machine the system tells whether the holder lives, since it keeps its file
- * locked; elsewhere the heartbeat does, the time when the file was last touched.
+ * locked; elsewhere, and where the file does not say who has it, the heartbeat does, the time when it was last touched.
  * @module
  */
 import { z } from "zod";
@@ -34,6 +34,8 @@ const HOLDER = z.strictObject({
 
 /** A taken lock; released at the end of an `await using`. */
 export interface Lock extends AsyncDisposable {
+  /** Its file. */
+  readonly path: string;
   /** Whether another process has taken it over, as this one looked dead. */
   lost(): boolean;
 }
@@ -41,7 +43,16 @@ export interface Lock extends AsyncDisposable {
 /** Tells a lock from the holder that stands in its way. */
 export type Taken = { lock: Lock } | { holder: Holder };
 
-const UNKNOWN: Holder = { pid: 0, host: "an unknown host", taken: "", released: null };
+const UNKNOWN: Holder = { pid: 0, host: "", taken: "", released: null };
+/** Higher ones are not ours: nobody takes a lock so often, and from some number on there is no next one. */
+const HIGHEST = 1e9;
+
+/** Who has a lock, and what becomes of it when they are dead. */
+export function holderText({ pid, host, taken }: Holder): string {
+  const who = pid ? `process ${pid} on ${host} since ${taken}` : "a process that has not written its name";
+  if (host === Deno.hostname()) return who; // the system tells when it has ended
+  return `${who}; its lock is free ${DEAD_AFTER_SECONDS} s after its last sign of life`;
+}
 
 /**
  * Takes the lock of a folder, which must exist, or tells who holds it. A lock is free when it was released, when its process
@@ -49,17 +60,19 @@ const UNKNOWN: Holder = { pid: 0, host: "an unknown host", taken: "", released: 
  * `--allow-write`, `--allow-sys=hostname`.
  *
  * @param waitSeconds How long to wait for a holder. @param isStopped Asked while waiting: true ends it.
- * @param onLost Called once when another process takes the lock over.
+ * @param onLost Called once when another process takes the lock over. @param onWait Called before a holder is waited for.
  */
 export async function takeLock(
   folder: string,
-  { waitSeconds = 0, isStopped = () => false, onLost }: {
+  { waitSeconds = 0, isStopped = () => false, onLost, onWait }: {
     waitSeconds?: number;
     isStopped?: () => boolean;
     onLost?: () => void;
+    onWait?: (holder: Holder) => void;
   } = {},
 ): Promise<Taken> {
   const until = performance.now() + 1000 * waitSeconds;
+  let told: Holder | null = null;
   while (true) {
     const highest = Math.max(0, ...numbers(folder));
     const holder = highest ? await livingHolder(`${folder}/lock-${highest}`) : null;
@@ -67,17 +80,24 @@ export async function takeLock(
       const lock = await create(folder, highest + 1, onLost);
       if (lock) return { lock };
     } else if (performance.now() >= until || isStopped()) return { holder };
-    else await new Promise((resolve) => setTimeout(resolve, 1000));
+    else {
+      if (JSON.stringify(holder) !== JSON.stringify(told)) onWait?.(holder);
+      told = holder;
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
   }
 }
 
 const numbers = (folder: string) =>
-  [...Deno.readDirSync(folder)].flatMap(({ name }) => /^lock-\d+$/.test(name) ? [Number(name.slice(5))] : []);
+  [...Deno.readDirSync(folder)].flatMap(({ name }) => /^lock-\d+$/.test(name) ? [Number(name.slice(5))] : [])
+    .filter((number) => number < HIGHEST);
 
 async function livingHolder(path: string): Promise<Holder | null> {
   try {
     const text = await Deno.readTextFile(path), touched = (await Deno.stat(path)).mtime!.getTime();
     if (Date.now() - touched > 1000 * DEAD_AFTER_SECONDS) return null;
+    // A date in the future would hold for as long. Who lives touches its lock again, by its own clock.
+    if (touched > Date.now() + 1000 * HEARTBEAT_SECONDS) await Deno.utime(path, new Date(), new Date()).catch(() => {}); // it may be another user's
     if (!text.endsWith("}\n")) return UNKNOWN; // created, not locked and written yet
     const holder = parseJson(text, HOLDER, { what: "the lock", path, remedy: "remove it when no process has it" });
     return holder.released || (holder.host === Deno.hostname() && !isLocked(path)) ? null : holder;
@@ -127,6 +147,7 @@ async function create(folder: string, number: number, onLost?: () => void): Prom
   }, 1000 * HEARTBEAT_SECONDS);
   Deno.unrefTimer(beat);
   return {
+    path,
     lost,
     async [Symbol.asyncDispose]() {
       clearInterval(beat);

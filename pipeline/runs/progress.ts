@@ -4,12 +4,25 @@
 export interface Progress {
   /** Called after every iteration; prints when it is time. @param text What else the line says, for example the loss. */
   show(iteration: number, text: string): void;
+  /** Ends the line that is rewritten: what is printed next has one of its own. */
+  endLine(): void;
 }
 
 /** The clock begins with this call. @param first Iterations that were done before. @param total Iterations at the end. */
 export function startProgress(first: number, total: number): Progress {
   const terminal = Deno.stdout.isTerminal(), encoder = new TextEncoder(), started = performance.now();
-  let shown = -Infinity;
+  let shown = -Infinity, isOpen = false;
+  const print = (text: string) => {
+    try {
+      Deno.stdout.writeSync(encoder.encode(text));
+    } catch {
+      // The terminal may be closed, or what the output was piped into: the training goes on.
+    }
+  };
+  const endLine = () => {
+    if (isOpen) print("\n");
+    isOpen = false;
+  };
   return {
     show(iteration, text) {
       const now = performance.now();
@@ -19,8 +32,10 @@ export function startProgress(first: number, total: number): Progress {
       const minutes = (total - iteration) / perSecond / 60;
       const line = `iteration ${iteration}/${total}  ${text}  ${perSecond.toFixed(3)} iterations/s  ` +
         `${minutes.toFixed(1)} min left`;
-      Deno.stdout.writeSync(encoder.encode(terminal ? `\r${line}\x1b[K` : `${line}\n`));
-      if (terminal && iteration === total) Deno.stdout.writeSync(encoder.encode("\n"));
+      print(terminal ? `\r${line}\x1b[K` : `${line}\n`);
+      isOpen = terminal;
+      if (iteration === total) endLine();
     },
+    endLine,
   };
 }

@@ -26,11 +26,13 @@ export interface TensorSource {
 }
 
 const BYTES: Record<string, number> = { F32: 4, I64: 8 };
-const HEADER = z.object({ __metadata__: z.record(z.string(), z.string()).default({}) }).catchall(z.object({
+const ENTRY = z.object({
   dtype: z.string(),
   shape: z.array(z.int().nonnegative()),
   data_offsets: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
-}));
+});
+type HeaderEntry = z.infer<typeof ENTRY>;
+const HEADER = z.object({ __metadata__: z.record(z.string(), z.string()).default({}) }).catchall(ENTRY);
 
 /**
  * Writes float32 (`F32`) and int64 (`I64`) arrays in the order given and string metadata; under a temporary name, then
@@ -69,7 +71,8 @@ function* partsOf(head: Uint8Array[], tensors: Record<string, TensorSource>): Ge
 
 /**
  * Reads a file. Needs `--allow-read`.
- * @throws {DataError} Naming the file, when it is truncated, no safetensors, or holds another data type.
+ * @throws {DataError} Naming the file, when it is truncated, no safetensors, has gaps, overlaps or bytes behind its end, or
+ * holds another data type.
  */
 export async function readSafetensors(path: string): Promise<{
   tensors: Record<string, StoredTensor>;
@@ -89,8 +92,17 @@ export async function readSafetensors(path: string): Promise<{
   const header = HEADER.safeParse(content);
   if (!header.success) throw refuse(`its header is not as wanted:\n${z.prettifyError(header.error)}`);
   const { __metadata__: metadata, ...entries } = header.data, tensors: Record<string, StoredTensor> = {};
-  for (const [name, { dtype, shape, data_offsets: [begin, end] }] of Object.entries(entries)) {
+  let next = 0; // the format has neither gaps nor overlaps, and nothing behind the last array
+  for (const [name, { data_offsets: [begin, end] }] of Object.entries(entries).sort(byOffsets)) {
     if (8 + length + end > bytes.length) throw refuse(`it is truncated at ${name}`);
+    if (begin !== next || end < begin) {
+      throw refuse(`${name} stands at bytes ${begin} to ${end}, where ${next} is next`);
+    }
+    next = end;
+  }
+  const rest = bytes.length - 8 - length - next;
+  if (rest) throw refuse(`${rest} bytes stand behind its last array`);
+  for (const [name, { dtype, shape, data_offsets: [begin, end] }] of Object.entries(entries)) {
     if (!(dtype in BYTES)) throw refuse(`${name} is ${dtype}; F32 or I64 wanted`);
     if (end - begin !== sizeOf(shape) * BYTES[dtype]) {
       throw refuse(`${name} is [${shape}] of ${dtype}, for which ${end - begin} bytes are too few or too many`);
@@ -99,4 +111,8 @@ export async function readSafetensors(path: string): Promise<{
     tensors[name] = { shape, data: dtype === "F32" ? new Float32Array(part) : new BigInt64Array(part) };
   }
   return { tensors, metadata };
+}
+
+function byOffsets([, { data_offsets: a }]: [string, HeaderEntry], [, { data_offsets: b }]: [string, HeaderEntry]) {
+  return a[0] - b[0] || a[1] - b[1];
 }

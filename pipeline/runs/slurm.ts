@@ -1,4 +1,5 @@
 /** A job array for Slurm whose tasks are the cells of a grid. @module */
+import { quoted } from "./places.ts";
 
 /** What the script holds. */
 export interface SlurmOptions {
@@ -24,10 +25,6 @@ export interface SlurmOptions {
 
 /** Time between the signal and the end of an allocation: a step and two checkpoints. */
 const NOTICE_SECONDS = 300;
-
-/** An argument as a shell reads it. */
-export const quoted = (text: string): string =>
-  /^[\w./=,:@+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 
 /**
  * The script. Before an allocation ends Slurm signals it (`--signal`): the training stops cleanly with code 75, and the task

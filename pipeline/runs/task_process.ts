@@ -1,14 +1,19 @@
 /** A task as a process of its own, as a user starts it: with its rights and no more. @module */
 import { fileURLToPath } from "node:url";
 
-/** Tasks that open TensorFlow. */
-const NATIVE = ["train", "evaluate"];
+const NATIVE = ["--allow-ffi", "--allow-sys"];
+/** What tasks may beyond reading, the environment and their folders. */
+const RIGHTS: Record<string, string[]> = { preprocess: ["--allow-sys=hostname"], train: NATIVE, evaluate: NATIVE };
 
 /**
- * Environment of a program that a task starts by its name: Deno hands `LD_LIBRARY_PATH` on only where any program may be
- * started, and else refuses to start one at all.
+ * Environment of a program that a task starts by its name: Deno hands the loader's variables (`LD_LIBRARY_PATH`,
+ * `LD_PRELOAD`, …) on only where any program may be started, and else refuses to start one at all. Clusters set them for
+ * every login. Needs `--allow-env`.
  */
-export const NAMED_PROGRAM = { LD_LIBRARY_PATH: "" };
+export function emptyLoaderVariables(): Record<string, string> {
+  const names = Object.keys(Deno.env.toObject()).filter((name) => /^(LD|DYLD)_/.test(name));
+  return Object.fromEntries(names.map((name) => [name, ""]));
+}
 
 /**
  * Starts `tasks/NAME.ts`; says so first. Needs `--allow-run=deno`.
@@ -16,12 +21,12 @@ export const NAMED_PROGRAM = { LD_LIBRARY_PATH: "" };
  */
 export function startTask(name: string, args: string[], writes: string[]): Deno.ChildProcess {
   console.log(`\n== ${name} ${args.join(" ")}`);
-  const native = NATIVE.includes(name) ? ["--allow-ffi", "--allow-sys"] : [];
+  const rights = RIGHTS[name] ?? [];
   return new Deno.Command("deno", {
     args: [
-      ...["run", "--no-prompt", "--allow-read", "--allow-env", `--allow-write=${writes}`, ...native],
+      ...["run", "--no-prompt", "--allow-read", "--allow-env", `--allow-write=${writes}`, ...rights],
       ...[fileURLToPath(new URL(`../../tasks/${name}.ts`, import.meta.url)), ...args],
     ],
-    env: NAMED_PROGRAM,
+    env: emptyLoaderVariables(),
   }).spawn();
 }

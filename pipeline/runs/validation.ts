@@ -26,10 +26,13 @@ export interface ValidationOptions {
   keepBest: (dice: number) => Promise<void>;
 }
 
-/** Opens a validation; `run` takes the mean Dice over cases and classes, as published, and no distance: they cost more than the network. */
+/**
+ * Opens a validation; `run` takes the mean Dice over cases and classes, as published, and no distance: they cost more than
+ * the network. It returns the Dice, and whether the network was kept.
+ */
 export async function openValidation(
   { path, iteration, cases, segment, classes, best, keepBest }: ValidationOptions,
-): Promise<{ run(iteration: number): Promise<void> } & Disposable> {
+): Promise<{ run(iteration: number): Promise<{ dice: number; kept: boolean }> } & Disposable> {
   const log = await openLog(path, iteration);
   const run = async (iteration: number) => {
     let sum = 0;
@@ -37,12 +40,14 @@ export async function openValidation(
       const overlaps = diceByClass({ prediction: await segment(one), reference: one.label! }, classes);
       sum += overlaps.reduce((a, b) => a + b, 0) / overlaps.length;
     }
-    const dice = sum / cases.length;
-    if (dice > best) {
+    const dice = sum / cases.length, kept = dice > best;
+    if (kept) {
       await keepBest(dice);
       best = dice;
     }
     log.write({ iteration, dice });
+    await log.sync();
+    return { dice, kept };
   };
   return { run, [Symbol.dispose]: () => log[Symbol.dispose]() };
 }

@@ -1,11 +1,11 @@
 /**
  * Finds TensorFlow's library and opens it: the folder the user names, an installed Python `tensorflow`, or the cache,
  * which may hold one for the CPU and one for NVIDIA GPUs. `setUpLibrary` (only `deno task setup` calls it) asks Python,
- * and fills the cache from pinned wheels with the user's own pip.
+ * and fills the cache from pinned wheels: with the user's own pip, or from where the user has them.
  * @module
  */
 import { removeFolder, writeAtomically } from "../runs/files.ts";
-import { NAMED_PROGRAM } from "../runs/task_process.ts";
+import { download, downloadCommand, packageFolder, pipProblem, PYTHON_WANTED } from "./pip.ts";
 import { frameworkSymbols, runtimeSymbols } from "./symbols.ts";
 import { type Bundle, BUNDLES, CUDA_FILES, type Device, VERSION, type Wheel } from "./wheels.ts";
 
@@ -46,9 +46,13 @@ export class TensorFlowError extends Error {
   }
 }
 
-/** This project's cache folder, `$HOME/.cache/ss-net`. Needs `--allow-env=HOME`. */
+/**
+ * This project's cache folder, `$XDG_CACHE_HOME/ss-net` or `$HOME/.cache/ss-net`; `tasks/places.sh` gives it to Deno.
+ * Needs `--allow-env=HOME,XDG_CACHE_HOME`.
+ */
 export function cacheFolder(): string {
-  const home = Deno.env.get("HOME");
+  const home = Deno.env.get("HOME"), caches = Deno.env.get("XDG_CACHE_HOME");
+  if (caches?.startsWith("/")) return `${caches}/ss-net`; // a relative one does not count, by its own rules
   if (!home) throw new TensorFlowError("Cannot choose a cache folder: the variable HOME is not set; set it");
   return `${home}/.cache/ss-net`;
 }
@@ -110,7 +114,7 @@ function cachedLibrary(device: Device): Library | undefined {
 /**
  * The library's folder: the one in the variable `SSNET_TENSORFLOW` (nothing else is tried then); for a GPU the cache's
  * library for GPUs, then the Python package that `setup` found; for the CPU that package, the cache's library for the
- * CPU, the one for GPUs. Needs `--allow-read`, `--allow-env=HOME,SSNET_TENSORFLOW`.
+ * CPU, the one for GPUs. Needs `--allow-read`, `--allow-env=HOME,XDG_CACHE_HOME,SSNET_TENSORFLOW`.
  *
  * @param device Left out: as for a GPU, and then the cache's library for the CPU.
  * @throws {TensorFlowError} If no folder holds the library; the message says what to do.
@@ -268,33 +272,43 @@ export interface Progress {
   fetched(megabytes: number, total: number): void;
 }
 
+/** How `setUpLibrary` fetches. */
+export interface SetUp {
+  /** Of what it does. */
+  progress: Progress;
+  /** The wheel, or the folder with the wheels, that the user has already; pip fetches them without it. */
+  path?: string;
+  /** Ends a fetch; nothing of it is left behind. */
+  signal?: AbortSignal;
+  /** What is fetched, instead of what is pinned for this platform. */
+  bundle?: Bundle;
+}
+
 /**
  * Looks for the library as `findLibrary` does, and fetches its wheels when there is none. For the CPU Python's package
  * serves, for a GPU only what stands in the cache, with all of CUDA; that there is no driver is said, and no error.
  *
- * Needs `--allow-run=python3`, `--allow-read`, `--allow-ffi`, `--allow-write` of the cache,
- * `--allow-env=HOME,SSNET_TENSORFLOW,TF_CPP_MIN_LOG_LEVEL`.
+ * Needs `--allow-run=python3`, `--allow-read`, `--allow-ffi`, `--allow-env`, `--allow-write` of the cache.
  *
- * @throws {TensorFlowError} Without Python or network, on a wrong checksum, on an unsupported platform; for a GPU when a
- * CUDA library does not open.
+ * @throws {TensorFlowError} Without Python, pip or network, on a wrong checksum, on an unsupported platform; for a GPU when
+ * a CUDA library does not open.
  */
-export async function setUpLibrary(device: Device, progress: Progress): Promise<Library> {
+export async function setUpLibrary(device: Device, setUp: SetUp): Promise<Library> {
   if (Deno.build.os === "windows") {
     throw new TensorFlowError("Cannot set up TensorFlow on Windows: run this project inside WSL");
   }
-  const library = namedLibrary() ?? await setUpCache(device, progress);
+  const library = namedLibrary() ?? await setUpCache(device, setUp);
   if (library.source === "named" || device === "gpu") {
     const symbols = openLibrary(library);
-    if (device === "gpu") checkCuda(library, openCuda(symbols, library), progress);
+    if (device === "gpu") checkCuda(library, openCuda(symbols, library), setUp.progress);
   }
   return library;
 }
 
-async function setUpCache(device: Device, progress: Progress): Promise<Library> {
+async function setUpCache(device: Device, setUp: SetUp): Promise<Library> {
   await Deno.mkdir(cacheFolder(), { recursive: true });
-  if (device === "gpu") return cachedLibrary("gpu") ?? await fetchLibrary("gpu", progress);
-  return await pythonLibrary(progress) ?? cachedLibrary("cpu") ?? cachedLibrary("gpu") ??
-    await fetchLibrary("cpu", progress);
+  if (device === "gpu" || setUp.path) return cachedLibrary(device) ?? await fetchLibrary(device, setUp);
+  return await pythonLibrary(setUp) ?? cachedLibrary("cpu") ?? cachedLibrary("gpu") ?? await fetchLibrary("cpu", setUp);
 }
 
 function checkCuda(library: Library, cuda: Cuda, { say }: Progress) {
@@ -305,8 +319,8 @@ function checkCuda(library: Library, cuda: Cuda, { say }: Progress) {
 }
 
 /** The installed Python package `tensorflow`, if its library has every function; written down for the other tasks. */
-async function pythonLibrary({ say }: Progress): Promise<Library | undefined> {
-  const folder = await pythonFolder();
+async function pythonLibrary({ progress: { say }, signal }: SetUp): Promise<Library | undefined> {
+  const folder = await packageFolder(signal);
   const library: Library | undefined = folder && missing(folder).length === 0
     ? { folder, source: "python" }
     : undefined;
@@ -325,21 +339,6 @@ async function pythonLibrary({ say }: Progress): Promise<Library | undefined> {
   await Deno.remove(recordPath()).catch(() => {}); // mostly there is none
 }
 
-async function pythonFolder(): Promise<string | undefined> {
-  try {
-    const { success, output } = await python(["-c", FIND]);
-    return success && output || undefined;
-  } catch (error) {
-    if (!(error instanceof TensorFlowError)) throw error; // no Python: no package
-  }
-}
-
-const FIND = `
-import importlib.util
-spec = importlib.util.find_spec("tensorflow")
-print(spec.submodule_search_locations[0] if spec and spec.submodule_search_locations else "")
-`;
-
 /** The wheels for a platform, `Deno.build.target`. @throws {TensorFlowError} If there are none. */
 export function bundleFor(target: string, device: Device): Bundle {
   const bundle = BUNDLES[device][target];
@@ -350,15 +349,31 @@ export function bundleFor(target: string, device: Device): Bundle {
   );
 }
 
+/** An error of fetching, with every way around it. */
+function fetchError(reason: string, device: Device, { wheels }: Bundle): TensorFlowError {
+  const [option, given] = device === "gpu" ? [" --gpu", "FOLDER_OF_THE_WHEELS"] : ["", wheels[0].file];
+  const library = `${RUNTIMES.join(" or ")}, ${FRAMEWORK}`;
+  return new TensorFlowError(
+    `Cannot fetch TensorFlow: ${reason}\nOne of these helps:\n` +
+      `- ${PYTHON_WANTED} and a network\n` +
+      `- a folder with TensorFlow's C library (${library}), named in the variable SSNET_TENSORFLOW\n` +
+      `- what this fetches where pip works, on another machine too, given by its path:\n` +
+      `    ${downloadCommand(wheels)}\n    deno task setup${option} --wheel ${given}`,
+  );
+}
+
 const DAY = 24 * 3600 * 1000; // milliseconds
 
 /**
- * Fetches the wheels with pip, checks their SHA-256, unpacks what is needed under a temporary name, renames.
- * Two processes may do so at once: the later one finds the folder there and discards its own copy.
+ * Takes the wheels from the user's folder or fetches them with pip, checks their SHA-256, unpacks what is needed under a
+ * temporary name, renames. Two processes may do so at once: the later one finds the folder there and discards its own copy.
  */
-async function fetchLibrary(device: Device, progress: Progress): Promise<Library> {
-  const { wheels, tested } = bundleFor(Deno.build.target, device), { say } = progress;
-  const folder = fetchedFolder(device), parent = cacheFolder();
+async function fetchLibrary(device: Device, setUp: SetUp): Promise<Library> {
+  const bundle = setUp.bundle ?? bundleFor(Deno.build.target, device), { wheels, tested } = bundle;
+  const { progress: { say }, path, signal } = setUp, folder = fetchedFolder(device), parent = cacheFolder();
+  const archiveOf = path === undefined ? undefined : ownArchives(wheels, path);
+  const problem = archiveOf ? undefined : await pipProblem(signal);
+  if (problem) throw fetchError(problem, device, bundle);
   for await (const { name } of Deno.readDir(parent)) {
     const left = `${parent}/${name}`; // by a fetch that was killed
     if (!name.startsWith("fetch-")) continue;
@@ -367,11 +382,16 @@ async function fetchLibrary(device: Device, progress: Progress): Promise<Library
   }
   const temporary = await Deno.makeTempDir({ dir: parent, prefix: "fetch-" });
   try {
+    if (!tested) {
+      say(`note: this project is untested on ${Deno.build.target} with ${device === "gpu" ? "GPUs" : "its wheel"}`);
+    }
     const total = wheels.reduce((sum, { megabytes }) => sum + megabytes, 0);
-    if (wheels.length > 1) say(`fetching ${wheels.length} wheels, ${total} MB in all`);
-    if (!tested) say(`note: this project is untested with them on ${Deno.build.target}`);
-    const strip = device === "gpu" ? "" : "tensorflow/";
-    for (const wheel of wheels) await fetchWheel(wheel, { temporary, strip, progress });
+    if (wheels.length > 1 && !archiveOf) say(`fetching ${wheels.length} wheels, ${total} MB in all`);
+    for (const wheel of wheels) {
+      const target = { folder: temporary, strip: device === "gpu" ? "" : "tensorflow/" };
+      if (archiveOf) await unpack(wheel, archiveOf(wheel), { ...target, ...setUp });
+      else await fetchWheel(wheel, { ...target, ...setUp }, (reason) => fetchError(reason, device, bundle));
+    }
     if (!cachedLibrary(device)) {
       await removeFolder(folder); // one that lacks a file
       // Where another process was quicker its folder stays.
@@ -386,56 +406,45 @@ async function fetchLibrary(device: Device, progress: Progress): Promise<Library
   }
 }
 
+/** The user's own wheels: a file is the one there is, of a folder those of their names. @throws {TensorFlowError} */
+function ownArchives(wheels: Wheel[], path: string): (wheel: Wheel) => string {
+  if (wheels.length === 1 && isFile(path)) return () => path;
+  const absent = wheels.filter(({ file }) => !isFile(`${path}/${file}`)).map(({ file }) => file);
+  if (!absent.length) return ({ file }) => `${path}/${file}`;
+  throw new TensorFlowError(
+    `Cannot take TensorFlow from "${path}": it is ${wheels.length === 1 ? "no file, or a folder" : "no folder"} with ` +
+      `${absent.join(", ")}; fetch what is missing with\n  ${downloadCommand(wheels)}`,
+  );
+}
+
+type Target = SetUp & { folder: string; strip: string };
+
 /** Adds one wheel's files to a folder; the archive is gone afterwards, so that never two lie there. */
-async function fetchWheel(
-  wheel: Wheel,
-  { temporary, strip, progress: { say, fetched } }: { temporary: string; strip: string; progress: Progress },
-) {
-  const archive = `${temporary}/archive`;
+async function fetchWheel(wheel: Wheel, target: Target, refuse: (reason: string) => TensorFlowError) {
+  const archive = `${target.folder}/archive`, { progress: { say, fetched }, signal } = target;
   await Deno.mkdir(archive);
   const clock = setInterval(() => fetched(Math.round(bytesIn(archive) / 1e6), wheel.megabytes), 1000);
   try {
     say(`fetching ${wheel.file} (${wheel.megabytes} MB) with pip`);
-    const download = await python([
-      ...["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"],
-      ...["--only-binary=:all:", "--python-version", "3.11", "--platform", wheel.platform],
-      ...["--dest", archive, `${wheel.package}==${wheel.version}`],
-    ], { TMPDIR: archive });
-    if (!download.success) {
-      throw new TensorFlowError(
-        `Cannot fetch TensorFlow: pip says: ${download.error}; check the network (HTTPS_PROXY names a proxy, ` +
-          "PIP_INDEX_URL a mirror), install Python's tensorflow, or set SSNET_TENSORFLOW to a folder with its library",
-      );
+    const problem = await download(wheel, archive, signal);
+    if (problem) {
+      throw refuse(`pip says: ${problem}; check the network (HTTPS_PROXY names a proxy, PIP_INDEX_URL a mirror)`);
     }
     clearInterval(clock);
-    say("unpacking");
-    // Python checks and unpacks: it is there anyway, and streams an archive larger than a JavaScript buffer should be.
-    const path = `${archive}/${wheel.file}`;
-    const unpack = await python(["-c", UNPACK, path, wheel.sha256, temporary, strip, ...wheel.members]);
-    if (!unpack.success) throw new TensorFlowError(`Cannot unpack ${wheel.file}: ${unpack.error}`);
+    await unpack(wheel, `${archive}/${wheel.file}`, target);
   } finally {
     clearInterval(clock);
     await removeFolder(archive);
   }
 }
 
-const UNPACK = `
-import fnmatch, hashlib, os, shutil, sys, zipfile
-wheel, wanted, folder, strip, *members = sys.argv[1:]
-digest = hashlib.sha256()
-with open(wheel, "rb") as stream:
-    while block := stream.read(1 << 20):
-        digest.update(block)
-if digest.hexdigest() != wanted:
-    sys.exit(f"SHA-256 is {digest.hexdigest()}, wanted {wanted}")
-with zipfile.ZipFile(wheel) as archive:
-    for member in members:
-        for name in fnmatch.filter(archive.namelist(), member) or [member]:
-            path = os.path.join(folder, name.removeprefix(strip))
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with archive.open(name) as source, open(path, "wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-`;
+async function unpack(wheel: Wheel, archive: string, { progress: { say }, ...target }: Target) {
+  say(`unpacking ${wheel.file}`);
+  const { unpackWheel } = await import("./unpack.ts"); // only where it is needed: setup runs before most tasks
+  await unpackWheel(archive, wheel, target).catch((error: Error) => {
+    throw "code" in error ? error : new TensorFlowError(`Cannot unpack "${archive}": ${error.message}`);
+  });
+}
 
 /** Bytes of all files below a folder, in which another process is writing. */
 function bytesIn(folder: string): number {
@@ -447,35 +456,5 @@ function bytesIn(folder: string): number {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return 0; // gone since it was listed
     throw error;
-  }
-}
-
-async function python(
-  args: string[],
-  env: Record<string, string> = {},
-): Promise<{ success: boolean; output: string; error: string }> {
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
-  try {
-    const command = new Deno.Command("python3", {
-      args,
-      env: { ...env, ...NAMED_PROGRAM },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    });
-    const child = command.spawn(), stop = () => child.kill("SIGTERM");
-    // Without this an interrupted fetch would leave its temporary folder behind.
-    const signals = ["SIGINT", "SIGTERM"] as const;
-    for (const signal of signals) Deno.addSignalListener(signal, stop);
-    const { success, stdout, stderr } = await child.output();
-    for (const signal of signals) Deno.removeSignalListener(signal, stop);
-    const lines = text(stderr).split("\n"), errors = lines.filter((line) => line.startsWith("ERROR: ")); // pip's
-    return { success, output: text(stdout), error: (errors.length ? errors : lines.slice(-3)).join(" ") || "nothing" };
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new TensorFlowError(
-      "Cannot fetch TensorFlow: python3 is not installed; install it, with pip, " +
-        "or set SSNET_TENSORFLOW to a folder with TensorFlow's C library",
-    );
   }
 }

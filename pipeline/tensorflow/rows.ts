@@ -217,6 +217,11 @@ export function smallest(x: Tensor1D, count: number): Tensor1D {
   return at;
 }
 
+/** `a` where the condition holds, else `b`, whose values cannot pass; no gradient. @param condition bool `[]` @param a `[N]` @param b `[N]` */
+export function either(condition: Tensor, a: Tensor1D, b: Tensor1D): Tensor1D {
+  return one("SelectV2", [float("T")], [condition, a, b]) as Tensor1D;
+}
+
 /** Rows of `b` behind those of `a`; no gradient. */
 export function append<T extends Tensor>(a: T, b: T): T {
   const { tf } = openTensorFlow();

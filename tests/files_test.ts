@@ -1,0 +1,76 @@
+/** Files and folders that are whole or not there, and what is left of processes that were killed while they wrote. */
+import assert from "node:assert/strict";
+import { replaceFolder, writeAtomically, writeJson, writeTogether } from "../pipeline/runs/files.ts";
+import { withFolder } from "./with_folder.ts";
+
+const namesIn = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+const bytes = (text: string) => [new TextEncoder().encode(text)];
+function* failing() {
+  yield* bytes("half");
+  throw new Error("on the way");
+}
+
+Deno.test("writeTogether() puts no file in its place before all are written, and leaves nothing of a failure", () =>
+  withFolder(async (folder) => {
+    const [a, b] = [`${folder}/a`, `${folder}/b`];
+    await writeTogether([{ path: a, parts: bytes("old a") }, { path: b, parts: bytes("old b") }]);
+    const again = writeTogether([{ path: a, parts: bytes("new a") }, { path: b, parts: failing() }]);
+    await assert.rejects(again, /^Error: on the way$/);
+    assert.deepEqual([namesIn(folder), await Deno.readTextFile(a)], [["a", "b"], "old a"]);
+  }));
+
+Deno.test("writers remove what killed processes left of the same file, and nothing that a living one writes", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/state.json`, run = `${folder}/run`;
+    for (const name of ["state.json.12.part", "state.json.13.part", "other.json.12.part", "state.json.x.part"]) {
+      await Deno.writeTextFile(`${folder}/${name}`, "half");
+    }
+    for (const name of ["run.12.part", "run.13.part"]) await Deno.mkdir(`${folder}/${name}/deep`, { recursive: true });
+    const living = ["state.json.13.part", "run.13.part"];
+    using open = new DisposableStack();
+    for (const name of living) open.use(Deno.openSync(`${folder}/${name}`)).lockSync(false);
+    await writeJson(path, 1);
+    await replaceFolder(run, async (temporary) => await Deno.writeTextFile(`${temporary}/x`, "whole"));
+    const kept = ["other.json.12.part", "run", ...living, "state.json", "state.json.x.part"];
+    assert.deepEqual(namesIn(folder), kept.sort());
+  }));
+
+Deno.test("replaceFolder() puts back what a killed process had moved aside, before it fails itself", () =>
+  withFolder(async (folder) => {
+    await Deno.mkdir(`${folder}/run.12.old.part`);
+    await Deno.writeTextFile(`${folder}/run.12.old.part/x`, "whole");
+    await assert.rejects(replaceFolder(`${folder}/run`, () => Promise.reject(new Error("full"))), /full/);
+    assert.deepEqual([namesIn(folder), namesIn(`${folder}/run`)], [["run"], ["x"]]);
+  }));
+
+Deno.test("while a file or folder is written, a second writer in another process leaves its temporary one alone", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/run`;
+    await replaceFolder(path, async (temporary) => {
+      using folder = Deno.openSync(temporary);
+      assert.equal(folder.tryLockSync(true), false);
+      await writeAtomically(
+        `${temporary}/x`,
+        function* () {
+          using file = Deno.openSync(`${temporary}/x.${Deno.pid}.part`, { write: true });
+          assert.equal(file.tryLockSync(true), false);
+          yield* bytes("whole");
+        }(),
+      );
+    });
+    assert.deepEqual(namesIn(path), ["x"]);
+  }));
+
+Deno.test("a full disk is told with the file's name, which the system's error lacks", () =>
+  withFolder(async (folder) => {
+    function* full() {
+      yield* bytes("half");
+      throw Object.assign(new Error("No space left on device (os error 28)"), { code: "ENOSPC" });
+    }
+    const path = `${folder}/x`;
+    await assert.rejects(writeAtomically(path, full()), {
+      code: "ENOSPC",
+      message: `Cannot write "${path}": No space left on device (os error 28)`,
+    });
+    assert.deepEqual(namesIn(folder), []);
+  }));

@@ -1,0 +1,59 @@
+/** The log of a run: what a crash, an editor or another process does to it. */
+import assert from "node:assert/strict";
+import { type LogRow, missingIterations, openLog, readLog, writerOf } from "../pipeline/runs/log.ts";
+import { withFolder } from "./with_folder.ts";
+
+const rows = (...iterations: number[]): LogRow[] => iterations.map((iteration) => ({ iteration }));
+const text = (rows: object[]) => rows.map((row) => JSON.stringify(row) + "\n").join("");
+
+Deno.test("a gap is named, at the beginning, within and at the end", () => {
+  assert.equal(missingIterations(rows(1, 2, 3)), "");
+  assert.equal(missingIterations([]), "");
+  assert.equal(missingIterations(rows(3, 4, 4, 6, 9), 12), "1 to 2, 5, 7 to 8, 10 to 12");
+});
+
+Deno.test("what follows an iteration is cut off where it begins, in whatever order the rows stand", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/metrics.jsonl`;
+    await Deno.writeTextFile(path, text(rows(1, 2, 5, 3, 4)) + '{"iteration": 6, "to');
+    {
+      using log = await openLog(path, 4);
+      assert.deepEqual(log.rows, rows(1, 2));
+      log.write({ iteration: 5, total: 0.5 });
+      await log.sync();
+    }
+    assert.deepEqual(await readLog(path), [...rows(1, 2), { iteration: 5, total: 0.5 }]);
+  }));
+
+Deno.test("who writes a log is known while it is open, and nothing of it is left behind", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/metrics.jsonl`;
+    assert.equal(await writerOf(path), null);
+    {
+      using log = await openLog(path, 0);
+      log.write({ iteration: 1, total: 0.5 });
+      const other = new Deno.Command(Deno.execPath(), {
+        args: [
+          "eval",
+          `import { openLog, writerOf } from "${new URL("../pipeline/runs/log.ts", import.meta.url)}";
+          await openLog("${path}", 0).catch((error) => console.log(error.message));
+          console.log(await writerOf("${path}"));`,
+        ],
+      });
+      const said = new TextDecoder().decode((await other.output()).stdout).trim().split("\n");
+      assert.deepEqual(said, [
+        `Cannot write "${path}": process ${Deno.pid} is writing it; let that one end first`,
+        `process ${Deno.pid}`,
+      ]);
+    }
+    assert.deepEqual(await readLog(path), [{ iteration: 1, total: 0.5 }]);
+    assert.equal(await writerOf(path), null);
+    assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["metrics.jsonl"]);
+  }));
+
+Deno.test("numbers that no training has are no rows: their sums would be infinite", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/metrics.jsonl`;
+    await Deno.writeTextFile(path, text([{ iteration: 1, total: 1e308 }, { iteration: -1 }, { iteration: 2.5 }]));
+    await assert.rejects(readLog(path), /line 1, 2, 3: no JSON object of an iteration and numbers/);
+  }));

@@ -1,0 +1,219 @@
+/** Bank and separation at their edges: classes with 0, 1, 2, 31, 32 and 33 prototypes, halves that lack a class. */
+import assert from "node:assert/strict";
+import { type BankWeights, type FeatureBank, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
+import { gradientsOf } from "../pipeline/methods/method.ts";
+import { headsSpec, PROJECTED } from "../pipeline/networks/heads.ts";
+import { Pass } from "../pipeline/networks/layers.ts";
+import { SpecBuilder, toWeights, type Weights } from "../pipeline/networks/parameters.ts";
+import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../pipeline/tensorflow/tensors.ts";
+import { trace } from "../pipeline/tensorflow/trace.ts";
+import { goldenState, N } from "./golden_numbers.ts";
+import { plainHeads, type Rows, toRows } from "./plain_heads.ts";
+
+const { tf } = openTensorFlow({ device: "cpu" });
+const CLASSES = 4, BANK_ROWS = 32, VOXELS = 90, FEATURES = 16;
+const SPEC = headsSpec(new SpecBuilder(), { classes: CLASSES });
+const { weights: WEIGHTS, buffers: BUFFERS } = toWeights(SPEC, goldenState(SPEC, 22));
+const NAMES = Object.keys(WEIGHTS);
+const features = (stream: number) =>
+  tf.tensor2d(Float32Array.from({ length: VOXELS * FEATURES }, (_, i) => N(stream, i)), [VOXELS, FEATURES]);
+const HALVES = { labeled: features(1), unlabeled: features(2) };
+type Half = keyof typeof HALVES;
+
+/** Class 1 is the one at its edge, class 2 is as usual, class 3 has labels and nothing in the bank. */
+interface Case {
+  /** Voxels of class 1 that are predicted right. */
+  correct: number;
+  /** Voxels of class 1 in each half. */
+  voxels: Record<Half, number>;
+}
+const CASES: Case[] = [
+  { correct: 0, voxels: { labeled: 40, unlabeled: 40 } },
+  { correct: 1, voxels: { labeled: 1, unlabeled: 40 } },
+  { correct: 1, voxels: { labeled: 40, unlabeled: 1 } },
+  { correct: 2, voxels: { labeled: 2, unlabeled: 0 } },
+  { correct: 31, voxels: { labeled: 40, unlabeled: 2 } },
+  { correct: 32, voxels: { labeled: 32, unlabeled: 1 } },
+  { correct: 33, voxels: { labeled: 33, unlabeled: 40 } },
+];
+/** Class 1 in front, then 36 voxels of class 2, 5 of class 3 in the labeled half alone, background. */
+const labelsOf = (half: Half, { voxels }: Case): Tensor1D =>
+  tf.tensor1d(
+    Int32Array.from({ length: VOXELS }, (_, i) => {
+      const behind = i - voxels[half];
+      return behind < 0 ? 1 : behind < 36 ? 2 : behind < 41 && half === "labeled" ? 3 : 0;
+    }),
+    "int32",
+  );
+const correctOf = ({ correct, voxels: { labeled } }: Case): Tensor1D =>
+  tf.tensor1d(Array.from({ length: VOXELS }, (_, i) => i < correct || (i >= labeled && i < labeled + 36)), "bool");
+
+interface Found {
+  counts: number[];
+  /** Rows of class 1 and 2. */
+  bank: number[][][];
+  losses: number[];
+  took: number[][];
+  gradients: Record<string, Float32Array>;
+  features: Record<Half, Float32Array>;
+  statistics: Record<string, Float32Array>;
+}
+
+/** Bank, losses of both halves, gradients of their sum, and the running statistics behind it. */
+function compute(bankWeights: BankWeights) {
+  const statistics = Object.keys(BUFFERS);
+  const run = (...[correct, ...labels]: Tensor[]): Tensor[] => {
+    const inputs = [...Object.values(WEIGHTS), ...Object.values(HALVES)];
+    const pass = new Pass(WEIGHTS, { ...BUFFERS }, { training: true, updateStatistics: true });
+    const empty: FeatureBank = {
+      rows: Array.from({ length: CLASSES }, () => tf.zeros([BANK_ROWS, PROJECTED]) as Tensor2D),
+      counts: Array.from({ length: CLASSES }, () => tf.scalar(0) as Scalar),
+    };
+    const bank = updateBank(pass, empty, {
+      ...{ features: HALVES.labeled, labels: labels[0] as Tensor1D },
+      ...{ correct: correct as Tensor1D, keeps: "lowest" },
+    });
+    const losses: Scalar[] = [], took: Scalar[] = [];
+    const named = Object.fromEntries(inputs.map((tensor, i) => [i, tensor])) as Weights;
+    const { gradients } = gradientsOf(() => {
+      Object.values(HALVES).forEach((features, half) => {
+        const own = separationLoss(pass, bank, { features, labels: labels[half] as Tensor1D, bankWeights });
+        losses.push(tf.keep(own.loss));
+        took.push(...own.took.map((t) => tf.keep(t)));
+      });
+      return tf.add(losses[0], losses[1]);
+    }, named);
+    const dense = gradients.map((gradient, i) => gradient ?? tf.fill(inputs[i].shape, NaN));
+    const moved = statistics.map((name) => tf.add(pass.buffers[name], 0)); // a tensor of its own where nothing moved
+    return [tf.stack(bank.counts), bank.rows[1], bank.rows[2], tf.stack(losses), tf.stack(took), ...dense, ...moved];
+  };
+  const read = (tensors: Tensor[]): Found => {
+    const [counts, one, two, losses, took, ...others] = tensors.map((t) => t.dataSync() as Float32Array);
+    const rowsOf = (flat: Float32Array) =>
+      Array.from({ length: BANK_ROWS }, (_, i) => [...flat.subarray(i * PROJECTED, (i + 1) * PROJECTED)]);
+    const [labeled, unlabeled] = others.slice(NAMES.length);
+    return {
+      ...{ counts: [...counts], bank: [rowsOf(one), rowsOf(two)], losses: [...losses] },
+      took: [[...took.slice(0, CLASSES)], [...took.slice(CLASSES)]],
+      gradients: Object.fromEntries(NAMES.map((name, i) => [name, others[i]])),
+      features: { labeled, unlabeled },
+      statistics: Object.fromEntries(statistics.map((name, i) => [name, others[NAMES.length + 2 + i]])),
+    };
+  };
+  return { run, read };
+}
+
+function dot(a: number[], b: number[]): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
+const unit = (row: number[]) => row.map((v) => v / Math.sqrt(dot(row, row)));
+
+/** One half's loss as its definition says, pair by pair. @param judged The rows that the feature selectors see. */
+function plainLoss(
+  weights: Record<string, Float64Array>,
+  { features, labels, bank, bankWeights, judged }: {
+    features: Rows;
+    labels: ArrayLike<number>;
+    bank: Rows[];
+    bankWeights: BankWeights;
+    judged?: Rows;
+  },
+): number {
+  const { predict, select } = plainHeads(weights), predicted = predict(features);
+  let sum = 0;
+  for (let c = 1; c < CLASSES; c++) {
+    const of = (rows: Rows) => rows.filter((_, i) => labels[i] === c),
+      own = of(predicted),
+      prototypes = bank[c].map(unit);
+    if (own.length < 2 || prototypes.length < 2) continue;
+    const scaled = (scores: number[]) => scores.map((s) => s * scores.length / scores.reduce((a, v) => a + v, 0));
+    const a = scaled(select(of(judged ?? predicted), `${c}`));
+    const b = bankWeights === "ones" ? prototypes.map(() => 1) : scaled(select(prototypes, `memory${c}`));
+    let distances = 0;
+    own.map(unit).forEach((z, i) => prototypes.forEach((m, j) => distances += (1 - dot(z, m)) * a[i] * b[j]));
+    sum += distances / (own.length * prototypes.length);
+  }
+  return sum / CLASSES;
+}
+
+const finite = (values: ArrayLike<number>) => Array.from(values).every(Number.isFinite);
+/** Where finite differences are taken: an entry of every parameter, none of those of the classes that never take part. */
+const PROBES = NAMES.filter((name) => !/selector_(memory)?[03]/.test(name)).map((name) => ({
+  name,
+  i: 7 % WEIGHTS[name].size,
+}));
+
+/** Both losses and the slopes at the probes, in double precision, on a bank that was found. */
+function definition({ counts, bank }: Found, which: Case, bankWeights: BankWeights) {
+  const plain = Object.fromEntries(NAMES.map((name) => [name, Float64Array.from(WEIGHTS[name].dataSync())]));
+  const filled = [[], bank[0].slice(0, counts[1]), bank[1].slice(0, counts[2]), []];
+  const halves = (Object.keys(HALVES) as Half[]).map((half) => {
+    const rows = toRows(HALVES[half].dataSync(), FEATURES);
+    const constants = { labels: labelsOf(half, which).dataSync(), bank: filled, bankWeights };
+    // Selectors judge detached rows: these stay as they are while a weight in front of them moves.
+    return { features: rows, ...constants, judged: plainHeads(plain).predict(rows) };
+  });
+  const losses = halves.map((half) => plainLoss(plain, half));
+  const slopes = PROBES.map(({ name, i }) => {
+    const h = 1e-5, value = plain[name][i];
+    const at = (v: number) => {
+      plain[name][i] = v;
+      return halves.reduce((sum, half) => sum + plainLoss(plain, half), 0);
+    };
+    const slope = (at(value + h) - at(value - h)) / (2 * h);
+    plain[name][i] = value;
+    return slope;
+  });
+  return { losses, slopes };
+}
+
+for (const bankWeights of ["ones", "learned"] as const) {
+  const { run, read } = compute(bankWeights), traced = trace(run), rounded = trace(run, "bf16");
+  for (const which of CASES) {
+    const { correct, voxels } = which;
+    const told = `${correct} prototypes, ${voxels.labeled} and ${voxels.unlabeled} voxels`;
+    Deno.test(`a class of ${told}, weights ${bankWeights}: loss and gradients are those of the definition`, async () => {
+      const inputs = [correctOf(which), labelsOf("labeled", which), labelsOf("unlabeled", which)];
+      const eager = read(run(...inputs)), { losses, slopes } = definition(eager, which, bankWeights);
+      const runs = { eager, traced: read(await traced(...inputs)), bf16: read(await rounded(...inputs)) };
+      for (const [how, found] of Object.entries(runs)) {
+        const took = [voxels.labeled, voxels.unlabeled].map((n) => Number(n > 1 && correct > 1));
+        assert.deepEqual(found.counts, [0, Math.min(correct, BANK_ROWS), BANK_ROWS, 0], how);
+        assert.deepEqual(found.took, took.map((t) => [0, t, 1, 0]), how);
+        for (const values of [...Object.values(found.features), ...Object.values(found.statistics), found.losses]) {
+          assert.ok(finite(values), how);
+        }
+        for (const [name, values] of Object.entries(found.gradients)) {
+          const [, memory, c] = name.match(/selector_(memory)?(\d)/) ?? [];
+          if (c === "0") continue; // the background's are never run
+          assert.ok(finite(values), `${how}: ${name}`);
+          const learns = !c || (c === "2" || c === "1" && took.includes(1)) && (!memory || bankWeights === "learned");
+          if (!learns) assert.ok(values.every((v) => v === 0), `${how}: ${name} has a gradient`);
+          else if (/3\.weight$/.test(name)) assert.ok(values.some((v) => v !== 0), `${how}: ${name} has none`);
+        }
+        // Of two rows the batch norm's deviation is a difference of nearly equal numbers.
+        losses.forEach((wanted, i) =>
+          assert.ok(Math.abs(found.losses[i] - wanted) < 1e-5, `${how}: ${found.losses[i]}`)
+        );
+        PROBES.forEach(({ name, i }, k) => {
+          const gradient = found.gradients[name], largest = Math.max(...Array.from(gradient, Math.abs));
+          const error = Math.abs(gradient[i] - slopes[k]);
+          assert.ok(error <= 1e-6 + 1e-3 * largest, `${how}: ${name}[${i}]: ${gradient[i]}, ${slopes[k]} wanted`);
+        });
+        // Statistics move where a selector runs, and nowhere else.
+        const still = (name: string) => {
+          const values = found.statistics[`contrastive_class_selector_${name}.1.running_mean`];
+          return values.every((v) => v === 0);
+        };
+        const expected = { "1": !took.includes(1) && correct <= BANK_ROWS, memory1: !took.includes(1) };
+        const others = { "2": false, memory2: false, "3": true, memory3: true, "0": true };
+        for (const [name, wanted] of Object.entries({ ...expected, ...others })) {
+          assert.equal(still(name), wanted, name);
+        }
+      }
+    });
+  }
+}
