@@ -34,19 +34,25 @@ export function stepMemory(
 }
 
 /**
- * The largest patch that fits, made smaller where it is largest against the published one, so that it takes on its
- * shape; null when none does.
+ * The largest patch that fits, about in the published one's proportions: no axis of it can be longer. Null when none does.
  *
- * @param patch Multiples of 16, as the networks want them.
+ * @param patch Multiples of 16, as the networks want them; what is returned is nowhere longer.
  */
 export function largestPatch(measured: MeasuredMemory, patch: readonly number[], memoryBytes: number): number[] | null {
-  const published = PROFILES[measured.dataset].patch, smaller = [...patch];
-  while (stepMemory(measured, { patch: smaller }) * 1e9 > memoryBytes) {
-    const ratios = smaller.map((n, axis) => n > 16 ? n / published[axis] : 0), largest = Math.max(...ratios);
-    if (!largest) return null;
-    smaller[ratios.indexOf(largest)] -= 16;
+  const published = PROFILES[measured.dataset].patch;
+  const fits = (patch: readonly number[]) => stepMemory(measured, { patch }) * 1e9 <= memoryBytes;
+  let fitting = [...patch];
+  while (!fits(fitting)) { // shorter where it is longest against the published one
+    const ratios = fitting.map((n, axis) => n > 16 ? n / published[axis] : 0), longest = Math.max(...ratios);
+    if (!longest) return null;
+    fitting[ratios.indexOf(longest)] -= 16;
   }
-  return smaller;
+  for (;;) {
+    const longer = fitting.map((n, axis) => fitting.with(axis, n + 16))
+      .find((longer, axis) => longer[axis] <= patch[axis] && fits(longer));
+    if (!longer) return fitting;
+    fitting = longer;
+  }
 }
 
 /** Bytes of a machine's memory. */
