@@ -308,7 +308,7 @@ function diverged(iteration: number, why: string): number {
 async function readOwnSplit(folder: string): Promise<{ split: Split; source: string }> {
   const source = `${folder}/config.json`;
   const stored = resume
-    ? await readJsonIfThere(source, z.looseObject({ splitContent: z.unknown() }), RUN_CONFIG)
+    ? await readJsonIfThere(source, z.looseObject({ splitContent: z.unknown().optional() }), RUN_CONFIG)
     : null;
   if (stored?.splitContent !== undefined) return { split: parseSplit(stored.splitContent, source), source };
   return { split: await readSplit(config.split, dataset), source: config.split };
