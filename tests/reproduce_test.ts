@@ -124,6 +124,7 @@ const OF_PATCHES = [
   ["la", "supervised", "fp32", "80x80x48", 1.67],
   ["la", "supervised", "fp32", "96x96x64", 2.52],
   ["acdc", "ssnet", "fp32", "128x128", 1.88],
+  ["acdc", "ssnet", "fp32", "192x192", 2.8],
   ["acdc", "supervised", "fp32", "128x128", 0.95],
   ["acdc", "supervised", "fp32", "192x192", 1.38],
   ["acdc", "mc_net", "bf16", "128x128", 1.79],
