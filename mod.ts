@@ -21,7 +21,7 @@ export * from "./pipeline/data/nrrd.ts";
 export * from "./pipeline/datasets/acdc/phantom.ts";
 export * from "./pipeline/datasets/la/phantom.ts";
 export * from "./pipeline/data/preparation.ts";
-export type { PreparedCase, Problems } from "./pipeline/data/prepared_case.ts";
+export type { PreparedCase, Problems, PublishedIntensities } from "./pipeline/data/prepared_case.ts";
 export * from "./pipeline/datasets/acdc/profile.ts";
 export * from "./pipeline/datasets/dataset.ts";
 export * from "./pipeline/datasets/datasets.ts";

@@ -36,6 +36,7 @@ import { MACHINE, parseDataset, parseOptions, pathOption, runTask } from "../pip
 import { homePath } from "../pipeline/runs/places.ts";
 import { counted, fixed, listed, unknownName } from "../pipeline/runs/words.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import { PRECISIONS } from "../pipeline/tensorflow/trace.ts";
 
 const { dataset, args } = parseDataset("eval", Deno.args);
 const options = parseOptions(
@@ -54,7 +55,7 @@ const options = parseOptions(
     components: z.enum(dataset.patch.length === 3 ? ["largest", "all"] : ["all"]).optional().describe(
       "which connected components of a prediction are kept, instead of the method's own choice",
     ),
-    precision: z.enum(["fp32", "bf16"]).default("fp32").describe("arithmetic of convolutions"),
+    precision: z.enum(PRECISIONS).default("fp32").describe("arithmetic of convolutions"),
     ...MACHINE,
   }),
   { name: `eval:${dataset.name}`, description: "Evaluate a run on the test cases", args },
@@ -76,7 +77,7 @@ async function evaluate() {
   if (iteration && !existsSync(`${options.run}/DONE`)) {
     console.error(
       `note: the training of "${options.run}" has not ended: this is its ${checkpoint} checkpoint, after iteration ` +
-        `${iteration} of ${training.iterations}`,
+        `${iteration}${training.iterations ? ` of ${training.iterations}` : ""}`,
     );
   }
   const { batchNorm, precision } = options;

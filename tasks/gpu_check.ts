@@ -5,6 +5,7 @@
  * the JSON is printed all the same.
  */
 import { z } from "zod";
+import { DATASET_NAMES } from "../pipeline/datasets/datasets.ts";
 import { EXIT, parseOptions, runTask } from "../pipeline/runs/options.ts";
 import { findLibrary, TensorFlowError } from "../pipeline/tensorflow/library.ts";
 
@@ -69,7 +70,7 @@ await runTask(async () => {
     // Without an option for it: a GPU that is there is taken.
     report.parts.parity = await part("parity", [], readCounts);
     report.parts.conformance = await part("conformance", ["--device", "gpu"], readCounts);
-    for (const dataset of ["la", "acdc"]) {
+    for (const dataset of DATASET_NAMES) {
       for (const method of ["ssnet", "supervised"]) {
         const what = ["--dataset", dataset, "--method", method, "--iterations", String(options.iterations)];
         const args = ["step", ...what, "--precision", "fp32", "--device", "gpu", "--json"];

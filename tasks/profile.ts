@@ -15,12 +15,13 @@ import { syntheticBatches } from "../pipeline/runs/synthetic_batch.ts";
 import { startState, trainingStep } from "../pipeline/runs/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { chromeTrace, type OperationTotal, totalTimes } from "../pipeline/tensorflow/operation_times.ts";
+import { PRECISIONS } from "../pipeline/tensorflow/trace.ts";
 
 const options = parseOptions(
   z.strictObject({
     dataset: z.enum(DATASET_NAMES).default("la").describe("whose shapes"),
     method: z.enum(METHOD_NAMES).default("ssnet").describe("whose step"),
-    precision: z.enum(["fp32", "bf16"]).default("fp32").describe("arithmetic of convolutions"),
+    precision: z.enum(PRECISIONS).default("fp32").describe("arithmetic of convolutions"),
     ...MACHINE,
     rows: z.int().positive().default(25).describe("rows of the second table"),
     trace: pathOption().optional().describe(

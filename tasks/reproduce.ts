@@ -33,7 +33,8 @@ import {
   planTable,
   thirds,
 } from "../pipeline/runs/grid.ts";
-import { readJson, readJsonIfThere, RUN_CONFIG, RUN_METRICS } from "../pipeline/runs/json.ts";
+import { readRunConfigIfThere } from "../pipeline/runs/config.ts";
+import { readJson, readJsonIfThere, RUN_METRICS } from "../pipeline/runs/json.ts";
 import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, holderText, takeLock } from "../pipeline/runs/locks.ts";
 import { readLog, writerOf } from "../pipeline/runs/log.ts";
 import { machineMemory } from "../pipeline/runs/memory.ts";
@@ -212,17 +213,25 @@ async function readRecord(folder: string) {
 async function readStored(cell: Cell, length: Length): Promise<{ stored: Length | null; problem: string | null }> {
   const folder = pathOf(cell), { record, problem: unreadable } = await readRecord(folder);
   if (unreadable !== null) return { stored: null, problem: unreadable };
-  const config = await readJsonIfThere(`${folder}/config.json`, z.looseObject({}), RUN_CONFIG);
   if (!record) {
-    const problem = config ? `"${folder}" holds a run that is no cell of a grid` : null;
-    return { stored: null, problem };
+    const isRun = await exists(`${folder}/config.json`);
+    return { stored: null, problem: isRun ? `"${folder}" holds a run that is no cell of a grid` : null };
   }
+  const config = await readRunConfigIfThere(folder);
   const { iterations, warmup } = record, now = recordOf(cell, length);
   // Its length may differ where minutes were turned into iterations by figures that have changed since.
   const fixed = scale === "fast" ? {} : { iterations: length.iterations, warmup: length.warmup };
   const differences = [
     ...differing({ ...now, iterations, warmup, ...fixed, costs: undefined }, record),
-    ...config ? differing({ ...trainOptions(cell, { iterations, warmup }), dataset: cell.dataset }, config) : [],
+    ...config
+      ? differing({ ...trainOptions(cell, { iterations, warmup }), dataset: cell.dataset }, {
+        ...config.method.settings,
+        ...config.training,
+        dataset: config.dataset,
+        method: config.method.name,
+        patch: config.training.patch.join("x"),
+      })
+      : [],
   ];
   const problem = differences.length ? `"${folder}" was begun otherwise: ${differences.join("; ")}` : null;
   return { stored: { iterations, warmup }, problem };

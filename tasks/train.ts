@@ -4,7 +4,6 @@
  * @module
  */
 import { existsSync } from "node:fs";
-import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { z } from "zod";
 import { assembleBatch, readTrainingItems } from "../pipeline/data/batches.ts";
 import { type Case, DataError, type Manifest, readCase } from "../pipeline/data/cases.ts";
@@ -46,17 +45,11 @@ import { stream, streamKey } from "../pipeline/runs/random.ts";
 import { scheduleAt } from "../pipeline/runs/schedule.ts";
 import { onStop } from "../pipeline/runs/signals.ts";
 import { memoryProblem, trainingHeader } from "../pipeline/runs/training_header.ts";
-import {
-  type Batch,
-  beginAnew,
-  startState,
-  toScalars,
-  toTensors,
-  trainingStep,
-} from "../pipeline/runs/training_step.ts";
+import { beginAnew, startState, toBatch, trainingStep } from "../pipeline/runs/training_step.ts";
 import { openValidation } from "../pipeline/runs/validation.ts";
 import { counted, listed } from "../pipeline/runs/words.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import { PRECISIONS } from "../pipeline/tensorflow/trace.ts";
 
 await runTask(async () => {
   // ── Options: those of the method that is named, or that a run goes on with ─────────────────────────────────────────
@@ -88,7 +81,7 @@ await runTask(async () => {
     warmup: z.int().nonnegative().optional().describe(
       "first iterations on the labeled half alone, instead of the preset's",
     ),
-    precision: z.enum(["fp32", "bf16"]).optional().describe("arithmetic of convolutions instead of the preset's"),
+    precision: z.enum(PRECISIONS).optional().describe("arithmetic of convolutions instead of the preset's"),
     patch: patchText(dataset).optional().describe(
       `patch, multiples of 16 (default: ${published.join("x")}${smaller})`,
     ),
@@ -284,15 +277,8 @@ await runTask(async () => {
     const { method: active, step } = stageOf(iteration);
     if (active === method && iteration === warmup + 1) beginAnew(method, state);
     const scheduled = active.scheduled?.(iteration - warmup - 1, published / profile.iterations) ?? {};
-    const inputs: Batch = {
-      x: tf.tensor(batch.image, batch.shape) as Tensor,
-      label: tf.tensor(batch.label, batch.labelShape, "int32") as Tensor,
-      seed: tf.tensor1d([streamKey(seed, "dropout") >> 8, iteration * 10000], "int32") as Tensor1D,
-      consistencyWeight: tf.scalar(weight),
-      rate: tf.scalar(rate),
-      scheduled: toScalars(scheduled),
-      targets: toTensors(batch.targets),
-    };
+    const noise: [number, number] = [streamKey(seed, "dropout") >> 8, iteration * 10000];
+    const inputs = toBatch(batch, { seed: noise, weight, rate, scheduled });
     const running = step(state, inputs);
     // TensorFlow computes on threads of its own: the next batch is made meanwhile.
     next = iteration < iterations ? batchOf(iteration + 1) : null;

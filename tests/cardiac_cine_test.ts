@@ -324,7 +324,8 @@ Deno.test("preprocess:acdc and split:acdc: cases, slices, parts by patient; or o
     const raw = `${folder}/raw`, cases = `${folder}/cases`;
     for (const name of ["a", "b", "c", "d"]) await patient(raw, name, { "Info.cfg": `${INFO}Height: 0\n` });
     await patient(raw, "e", { "frame01_gt.nii.gz": null, "frame07_gt.nii.gz": null });
-    const preprocess = () => task(folder, "preprocess", ["--raw", raw, "--cases", cases, "--nominal-spacing"]);
+    const preprocess = () =>
+      task(folder, "preprocess", ["--raw", raw, "--cases", cases, "--nominal-spacing", "--slices"]);
     const { code, out, error } = await preprocess();
     assert.equal(code, 0, error);
     assert.match(

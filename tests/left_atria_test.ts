@@ -1,10 +1,10 @@
 /** The checks and the preparation of raw left atria, on small files made here. */
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
-import { prepareCine } from "../pipeline/datasets/acdc/cardiac_cine.ts";
+import { CINE_INTENSITIES, prepareCine } from "../pipeline/datasets/acdc/cardiac_cine.ts";
 import { BARE_CASE, spacingOf } from "../pipeline/data/cases.ts";
 import { writeArrays } from "../pipeline/data/hdf5.ts";
-import { type LeftAtriumOptions, prepareLeftAtrium } from "../pipeline/datasets/la/left_atria.ts";
+import { ATRIUM_INTENSITIES, type LeftAtriumOptions, prepareLeftAtrium } from "../pipeline/datasets/la/left_atria.ts";
 import { decodeNifti, encodeNiftiMask } from "../pipeline/data/nifti.ts";
 import { intensityNotes } from "../pipeline/data/prepared_case.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
@@ -272,7 +272,8 @@ Deno.test("published HDF5 is taken as it is, without a spacing; what it cannot b
 });
 
 Deno.test("intensities that no published file has are told; a raw folder's name that hides is refused", async () => {
-  const told = (image: Float32Array, dataset: "la" | "acdc") => intensityNotes(image, dataset).join();
+  const wanted = { la: ATRIUM_INTENSITIES, acdc: CINE_INTENSITIES };
+  const told = (image: Float32Array, dataset: keyof typeof wanted) => intensityNotes(image, wanted[dataset]).join();
   const ramp = Float32Array.from({ length: 1000 }, (_, i) => i / 999);
   assert.equal(told(ramp, "acdc"), "");
   assert.equal(told(ramp.map((value) => 4 * value), "la"), "");

@@ -661,7 +661,14 @@ Deno.test("rows of different protocols never share a table; its title says what 
       ],
       largest: [{ dice, change: (m) => m.largestComponent = false }, /^Largest component: not taken$/],
       case: [{ dice, change: (m) => m.rows[0].case = "x" }, /^Lists of cases: number 2 of 2/],
-      split: [{ dice, run: { options: { splitContent: { labeled: ["y"] } } } }, /^Lists of cases: number 2 of 2/],
+      split: [{
+        dice,
+        run: {
+          options: {
+            splitContent: { profile: "la", source: "x", labeled: ["y"], unlabeled: [], validation: [], test: [] },
+          },
+        },
+      }, /^Lists of cases: number 2 of 2/],
       schedule: [{ dice, run: { seed: 2, iterations: 299 } }, /^Schedule: 299 iterations, 100 labeled only$/],
     };
     for (const [name, [cell, title]] of Object.entries(changes)) {

@@ -73,7 +73,9 @@ Deno.test(
       await cases(folder);
       // What a run leaves that ended before its first checkpoint is no run to go on with.
       await Deno.mkdir(`${folder}/whole`);
-      await Deno.writeTextFile(`${folder}/whole/config.json`, "{}\n");
+      const split = { profile: "la", source: "x", labeled: ["a"], unlabeled: [], validation: [], test: [] };
+      const begun = { dataset: "la", method: "ssnet", patch: "16x16x16", splitContent: split };
+      await writeJson(`${folder}/whole/config.json`, begun);
       const nothing = await ended(start(folder, "whole", ["--iterations", "5", "--resume"]));
       assert.equal(nothing.code, 2);
       assert.match(nothing.stderr, /no checkpoint yet; start it anew, without --resume/);
@@ -114,7 +116,7 @@ Deno.test(
       const manifest = JSON.parse(await Deno.readTextFile(manifestPath)), { a } = manifest.cases;
       await Deno.writeTextFile(manifestPath, JSON.stringify({ ...manifest, cases: { ...manifest.cases, g: a } }));
       await Deno.rename(splitPath, `${splitPath}.away`);
-      const resumed = await ended(start(folder, "parts", ["--iterations", "5", "--resume"]));
+      const resumed = await ended(start(folder, "parts", ["--resume"]));
       assert.equal(resumed.code, 0, resumed.stderr);
       await Deno.rename(`${splitPath}.away`, splitPath);
       assert.deepEqual((await readLog(log)).map((row) => row.iteration), [1, 2, 3, 4, 5]);
@@ -217,11 +219,11 @@ Deno.test("fast on ACDC begins with smaller slices, of the labeled-only method t
       await run("train", [...to, "--method", "supervised", "--preset", "fast", "--precision", "fp32", ...args]);
       return JSON.parse(await Deno.readTextFile(`${folder}/${name}/config.json`));
     };
-    const { coarse, patch } = await train("coarse", "--iterations", "3");
-    assert.deepEqual({ coarse, patch }, { coarse: { patch: "128x128", iterations: 2 }, patch: "256x256" });
+    const { training: { coarse, patch } } = await train("coarse", "--iterations", "3");
+    assert.deepEqual({ coarse, patch }, { coarse: { patch: [128, 128], iterations: 2 }, patch: [256, 256] });
     const losses = (await readLog(`${folder}/coarse/metrics.jsonl`)).map(({ total }) => total!);
     assert.ok(losses.length === 3 && losses.every(Number.isFinite));
-    assert.equal((await train("own", "--iterations", "1", "--patch", "64x64")).coarse, null);
+    assert.equal((await train("own", "--iterations", "1", "--patch", "64x64")).training.coarse, null);
   }));
 
 Deno.test("every signal that ends a training leaves a run to go on with and to evaluate; what is wrong with it is told", () =>
@@ -284,7 +286,10 @@ Deno.test("every signal that ends a training leaves a run to go on with and to e
     await answers(begin("evaluate", ["--run", run], "la"), 3, /it is one of acdc; run deno task eval:acdc/);
     await answers(begin("train", of, "la"), 3, /split\.json" for la: it is of acdc/);
     const config = JSON.parse(await Deno.readTextFile(`${run}/config.json`));
-    await Deno.writeTextFile(`${run}/config.json`, JSON.stringify({ ...config, patch: "sixteen" }));
+    await Deno.writeTextFile(
+      `${run}/config.json`,
+      JSON.stringify({ ...config, training: { ...config.training, patch: [32, 32, 32] } }),
+    );
     await answers(begin("evaluate", ["--run", run]), 3, /2 multiples of 16 wanted, as in 256x256/);
     await Deno.writeTextFile(`${run}/config.json`, JSON.stringify({ ...config, dataset: "la" }));
     await answers(train("--resume"), 2, /it holds a run of la; go on with it by deno task train:la/);

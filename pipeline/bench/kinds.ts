@@ -5,13 +5,14 @@ import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import { METHOD_NAMES } from "../methods/methods.ts";
 import { NETWORK_NAMES } from "../networks/network.ts";
 import { MACHINE, patchText, pathOption } from "../runs/options.ts";
+import { PRECISIONS } from "../tensorflow/trace.ts";
 
 /** What a forward and backward pass is timed of: the segmentation networks, and SASSNet's discriminator. */
 export const COUNTED_NETWORKS = [...NETWORK_NAMES, "discriminator"] as const;
 /** One of {@linkcode COUNTED_NETWORKS}. */
 export type CountedNetwork = typeof COUNTED_NETWORKS[number];
 
-const datasets = z.enum(DATASET_NAMES), precisions = z.enum(["fp32", "bf16"]);
+const datasets = z.enum(DATASET_NAMES), precisions = z.enum(PRECISIONS);
 const dataset = datasets.default("la").describe("whose shapes");
 const precision = precisions.default("fp32").describe("arithmetic of convolutions");
 const iterations = z.int().positive().default(3).describe("repetitions after a first one that is not counted");

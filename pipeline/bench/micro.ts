@@ -19,7 +19,7 @@ import {
   predictiveEntropy,
   pyramidConsistency,
 } from "../losses/consistency.ts";
-import { foregroundDice, linearDice, oneHot, squaredDice } from "../losses/dice.ts";
+import { linearDice, oneHot, squaredDice, SUPERVISED_DICE } from "../losses/dice.ts";
 import { type FeatureBank, separationLoss, updateBank } from "../losses/separation.ts";
 import { signedDistanceMaps } from "../losses/signed_distance.ts";
 import { gradientsOf } from "../methods/method.ts";
@@ -215,7 +215,7 @@ function losses(profile: DatasetProfile): Piece[] {
     const { tf } = openTensorFlow();
     return tf.tidy(() => oneHot(tf.tensor(syntheticLabels(profile, labeled), [labeled, ...patch], "int32"), classes));
   };
-  const [dice, distance] = patch.length === 3 ? [foregroundDice, linearDice] : [squaredDice, squaredDice];
+  const dice = SUPERVISED_DICE[profile.protocol], distance = patch.length === 3 ? linearDice : squaredDice;
   const certain = (q: Tensor) => certainMask(predictiveEntropy(q), openTensorFlow().tf.scalar(0.5) as Scalar);
   return [
     traced(`${name} softmax`, () => thereAndBack([logits(rows, 1)], (z) => openTensorFlow().tf.sum(softmax(z)))),

@@ -6,6 +6,7 @@
 import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import { createMethod } from "../methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../methods/methods.ts";
+import { PRECISIONS } from "../tensorflow/trace.ts";
 import { emptyLoaderVariables } from "../runs/task_process.ts";
 import type { Measured, OptionsOf } from "./kinds.ts";
 import { type Measurement, parseMeasurement } from "./results.ts";
@@ -20,7 +21,6 @@ export interface Part {
   mark?: { axis: string; value: string | number };
 }
 
-const PRECISIONS = ["fp32", "bf16"] as const;
 type Each = Pick<OptionsOf<"end-to-end">, "dataset" | "precision">;
 type How = Pick<OptionsOf<"all">, "iterations" | "threads" | "device">;
 const howOf = ({ iterations, threads, device }: How): How => ({ iterations, threads, device });

@@ -3,7 +3,7 @@ import type { DatasetProfile } from "../datasets/dataset.ts";
 import type { Shape2 } from "../data/resample.ts";
 import { predictSlices, sliceNetwork } from "../evaluation/slices.ts";
 import { windowNetwork } from "../evaluation/sliding_window.ts";
-import { crossEntropy, foregroundDice, oneHot, squaredDice } from "../losses/dice.ts";
+import { crossEntropy, oneHot, SUPERVISED_DICE } from "../losses/dice.ts";
 import { createMethod, gradientsOf, type Method } from "../methods/method.ts";
 import { METHODS } from "../methods/methods.ts";
 import { discriminator, discriminatorSpec } from "../networks/discriminator.ts";
@@ -59,7 +59,7 @@ interface Model {
 
 /** Dice of every segmentation and the mean square of the distances; of the discriminator its cross entropy. */
 function modelOf(network: CountedNetwork, profile: DatasetProfile): Model {
-  const { tf } = openTensorFlow(), { classes, patch } = profile;
+  const { tf } = openTensorFlow(), { classes, patch, protocol } = profile;
   const { x, label } = syntheticRows(profile, { labeled: 1, unlabeled: 0 });
   if (network === "discriminator") {
     const channels = classes - 1;
@@ -69,7 +69,7 @@ function modelOf(network: CountedNetwork, profile: DatasetProfile): Model {
       loss: (pass, map) => crossEntropy(discriminator(pass, { map, image: x }), oneHot(tf.tensor1d([1], "int32"), 2)),
     };
   }
-  const { spec, forward } = NETWORKS[network], dice = patch.length === 3 ? foregroundDice : squaredDice;
+  const { spec, forward } = NETWORKS[network], dice = SUPERVISED_DICE[protocol];
   return {
     spec: spec(new SpecBuilder(), { classes }),
     input: x,

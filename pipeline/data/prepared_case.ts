@@ -83,17 +83,24 @@ export function imageProblems(image: Float32Array, file: string): string[] {
   return image.every((value) => value === image[0]) ? [`${file}: all its voxels are ${image[0]}`] : [];
 }
 
+/** Intensities that a dataset is published with. */
+export interface PublishedIntensities {
+  /** In words. */
+  text: string;
+  /** Whether an image can have them. */
+  has(intensity: Fingerprint["intensity"]): boolean;
+}
+
 /**
  * A note where a published file's intensities cannot be those that its dataset is published with, as which they are taken.
- * LA's are normalized over volumes that were cut afterwards, so that only what is far off can be told.
  */
-export function intensityNotes(image: Float32Array, dataset: string): string[] {
-  const { mean, deviation, minimum, maximum } = intensityOf(image);
-  const isUsual = dataset === "la"
-    ? Math.abs(mean) < 4 && deviation > 0.3 && deviation < 4
-    : minimum >= 0 && maximum <= 1 && maximum > 0.5;
-  const usual = dataset === "la" ? "zero mean and unit deviation before the crop" : "0 to 1";
-  return isUsual ? [] : [`the intensities are not those of published files (${usual}), and are taken as they are`];
+export function intensityNotes(
+  image: Float32Array,
+  { text, has }: PublishedIntensities,
+): string[] {
+  return has(intensityOf(image))
+    ? []
+    : [`the intensities are not those of published files (${text}), and are taken as they are`];
 }
 
 /** What a label cannot be: other values than those of the classes, or empty. @param options `classes`: background included. */

@@ -95,6 +95,9 @@ export function squaredDice(p: Tensor, q: Tensor, smooth = 1e-10): Scalar {
   return tf.mean(tf.sub(1, tf.div(tf.add(tf.mul(overlap, 2), smooth), tf.add(squares, smooth)))) as Scalar;
 }
 
+/** The labeled Dice of SS-Net and of labeled-only training, by the protocol: probabilities and one-hot target `[..., K]`. */
+export const SUPERVISED_DICE = { la: foregroundDice, acdc: squaredDice } as const;
+
 /** The labeled Dice of UA-MT, SASSNet and DTC, by the dataset: probabilities and one-hot target `[..., K]`, s = 1e-5. */
 export const COMPARED_DICE = {
   la: foregroundSquaredDice,

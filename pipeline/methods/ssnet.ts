@@ -10,7 +10,7 @@
  */
 import { z } from "zod";
 import type { DatasetProfile, OptionSchema, Protocol } from "../datasets/dataset.ts";
-import { crossEntropy, foregroundDice, linearDice, oneHot, squaredDice } from "../losses/dice.ts";
+import { crossEntropy, linearDice, oneHot, squaredDice, SUPERVISED_DICE } from "../losses/dice.ts";
 import {
   type BankOrder,
   type BankWeights,
@@ -39,8 +39,8 @@ import {
 
 /** What the published code does differently on the two datasets. */
 const PROTOCOL = {
-  la: { perturbationRadius: 10, distance: linearDice, supervised: foregroundDice },
-  acdc: { perturbationRadius: 6, distance: squaredDice, supervised: squaredDice },
+  la: { perturbationRadius: 10, distance: linearDice },
+  acdc: { perturbationRadius: 6, distance: squaredDice },
 } as const satisfies Record<Protocol, unknown>;
 
 /** What an ablation changes. */
@@ -191,7 +191,7 @@ export function ssnetStep(inputs: SSNetInputs): StepOutputs {
   const main = gradientsOf(() => {
     const { logits, features } = forward(pass(buffers), x);
     const probabilities = softmax(clean ? after(logits, [clean]) : logits);
-    kept.supervised = tf.keep(protocol.supervised(halves(probabilities)[0], target));
+    kept.supervised = tf.keep(SUPERVISED_DICE[profile.protocol](halves(probabilities)[0], target));
     kept.cross_entropy = withoutGradient(logits, (logits) => tf.keep(crossEntropy(halves(logits)[0], target)));
     if (!separationWeight) return kept.supervised;
     return tf.add(kept.supervised, tf.mul(consistencyWeight, separation(features!, probabilities)));

@@ -2,8 +2,8 @@
  * Training on the labeled half alone, the lower bound of every comparison: `L = (cross entropy + Dice) / 2`.
  * @module
  */
-import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
-import { crossEntropy, foregroundDice, oneHot, squaredDice } from "../losses/dice.ts";
+import type { DatasetProfile } from "../datasets/dataset.ts";
+import { crossEntropy, oneHot, SUPERVISED_DICE } from "../losses/dice.ts";
 import { type Network, type NetworkOutputs, NETWORKS } from "../networks/network.ts";
 import { SpecBuilder } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
@@ -17,8 +17,6 @@ import {
   type StepInputs,
   type StepOutputs,
 } from "./method.ts";
-
-const DICE = { la: foregroundDice, acdc: squaredDice } as const satisfies Record<Protocol, unknown>;
 
 /**
  * A step on the labeled rows alone.
@@ -52,7 +50,8 @@ function create(profile: DatasetProfile): Method {
     step: (inputs) =>
       labeledStep(inputs, forward, ({ logits }) => {
         const { tf } = openTensorFlow(), target = oneHot(inputs.label, classes);
-        const cross_entropy = crossEntropy(logits, target), dice = DICE[profile.protocol](softmax(logits), target);
+        const cross_entropy = crossEntropy(logits, target),
+          dice = SUPERVISED_DICE[profile.protocol](softmax(logits), target);
         return { supervised: tf.mul(tf.add(cross_entropy, dice), 0.5) as Scalar, cross_entropy, dice };
       }),
   };

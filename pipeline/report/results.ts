@@ -88,7 +88,7 @@ export interface Group {
   results: Result[];
   /** Published rows for this number, then the upper bound that the paper prints beside every number. */
   published: PublishedRow[];
-  /** Of the published rows; null for a dataset without any. */
+  /** Of the published rows; null where there are none. */
   protocol: Published["protocol"] | null;
 }
 
@@ -103,6 +103,7 @@ export function groupResults(runs: Run[], tables: Record<string, Published>): Gr
   for (const run of runs) {
     for (const evaluation of run.evaluations) {
       const { dataset } = evaluation.metrics, { labeled } = countsOf(evaluation.metrics), known = tables[dataset];
+      const published = publishedRows(known?.rows ?? [], labeled);
       const key = `${dataset} ${labeled}`;
       if (!groups.has(key)) {
         groups.set(key, {
@@ -111,8 +112,8 @@ export function groupResults(runs: Run[], tables: Record<string, Published>): Gr
           unit: `${DATASETS[dataset]?.unit ?? "case"}s`,
           labeled,
           results: [],
-          published: publishedRows(known?.rows ?? [], labeled),
-          protocol: known?.protocol ?? null,
+          published,
+          protocol: published.length && known ? known.protocol : null,
         });
       }
       groups.get(key)!.results.push({ run, evaluation, label: `${run.name}, ${evaluation.name}` });

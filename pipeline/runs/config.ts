@@ -7,15 +7,17 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { DataError } from "../data/data_error.ts";
 import { parseSplit, type Split } from "../data/splits.ts";
+import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import { writeJson } from "./files.ts";
 import { parseJson, RUN_CONFIG } from "./json.ts";
+import { PRECISIONS } from "../tensorflow/trace.ts";
 
-const SIDES = z.array(z.int().positive()).min(2).max(3);
+const SIDES = z.array(z.int().positive().multipleOf(16)).min(2).max(3);
 const TRAINING = z.strictObject({
   preset: z.enum(["paper", "fast"]),
   iterations: z.int().nonnegative(),
   warmup: z.int().nonnegative(),
-  precision: z.enum(["fp32", "bf16"]),
+  precision: z.enum(PRECISIONS),
   rateSchedule: z.enum(["published", "constant", "cosine"]),
   averaged: z.boolean(),
   coarse: z.strictObject({ patch: SIDES, iterations: z.int().positive() }).nullable(),
@@ -29,12 +31,20 @@ const TRAINING = z.strictObject({
   computedOn: z.unknown(),
 });
 const CONFIG = z.strictObject({
-  dataset: z.string(),
+  dataset: z.enum(DATASET_NAMES),
   method: z.strictObject({ name: z.string(), settings: z.record(z.string(), z.union([z.number(), z.string()])) }),
   training: TRAINING,
   split: z.unknown(),
   versions: z.record(z.string(), z.string().nullable()),
   commit: z.string().nullable(),
+}).superRefine(({ dataset, training: { patch } }, { addIssue }) => {
+  const wanted = DATASETS[dataset].patch;
+  if (patch.length === wanted.length) return;
+  addIssue({
+    code: "custom",
+    path: ["training", "patch"],
+    message: `${wanted.length} multiples of 16 wanted, as in ${wanted.join("x")}`,
+  });
 });
 
 /** How a run is trained. */
@@ -48,19 +58,22 @@ export type RunConfig = Omit<z.infer<typeof CONFIG>, "split"> & {
 /** Of a training what may change when it goes on: its result stays as it is, or nearly (threads, device). */
 export const FREE: readonly (keyof Training)[] = ["threads", "device", "saveEvery", "cases", "computedOn"];
 
-/** Fields of the flat form that versions up to 0.1 wrote, without those of the methods' settings. */
+/**
+ * Fields of the flat form that versions up to 0.1 wrote, without those of the methods' settings; of one that was written by
+ * hand, beside a checkpoint from elsewhere, dataset, method, patch and split are enough.
+ */
 const FLAT = z.object({
   dataset: z.string(),
   method: z.string(),
-  preset: z.string(),
-  iterations: z.number(),
-  warmup: z.number(),
-  precision: z.string(),
+  preset: z.string().default("paper"),
+  iterations: z.number().default(0),
+  warmup: z.number().default(0),
+  precision: z.string().default("fp32"),
   rateSchedule: z.string().default("published"),
   averaged: z.boolean().default(false),
   coarse: z.object({ patch: z.string(), iterations: z.number() }).nullable().default(null),
   patch: z.string(),
-  seed: z.number(),
+  seed: z.number().default(1337),
   validateEvery: z.number().default(200),
   saveEvery: z.number().default(200),
   threads: z.number().default(1),

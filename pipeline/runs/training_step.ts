@@ -77,6 +77,38 @@ export function toTensors(arrays: Record<string, HostArray>): Record<string, Ten
 }
 
 /**
+ * A batch of arrays as tensors; the caller disposes them.
+ * @param batch Rows `[B, ...]` of one channel, labels of the first ones, and what the method makes of these on the host.
+ * @param at Where the training stands: `seed` is the stream's and the iteration's number.
+ */
+export function toBatch(
+  { image, label, shape, labelShape, targets }: {
+    image: Float32Array;
+    label: Int32Array;
+    shape: number[];
+    labelShape: number[];
+    targets: Record<string, HostArray>;
+  },
+  { seed, weight, rate, scheduled }: {
+    seed: [number, number];
+    weight: number;
+    rate: number;
+    scheduled: Record<string, number>;
+  },
+): Batch {
+  const { tf } = openTensorFlow();
+  return {
+    x: tf.tensor(image, shape),
+    label: tf.tensor(label, labelShape, "int32"),
+    seed: tf.tensor1d(seed, "int32"),
+    consistencyWeight: tf.scalar(weight),
+    rate: tf.scalar(rate),
+    scheduled: toScalars(scheduled),
+    targets: toTensors(targets),
+  };
+}
+
+/**
  * `state` after one update: `v = 0.9 v + g + 1e-4 p; p = p - rate v` for every parameter that has had a gradient at least
  * once, a gradient that is absent this time counting as 0; nothing for the others. Pure.
  *

@@ -10,7 +10,9 @@ import { type OperationTime, readOperationTimes } from "./operation_times.ts";
 import type { Tensor } from "./tensors.ts";
 
 /** Arithmetic of convolutions: float32, or bfloat16 with the losses in float32. */
-export type Precision = "fp32" | "bf16";
+export const PRECISIONS = ["fp32", "bf16"] as const;
+/** One of {@linkcode PRECISIONS}. */
+export type Precision = typeof PRECISIONS[number];
 
 /**
  * ConfigProto.graph_options.rewrite_options, arithmetic_optimization = OFF: it flattens chains of additions in an order that

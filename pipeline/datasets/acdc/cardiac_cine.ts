@@ -29,11 +29,17 @@ import {
   messageOf,
   type PreparedCase,
   type Problems,
+  type PublishedIntensities,
 } from "../../data/prepared_case.ts";
 import { ACDC } from "./profile.ts";
 import { entriesOf, foldersIn } from "../../data/raw_folder.ts";
 
 const { classes } = ACDC;
+/** Intensities as published. */
+export const CINE_INTENSITIES: PublishedIntensities = {
+  text: "0 to 1",
+  has: ({ minimum, maximum }) => minimum >= 0 && maximum <= 1 && maximum > 0.5,
+};
 /** How the name of a volume ends. */
 const VOLUME = /\.(nii|hdr)(\.gz)?$/;
 
@@ -113,7 +119,7 @@ async function publishedFrame(raw: string, name: string): Promise<PreparedCase |
     const problems = [...imageProblems(found.image, file), ...labelProblems(found.label, { file, classes })];
     if (problems.length) return { problems };
     const prepared: Case = { ...found, axes: "ZYX", ...subject }, sources = [{ file, sha256: sha256(bytes) }];
-    const notes = intensityNotes(found.image, "acdc");
+    const notes = intensityNotes(found.image, CINE_INTENSITIES);
     return { prepared, fingerprint: fingerprintOf(prepared, prepared, { sources, classes }), notes };
   } catch (error) {
     return { problems: [messageOf(error)] };

@@ -18,6 +18,7 @@ import {
   messageOf,
   type PreparedCase,
   type Problems,
+  type PublishedIntensities,
 } from "../../data/prepared_case.ts";
 import { LA } from "./profile.ts";
 import { entriesOf } from "../../data/raw_folder.ts";
@@ -25,6 +26,11 @@ import type { Volume } from "../../data/voxels.ts";
 import { stream } from "../../runs/random.ts";
 
 const { classes } = LA;
+/** Intensities as published; over volumes that were cut afterwards, so that only what is far off can be told. */
+export const ATRIUM_INTENSITIES: PublishedIntensities = {
+  text: "zero mean and unit deviation before the crop",
+  has: ({ mean, deviation }) => Math.abs(mean) < 4 && deviation > 0.3 && deviation < 4,
+};
 
 /** How left atria are prepared. */
 export interface LeftAtriumOptions {
@@ -74,7 +80,7 @@ async function published(raw: string, name: string, options: LeftAtriumOptions):
     return {
       prepared,
       fingerprint: fingerprintOf(prepared, prepared, { sources, classes }),
-      notes: [...notes, ...intensityNotes(image, "la")],
+      notes: [...notes, ...intensityNotes(image, ATRIUM_INTENSITIES)],
     };
   } catch (error) {
     return { problems: [messageOf(error)] };
