@@ -6,6 +6,7 @@ import { type HdfAttribute, writeArrays } from "../pipeline/data/hdf5.ts";
 import { readNifti } from "../pipeline/data/nifti.ts";
 import { Notes } from "../pipeline/data/prepared_case.ts";
 import { phantom } from "../pipeline/datasets/la/phantom.ts";
+import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { METHODS } from "../pipeline/methods/methods.ts";
@@ -154,7 +155,7 @@ Deno.test("one case under two names: preprocess:la warns, split:la refuses, unle
 
 Deno.test("split:acdc says which patients stand in no published list", () =>
   withFolder(async (folder) => {
-    const names = (await Deno.readTextFile(new URL("../data/splits/acdc_train_patients.list", import.meta.url))).split(
+    const names = (await Deno.readTextFile(DATASETS.acdc.lists!.train)).split(
       "\n",
     );
     const fingerprint = (file: string) => ({

@@ -1,6 +1,8 @@
 /** Points of docs/protocol.md that no other test pins: where the authors' code surprises, and this one does the same. */
 import assert from "node:assert/strict";
 import { drawPatch } from "../pipeline/data/augment.ts";
+import { parseList } from "../pipeline/data/splits.ts";
+import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { ACDC } from "../pipeline/datasets/acdc/profile.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
 import { linearDice, squaredDice } from "../pipeline/losses/dice.ts";
@@ -168,12 +170,10 @@ Deno.test("the rates of LA's second half add up to a thousandth of its first hal
 
 Deno.test("LA is tested with the last checkpoint, ACDC with the best of its validation; 5 % of ACDC are 3 patients", () => {
   assert.deepEqual([LA.checkpoint, ACDC.checkpoint], ["last", "best"]);
-  const lines = (name: string) =>
-    Deno.readTextFileSync(new URL(`../data/${name}`, import.meta.url)).split("\n").filter(Boolean);
-  const patients = lines("splits/acdc_train_patients.list");
+  const { lists, published } = DATASETS.acdc, patients = parseList(Deno.readTextFileSync(lists!.train));
   assert.equal(patients.length, 70);
   assert.deepEqual(patients.slice(0, 3), ["patient099", "patient038", "patient050"]);
-  const { acdc } = JSON.parse(lines("published.json").join("\n"));
-  const labeled = new Set<number>(acdc.rows.map((row: { labeled: number }) => row.labeled));
+  const { rows } = JSON.parse(Deno.readTextFileSync(published!));
+  const labeled = new Set<number>(rows.map((row: { labeled: number }) => row.labeled));
   assert.deepEqual([...labeled].sort((a, b) => a - b), [3, 7, 70]);
 });

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { cinePatients, prepareCine } from "../pipeline/datasets/acdc/cardiac_cine.ts";
 import { type Fingerprint, type Manifest, readCase, spacingOf } from "../pipeline/data/cases.ts";
 import { duplicatesBetween } from "../pipeline/data/duplicates.ts";
@@ -186,8 +187,13 @@ entry("16", "what nothing needs in Info.cfg is a warning", (folder) =>
   }));
 
 entry("17", "lists with CRLF are those with LF", async (path) => {
+  const { la: { lists: la }, acdc: { lists: acdc } } = DATASETS;
+  const named: Record<string, URL> = {
+    ...{ la_train: la!.train, la_test: la!.test },
+    ...{ acdc_train_patients: acdc!.train, acdc_val_patients: acdc!.validation!, acdc_test_patients: acdc!.test },
+  };
   for (const { name } of Deno.readDirSync(path)) {
-    const ours = await Deno.readTextFile(new URL(`../data/splits/${name}`, import.meta.url));
+    const ours = await Deno.readTextFile(named[name.replace(".list", "")]);
     const theirs = await Deno.readTextFile(`${path}/${name}`);
     assert.ok(theirs.includes("\r\n"));
     assert.deepEqual(parseList(theirs), parseList(ours));

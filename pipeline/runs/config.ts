@@ -28,13 +28,13 @@ const TRAINING = z.strictObject({
   threads: z.int().positive(),
   device: z.enum(["cpu", "gpu"]),
   cases: z.string(),
-  computedOn: z.unknown(),
+  computedOn: z.unknown().optional(),
 });
 const CONFIG = z.strictObject({
   dataset: z.enum(DATASET_NAMES),
   method: z.strictObject({ name: z.string(), settings: z.record(z.string(), z.union([z.number(), z.string()])) }),
   training: TRAINING,
-  split: z.unknown(),
+  split: z.unknown().optional(),
   versions: z.record(z.string(), z.string().nullable()),
   commit: z.string().nullable(),
 }).superRefine(({ dataset, training: { patch } }, { addIssue }) => {
@@ -79,10 +79,10 @@ const FLAT = z.object({
   threads: z.number().default(1),
   device: z.string().default("cpu"),
   cases: z.string().default(""),
-  split: z.unknown(),
-  run: z.unknown(),
-  splitContent: z.unknown(),
-  computedOn: z.unknown(),
+  split: z.unknown().optional(),
+  run: z.unknown().optional(),
+  splitContent: z.unknown().optional(),
+  computedOn: z.unknown().optional(),
   versions: z.record(z.string(), z.string().nullable()).default({}),
 });
 
