@@ -423,7 +423,7 @@ Deno.test("a path that is written anew after a read that failed, or did not, is 
 Deno.test("what is no file is not waited for, and what takes too long is given up", () =>
   withFolder(async (folder) => {
     for (const path of ["/dev/zero", folder]) await refusedCase(path, undefined, /it is no file/);
-    const module = `${folder}/busy.ts`;
+    const module = `${folder}/busy.mjs`;
     await Deno.writeTextFile(
       module,
       `import { parentPort } from "node:worker_threads";
