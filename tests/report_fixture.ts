@@ -26,9 +26,11 @@ export async function writeRun(
 ) {
   await Deno.mkdir(folder, { recursive: true });
   await writeJson(`${folder}/config.json`, {
-    ...{ dataset, method, preset, iterations, warmup, precision: "bf16", seed, patch: "48x48x32", ...options },
-    validateEvery: 20,
+    ...{ dataset, method, preset, iterations, warmup, precision: "bf16", seed },
+    patch: DATASETS[dataset].patch.map((_, axis) => axis === 2 ? 32 : 48).join("x"),
     splitContent: { profile: dataset, source: "test", labeled: ["a"], unlabeled: [], validation: [], test: [] },
+    ...options,
+    validateEvery: 20,
     ...{ threads: 2, computedOn: "cpu", versions: { deno: "2.9.6", tensorflow: "2.21.0" } },
   });
   const random = stream(7, method), noise = () => 0.9 + 0.2 * random();

@@ -539,7 +539,7 @@ Deno.test("a comparison has a row a method: mean and interval over patients, dev
   await inFolder(async (root) => {
     // Dyadic numbers: sums are exact.
     const ssnet = (seed: number) => (k: number) => 0.75 + k / 64 + seed / 32, other = (k: number) => 0.625 + k / 128;
-    const coarse = { patch: "24x24", iterations: 600 };
+    const coarse = { patch: "32x32", iterations: 600 };
     const folders = await writeGrid(root, {
       patients: 8,
       cells: {
@@ -558,7 +558,7 @@ Deno.test("a comparison has a row a method: mean and interval over patients, dev
     assert.deepEqual(rows.map((row) => row.seeds), ["0, 1", "1", "2"]);
     assert.deepEqual(rows.map((row) => row.schedule), [
       "300 iterations, 100 labeled only",
-      "900 iterations, 600 of 24x24",
+      "900 iterations, 600 of 32x32",
       "300 iterations, 100 labeled only",
     ]);
     // Seeds averaged: 0.75 + k/64 + 1/64; their means differ by 1/32.
