@@ -11,6 +11,7 @@
  */
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
+import { batchProblems } from "../pipeline/data/batches.ts";
 import { DataError, readManifest } from "../pipeline/data/cases.ts";
 import { type DatasetProfile, type Preset, presetOf } from "../pipeline/datasets/dataset.ts";
 import { DATASETS } from "../pipeline/datasets/datasets.ts";
@@ -295,12 +296,9 @@ async function splitProblems(cells: Cell[]): Promise<string[]> {
     const manifest = await readManifest(cases), areVolumes = profile.patch.length === 3;
     const rowsOf = (name: string) => areVolumes ? 1 : manifest.cases[name].shape[0];
     const rows = (names: string[]) => names.reduce((sum, name) => sum + rowsOf(name), 0);
-    const wanted = { labeled: profile.labeledPerBatch, unlabeled: usesUnlabeled ? profile.unlabeledPerBatch : 0 };
-    for (const part of ["labeled", "unlabeled"] as const) {
-      const found = rows(split[part]);
-      if (found >= wanted[part]) continue;
-      const unit = areVolumes ? "cases" : "slices";
-      problems.add(`${cell.folder}: a batch takes ${wanted[part]} ${part} ${unit}, "${path}" has ${found}`);
+    const found = { labeled: rows(split.labeled), unlabeled: rows(split.unlabeled) };
+    for (const problem of batchProblems(found, { profile, withUnlabeled: usesUnlabeled })) {
+      problems.add(`${cell.folder}, "${path}": ${problem}`);
     }
     const patients = split.patients?.labeled ?? split.labeled.length;
     if (patients !== cell.labeled) problems.add(`"${path}" has ${patients} labeled, ${cell.labeled} wanted`);

@@ -16,6 +16,7 @@ import { isMethod, METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts"
 import { warmupOf } from "../pipeline/methods/supervised.ts";
 import { averaged, averageOf } from "../pipeline/methods/weight_average.ts";
 import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
+import { coarseStage, patchAt } from "../pipeline/runs/coarse.ts";
 import {
   commitOfTree,
   differencesOf,
@@ -125,12 +126,11 @@ await runTask(async () => {
     const usual = { preset: "paper", seed: 1337, validateEvery: 200, saveEvery: 200, cases: "" } as const;
     const { warmup: warm, ...own } = { ...usual, ...preset, ...wanted }, warmup = usesUnlabeled ? warm : 0;
     const labeledOnly = usesUnlabeled ? warmup : own.iterations;
-    const small = patchGiven ? 0 : Math.round((coarse?.share ?? 0) * labeledOnly);
     return {
       ...own,
       warmup,
       patch,
-      coarse: coarse && small ? { patch: [...coarse.patch], iterations: small } : null,
+      coarse: patchGiven ? null : coarseStage(coarse, labeledOnly),
       cases: given.cases ?? homePath(`cases/${dataset.name}`),
       computedOn: null,
     };
@@ -246,7 +246,7 @@ await runTask(async () => {
   const stageOf = (iteration: number) => stages[iteration <= warmup ? 0 : 1];
   const batchOf = (iteration: number) => {
     const { usesUnlabeled, targets } = stageOf(iteration).method;
-    const size = coarse && iteration <= coarse.iterations ? coarse.patch : patch;
+    const size = patchAt(iteration, training);
     const labelShape = [profile.labeledPerBatch, ...size];
     const batch = assembleBatch(items, { profile, seed, iteration, patch: size, withUnlabeled: usesUnlabeled });
     return {

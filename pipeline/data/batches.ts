@@ -62,14 +62,25 @@ export async function readTrainingItems(
     labeled: itemsOf(results.slice(0, split.labeled.length)),
     unlabeled: itemsOf(results.slice(split.labeled.length)),
   };
-  const wanted = { labeled: profile.labeledPerBatch, unlabeled: withUnlabeled ? profile.unlabeledPerBatch : 0 };
-  for (const part of problems.length ? [] : ["labeled", "unlabeled"] as const) {
-    const found = items[part].length;
-    if (found >= wanted[part]) continue;
-    problems.push(`Cannot fill a batch from the split: ${wanted[part]} ${part} wanted, ${found} found`);
-  }
+  const rows = { labeled: items.labeled.length, unlabeled: items.unlabeled.length };
+  if (!problems.length) problems.push(...batchProblems(rows, { profile, withUnlabeled }));
   if (problems.length) throw new DataError(problems.join("\n"));
   return items;
+}
+
+/**
+ * Why so many rows do not fill a batch, a line a part.
+ * @param rows What a batch is drawn from: cases, or slices of them.
+ */
+export function batchProblems(
+  rows: Record<"labeled" | "unlabeled", number>,
+  { profile, withUnlabeled }: { profile: DatasetProfile; withUnlabeled: boolean },
+): string[] {
+  const unit = profile.patch.length === 3 ? "cases" : "slices";
+  const wanted = { labeled: profile.labeledPerBatch, unlabeled: withUnlabeled ? profile.unlabeledPerBatch : 0 };
+  return (["labeled", "unlabeled"] as const).filter((part) => rows[part] < wanted[part]).map((part) =>
+    `Cannot fill a batch from the split: ${wanted[part]} ${part} ${unit} wanted, ${rows[part]} found`
+  );
 }
 
 /** Workers at most: each has a case and the library of HDF5 in memory. */

@@ -26,6 +26,7 @@ import {
   type Result,
   signed,
 } from "./results.ts";
+import { coarseText } from "../runs/coarse.ts";
 
 /** One row of a comparison: a method with its options, over its seeds. */
 export interface ComparedMethod {
@@ -183,7 +184,7 @@ function rowKey({ run: { config } }: Result): string {
 
 function scheduleText({ run: { config: { training: { iterations, warmup, coarse } } } }: Result): string {
   const labeledOnly = !warmup ? "" : `, ${warmup.toLocaleString("en-US")} labeled only`;
-  const small = coarse ? `, ${coarse.iterations.toLocaleString("en-US")} of ${coarse.patch.join("x")}` : "";
+  const small = coarse ? `, ${coarseText(coarse, " of ")}` : "";
   return `${iterations.toLocaleString("en-US")} iterations${labeledOnly}${small}`;
 }
 

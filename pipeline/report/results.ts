@@ -12,6 +12,7 @@ import { readJson } from "../runs/json.ts";
 import { counted } from "../runs/words.ts";
 import type { RunConfig } from "../runs/config.ts";
 import type { Evaluation, Metrics, Run, Statistic } from "./runs.ts";
+import { coarseText } from "../runs/coarse.ts";
 
 const PROTOCOL = z.strictObject({
   iterations: z.number(),
@@ -185,8 +186,7 @@ export function protocolSettings({ results, protocol, labeled, unit }: Group): S
     [
       "Coarse iterations",
       "none",
-      ({ run: { config: { training: { coarse } } } }) =>
-        coarse ? `${number(coarse.iterations)}, ${coarse.patch.join("x")}` : "none",
+      ({ run: { config: { training: { coarse } } } }) => coarseText(coarse, ", ") ?? "none",
     ],
     [
       "Tested weights",

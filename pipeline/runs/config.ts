@@ -8,6 +8,7 @@ import { z } from "zod";
 import { DataError } from "../data/data_error.ts";
 import { parseSplit, type Split } from "../data/splits.ts";
 import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
+import type { CoarseStage } from "./coarse.ts";
 import { writeJson } from "./files.ts";
 import { parseJson, RUN_CONFIG } from "./json.ts";
 import { PRECISIONS } from "../tensorflow/trace.ts";
@@ -20,7 +21,8 @@ const TRAINING = z.strictObject({
   precision: z.enum(PRECISIONS),
   rateSchedule: z.enum(["published", "constant", "cosine"]),
   averaged: z.boolean(),
-  coarse: z.strictObject({ patch: SIDES, iterations: z.int().positive() }).nullable(),
+  coarse: (z.strictObject({ patch: SIDES, iterations: z.int().positive() }) satisfies z.ZodType<CoarseStage>)
+    .nullable(),
   patch: SIDES,
   seed: z.int().nonnegative(),
   validateEvery: z.int().positive(),

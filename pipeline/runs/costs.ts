@@ -9,6 +9,7 @@ import type { Preset } from "../datasets/dataset.ts";
 import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import { sizeOf } from "../networks/parameters.ts";
 import type { Precision } from "../tensorflow/trace.ts";
+import { meanSeconds } from "./coarse.ts";
 import { readJsonIfThere } from "./json.ts";
 import { type MeasuredMemory, stepMemory } from "./memory.ts";
 
@@ -92,8 +93,7 @@ export function costsOf(rows: CostRow[], key: CostKey): Costs | null {
   const row = measuredStep(rows, key), { coarse, dataset, patch = DATASETS[dataset].patch } = key;
   if (!row) return null;
   const share = sizeOf(patch) / sizeOf(DATASETS[dataset].patch);
-  const labeledOnly = (full: number) =>
-    coarse ? coarse.share * row.coarseSeconds!.median + (1 - coarse.share) * full : full;
+  const labeledOnly = (full: number) => meanSeconds(coarse, { full, coarse: row.coarseSeconds?.median });
   const step = share * row.stepSeconds.median, warmup = row.warmupSeconds && share * row.warmupSeconds.median;
   return {
     stepSeconds: warmup === undefined ? labeledOnly(step) : step,
