@@ -110,9 +110,32 @@ await runTask(async () => {
 
   // ── The run: a new one, or the one that the folder holds ───────────────────────────────────────────────────────────
 
+  const [hasState, hasLast] = ["state", "last"].map((name) => existsSync(`${folder}/${name}.safetensors`));
+  if (found && found.dataset !== dataset.name) {
+    return refuse(
+      `Cannot train ${dataset.name} in "${folder}": it holds a run of ${found.dataset}; go on with it by deno task ` +
+        `train:${found.dataset}, or name another folder by --run`,
+    );
+  }
+  if (hasLast && !hasState) {
+    return refuse(
+      `Cannot train in "${folder}": it holds a network, last.safetensors, without the state.safetensors to go on from; ` +
+        "evaluate it, move it away to start anew, or name another folder by --run",
+    );
+  }
+  if (!resume && found && hasState) { // what ended before its first checkpoint is begun anew
+    return refuse(
+      `Cannot start in "${folder}": it holds a run; go on with --resume, or name another folder by --run`,
+    );
+  }
+  if (resume && !stored) return refuse(`Cannot resume "${folder}": it holds no run; start one without --resume`);
+  if (resume && !hasState) {
+    return refuse(`Cannot resume "${folder}": its run has no checkpoint yet; start it anew, without --resume`);
+  }
   const patch = patchGiven ? sidesOf(patchGiven) : stored?.training.patch ?? [...published];
-  const settings = stored?.method.settings ??
-    definition.settings(dataset).parse(settingsGiven) as RunConfig["method"]["settings"];
+  const settings = stored?.method.name === asked // another method is refused below
+    ? stored.method.settings
+    : definition.settings(dataset).parse(settingsGiven) as RunConfig["method"]["settings"];
   const chosen = createMethod(definition, dataset, { settings, patch }), { profile, usesUnlabeled } = chosen;
   /** What was given, as a configuration has it. */
   const wanted = {
@@ -137,28 +160,6 @@ await runTask(async () => {
   }
   const { iterations, warmup, precision, seed, coarse, cases: caseFolder } = training;
 
-  const [hasState, hasLast] = ["state", "last"].map((name) => existsSync(`${folder}/${name}.safetensors`));
-  if (found && found.dataset !== dataset.name) {
-    return refuse(
-      `Cannot train ${dataset.name} in "${folder}": it holds a run of ${found.dataset}; go on with it by deno task ` +
-        `train:${found.dataset}, or name another folder by --run`,
-    );
-  }
-  if (hasLast && !hasState) {
-    return refuse(
-      `Cannot train in "${folder}": it holds a network, last.safetensors, without the state.safetensors to go on from; ` +
-        "evaluate it, move it away to start anew, or name another folder by --run",
-    );
-  }
-  if (!resume && found && hasState) { // what ended before its first checkpoint is begun anew
-    return refuse(
-      `Cannot start in "${folder}": it holds a run; go on with --resume, or name another folder by --run`,
-    );
-  }
-  if (resume && !stored) return refuse(`Cannot resume "${folder}": it holds no run; start one without --resume`);
-  if (resume && !hasState) {
-    return refuse(`Cannot resume "${folder}": its run has no checkpoint yet; start it anew, without --resume`);
-  }
   const differences = stored
     ? [
       ...differencesOf({ method: stored.method.name }, { method: asked }),

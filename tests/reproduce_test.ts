@@ -554,7 +554,10 @@ Deno.test("reproduce goes past a broken cell with code 1, stops with 75, goes on
     await Deno.writeTextFile(path, JSON.stringify(less));
     const few = await ended(reproduce(folder, args));
     assert.equal(few.code, 2);
-    assert.match(few.error, /acdc-3\/supervised\/1, ".*split\.json": Cannot fill a batch .*: 12 labeled slices wanted, 8 found/);
+    assert.match(
+      few.error,
+      /acdc-3\/supervised\/1, ".*split\.json": Cannot fill a batch .*: 12 labeled slices wanted, 8 found/,
+    );
   }));
 
 Deno.test("the ablations are a grid of SS-Net with other settings", () =>
