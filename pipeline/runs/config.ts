@@ -100,6 +100,7 @@ function translated(content: unknown): unknown {
     method: { name: method, settings: Object.fromEntries(entries.filter((entry) => !isTraining(entry))) },
     training: {
       ...Object.fromEntries(entries.filter(isTraining)),
+      ...method === "supervised" && { warmup: 0 }, // it is its own warm-up; the first versions wrote the preset's
       patch: sides(patch),
       coarse: coarse && { ...coarse, patch: sides(coarse.patch) },
     },
