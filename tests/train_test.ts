@@ -196,7 +196,7 @@ Deno.test("train:la refuses a split with too few cases for a batch before it mak
     await Deno.writeTextFile(path, JSON.stringify(split));
     const { code, stderr } = await ended(start(folder, "run", ["--iterations", "3"]));
     assert.equal(code, 3, stderr);
-    assert.match(stderr, /2 unlabeled wanted, 1 found/);
+    assert.match(stderr, /2 unlabeled cases wanted, 1 found/);
     assert.equal(await Deno.stat(`${folder}/run`).then(() => true, () => false), false);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -284,7 +284,9 @@ Deno.test("every signal that ends a training leaves a run to go on with and to e
       assert.match(answer.stderr, wanted);
     };
     await answers(begin("evaluate", ["--run", run], "la"), 3, /it is one of acdc; run deno task eval:acdc/);
-    await answers(begin("train", of, "la"), 3, /split\.json" for la: it is of acdc/);
+    await answers(begin("train", of, "la"), 2, /it holds a run of acdc; go on with it by deno task train:acdc/);
+    const fresh = [...of.slice(0, -1), `${folder}/fresh`];
+    await answers(begin("train", fresh, "la"), 3, /split\.json" for la: it is of acdc/);
     const config = JSON.parse(await Deno.readTextFile(`${run}/config.json`));
     await Deno.writeTextFile(
       `${run}/config.json`,
