@@ -288,12 +288,13 @@ Deno.test("every signal that ends a training leaves a run to go on with and to e
     const fresh = [...of.slice(0, -1), `${folder}/fresh`];
     await answers(begin("train", fresh, "la"), 3, /split\.json" for la: it is of acdc/);
     const config = JSON.parse(await Deno.readTextFile(`${run}/config.json`));
+    const ofVolumes = { ...config.training, patch: [32, 32, 32] };
     await Deno.writeTextFile(
       `${run}/config.json`,
       JSON.stringify({ ...config, training: { ...config.training, patch: [32, 32, 32] } }),
     );
     await answers(begin("evaluate", ["--run", run]), 3, /2 multiples of 16 wanted, as in 256x256/);
-    await Deno.writeTextFile(`${run}/config.json`, JSON.stringify({ ...config, dataset: "la" }));
+    await Deno.writeTextFile(`${run}/config.json`, JSON.stringify({ ...config, dataset: "la", training: ofVolumes }));
     await answers(train("--resume"), 2, /it holds a run of la; go on with it by deno task train:la/);
     await Deno.writeTextFile(`${run}/config.json`, JSON.stringify(config));
     await Deno.remove(`${run}/state.safetensors`);
@@ -301,7 +302,7 @@ Deno.test("every signal that ends a training leaves a run to go on with and to e
       await answers(train(...args), 2, /without the state.*evaluate it, move it away/);
     }
     await Deno.writeTextFile(split, (await Deno.readTextFile(split)).replace('"acdc"', '"hearts"'));
-    await answers(train(), 3, /→ at profile/);
+    await answers(begin("train", [...fresh, ...long]), 3, /→ at profile/);
   }));
 
 Deno.test("a short training sees the whole ramp and every step of the rate", () => {

@@ -102,9 +102,9 @@ export const ORGANS: Dataset = {
     }
   },
   ci: {
-    phantoms: { seed: 1337, count: 8, shape: [40, 40, 40] },
-    patch: [32, 32, 32],
-    iterations: 30,
+    phantoms: { seed: 1337, count: 8, shape: [24, 24, 24] },
+    patch: [16, 16, 16],
+    iterations: 40,
     split: { validation: 0, test: 2 },
   },
 };
