@@ -50,12 +50,13 @@ export interface Moments {
   count: Scalar;
 }
 
-/** `[F + 1, F]`: the mean above the covariance `Σ x xᵀ / n - m mᵀ`; no gradient of its own. */
+/** `[F + 1, F]`: the mean above the covariance `Σ (x - m) (x - m)ᵀ / n`; no gradient of its own. */
 function packedMoments(x: Tensor2D, n: Scalar): { packed: Tensor2D; mean: Tensor1D } {
   const { tf } = openTensorFlow();
   const mean = tf.div(channelSums(x), n) as Tensor1D;
-  const outer = tf.matMul(tf.expandDims(mean, 1), tf.expandDims(mean, 0));
-  const covariance = tf.sub(tf.div(product(x, x, { transposeA: true }), n), outer);
+  // `Σ x xᵀ / n - m mᵀ` would lose what a few rows that are nearly the same differ in.
+  const centered = addBias(x, tf.neg(mean));
+  const covariance = tf.div(product(centered, centered, { transposeA: true }), n);
   return { packed: tf.concat([tf.expandDims(mean, 0), covariance], 0) as Tensor2D, mean };
 }
 
