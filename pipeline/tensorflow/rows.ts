@@ -82,8 +82,7 @@ function unpack(packed: Tensor2D, count: Scalar): Moments {
  * Mean and covariance of rows. With them the statistics of `x W + b` are `mean W + b` and `diag(Wᵀ covariance W)`, so that
  * a batch norm behind a linear layer needs no map of its own.
  *
- * @param x `[N, F]`; rows beyond `count` must be zero.
- * @param count Rows that count; 0 gives zeros.
+ * @param x `[N, F]` @param count N; 0 gives zeros.
  */
 export function moments(x: Tensor2D, count: Scalar): Moments {
   const { tf } = openTensorFlow();
