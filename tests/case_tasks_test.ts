@@ -97,7 +97,7 @@ Deno.test("preprocess:la puts a file that cannot be read and a link to nothing i
     assert.equal(code, 3);
     assert.match(error, /^Cannot prepare 4 of 5 cases /);
     assert.match(error, /^ {2}b {2}a symbolic link to "..\/gone", which is not there$/m);
-    assert.match(error, /^ {2}a {2}Cannot read ".*\/a\/lgemri.nrrd": it is a folder, where a file is wanted$/m);
+    assert.match(error, /^ {2}a {2}Cannot read ".*\/a\/lgemri.nrrd" as NRRD: it is a folder, where a file is wanted$/m);
     assert.match(
       error,
       /^ {2}c {2}Cannot read ".*\/c\/lgemri.nrrd": it is not there, or a link to what is not there$/m,

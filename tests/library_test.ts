@@ -145,7 +145,10 @@ async function setup(home: string, { env = {}, args = [], python = FAKE_PYTHON, 
   const variables = Object.entries({ PATH, ...rest }).map(([name, value]) => `${name}=${quoted(value)}`);
   const child = new Deno.Command(Deno.execPath(), {
     args: ["task", "--quiet", "--eval", [...variables, ...command.map(quoted)].join(" ")],
-    env: { HOME: home, DENO_DIR: DENO_FOLDER, NO_COLOR: "1", SSNET_TENSORFLOW: "", XDG_CACHE_HOME: "" },
+    env: {
+      ...{ HOME: home, DENO_DIR: DENO_FOLDER, NO_COLOR: "1", SSNET_TENSORFLOW: "", XDG_CACHE_HOME: "" },
+      INIT_CWD: home, // one of an outer shell would be taken for where the user stands
+    },
     cwd: home,
   });
   const { code, stderr } = await child.output();

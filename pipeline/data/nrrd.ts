@@ -67,7 +67,8 @@ export async function readNrrd(path: string): Promise<Volume> {
 
 /** The bytes of a file. Needs `--allow-read`. @throws {DataError} When it is no regular file: a pipe or a device may have no end. */
 export async function readNrrdFile(path: string): Promise<Uint8Array> {
-  if (!(await Deno.stat(path)).isFile) throw new DataError(`Cannot read "${path}" as NRRD: it is no regular file`);
+  const { isFile, isDirectory } = await Deno.stat(path), found = isDirectory ? "a folder" : "a pipe or a device";
+  if (!isFile) throw new DataError(`Cannot read "${path}" as NRRD: it is ${found}, where a file is wanted`);
   return await Deno.readFile(path);
 }
 

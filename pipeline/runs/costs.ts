@@ -9,7 +9,7 @@ import { DATASET_NAMES, type DatasetName, type Preset, PROFILES } from "../data/
 import { sizeOf } from "../networks/parameters.ts";
 import type { Precision } from "../tensorflow/trace.ts";
 import { readJsonIfThere } from "./json.ts";
-import { stepMemory } from "./memory.ts";
+import { type MeasuredMemory, stepMemory } from "./memory.ts";
 
 const MEDIAN = z.object({ median: z.number().positive() });
 /** The measured figures of this project. */
@@ -19,7 +19,7 @@ const ROW = z.looseObject({
   method: z.string(),
   precision: z.string(),
   device: z.string(),
-  patch: z.string().optional(),
+  patch: z.string().optional(), // of a step at another size, which was timed for its memory alone
   rows: z.int().optional(),
   threads: z.int(),
   stepSeconds: MEDIAN,
@@ -70,15 +70,20 @@ export async function readCosts(path: string): Promise<CostRow[]> {
   return costs?.steps ?? [];
 }
 
-/** The measured step of a training, in batches as published; null when it was not measured. */
+/** The measured step of a training, in batches as published, and its memory at another patch; null when it was not measured. */
 export function measuredStep(
   rows: CostRow[],
   { dataset, method, precision, device, coarse }: Omit<CostKey, "patch">,
-): CostRow | null {
-  return rows.find((row) =>
+): (CostRow & MeasuredMemory) | null {
+  const own = rows.filter((row) =>
     row.dataset === dataset && row.method === method && row.precision === precision && row.device === device &&
-    row.patch === undefined && row.rows === undefined && (!coarse || row.coarseSeconds)
-  ) ?? null;
+    row.rows === undefined
+  );
+  const row = own.find((row) => row.patch === undefined && (!coarse || row.coarseSeconds));
+  const sized = own.find((row) => row.patch !== undefined);
+  if (!row) return null;
+  const other = sized && { patch: sized.patch!.split("x").map(Number), peakMemoryGb: sized.peakMemoryGb };
+  return { ...row, other };
 }
 
 /** The costs of a training; null when it was not measured. Times of another patch are taken in proportion to its voxels. */

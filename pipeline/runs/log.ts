@@ -88,7 +88,8 @@ export async function writerOf(path: string): Promise<string | null> {
     const pid = await Deno.readTextFile(writerFile(path)).catch(() => ""); // it is written after the lock was taken
     return pid ? `process ${pid.trim()}` : "another process";
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
+    // What is no file nobody writes; the training says what is wrong with it.
+    if (error instanceof Deno.errors.NotFound || (error as { code?: string }).code === "EISDIR") return null;
     throw error;
   }
 }

@@ -3,49 +3,56 @@ import process from "node:process";
 import { type DatasetName, PROFILES } from "../data/profiles.ts";
 import { sizeOf } from "../networks/parameters.ts";
 
-/**
- * What a training holds whatever the size of its batches: Deno, TensorFlow with its graphs, weights with momentum,
- * gradients and their copies of a step.
- */
-const FIXED_GB = { la: 0.6, acdc: 0.5 } as const satisfies Record<DatasetName, number>;
+/** GB that a training holds whatever its batches: Deno, TensorFlow with its graphs, weights, momentum, gradients. */
+const FIXED_GB = 0.7;
 
-/** A step whose memory was measured at the published size. */
-export interface MeasuredStep {
+/** Memory of a step as it was measured. */
+export interface MeasuredMemory {
   /** Profile's name. */
   dataset: DatasetName;
-  /** Largest resident set of its process. */
+  /** GB at the published patch: the largest resident set of a process. */
   peakMemoryGb: number;
+  /** GB at another patch, where that was measured too. */
+  other?: { patch: readonly number[]; peakMemoryGb: number };
 }
 
 /**
- * GB of memory of a process that trains: what it holds anyway, and the measured rest in proportion to the voxels of a
- * batch.
+ * GB of memory of a process that trains, linear in the voxels of its batches: through both measured points, or, where
+ * there is one, from what every training holds.
  *
  * @param measured Of the same dataset, method and precision, in batches as published.
  * @param size Of its batches. `rows`: as a multiple of the published number.
  */
 export function stepMemory(
-  { dataset, peakMemoryGb }: MeasuredStep,
+  { dataset, peakMemoryGb, other }: MeasuredMemory,
   { patch, rows = 1 }: { patch: readonly number[]; rows?: number },
 ): number {
-  const share = rows * sizeOf(patch) / sizeOf(PROFILES[dataset].patch), fixed = FIXED_GB[dataset];
-  return fixed + share * (peakMemoryGb - fixed);
+  const shareOf = (patch: readonly number[]) => sizeOf(patch) / sizeOf(PROFILES[dataset].patch);
+  const share = other && shareOf(other.patch);
+  const fixed = share ? Math.max(0, (other.peakMemoryGb - share * peakMemoryGb) / (1 - share)) : FIXED_GB;
+  return fixed + rows * shareOf(patch) * (peakMemoryGb - fixed);
 }
 
 /**
- * The largest patch that fits, made smaller where it is largest against the published one, so that it takes on its
- * shape; null when none does.
+ * The largest patch that fits, about in the published one's proportions: no axis of it can be longer. Null when none does.
  *
- * @param patch Multiples of 16, as the networks want them.
+ * @param patch Multiples of 16, as the networks want them; what is returned is nowhere longer.
  */
-export function largestPatch(measured: MeasuredStep, patch: readonly number[], memoryBytes: number): number[] | null {
-  const published = PROFILES[measured.dataset].patch, smaller = [...patch];
-  while (stepMemory(measured, { patch: smaller }) * 1e9 > memoryBytes) {
-    const ratios = smaller.map((n, axis) => n > 16 ? n / published[axis] : 0), largest = Math.max(...ratios);
-    if (!largest) return null;
-    smaller[ratios.indexOf(largest)] -= 16;
+export function largestPatch(measured: MeasuredMemory, patch: readonly number[], memoryBytes: number): number[] | null {
+  const published = PROFILES[measured.dataset].patch;
+  const fits = (patch: readonly number[]) => stepMemory(measured, { patch }) * 1e9 <= memoryBytes;
+  let fitting = [...patch];
+  while (!fits(fitting)) { // shorter where it is longest against the published one
+    const ratios = fitting.map((n, axis) => n > 16 ? n / published[axis] : 0), longest = Math.max(...ratios);
+    if (!longest) return null;
+    fitting[ratios.indexOf(longest)] -= 16;
   }
-  return smaller;
+  for (;;) {
+    const longer = fitting.map((n, axis) => fitting.with(axis, n + 16))
+      .find((longer, axis) => longer[axis] <= patch[axis] && fits(longer));
+    if (!longer) return fitting;
+    fitting = longer;
+  }
 }
 
 /** Bytes of a machine's memory. */
