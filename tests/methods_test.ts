@@ -27,7 +27,7 @@ import { withFolder } from "./with_folder.ts";
 
 const { tf } = openTensorFlow({ device: "cpu" });
 const SMALL: Record<string, DatasetProfile> = {
-  la: { ...LA, patch: [32, 32, 16] },
+  la: { ...LA, patch: [16, 16, 16] },
   acdc: { ...ACDC, patch: [32, 32], labeledPerBatch: 4, unlabeledPerBatch: 2 },
 };
 const WEIGHT = 0.7;

@@ -32,25 +32,27 @@ export function plainHeads(weights: Record<string, Float64Array>) {
     );
   return {
     /**
-     * What the prediction head's batch norm sees of these rows: mean, and variance as running statistics take it.
-     * `terms`: per column the sum `Σ_ik |w_i| |E x_i x_k| |w_k|` of the sizes of the terms that the variance is a sum of when
-     * it is made of the moments of the projected rows x.
+     * What the prediction head's batch norm sees of these rows: mean, and variance as running statistics take it. `slopes`:
+     * how far these move at most, per column, when every entry x of the projected rows is changed by a share of its size:
+     * `E Σ_i |w_i x_i|` times that share, and `2 E (Σ_i |w_i x_i|) (Σ_k |w_k (x_k - m_k)|)` times it.
      */
     predictionStatistics(x: Rows) {
-      const projected = head(x, "projection_head", 0), weight = weights["prediction_head.0.weight"], n = x.length;
-      const { mean, variance } = statistics(linear(projected, "prediction_head.0")), width = projected[0].length;
-      const terms = new Float64Array(mean.length);
-      for (let i = 0; i < width; i++) {
-        for (let k = 0; k < width; k++) {
-          let moment = 0;
-          for (const row of projected) moment += row[i] * row[k] / n;
-          terms.forEach((_, j) =>
-            terms[j] += Math.abs(weight[i * mean.length + j] * moment * weight[k * mean.length + j])
-          );
-        }
-      }
-      return { mean, variance: variance.map((v) => v * n / (n - 1)), terms };
+      const projected = head(x, "projection_head", 0), n = x.length, center = statistics(projected).mean;
+      const { mean, variance } = statistics(linear(projected, "prediction_head.0"));
+      const sizes = Float64Array.from(weights["prediction_head.0.weight"], Math.abs), none = mean.map(() => 0);
+      const slopes = { mean: [...none], variance: [...none] };
+      const absolute = plainHeads({ "sizes.weight": sizes, "sizes.bias": none }).linear;
+      const own = absolute(projected.map((row) => row.map(Math.abs)), "sizes");
+      const apart = absolute(projected.map((row) => row.map((v, i) => Math.abs(v - center[i]))), "sizes");
+      own.forEach((row, r) =>
+        row.forEach((size, j) => {
+          slopes.mean[j] += size / n;
+          slopes.variance[j] += 2 * size * apart[r][j] / (n - 1);
+        })
+      );
+      return { mean, variance: variance.map((v) => v * n / (n - 1)), slopes };
     },
+    linear,
     predict: (x: Rows) => head(head(x, "projection_head", 0), "prediction_head", 0),
     select: (x: Rows, name: string) =>
       head(x, `contrastive_class_selector_${name}`, 0.2).map(([v]) => 1 / (1 + Math.exp(-v))),

@@ -50,12 +50,13 @@ export interface Moments {
   count: Scalar;
 }
 
-/** `[F + 1, F]`: the mean above the covariance `Σ x xᵀ / n - m mᵀ`; no gradient of its own. */
+/** `[F + 1, F]`: the mean above the covariance `Σ (x - m) (x - m)ᵀ / n`; no gradient of its own. */
 function packedMoments(x: Tensor2D, n: Scalar): { packed: Tensor2D; mean: Tensor1D } {
   const { tf } = openTensorFlow();
   const mean = tf.div(channelSums(x), n) as Tensor1D;
-  const outer = tf.matMul(tf.expandDims(mean, 1), tf.expandDims(mean, 0));
-  const covariance = tf.sub(tf.div(product(x, x, { transposeA: true }), n), outer);
+  // `Σ x xᵀ / n - m mᵀ` would lose what a few rows that are nearly the same differ in.
+  const centered = addBias(x, tf.neg(mean));
+  const covariance = tf.div(product(centered, centered, { transposeA: true }), n);
   return { packed: tf.concat([tf.expandDims(mean, 0), covariance], 0) as Tensor2D, mean };
 }
 
@@ -81,8 +82,7 @@ function unpack(packed: Tensor2D, count: Scalar): Moments {
  * Mean and covariance of rows. With them the statistics of `x W + b` are `mean W + b` and `diag(Wᵀ covariance W)`, so that
  * a batch norm behind a linear layer needs no map of its own.
  *
- * @param x `[N, F]`; rows beyond `count` must be zero.
- * @param count Rows that count; 0 gives zeros.
+ * @param x `[N, F]` @param count N; 0 gives zeros.
  */
 export function moments(x: Tensor2D, count: Scalar): Moments {
   const { tf } = openTensorFlow();

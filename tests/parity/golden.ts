@@ -1,6 +1,7 @@
 /**
  * One golden file: its datasets, the numbers that `cases.json` holds for it, and the comparison of what is found with
- * what is stored. A dataset that no check has read is named at the end, so that nothing is left out silently.
+ * what is stored. A dataset that no check has read, and a value that the file lacks, is named at the end, so that nothing
+ * is left out silently.
  * @module
  */
 import type { Tensor } from "@tensorflow/tfjs";
@@ -50,6 +51,8 @@ export class Golden {
   failed = 0;
   readonly #read = new Set<string>();
   #unused: string[] = [];
+  /** What was to be compared with a dataset that the file lacks. */
+  readonly lacking: string[] = [];
 
   constructor(
     readonly name: string,
@@ -100,9 +103,17 @@ export class Golden {
     return tf.tensor(Int32Array.from(data), shape, "int32");
   }
 
+  /** What a check compares with; null, noted, where the file lacks it. */
+  #stored(name: string): HdfArray["data"] | null {
+    if (this.arrays[name]) return this.values(name);
+    this.lacking.push(name);
+    return null;
+  }
+
   /** Compares, prints and counts. NaN equals NaN only. */
   check(name: string, found: ArrayLike<number>, { limit, relative = false, expected }: Tolerance): void {
-    const stored = expected ?? this.values(name);
+    const stored = expected ?? this.#stored(name);
+    if (!stored) return;
     let worst = found.length === stored.length ? 0 : Infinity;
     for (let i = 0; i < stored.length && worst !== Infinity; i++) {
       const scale = relative && stored[i] !== 0 ? Math.abs(stored[i]) : 1;
@@ -115,7 +126,8 @@ export class Golden {
   }
   /** Counts the values that differ. */
   checkSame(name: string, found: ArrayLike<number>, { limit, expected }: Tolerance): void {
-    const stored = expected ?? this.values(name);
+    const stored = expected ?? this.#stored(name);
+    if (!stored) return;
     const differing = found.length === stored.length
       ? Array.from(found).filter((v, i) => v !== stored[i]).length
       : Infinity;
@@ -123,13 +135,16 @@ export class Golden {
   }
   /** L2 norm of the difference over that of what is stored. */
   checkDirection(name: string, found: ArrayLike<number>, { limit }: Tolerance): void {
-    const stored = this.values(name);
+    const stored = this.#stored(name);
+    if (!stored) return;
     const difference = l2(Array.from(found, (v, i) => v - stored[i])) / l2(stored);
     this.check(name, [found.length === stored.length ? difference : Infinity], { limit, expected: [0] });
   }
   /** Differences measured by the largest stored entry. */
   checkGradient(name: string, found: ArrayLike<number>, { limit }: Tolerance): void {
-    const largest = Math.max(...Array.from(this.values(name), Math.abs));
+    const stored = this.#stored(name);
+    if (!stored) return;
+    const largest = Math.max(...Array.from(stored, Math.abs));
     this.check(name, found, { limit: limit * largest });
   }
   /**
@@ -137,7 +152,9 @@ export class Golden {
    * noise: ours must be below 1e-6.
    */
   checkNorms(name: string, found: (number | null)[], { limit, zero, expected }: Tolerance & { zero: string }): void {
-    const stored = expected ?? this.values(name), vanishes = this.values(zero);
+    const stored = expected ?? this.#stored(name);
+    if (!stored) return;
+    const vanishes = this.values(zero);
     const norms = found.map((norm, i) => {
       if (norm === null) return -1;
       return vanishes[i] && norm < 1e-6 ? stored[i] : norm;
@@ -155,10 +172,11 @@ export class Golden {
     }
   }
 
-  /** Names what no check has read; values in double precision stand for the same quantity as their single-precision ones. */
+  /** Names what no check has read and what was lacking; values in double precision stand for the same quantity as their single-precision ones. */
   close(): void {
     if (this.#unused.length) console.log(`${this.name}: skipped, no method uses it: ${this.#unused.join(", ")}`);
     const unread = Object.keys(this.arrays).filter((key) => !this.#read.has(key) && !key.endsWith("_f64"));
+    if (this.lacking.length) console.log(`${this.name}: skipped, the file lacks them: ${this.lacking.join(", ")}`);
     if (unread.length) console.log(`${this.name}: skipped, nothing here computes them: ${unread.join(", ")}`);
   }
 }
