@@ -59,11 +59,8 @@ Deno.test("volumes of four classes and a toy method, a folder or file and a line
     assert.match(text, /\n4 passed, 0 failed\n/);
     const cell = `${out}/organs-4/ssnet/1337`;
     const { dataset, method, training } = JSON.parse(await Deno.readTextFile(`${cell}/config.json`));
-    assert.deepEqual([dataset, method.name, method.settings.bankRows, training.patch], ["organs", "ssnet", 32, [
-      32,
-      32,
-      32,
-    ]]);
+    assert.deepEqual([dataset, method.name, method.settings.bankRows], ["organs", "ssnet", 32]);
+    assert.deepEqual(training.patch, [16, 16, 16]);
     const metrics = JSON.parse(await Deno.readTextFile(`${cell}/evaluation-window/metrics.json`));
     assert.deepEqual(metrics.classes, ["left", "middle", "right"]);
     assert.equal(metrics.rows.length, 6);
