@@ -156,7 +156,7 @@ async function readConfig(): Promise<RunConfig & { method: { name: MethodName } 
   if (config.dataset !== dataset.name) {
     throw new DataError(
       `Cannot evaluate "${options.run}" as a run of ${dataset.name}: it is one of ${config.dataset}; run deno task ` +
-        `eval:${config.dataset}`,
+        `eval ${config.dataset}`,
     );
   }
   if (isMethod(name)) return { ...config, method: { ...config.method, name } };

@@ -50,7 +50,7 @@ async function split(): Promise<number> {
   const manifest = await readManifest(options.cases), { cases } = manifest;
   if (manifest.dataset !== dataset) {
     throw new DataError(
-      `Cannot split "${options.cases}" for ${dataset}: its cases are of ${manifest.dataset}; deno task split:${manifest.dataset} splits them`,
+      `Cannot split "${options.cases}" for ${dataset}: its cases are of ${manifest.dataset}; deno task split ${manifest.dataset} splits them`,
     );
   }
   const choice = { cases, unit, labeled, validation: validationCases ?? 0, seed } as const;

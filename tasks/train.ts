@@ -114,7 +114,7 @@ await runTask(async () => {
   if (found && found.dataset !== dataset.name) {
     return refuse(
       `Cannot train ${dataset.name} in "${folder}": it holds a run of ${found.dataset}; go on with it by deno task ` +
-        `train:${found.dataset}, or name another folder by --run`,
+        `train ${found.dataset}, or name another folder by --run`,
     );
   }
   if (hasLast && !hasState) {

@@ -190,7 +190,7 @@ Deno.test("split:la binds its split to the cases, and says what it lacks, with c
     const published = await task(folder, "split", ["la", "--cases", cases, "--labeled", "2"]);
     assert.deepEqual([published.code, /not here are \w+, \w+$/m.test(published.error)], [3, true]);
     const none = await task(folder, "split", ["la", "--cases", raw]);
-    assert.deepEqual([none.code, /write it with deno task preprocess:la/.test(none.error)], [3, true]);
+    assert.deepEqual([none.code, /write it with deno task preprocess DATASET/.test(none.error)], [3, true]);
   }));
 
 Deno.test("eval:la writes masks and metrics together, or nothing, and names all cases it cannot evaluate", () =>

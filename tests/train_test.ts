@@ -283,8 +283,8 @@ Deno.test("every signal that ends a training leaves a run to go on with and to e
       assert.equal(answer.code, code, answer.stderr);
       assert.match(answer.stderr, wanted);
     };
-    await answers(begin("evaluate", ["--run", run], "la"), 3, /it is one of acdc; run deno task eval:acdc/);
-    await answers(begin("train", of, "la"), 2, /it holds a run of acdc; go on with it by deno task train:acdc/);
+    await answers(begin("evaluate", ["--run", run], "la"), 3, /it is one of acdc; run deno task eval acdc/);
+    await answers(begin("train", of, "la"), 2, /it holds a run of acdc; go on with it by deno task train acdc/);
     const fresh = [...of.slice(0, -1), `${folder}/fresh`];
     await answers(begin("train", fresh, "la"), 3, /split\.json" for la: it is of acdc/);
     const config = JSON.parse(await Deno.readTextFile(`${run}/config.json`));
@@ -295,7 +295,7 @@ Deno.test("every signal that ends a training leaves a run to go on with and to e
     );
     await answers(begin("evaluate", ["--run", run]), 3, /2 multiples of 16 wanted, as in 256x256/);
     await Deno.writeTextFile(`${run}/config.json`, JSON.stringify({ ...config, dataset: "la", training: ofVolumes }));
-    await answers(train("--resume"), 2, /it holds a run of la; go on with it by deno task train:la/);
+    await answers(train("--resume"), 2, /it holds a run of la; go on with it by deno task train la/);
     await Deno.writeTextFile(`${run}/config.json`, JSON.stringify(config));
     await Deno.remove(`${run}/state.safetensors`);
     for (const args of [[], ["--resume"]]) {

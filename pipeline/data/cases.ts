@@ -17,6 +17,7 @@ import type { AxisOrder, Geometry, Vector3 } from "./geometry.ts";
 import { type HdfAttribute, type HdfContent, readHdf5, writeArrays } from "./hdf5.ts";
 import { NAME } from "./names.ts";
 import type { NiftiForms } from "./nifti.ts";
+import { meanAndDeviation } from "./preparation.ts";
 
 export { DataError };
 
@@ -398,21 +399,16 @@ const MANIFEST = z.strictObject({
  * ```
  */
 export function intensityOf(image: Float32Array): Fingerprint["intensity"] {
-  let sum = 0, squares = 0, minimum = Infinity, maximum = -Infinity;
+  let minimum = Infinity, maximum = -Infinity;
   for (let i = 0; i < image.length; i++) {
-    const value = image[i];
-    sum += value;
-    if (value < minimum) minimum = value;
-    if (value > maximum) maximum = value;
+    if (image[i] < minimum) minimum = image[i];
+    if (image[i] > maximum) maximum = image[i];
   }
-  const mean = sum / image.length;
-  for (let i = 0; i < image.length; i++) squares += (image[i] - mean) ** 2;
   const step = Math.max(Math.floor(image.length / 1e6), 1);
   const sorted = Float32Array.from({ length: Math.ceil(image.length / step) }, (_, i) => image[i * step]).sort();
   const at = (percent: number) => sorted[Math.round(percent / 100 * (sorted.length - 1))];
   return {
-    mean,
-    deviation: Math.sqrt(squares / image.length),
+    ...meanAndDeviation(image),
     minimum,
     maximum,
     percentiles: Object.fromEntries([0.5, 5, 25, 50, 75, 95, 99.5].map((percent) => [percent, at(percent)])),
@@ -425,7 +421,7 @@ export function intensityOf(image: Float32Array): Fingerprint["intensity"] {
  * @throws {DataError} When it is missing, no JSON, or not of the form above.
  */
 export async function readManifest(folder: string): Promise<Manifest & { sha256: string }> {
-  const path = `${folder}/manifest.json`, remedy = "write it with deno task preprocess:la or preprocess:acdc";
+  const path = `${folder}/manifest.json`, remedy = "write it with deno task preprocess DATASET";
   const manifest = await readJson(path, MANIFEST, { what: "the manifest", remedy });
   return { ...manifest, sha256: sha256(await Deno.readFile(path)) };
 }

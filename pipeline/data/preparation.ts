@@ -7,6 +7,15 @@
 import type { Shape3 } from "./augment.ts";
 import type { Vector3 } from "./geometry.ts";
 
+/** Mean and deviation of all voxels, N in the denominator. */
+export function meanAndDeviation(image: Float32Array): { mean: number; deviation: number } {
+  let sum = 0, squares = 0;
+  for (let i = 0; i < image.length; i++) sum += image[i];
+  const mean = sum / image.length;
+  for (let i = 0; i < image.length; i++) squares += (image[i] - mean) ** 2;
+  return { mean, deviation: Math.sqrt(squares / image.length) };
+}
+
 /**
  * `(image - mean) / deviation` over all voxels (deviation with N in the denominator); 0 everywhere for a constant image.
  *
@@ -19,11 +28,7 @@ import type { Vector3 } from "./geometry.ts";
  * ```
  */
 export function normalize(image: Float32Array): Float32Array {
-  let sum = 0, squares = 0;
-  for (const v of image) sum += v;
-  const mean = sum / image.length;
-  for (const v of image) squares += (v - mean) ** 2;
-  const deviation = Math.sqrt(squares / image.length);
+  const { mean, deviation } = meanAndDeviation(image);
   return image.map((v) => deviation > 0 ? (v - mean) / deviation : 0);
 }
 

@@ -51,7 +51,7 @@ const SPLIT = z.strictObject({
   validation: z.array(NAME),
   test: z.array(NAME),
 }) satisfies z.ZodType<Split>;
-const SPLIT_FILE: JsonFile = { what: "the split", remedy: "write one with deno task split:la or split:acdc" };
+const SPLIT_FILE: JsonFile = { what: "the split", remedy: "write one with deno task split DATASET" };
 
 /** How many cases have each role. */
 export function countCases(split: Lists): Record<Role, number> {

@@ -16,12 +16,12 @@ export interface JsonFile {
 /** `config.json` of a run folder. */
 export const RUN_CONFIG: JsonFile = {
   what: "the options of the run",
-  remedy: "name a run folder of deno task train:la or train:acdc",
+  remedy: "name a run folder of deno task train",
 };
 /** `metrics.json` of an evaluation. */
 export const RUN_METRICS: JsonFile = {
   what: "the evaluation",
-  remedy: "write it with deno task eval:la or eval:acdc",
+  remedy: "write it with deno task eval DATASET",
 };
 
 /**
