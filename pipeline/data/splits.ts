@@ -158,7 +158,7 @@ export async function checkCases(split: Split, folder: string, source: string): 
     throw new DataError(
       `${cannot} with the cases in "${folder}": it knows them by the SHA-256 of their whole manifest.json alone, ` +
         `${split.manifest}, and found ${sha256}; put that file back, or make a new split for new runs with deno task ` +
-        `split:${split.profile}`,
+        `split ${split.profile}`,
     );
   }
   return manifest;
