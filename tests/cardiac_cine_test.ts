@@ -400,7 +400,8 @@ Deno.test({
           await Deno.copyFile(`${DATA}/acdc-raw/${name}/${file}`, `${raw}/${name}/${file}`);
         }
       }
-      const { code, error } = await task(folder, "preprocess", ["--raw", raw, "--cases", cases, "--nominal-spacing"]);
+      const options = ["--nominal-spacing", "--slices"];
+      const { code, error } = await task(folder, "preprocess", ["--raw", raw, "--cases", cases, ...options]);
       assert.equal(code, 0, error);
       let compared = 0;
       for (const sub of [".", "slices"]) {

@@ -415,7 +415,8 @@ const ENVIRONMENTS: Record<string, SetUpRun & { refused?: RegExp }> = {
     env: { LD_LIBRARY_PATH: "/opt/pylib" },
     python: `#!/bin/sh
 case ":$LD_LIBRARY_PATH:" in *:/opt/pylib:*) exit 0;; *) echo "libpython3.11.so.1.0: cannot open" >&2; exit 127;; esac`,
-    refused: /python3 -m pip does not run: libpython3.* \(LD_LIBRARY_PATH emptied for it: .*\)\nOne of these helps:\n/,
+    refused:
+      /python3 -m pip does not run: libpython3.* \((LD_\w+, )*LD_LIBRARY_PATH emptied for it: .*\)\nOne of these helps:\n/,
   },
   "pip of Python 3.6": {
     env: { FAKE_PIP: "pip 18.1 from /usr/lib (python 3.6)" },

@@ -158,10 +158,29 @@ export function openLibrary({ folder, source }: Library): Symbols {
     // Deno closes what it opened when it ends; a second reference, never given back, keeps the code in memory.
     const [fault] = files.flatMap((file) => load(framework, file) ?? []);
     if (fault) throw new Error(fault);
+    exitWithoutDestructors();
     return { ...framework, ...runtime };
   } catch (error) {
     if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) throw error;
     throw refuse((error as Error).message);
+  }
+}
+
+/**
+ * From here on the process ends with its exit code at once, without the destructors that TensorFlow has registered: they
+ * take down what its threads are still computing with, and the process would end by a signal (a second Ctrl-C, an error
+ * while a step runs). glibc's `on_exit` calls what was registered last first, and gives it the code; it is told when the end comes,
+ * since TensorFlow registers destructors while it computes, too.
+ */
+function exitWithoutDestructors() {
+  if (Deno.build.os !== "linux") return;
+  const { dlsym, on_exit } = Deno.dlopen("libc.so.6", {
+    dlsym: { parameters: ["pointer", "buffer"], result: "pointer" },
+    on_exit: { parameters: ["pointer", "pointer"], result: "i32" },
+  }).symbols;
+  const exit = dlsym(null, new TextEncoder().encode("_exit\0"));
+  for (const end of exit ? ["unload", "error", "unhandledrejection"] : []) {
+    addEventListener(end, () => void on_exit(exit, null));
   }
 }
 
