@@ -25,6 +25,7 @@ import {
   NUMBERS,
   printed,
   printedStatistic,
+  protocolReading,
   protocolSettings,
   type Result,
   resultLines,
@@ -174,7 +175,7 @@ function ProtocolTable({ group }: { group: Group }) {
   return (
     <>
       <p class="quiet">
-        {group.protocol ? "≠ marks what differs from the published protocol." : "No published protocol is known here."}
+        {protocolReading(group)}
       </p>
       <div class="scroll">
         <table class="protocol">

@@ -164,6 +164,11 @@ export interface Setting {
   values: { text: string; differs: boolean }[];
 }
 
+/** What stands over the protocol's table. */
+export function protocolReading({ protocol }: Group): string {
+  return protocol ? "≠ marks what differs from the published protocol." : "No published protocol is known here.";
+}
+
 /** Every setting that a row of the table depends on, the published one beside it. */
 export function protocolSettings({ results, protocol, labeled, unit }: Group): Setting[] {
   const side = (sizes: number[] | null) => sizes?.join(" × ") ?? "whole slices";
