@@ -406,7 +406,8 @@ Deno.test("a step's JSON names machine and versions and feeds the costs of a gri
     );
     const key = { dataset: "acdc", method: "bcp", precision: "fp32", device: "cpu", coarse: null } as const;
     const costs = costsOf(await readCosts(`${folder}/costs.json`), key)!;
-    assert.deepEqual([costs.stepSeconds, costs.memoryGb], [stepSeconds!.median, step.peakMemoryGb]);
+    assert.equal(costs.stepSeconds, stepSeconds!.median);
+    assert.ok(Math.abs(costs.memoryGb - step.peakMemoryGb) < 1e-9);
     assert.equal(costs.warmupSeconds, step.warmupSeconds!.median);
   }));
 
