@@ -190,12 +190,12 @@ export function protocolSettings({ results, protocol, labeled, unit }: Group): S
     ],
     [
       "Coarse iterations",
-      "none",
+      protocol && "none",
       ({ run: { config: { training: { coarse } } } }) => coarseText(coarse, ", ") ?? "none",
     ],
     [
       "Tested weights",
-      "the checkpoint's iteration",
+      protocol && "the checkpoint's iteration",
       ({ run }) => run.config.training.averaged ? "moving average" : "the checkpoint's iteration",
     ],
     ["Training, minutes", null, ({ run }) => run.minutes === null ? "not logged" : run.minutes.toFixed(1)],
