@@ -10,8 +10,15 @@ const native = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env"];
 const folder = await temporaryFolder("ss-net-test-");
 
 /** What a run printed, and whether its exit code was 0. */
-async function run(args: string[]): Promise<{ text: string; success: boolean }> {
-  const env = { ...emptyLoaderVariables(), NO_COLOR: "1", TMPDIR: folder, INIT_CWD: Deno.cwd(), SSNET_HOME: "" };
+async function run(args: string[], more = {}): Promise<{ text: string; success: boolean }> {
+  const env = {
+    ...emptyLoaderVariables(),
+    NO_COLOR: "1",
+    TMPDIR: folder,
+    INIT_CWD: Deno.cwd(),
+    SSNET_HOME: "",
+    ...more,
+  };
   const command = new Deno.Command("deno", { args, stdout: "piped", stderr: "inherit", env });
   const child = command.spawn();
   const [keep, show] = child.stdout.tee();
@@ -34,7 +41,7 @@ const runs = [
   await run([
     ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-env", "--allow-run=deno"],
     ...["--allow-sys=hostname,systemMemoryInfo", "tasks/reproduce.ts", "--scale", "ci", "--out", `${folder}/grid`],
-  ]),
+  ], { TF_ENABLE_ONEDNN_OPTS: "1" }), // by default off without AVX-512, where the grid then takes twice as long
 ];
 await Deno.remove(folder, { recursive: true });
 const total = (word: string) => runs.reduce((sum, { text }) => sum + count(text, word), 0);
