@@ -5,12 +5,11 @@
  */
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { DataError } from "../data/data_error.ts";
 import { parseSplit, type Split } from "../data/splits.ts";
 import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import type { CoarseStage } from "./coarse.ts";
 import { writeJson } from "./files.ts";
-import { parseJson, RUN_CONFIG } from "./json.ts";
+import { readJson, readJsonIfThere, RUN_CONFIG } from "./json.ts";
 import { PRECISIONS } from "../tensorflow/trace.ts";
 
 const SIDES = z.array(z.int().positive().multipleOf(16)).min(2).max(3);
@@ -110,36 +109,30 @@ function translated(content: unknown): unknown {
   };
 }
 
+const FILE = z.preprocess(translated, CONFIG), pathOf = (folder: string) => `${folder}/config.json`;
+const withSplit = (content: z.infer<typeof CONFIG>, path: string): RunConfig => ({
+  ...content,
+  split: parseSplit(content.split, path),
+});
+
 /**
  * Reads the configuration of a run. Needs `--allow-read`.
  * @returns Null where the folder has none.
  * @throws {DataError} When it is no JSON, or not as {@linkcode writeRunConfig} writes it.
  */
 export async function readRunConfigIfThere(folder: string): Promise<RunConfig | null> {
-  const path = `${folder}/config.json`;
-  let text: string;
-  try {
-    text = await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
-    throw error;
-  }
-  const content = parseJson(text, z.preprocess(translated, CONFIG), { ...RUN_CONFIG, path });
-  return { ...content, split: parseSplit(content.split, path) };
+  const path = pathOf(folder), content = await readJsonIfThere(path, FILE, RUN_CONFIG);
+  return content && withSplit(content, path);
 }
 
 /** As {@linkcode readRunConfigIfThere}. @throws {DataError} Where there is none, too. */
 export async function readRunConfig(folder: string): Promise<RunConfig> {
-  const config = await readRunConfigIfThere(folder);
-  if (config) return config;
-  throw new DataError(
-    `Cannot read ${RUN_CONFIG.what} "${folder}/config.json": there is no such file; ${RUN_CONFIG.remedy}`,
-  );
+  return withSplit(await readJson(pathOf(folder), FILE, RUN_CONFIG), pathOf(folder));
 }
 
 /** Writes the configuration of a run. Needs `--allow-read`, `--allow-write`. */
 export function writeRunConfig(folder: string, config: RunConfig): Promise<void> {
-  return writeJson(`${folder}/config.json`, config);
+  return writeJson(pathOf(folder), config);
 }
 
 /**
