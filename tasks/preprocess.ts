@@ -7,7 +7,7 @@ import { z } from "zod";
 import { DataError, fingerprintProblems, type Manifest, writeCase } from "../pipeline/data/cases.ts";
 import { duplicatesIn } from "../pipeline/data/duplicates.ts";
 import { messageOf, Notes, type PreparedCase, type Problems } from "../pipeline/data/prepared_case.ts";
-import { checkRawFolder, leftoversIn, lostLinks } from "../pipeline/data/raw_folder.ts";
+import { checkRawFolder, isThere, leftoversIn, lostLinks } from "../pipeline/data/raw_folder.ts";
 import type { PreparationOptions } from "../pipeline/datasets/dataset.ts";
 import { removeFolder, writeJson } from "../pipeline/runs/files.ts";
 import { holderText, type Lock, takeLock } from "../pipeline/runs/locks.ts";
@@ -29,7 +29,7 @@ const options = parsed as unknown as PreparationOptions;
 
 async function preprocess() {
   checkRawFolder(raw, preparation.caseFile);
-  const isNew = !exists(cases);
+  const isNew = !isThere(cases);
   await Deno.mkdir(cases, { recursive: true });
   const taken = await takeLock(cases);
   if ("holder" in taken) {
@@ -64,21 +64,12 @@ async function fill(folder: string, lock: Lock) {
     for (const name of names) await Deno.rename(`${temporary}/${name}.h5`, `${folder}/${name}.h5`);
     for (const made of preparation.exports ?? []) {
       await removeFolder(`${folder}/${made}`); // of other cases
-      if (exists(`${temporary}/${made}`)) await Deno.rename(`${temporary}/${made}`, `${folder}/${made}`);
+      if (isThere(`${temporary}/${made}`)) await Deno.rename(`${temporary}/${made}`, `${folder}/${made}`);
     }
     await Deno.rename(`${temporary}/manifest.json`, `${folder}/manifest.json`);
     console.log(`${counted(names.length, "case")} in ${folder}`);
   } finally {
     await removeFolder(temporary).catch(() => {}); // an error above matters, not this one
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }
 

@@ -101,7 +101,8 @@ export function checkRawFolder(raw: string, caseFile: RegExp): void {
 /** As a shell takes it. */
 const quoted = (path: string) => /^[\w./@:+-]+$/.test(path) ? path : `"${path}"`;
 
-function isThere(folder: string): boolean {
+/** Whether a folder is there, behind a link too. Needs `--allow-read`. */
+export function isThere(folder: string): boolean {
   try {
     return Deno.statSync(folder).isDirectory;
   } catch (error) {
