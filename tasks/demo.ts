@@ -5,11 +5,10 @@
 import { z } from "zod";
 import type { PhantomSet } from "../pipeline/datasets/dataset.ts";
 import { DATASETS } from "../pipeline/datasets/datasets.ts";
-import { METRICS } from "../pipeline/report/runs.ts";
-import { readJson, RUN_METRICS } from "../pipeline/runs/json.ts";
-import { parseOptions, runTask } from "../pipeline/runs/options.ts";
-import { temporaryFolder } from "../pipeline/runs/places.ts";
-import { startTask } from "../pipeline/runs/task_process.ts";
+import { parseOptions, runTask } from "../pipeline/command/options.ts";
+import { temporaryFolder } from "../pipeline/files/places.ts";
+import { startTask } from "../pipeline/grid/task_process.ts";
+import { readMetrics } from "../pipeline/records/evaluation.ts";
 
 parseOptions(z.strictObject({}), {
   name: "demo",
@@ -35,7 +34,7 @@ async function run(
   await task(folder, "split", [dataset, "--cases", cases, "--test-cases", "3", ...options.split]);
   await task(folder, "train", [dataset, "--cases", cases, "--run", run, "--preset", "fast", ...options.train]);
   await task(folder, "evaluate", [dataset, "--run", run, "--batch-norm", "window", "--checkpoint", "last"]);
-  const { summary } = await readJson(`${run}/evaluation-window/metrics.json`, METRICS, RUN_METRICS);
+  const { summary } = await readMetrics(`${run}/evaluation-window`);
   return { run, dice: summary.honest.mean.dice.mean ?? NaN };
 }
 

@@ -7,11 +7,12 @@ import { createRequire } from "node:module";
 import { cpus } from "node:os";
 import { z } from "zod";
 import { repeat } from "../pipeline/bench/timing.ts";
-import { MACHINE, parseOptions, runTask } from "../pipeline/runs/options.ts";
+import { MACHINE, parseOptions, runTask } from "../pipeline/command/options.ts";
 import { openTensorFlow, type TensorFlow } from "../pipeline/tensorflow/device.ts";
 import { instructionSets } from "../pipeline/tensorflow/instruction_sets.ts";
 import { cacheFolder, findLibrary, VERSION } from "../pipeline/tensorflow/library.ts";
-import { type Precision, trace } from "../pipeline/tensorflow/trace.ts";
+import { trace } from "../pipeline/tensorflow/trace.ts";
+import type { Precision } from "../pipeline/tensorflow/precision.ts";
 
 const options = parseOptions(
   z.strictObject({

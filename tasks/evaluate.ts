@@ -6,37 +6,29 @@
  */
 import { existsSync } from "node:fs";
 import { z } from "zod";
-import { type Case, type Manifest, readCase } from "../pipeline/data/cases.ts";
-import { DataError, readEach } from "../pipeline/data/data_error.ts";
-import { writeNiftiMask } from "../pipeline/data/nifti.ts";
-import { checkCases, countCases, countPatients, readSplit, type Split } from "../pipeline/data/splits.ts";
-import { evaluateCase, segmenter, strideOf } from "../pipeline/evaluation/evaluate_case.ts";
+import { type Case, readCase } from "../pipeline/records/case.ts";
+import { DataError, readEach } from "../pipeline/files/errors.ts";
+import { writeNiftiMask } from "../pipeline/files/nifti.ts";
+import { checkCases, countCases, countPatients, readSplit, type Split } from "../pipeline/records/split.ts";
+import { evaluateCase, strideOf } from "../pipeline/evaluation/evaluate_case.ts";
+import { clinicalAgreement, patientValues } from "../pipeline/evaluation/clinical.ts";
+import { correctedSpacings, patientRows, summarize } from "../pipeline/evaluation/summary.ts";
+import { loadRun, readRun, type Run } from "../pipeline/training/run.ts";
+import { replaceFolder } from "../pipeline/files/atomic.ts";
+import { MACHINE, parseDataset, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
+import { homePath } from "../pipeline/files/places.ts";
+import { counted, fixed, listed } from "../pipeline/files/words.ts";
+import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import { PRECISIONS } from "../pipeline/tensorflow/precision.ts";
+import type { Manifest } from "../pipeline/records/manifest.ts";
 import {
   CLINICAL_NAMES,
-  clinicalAgreement,
-  type PatientValues,
-  patientValues,
-} from "../pipeline/evaluation/clinical.ts";
-import {
-  correctedSpacings,
   correctedSpacingText,
   evaluationName,
-  patientRows,
+  type PatientValues,
   type ResultRow,
-  summarize,
-} from "../pipeline/evaluation/summary.ts";
-import { createMethod } from "../pipeline/methods/method.ts";
-import { isMethod, METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
-import { NETWORKS } from "../pipeline/networks/network.ts";
-import { SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
-import { readCheckpoint } from "../pipeline/runs/checkpoint.ts";
-import { replaceFolder, writeJson } from "../pipeline/runs/files.ts";
-import { readRunConfig, type RunConfig } from "../pipeline/runs/config.ts";
-import { MACHINE, parseDataset, parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
-import { homePath } from "../pipeline/runs/places.ts";
-import { counted, fixed, listed, unknownName } from "../pipeline/runs/words.ts";
-import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
-import { PRECISIONS } from "../pipeline/tensorflow/trace.ts";
+  writeMetrics,
+} from "../pipeline/records/evaluation.ts";
 
 const { dataset, args } = parseDataset("eval", Deno.args);
 const options = parseOptions(
@@ -61,32 +53,20 @@ const options = parseOptions(
   { name: `eval:${dataset.name}`, description: "Evaluate a run on the test cases", args },
 );
 async function evaluate() {
-  const config = await readConfig(),
-    { method: { name: methodName, settings }, training } = config,
-    { patch } = training;
+  const { config, methodName, profile } = await readTestedRun(), { training: { patch, ...training } } = config;
   const split = await readTestSplit(config.split), folder = options.cases ?? training.cases;
   const manifest = await checkCases(split, folder, options.split ?? `${options.run}/config.json`);
   const read = (name: string) => readTestCase(folder, name, manifest.cases);
   await checkTestCases(split.test, read);
   const { binding } = openTensorFlow({ threads: options.threads, device: options.device });
-  const { profile } = createMethod(METHODS[methodName], dataset, { settings, patch });
-  const { classNames, classes } = profile, usual = training.averaged ? "last" : profile.checkpoint;
-  const checkpoint = options.checkpoint ?? usual;
-  const spec = NETWORKS[profile.network].spec(new SpecBuilder(), { classes });
-  const { state, iteration } = await readCheckpoint(checkpointPath(checkpoint), spec);
+  const { checkpoint, iteration, largestComponent, segment } = await loadRun(options.run, options);
+  const { classNames } = profile, { batchNorm, precision } = options;
   if (iteration && !existsSync(`${options.run}/DONE`)) {
     console.error(
       `note: the training of "${options.run}" has not ended: this is its ${checkpoint} checkpoint, after iteration ` +
         `${iteration}${training.iterations ? ` of ${training.iterations}` : ""}`,
     );
   }
-  const { batchNorm, precision } = options;
-  const largestComponent = options.components ? options.components === "largest" : profile.largestComponent;
-  const segment = segmenter({ ...profile, largestComponent }, toWeights(spec, state), {
-    patch, // the training's is the network's input
-    statistics: batchNorm,
-    precision,
-  });
   const kind = evaluationName({
     batchNorm,
     checkpoint,
@@ -110,7 +90,7 @@ async function evaluate() {
       own.forEach((row) => printRow(row, one.nominalSpacing));
     }
     const patients = patientValues(rows);
-    await writeJson(`${temporary}/metrics.json`, {
+    await writeMetrics(temporary, {
       dataset: dataset.name,
       method: methodName,
       checkpoint,
@@ -150,31 +130,19 @@ async function evaluate() {
   console.log(`Dice ${mean!.toFixed(4)}${around} over ${over}, ${target}/metrics.json`);
 }
 
-/** @throws {DataError} When the run is of another dataset, or of a method that there is not. */
-async function readConfig(): Promise<RunConfig & { method: { name: MethodName } }> {
-  const config = await readRunConfig(options.run), { method: { name } } = config;
-  if (config.dataset !== dataset.name) {
-    throw new DataError(
-      `Cannot evaluate "${options.run}" as a run of ${dataset.name}: it is one of ${config.dataset}; run deno task ` +
-        `eval ${config.dataset}`,
-    );
-  }
-  if (isMethod(name)) return { ...config, method: { ...config.method, name } };
-  throw new DataError(`Cannot evaluate "${options.run}": ${unknownName("method", name, METHOD_NAMES)}`);
+/** @throws {DataError} When the run is of another dataset. */
+async function readTestedRun(): Promise<Run> {
+  const run = await readRun(options.run);
+  if (run.dataset.name === dataset.name) return run;
+  throw new DataError(
+    `Cannot evaluate "${options.run}" as a run of ${dataset.name}: it is one of ${run.dataset.name}; run deno task ` +
+      `eval ${run.dataset.name}`,
+  );
 }
 
 /** What was done to the cases that the run was trained on, as far as the folder has them. */
 function trainingPreparations({ labeled, unlabeled }: Split, cases: Manifest["cases"]): string[] {
   return [...new Set([...labeled, ...unlabeled].flatMap((name) => cases[name]?.preparation ?? []))];
-}
-
-function checkpointPath(checkpoint: "last" | "best"): string {
-  const path = `${options.run}/${checkpoint}.safetensors`;
-  if (existsSync(path)) return path;
-  const why = checkpoint === "best"
-    ? "it comes with a validation above Dice 0; --checkpoint last takes the last one"
-    : "train first";
-  throw new DataError(`Cannot evaluate "${options.run}": it has no ${checkpoint}.safetensors; ${why}`);
 }
 
 /** The split to evaluate. @throws {DataError} When it has no test case, or one that the run was trained on. */

@@ -1,4 +1,4 @@
-# The folders that a task may write to, as Deno's --allow-write takes them: never one more than pipeline/runs/places.ts
+# The folders that a task may write to, as Deno's --allow-write takes them: never one more than pipeline/files/places.ts
 # and cacheFolder() use. Without an argument the home of raw files, cases and runs, and temporary files.
 # Deno's list has no way to write a comma inside a path: such a path is left out, and what writes there says so.
 case $SSNET_HOME in

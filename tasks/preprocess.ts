@@ -4,17 +4,19 @@
  * then nothing is written.
  */
 import { z } from "zod";
-import { DataError, fingerprintProblems, type Manifest, writeCase } from "../pipeline/data/cases.ts";
+import { writeCase } from "../pipeline/records/case.ts";
 import { duplicatesIn } from "../pipeline/data/duplicates.ts";
-import { messageOf, Notes, type PreparedCase, type Problems } from "../pipeline/data/prepared_case.ts";
-import { checkRawFolder, isThere, leftoversIn, lostLinks } from "../pipeline/data/raw_folder.ts";
+import { messageOf, Notes, type PreparedCase, type Problems } from "../pipeline/datasets/prepared_case.ts";
+import { checkRawFolder, isThere, leftoversIn, lostLinks } from "../pipeline/datasets/raw_folder.ts";
 import type { PreparationOptions } from "../pipeline/datasets/dataset.ts";
-import { removeFolder, writeJson } from "../pipeline/runs/files.ts";
-import { holderText, type Lock, takeLock } from "../pipeline/runs/locks.ts";
-import { parseDataset, parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
-import { homePath } from "../pipeline/runs/places.ts";
-import { unlessStopped } from "../pipeline/runs/signals.ts";
-import { counted, listed } from "../pipeline/runs/words.ts";
+import { removeFolder, writeJson } from "../pipeline/files/atomic.ts";
+import { holderText, type Lock, takeLock } from "../pipeline/files/locks.ts";
+import { parseDataset, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
+import { homePath } from "../pipeline/files/places.ts";
+import { unlessStopped } from "../pipeline/files/signals.ts";
+import { counted, listed } from "../pipeline/files/words.ts";
+import { DataError } from "../pipeline/files/errors.ts";
+import { fingerprintProblems, type Manifest } from "../pipeline/records/manifest.ts";
 
 const { dataset, args } = parseDataset("preprocess", Deno.args), { name: NAME, unit, preparation } = dataset;
 const { raw, cases, ...parsed } = parseOptions(

@@ -6,8 +6,8 @@ import { z } from "zod";
 import { gatherContents } from "../pipeline/report/contents.ts";
 import { markdown } from "../pipeline/report/markdown.ts";
 import { page } from "../pipeline/report/page.tsx";
-import { writeTogether } from "../pipeline/runs/files.ts";
-import { parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
+import { writeTogether } from "../pipeline/files/atomic.ts";
+import { parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
 
 const options = parseOptions(
   z.strictObject({

@@ -12,16 +12,14 @@
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import { batchProblems } from "../pipeline/data/batches.ts";
-import { DataError, readManifest } from "../pipeline/data/cases.ts";
 import { type DatasetProfile, type Preset, presetOf } from "../pipeline/datasets/dataset.ts";
 import { DATASETS } from "../pipeline/datasets/datasets.ts";
-import { checkCases, readSplit, type Split } from "../pipeline/data/splits.ts";
+import { checkCases, readSplit, type Split } from "../pipeline/records/split.ts";
 import { ABLATIONS } from "../pipeline/methods/ablations.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
-import { METRICS } from "../pipeline/report/runs.ts";
-import { benchCommand, COSTS, type Costs, costsOf, readCosts } from "../pipeline/runs/costs.ts";
-import { writeAtomically, writeJson } from "../pipeline/runs/files.ts";
+import { benchCommand, COSTS, type Costs, costsOf, readCosts } from "../pipeline/grid/costs.ts";
+import { writeAtomically, writeJson } from "../pipeline/files/atomic.ts";
 import {
   type Cell,
   fillCells,
@@ -33,18 +31,21 @@ import {
   type PlannedCell,
   planTable,
   thirds,
-} from "../pipeline/runs/grid.ts";
-import { readRunConfigIfThere } from "../pipeline/runs/config.ts";
-import { readJson, readJsonIfThere, RUN_METRICS } from "../pipeline/runs/json.ts";
-import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, holderText, takeLock } from "../pipeline/runs/locks.ts";
-import { readLog, writerOf } from "../pipeline/runs/log.ts";
-import { machineMemory } from "../pipeline/runs/memory.ts";
-import { EXIT, MACHINE, parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
-import { homePath, namedHome, quoted } from "../pipeline/runs/places.ts";
-import { onStop } from "../pipeline/runs/signals.ts";
-import { slurmScript } from "../pipeline/runs/slurm.ts";
-import { startTask } from "../pipeline/runs/task_process.ts";
-import { counted } from "../pipeline/runs/words.ts";
+} from "../pipeline/grid/cells.ts";
+import { readRunConfigIfThere } from "../pipeline/records/run.ts";
+import { readJsonIfThere } from "../pipeline/files/json.ts";
+import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, holderText, takeLock } from "../pipeline/files/locks.ts";
+import { readLog, writerOf } from "../pipeline/files/log.ts";
+import { machineMemory } from "../pipeline/grid/memory.ts";
+import { EXIT, MACHINE, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
+import { homePath, namedHome, quoted } from "../pipeline/files/places.ts";
+import { onStop } from "../pipeline/files/signals.ts";
+import { slurmScript } from "../pipeline/grid/slurm.ts";
+import { startTask } from "../pipeline/grid/task_process.ts";
+import { counted } from "../pipeline/files/words.ts";
+import { DataError } from "../pipeline/files/errors.ts";
+import { readManifest } from "../pipeline/records/manifest.ts";
+import { type Metrics, readMetrics, readMetricsIfThere } from "../pipeline/records/evaluation.ts";
 
 const options = parseOptions(
   z.strictObject({
@@ -142,8 +143,10 @@ async function evaluationFolder(folder: string, wanted: object): Promise<string 
   if (!await exists(`${folder}/DONE`)) return null;
   for (const { name } of Deno.readDirSync(folder)) {
     if (!name.startsWith("evaluation-") || name.endsWith(".part")) continue;
-    const found = await readJsonIfThere(`${folder}/${name}/metrics.json`, z.looseObject({}), RUN_METRICS);
-    if (found && Object.entries(wanted).every(([key, value]) => found[key] === value)) return `${folder}/${name}`;
+    const found = await readMetricsIfThere(`${folder}/${name}`);
+    if (found && Object.entries(wanted).every(([key, value]) => found[key as keyof Metrics] === value)) {
+      return `${folder}/${name}`;
+    }
   }
   return null;
 }
@@ -564,7 +567,7 @@ async function check(cells: PlannedCell[]): Promise<boolean> {
   const diceOf = async (folder: string, cell: Cell) => {
     const evaluation = await evaluationFolder(folder, evaluationOf(cell));
     if (!evaluation) return NaN;
-    const { summary } = await readJson(`${evaluation}/metrics.json`, METRICS, RUN_METRICS);
+    const { summary } = await readMetrics(evaluation);
     return summary.honest.mean.dice.mean ?? NaN;
   };
   for (const cell of cells) {

@@ -2,8 +2,8 @@
  * `deno task setup`: makes sure that TensorFlow's library is there; the only task that fetches.
  * It runs before most others and stays apart from their option and file code, which would double its time.
  */
-import { userPath } from "../pipeline/runs/places.ts";
-import { INTERRUPTED, onStop } from "../pipeline/runs/signals.ts";
+import { userPath } from "../pipeline/files/places.ts";
+import { INTERRUPTED, onStop } from "../pipeline/files/signals.ts";
 import { setUpLibrary, TensorFlowError } from "../pipeline/tensorflow/library.ts";
 
 const HELP = `Usage: deno task setup [--gpu] [--wheel PATH]

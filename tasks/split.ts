@@ -3,24 +3,16 @@
  * with `--test-cases`, drawn from the seed. ACDC is chosen and counted by patient, so that no patient stands in two parts.
  */
 import { z } from "zod";
-import { DataError, type Manifest, patientOf, readManifest } from "../pipeline/data/cases.ts";
+import { patientOf } from "../pipeline/records/case.ts";
 import { duplicatesBetween } from "../pipeline/data/duplicates.ts";
-import {
-  bindingTo,
-  checkSplit,
-  countCases,
-  countPatients,
-  drawnLists,
-  type Lists,
-  parseList,
-  type PublishedLists,
-  publishedLists,
-  type Split,
-} from "../pipeline/data/splits.ts";
-import { writeJson } from "../pipeline/runs/files.ts";
-import { EXIT, parseDataset, parseOptions, pathOption, runTask } from "../pipeline/runs/options.ts";
-import { homePath } from "../pipeline/runs/places.ts";
-import { counted, listed } from "../pipeline/runs/words.ts";
+import { bindingTo, checkSplit, countCases, countPatients, type Lists, type Split } from "../pipeline/records/split.ts";
+import { writeJson } from "../pipeline/files/atomic.ts";
+import { EXIT, parseDataset, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
+import { homePath } from "../pipeline/files/places.ts";
+import { counted, listed } from "../pipeline/files/words.ts";
+import { DataError } from "../pipeline/files/errors.ts";
+import { type Manifest, readManifest } from "../pipeline/records/manifest.ts";
+import { drawnLists, parseList, type PublishedLists, publishedLists } from "../pipeline/datasets/lists.ts";
 
 const { dataset: { name: dataset, unit, usualLabeledCount, lists: listFiles }, args } = parseDataset(
   "split",

@@ -6,28 +6,22 @@
 import { existsSync } from "node:fs";
 import { z } from "zod";
 import { assembleBatch, readTrainingItems } from "../pipeline/data/batches.ts";
-import { type Case, DataError, type Manifest, readCase } from "../pipeline/data/cases.ts";
-import { readEach } from "../pipeline/data/data_error.ts";
-import { checkCases, readSplit } from "../pipeline/data/splits.ts";
+import { type Case, readCase } from "../pipeline/records/case.ts";
+import { DataError, readEach } from "../pipeline/files/errors.ts";
+import { checkCases, readSplit } from "../pipeline/records/split.ts";
 import { presetOf } from "../pipeline/datasets/dataset.ts";
 import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
 import { createMethod, type Method } from "../pipeline/methods/method.ts";
 import { isMethod, METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
-import { averaged, averageOf } from "../pipeline/methods/weight_average.ts";
-import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
-import { coarseStage, patchAt } from "../pipeline/runs/coarse.ts";
-import {
-  commitOfTree,
-  differencesOf,
-  readRunConfigIfThere,
-  type RunConfig,
-  writeRunConfig,
-} from "../pipeline/runs/config.ts";
-import { COSTS, readCosts } from "../pipeline/runs/costs.ts";
-import { writeAtomically } from "../pipeline/runs/files.ts";
-import { missingIterations, openLog } from "../pipeline/runs/log.ts";
-import { machineMemory } from "../pipeline/runs/memory.ts";
+import { averaged, averageOf } from "../pipeline/training/weight_average.ts";
+import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/training/checkpoint.ts";
+import { coarseStage, patchAt } from "../pipeline/training/coarse.ts";
+import { differencesOf, readRunConfigIfThere, type RunConfig, writeRunConfig } from "../pipeline/records/run.ts";
+import { COSTS, readCosts } from "../pipeline/grid/costs.ts";
+import { writeAtomically } from "../pipeline/files/atomic.ts";
+import { missingIterations, openLog } from "../pipeline/files/log.ts";
+import { machineMemory } from "../pipeline/grid/memory.ts";
 import {
   EXIT,
   givenOption,
@@ -39,18 +33,20 @@ import {
   runTask,
   sidesOf,
   withoutDefaults,
-} from "../pipeline/runs/options.ts";
-import { homePath, userPath } from "../pipeline/runs/places.ts";
-import { startProgress } from "../pipeline/runs/progress.ts";
-import { stream, streamKey } from "../pipeline/runs/random.ts";
-import { scheduleAt } from "../pipeline/runs/schedule.ts";
-import { onStop } from "../pipeline/runs/signals.ts";
-import { memoryProblem, trainingHeader } from "../pipeline/runs/training_header.ts";
-import { beginAnew, startState, toBatch, trainingStep } from "../pipeline/runs/training_step.ts";
-import { openValidation } from "../pipeline/runs/validation.ts";
-import { counted, listed } from "../pipeline/runs/words.ts";
+} from "../pipeline/command/options.ts";
+import { homePath, userPath } from "../pipeline/files/places.ts";
+import { startProgress } from "../pipeline/training/progress.ts";
+import { stream, streamKey } from "../pipeline/arrays/random.ts";
+import { scheduleAt } from "../pipeline/training/schedule.ts";
+import { onStop } from "../pipeline/files/signals.ts";
+import { memoryProblem, trainingHeader } from "../pipeline/grid/training_header.ts";
+import { beginAnew, startState, toBatch, trainingStep } from "../pipeline/training/training_step.ts";
+import { openValidation } from "../pipeline/training/validation.ts";
+import { counted, listed } from "../pipeline/files/words.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
-import { PRECISIONS } from "../pipeline/tensorflow/trace.ts";
+import { PRECISIONS } from "../pipeline/tensorflow/precision.ts";
+import type { Manifest } from "../pipeline/records/manifest.ts";
+import { commitOfTree } from "../pipeline/files/commit.ts";
 
 await runTask(async () => {
   // ── Options: those of the method that is named, or that a run goes on with ─────────────────────────────────────────

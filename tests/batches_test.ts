@@ -1,16 +1,17 @@
 /** What a training draws from: gray levels as codes, read by workers; on a real case where ../shared/data (or SSNET_DATA) is there. */
 import assert from "node:assert/strict";
 import { assembleBatch, readTrainingItems, type TrainingItem } from "../pipeline/data/batches.ts";
-import { DataError, readCase } from "../pipeline/data/cases.ts";
+import { readCase } from "../pipeline/records/case.ts";
 import { type CodedVoxels, encodeVoxels } from "../pipeline/data/coded_voxels.ts";
-import { writeArrays } from "../pipeline/data/hdf5.ts";
+import { writeArrays } from "../pipeline/files/hdf5.ts";
 import { cinePhantom } from "../pipeline/datasets/acdc/phantom.ts";
 import { phantom } from "../pipeline/datasets/la/phantom.ts";
 import { ACDC } from "../pipeline/datasets/acdc/profile.ts";
 import type { DatasetProfile } from "../pipeline/datasets/dataset.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
-import type { Split } from "../pipeline/data/splits.ts";
+import type { Split } from "../pipeline/records/split.ts";
 import { withFolder } from "./with_folder.ts";
+import { DataError } from "../pipeline/files/errors.ts";
 
 const bitsOf = (values: Float32Array | Int32Array) => new Uint32Array(values.buffer, values.byteOffset, values.length);
 const decoded = ({ palette, codes }: CodedVoxels) => Float32Array.from(codes, (code) => palette[code]);

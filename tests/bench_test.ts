@@ -39,9 +39,9 @@ import { createMethod } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { NETWORKS } from "../pipeline/networks/network.ts";
 import { SpecBuilder } from "../pipeline/networks/parameters.ts";
-import { costsOf, readCosts } from "../pipeline/runs/costs.ts";
-import { stream } from "../pipeline/runs/random.ts";
-import { syntheticLabels } from "../pipeline/runs/synthetic_batch.ts";
+import { costsOf, readCosts } from "../pipeline/grid/costs.ts";
+import { stream } from "../pipeline/arrays/random.ts";
+import { syntheticLabels } from "../pipeline/training/synthetic_batch.ts";
 import { withFolder } from "./with_folder.ts";
 
 const SMALL = { la: "32x32x16", acdc: "32x32" } as const, ONCE = { precision: "fp32", iterations: 1 } as const;
@@ -383,7 +383,7 @@ async function bench(folder: string, ...args: string[]): Promise<{ code: number;
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-ffi", "--allow-env", "--allow-sys"],
-      ...["--allow-run=deno,git", fileURLToPath(new URL("../tasks/bench.ts", import.meta.url)), ...args],
+      ...["--allow-run=deno,git", fileURLToPath(new URL("../tasks/tools/bench.ts", import.meta.url)), ...args],
     ],
     env: { NO_COLOR: "1", TMPDIR: folder },
   }).output();
@@ -436,7 +436,7 @@ Deno.test("compare runs another checkout in turn with this one, or takes a file'
     await Deno.mkdir(`${other}/tasks`, { recursive: true });
     const slow = { ...JSON.parse(baseline), stepSeconds: timesOf([3600]), readSeconds: timesOf([1e-6]) };
     await Deno.writeTextFile(`${other}/tasks/bench.ts`, `console.log(${JSON.stringify(JSON.stringify(slow))});`);
-    await Deno.writeTextFile(`${other}/deno.json`, '{ "tasks": { "bench": "deno run tasks/bench.ts" } }');
+    await Deno.writeTextFile(`${other}/deno.json`, '{ "tasks": { "bench": "deno run tasks/tools/bench.ts" } }');
     const both = await bench(folder, "compare", file, "--with", other, "--json");
     assert.equal(both.code, 0, both.error);
     const { interleaved, files: [{ comparisons: [{ series }] }] } = JSON.parse(both.out);

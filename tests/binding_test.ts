@@ -31,7 +31,7 @@ const { tf } = openTensorFlow({ threads: 2 });
 /** A traced call that takes about a second, given up after a fifth of one. */
 const IN_FLIGHT = OPEN + `
 import { trace } from "./pipeline/tensorflow/trace.ts";
-import { runTask } from "./pipeline/runs/options.ts";
+import { runTask } from "./pipeline/command/options.ts";
 const slow = trace((x, w) => [[1, 2, 3, 4, 5, 6, 7, 8].reduce((y) => tf.conv3d(y, w, 1, "same"), x)]);
 const running = slow(tf.ones([1, 96, 96, 80, 16]), tf.ones([3, 3, 3, 16, 16])).then(() => console.log("finished"));
 `;

@@ -3,12 +3,13 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { cinePatients, prepareCine } from "../pipeline/datasets/acdc/cardiac_cine.ts";
-import { readCase, readManifest, writeCase } from "../pipeline/data/cases.ts";
-import { type Geometry, reverseAxes, toAffine } from "../pipeline/data/geometry.ts";
-import { readArrays, readHdf5, writeArrays } from "../pipeline/data/hdf5.ts";
-import { decodeNifti, encodeNiftiMask, type MaskPlace, writeNiftiMask } from "../pipeline/data/nifti.ts";
+import { readCase, writeCase } from "../pipeline/records/case.ts";
+import { type Geometry, reverseAxes, toAffine } from "../pipeline/arrays/geometry.ts";
+import { readArrays, readHdf5, writeArrays } from "../pipeline/files/hdf5.ts";
+import { decodeNifti, encodeNiftiMask, type MaskPlace, writeNiftiMask } from "../pipeline/files/nifti.ts";
 import { withFolder } from "./with_folder.ts";
 import stored from "./nifti_files.json" with { type: "json" };
+import { readManifest } from "../pipeline/records/manifest.ts";
 
 const bytesOf = (name: keyof typeof stored.files) => Uint8Array.fromBase64(stored.files[name]);
 const filesOf = (folder: string) => [...Deno.readDirSync(folder)].map((f) => f.name).sort();

@@ -1,22 +1,23 @@
 /** The tasks preprocess:la, split:la and eval:la as a user runs them, on small phantoms and an untrained network. */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { readCase, readManifest, writeCase } from "../pipeline/data/cases.ts";
-import { type HdfAttribute, writeArrays } from "../pipeline/data/hdf5.ts";
-import { readNifti } from "../pipeline/data/nifti.ts";
-import { Notes } from "../pipeline/data/prepared_case.ts";
+import { readCase, writeCase } from "../pipeline/records/case.ts";
+import { type HdfAttribute, writeArrays } from "../pipeline/files/hdf5.ts";
+import { readNifti } from "../pipeline/files/nifti.ts";
+import { Notes } from "../pipeline/datasets/prepared_case.ts";
 import { phantom } from "../pipeline/datasets/la/phantom.ts";
 import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { METHODS } from "../pipeline/methods/methods.ts";
-import { writeCheckpoint } from "../pipeline/runs/checkpoint.ts";
-import { writeJson } from "../pipeline/runs/files.ts";
-import { takeLock } from "../pipeline/runs/locks.ts";
-import { stream } from "../pipeline/runs/random.ts";
-import { startState } from "../pipeline/runs/training_step.ts";
+import { writeCheckpoint } from "../pipeline/training/checkpoint.ts";
+import { writeJson } from "../pipeline/files/atomic.ts";
+import { takeLock } from "../pipeline/files/locks.ts";
+import { stream } from "../pipeline/arrays/random.ts";
+import { startState } from "../pipeline/training/training_step.ts";
 import { linkTo } from "./symbolic_links.ts";
 import { withFolder } from "./with_folder.ts";
+import { readManifest } from "../pipeline/records/manifest.ts";
 
 const SHAPE = [20, 36, 34] as const; // along X smaller than the patch
 const PATCH = "32x32x32";

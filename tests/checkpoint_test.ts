@@ -1,13 +1,13 @@
 /** Checkpoints as files: written array by array, refused when broken, and the best one through crashes and validations. */
 import assert from "node:assert/strict";
-import { BARE_CASE, type Case, DataError } from "../pipeline/data/cases.ts";
-import { DivergedError } from "../pipeline/data/data_error.ts";
+import { BARE_CASE, type Case } from "../pipeline/records/case.ts";
+import { DataError, DivergedError } from "../pipeline/files/errors.ts";
 import { SpecBuilder, toPyTorch } from "../pipeline/networks/parameters.ts";
-import { readBestDice, readCheckpoint, readState, writeCheckpoint } from "../pipeline/runs/checkpoint.ts";
-import { readLog } from "../pipeline/runs/log.ts";
-import { readSafetensors, type TensorSource, writeSafetensors } from "../pipeline/runs/safetensors.ts";
-import type { TrainingState } from "../pipeline/runs/training_step.ts";
-import { openValidation } from "../pipeline/runs/validation.ts";
+import { readBestDice, readCheckpoint, readState, writeCheckpoint } from "../pipeline/training/checkpoint.ts";
+import { readLog } from "../pipeline/files/log.ts";
+import { readSafetensors, type TensorSource, writeSafetensors } from "../pipeline/files/safetensors.ts";
+import type { TrainingState } from "../pipeline/training/training_step.ts";
+import { openValidation } from "../pipeline/training/validation.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { withFolder } from "./with_folder.ts";
 

@@ -1,21 +1,22 @@
 /** Volumes, ejection fractions and their agreement, each in closed form; eval:acdc as a user runs it. */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { BARE_CASE, type Case, readCase, writeCase } from "../pipeline/data/cases.ts";
-import { readNifti } from "../pipeline/data/nifti.ts";
-import { fingerprintOf } from "../pipeline/data/prepared_case.ts";
+import { BARE_CASE, type Case, readCase, writeCase } from "../pipeline/records/case.ts";
+import { readNifti } from "../pipeline/files/nifti.ts";
+import { fingerprintOf } from "../pipeline/datasets/prepared_case.ts";
 import { ACDC } from "../pipeline/datasets/acdc/profile.ts";
-import { agreementOf, CLINICAL_NAMES, clinicalAgreement, patientValues } from "../pipeline/evaluation/clinical.ts";
+import { agreementOf, clinicalAgreement, patientValues } from "../pipeline/evaluation/clinical.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
-import { patientRows, type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
+import { patientRows, summarize } from "../pipeline/evaluation/summary.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { METHODS } from "../pipeline/methods/methods.ts";
 import { readRuns } from "../pipeline/report/runs.ts";
-import { writeCheckpoint } from "../pipeline/runs/checkpoint.ts";
-import { writeJson } from "../pipeline/runs/files.ts";
-import { stream } from "../pipeline/runs/random.ts";
-import { startState } from "../pipeline/runs/training_step.ts";
+import { writeCheckpoint } from "../pipeline/training/checkpoint.ts";
+import { writeJson } from "../pipeline/files/atomic.ts";
+import { stream } from "../pipeline/arrays/random.ts";
+import { startState } from "../pipeline/training/training_step.ts";
 import { heart } from "./report_fixture.ts";
+import { CLINICAL_NAMES, type ResultRow } from "../pipeline/records/evaluation.ts";
 
 const CLASSES = ["right ventricle", "myocardium", "left ventricle"];
 

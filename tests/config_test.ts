@@ -1,15 +1,10 @@
 /** `config.json`: one form for writer and readers, the flat one of earlier versions translated, what is wrong told. */
 import assert from "node:assert/strict";
-import {
-  commitOfTree,
-  differencesOf,
-  readRunConfig,
-  readRunConfigIfThere,
-  writeRunConfig,
-} from "../pipeline/runs/config.ts";
-import { DataError } from "../pipeline/data/data_error.ts";
-import { writeJson } from "../pipeline/runs/files.ts";
+import { differencesOf, readRunConfig, readRunConfigIfThere, writeRunConfig } from "../pipeline/records/run.ts";
+import { DataError } from "../pipeline/files/errors.ts";
+import { writeJson } from "../pipeline/files/atomic.ts";
 import { withFolder } from "./with_folder.ts";
+import { commitOfTree } from "../pipeline/files/commit.ts";
 
 const SPLIT = { profile: "acdc", source: "test", labeled: ["a"], unlabeled: ["b"], validation: [], test: ["c"] };
 

@@ -19,10 +19,10 @@ import {
 } from "../pipeline/losses/copy_paste.ts";
 import { foregroundDice, foregroundSquaredDice, halvedDice } from "../pipeline/losses/dice.ts";
 import { EMA_DECAY, emaDecay, updateTeacher } from "../pipeline/methods/teacher.ts";
-import { stream } from "../pipeline/runs/random.ts";
-import { consistencyWeight, uncertaintyThreshold } from "../pipeline/runs/schedule.ts";
+import { stream } from "../pipeline/arrays/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
+import { consistencyWeight, uncertaintyThreshold } from "../pipeline/losses/ramps.ts";
 
 const { tf } = openTensorFlow();
 

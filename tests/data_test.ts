@@ -2,26 +2,20 @@
 import assert from "node:assert/strict";
 import { fileURLToPath, pathToFileURL as toFileUrl } from "node:url";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { BoundedWorker } from "../pipeline/data/bounded_worker.ts";
-import {
-  BARE_CASE,
-  type Case,
-  DataError,
-  type Fingerprint,
-  hashesOf,
-  preparedHashesOf,
-  readCase,
-  writeCase,
-} from "../pipeline/data/cases.ts";
-import type { Geometry, Vector3 } from "../pipeline/data/geometry.ts";
-import { readHdf5, writeArrays } from "../pipeline/data/hdf5.ts";
-import { decodeNrrd, readNrrd } from "../pipeline/data/nrrd.ts";
-import { cropPlane, normalize, publishedCrop } from "../pipeline/data/preparation.ts";
-import { fingerprintOf } from "../pipeline/data/prepared_case.ts";
-import { stream } from "../pipeline/runs/random.ts";
+import { BoundedWorker } from "../pipeline/files/bounded_worker.ts";
+import { BARE_CASE, type Case, readCase, writeCase } from "../pipeline/records/case.ts";
+import type { Geometry, Vector3 } from "../pipeline/arrays/geometry.ts";
+import { readHdf5, writeArrays } from "../pipeline/files/hdf5.ts";
+import { decodeNrrd, readNrrd } from "../pipeline/files/nrrd.ts";
+import { cropPlane, publishedCrop } from "../pipeline/datasets/crop.ts";
+import { fingerprintOf } from "../pipeline/datasets/prepared_case.ts";
+import { stream } from "../pipeline/arrays/random.ts";
 import FILES from "./hdf5_files.json" with { type: "json" };
 import { linkTo, pipeAt } from "./symbolic_links.ts";
 import { withFolder } from "./with_folder.ts";
+import { normalize } from "../pipeline/arrays/intensity.ts";
+import { DataError } from "../pipeline/files/errors.ts";
+import { type Fingerprint, hashesOf, preparedHashesOf } from "../pipeline/records/manifest.ts";
 
 const DIRECTIONS = "space directions: (0.5,0,0) (0,0.5,0) (0,0,2)\nspace origin: (1,2,3)";
 const LPS_PLACE = `space: left-posterior-superior\n${DIRECTIONS}`;

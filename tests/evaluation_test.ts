@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { caseMetrics } from "../pipeline/evaluation/case_metrics.ts";
-import { largestComponent } from "../pipeline/evaluation/components.ts";
+import { largestComponent } from "../pipeline/arrays/components.ts";
 import { dice } from "../pipeline/evaluation/overlap.ts";
 import { surfaceMetrics } from "../pipeline/evaluation/surface_distance.ts";
 

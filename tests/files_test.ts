@@ -1,6 +1,6 @@
 /** Files and folders that are whole or not there, and what is left of processes that were killed while they wrote. */
 import assert from "node:assert/strict";
-import { replaceFolder, writeAtomically, writeJson, writeTogether } from "../pipeline/runs/files.ts";
+import { replaceFolder, writeAtomically, writeJson, writeTogether } from "../pipeline/files/atomic.ts";
 import { withFolder } from "./with_folder.ts";
 
 const namesIn = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();

@@ -1,6 +1,5 @@
 /** Inference: windows that are computed once and averaged, batch norms that are folded once. */
 import assert from "node:assert/strict";
-import type { Shape3 } from "../pipeline/data/augment.ts";
 import { caseMetrics } from "../pipeline/evaluation/case_metrics.ts";
 import { inference } from "../pipeline/evaluation/inference.ts";
 import { diceByClass } from "../pipeline/evaluation/overlap.ts";
@@ -8,11 +7,12 @@ import { slidingWindow, windowNetwork, windowStarts } from "../pipeline/evaluati
 import { NETWORKS } from "../pipeline/networks/network.ts";
 import { SpecBuilder, toWeights, type Weights } from "../pipeline/networks/parameters.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
-import { stream } from "../pipeline/runs/random.ts";
+import { stream } from "../pipeline/arrays/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 import type { Tensor, Tensor5D } from "../pipeline/tensorflow/tensors.ts";
 import { goldenState } from "./golden_numbers.ts";
+import type { Shape3 } from "../pipeline/arrays/shape.ts";
 
 const { tf, binding } = openTensorFlow({ device: "cpu" });
 const uniform = (size: number, name: string) => Float32Array.from({ length: size }, stream(7, name));

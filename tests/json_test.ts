@@ -1,11 +1,11 @@
 /** What is said of JSON files and logs that are missing, broken, or hold something else. */
 import assert from "node:assert/strict";
 import { z } from "zod";
-import { DataError } from "../pipeline/data/cases.ts";
-import { readJson, readJsonIfThere } from "../pipeline/runs/json.ts";
-import { takeLock } from "../pipeline/runs/locks.ts";
-import { readLog } from "../pipeline/runs/log.ts";
+import { readJson, readJsonIfThere } from "../pipeline/files/json.ts";
+import { takeLock } from "../pipeline/files/locks.ts";
+import { readLog } from "../pipeline/files/log.ts";
 import { withFolder } from "./with_folder.ts";
+import { DataError } from "../pipeline/files/errors.ts";
 
 const SCHEMA = z.strictObject({ name: z.string(), rows: z.array(z.int()) });
 const FILE = { what: "the list", remedy: "write it anew" };

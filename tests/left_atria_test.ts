@@ -2,13 +2,14 @@
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import { CINE_INTENSITIES, prepareCine } from "../pipeline/datasets/acdc/cardiac_cine.ts";
-import { BARE_CASE, spacingOf } from "../pipeline/data/cases.ts";
-import { writeArrays } from "../pipeline/data/hdf5.ts";
+import { BARE_CASE, spacingOf } from "../pipeline/records/case.ts";
+import { writeArrays } from "../pipeline/files/hdf5.ts";
 import { ATRIUM_INTENSITIES, type LeftAtriumOptions, prepareLeftAtrium } from "../pipeline/datasets/la/left_atria.ts";
-import { decodeNifti, encodeNiftiMask } from "../pipeline/data/nifti.ts";
-import { intensityNotes } from "../pipeline/data/prepared_case.ts";
+import { decodeNifti, encodeNiftiMask } from "../pipeline/files/nifti.ts";
+import { intensityNotes } from "../pipeline/datasets/prepared_case.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
-import { correctedSpacings, correctedSpacingText } from "../pipeline/evaluation/summary.ts";
+import { correctedSpacings } from "../pipeline/evaluation/summary.ts";
+import { correctedSpacingText } from "../pipeline/records/evaluation.ts";
 
 /** Direction of axes that run to the left and to the back, in RAS+. */
 const LPS = [-1, 0, 0, 0, -1, 0, 0, 0, 1];

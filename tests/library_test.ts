@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { TextReader, Uint8ArrayWriter, ZipWriter } from "@zip.js/zip.js";
-import { quoted } from "../pipeline/runs/places.ts";
+import { quoted } from "../pipeline/files/places.ts";
 import {
   bundleFor,
   cacheFolder,
@@ -508,7 +508,7 @@ Deno.test("setup takes no other option than its two", () =>
 Deno.test("gpu-check prints its JSON and ends with 4 where there is no GPU", forCpu, async () => {
   const check = async (folder: string) => {
     const { code, stdout } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", "--allow-read", "--allow-env", "--allow-run=deno", "tasks/gpu_check.ts"],
+      args: ["run", "--no-prompt", "--allow-read", "--allow-env", "--allow-run=deno", "tasks/tools/gpu_check.ts"],
       cwd: new URL("..", import.meta.url),
       env: { SSNET_TENSORFLOW: folder, PATH: `${dirname(Deno.execPath())}:${Deno.env.get("PATH")}` },
     }).output();

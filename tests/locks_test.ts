@@ -1,6 +1,6 @@
 /** Locks of folders that nobody living holds, though it looks so. */
 import assert from "node:assert/strict";
-import { DEAD_AFTER_SECONDS, type Holder, holderText, takeLock } from "../pipeline/runs/locks.ts";
+import { DEAD_AFTER_SECONDS, type Holder, holderText, takeLock } from "../pipeline/files/locks.ts";
 import { withFolder } from "./with_folder.ts";
 
 const line = (host: string) => JSON.stringify({ pid: 7, host, taken: "2026-01-01T00:00:00.000Z", released: null });

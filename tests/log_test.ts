@@ -1,6 +1,6 @@
 /** The log of a run: what a crash, an editor or another process does to it. */
 import assert from "node:assert/strict";
-import { type LogRow, missingIterations, openLog, readLog, writerOf } from "../pipeline/runs/log.ts";
+import { type LogRow, missingIterations, openLog, readLog, writerOf } from "../pipeline/files/log.ts";
 import { withFolder } from "./with_folder.ts";
 
 const rows = (...iterations: number[]): LogRow[] => iterations.map((iteration) => ({ iteration }));
@@ -35,7 +35,7 @@ Deno.test("who writes a log is known while it is open, and nothing of it is left
       const other = new Deno.Command(Deno.execPath(), {
         args: [
           "eval",
-          `import { openLog, writerOf } from "${new URL("../pipeline/runs/log.ts", import.meta.url)}";
+          `import { openLog, writerOf } from "${new URL("../pipeline/files/log.ts", import.meta.url)}";
           await openLog("${path}", 0).catch((error) => console.log(error.message));
           console.log(await writerOf("${path}"));`,
         ],

@@ -9,9 +9,9 @@ import { cleanPseudoLabels } from "../pipeline/methods/bcp.ts";
 import { createMethod, type Method } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
-import { sizeOf, toWeights, type Weights } from "../pipeline/networks/parameters.ts";
-import { readState, writeState } from "../pipeline/runs/checkpoint.ts";
-import { stream } from "../pipeline/runs/random.ts";
+import { toWeights, type Weights } from "../pipeline/networks/parameters.ts";
+import { readState, writeState } from "../pipeline/training/checkpoint.ts";
+import { stream } from "../pipeline/arrays/random.ts";
 import {
   type Batch,
   beginAnew,
@@ -19,11 +19,12 @@ import {
   toScalars,
   toTensors,
   trainingStep,
-} from "../pipeline/runs/training_step.ts";
+} from "../pipeline/training/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import type { Scalar, Tensor1D } from "../pipeline/tensorflow/tensors.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 import { withFolder } from "./with_folder.ts";
+import { sizeOf } from "../pipeline/arrays/shape.ts";
 
 const { tf } = openTensorFlow({ device: "cpu" });
 const SMALL: Record<string, DatasetProfile> = {

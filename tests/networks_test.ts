@@ -7,14 +7,15 @@ import { distanceHeads, distanceHeadsSpec } from "../pipeline/networks/distance_
 import { Pass } from "../pipeline/networks/layers.ts";
 import { mcnet, mcnetSpec } from "../pipeline/networks/mcnet.ts";
 import { NETWORKS } from "../pipeline/networks/network.ts";
-import { initialize, type NetworkSpec, sizeOf, SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
+import { initialize, type NetworkSpec, SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
 import { featureDropout, featureNoise, urpcUnet, urpcUnetSpec } from "../pipeline/networks/urpc_unet.ts";
 import { urpcUnet3d, urpcUnet3dSpec } from "../pipeline/networks/urpc_unet3d.ts";
-import { stream } from "../pipeline/runs/random.ts";
+import { stream } from "../pipeline/arrays/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { instanceNorm, upNearest, upTrilinear } from "../pipeline/tensorflow/ops.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 import { goldenState } from "./golden_numbers.ts";
+import { sizeOf } from "../pipeline/arrays/shape.ts";
 
 const { tf } = openTensorFlow({ threads: 2 });
 const values = (x: Tensor) => x.dataSync() as Float32Array;

@@ -1,9 +1,9 @@
 /** NIfTI and geometry against files of other programs (`nifti_files.json`: nibabel and SimpleITK), and round trips. */
 import assert from "node:assert/strict";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { BARE_CASE, type Case, DataError, readCase, writeCase } from "../pipeline/data/cases.ts";
-import { cropGeometry, fromAffine, geometryDifferences, toAffine, type Vector3 } from "../pipeline/data/geometry.ts";
-import { inflate } from "../pipeline/data/inflate.ts";
+import { BARE_CASE, type Case, readCase, writeCase } from "../pipeline/records/case.ts";
+import { cropGeometry, fromAffine, geometryDifferences, toAffine, type Vector3 } from "../pipeline/arrays/geometry.ts";
+import { inflate } from "../pipeline/files/inflate.ts";
 import {
   decodeNifti,
   encodeNiftiMask,
@@ -11,12 +11,13 @@ import {
   type NiftiVolume,
   readNifti,
   writeNiftiMask,
-} from "../pipeline/data/nifti.ts";
-import { decodeNrrd } from "../pipeline/data/nrrd.ts";
-import { labelPlacement } from "../pipeline/data/prepared_case.ts";
-import { stream } from "../pipeline/runs/random.ts";
+} from "../pipeline/files/nifti.ts";
+import { decodeNrrd } from "../pipeline/files/nrrd.ts";
+import { labelPlacement } from "../pipeline/datasets/prepared_case.ts";
+import { stream } from "../pipeline/arrays/random.ts";
 import { withFolder } from "./with_folder.ts";
 import stored from "./nifti_files.json" with { type: "json" };
+import { DataError } from "../pipeline/files/errors.ts";
 
 const bytesOf = (name: keyof typeof stored.files) => Uint8Array.fromBase64(stored.files[name]);
 const decode = (name: keyof typeof stored.files) => decodeNifti(bytesOf(name), name);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeRawAtria } from "../pipeline/datasets/la/phantom.ts";
-import { quoted } from "../pipeline/runs/places.ts";
+import { quoted } from "../pipeline/files/places.ts";
 import { DENO_FOLDER, withFolder } from "./with_folder.ts";
 
 const configPath = fileURLToPath(new URL("../deno.json", import.meta.url)), project = dirname(configPath);
@@ -76,7 +76,10 @@ Deno.test("SSNET_HOME holds raw files and cases, and a path is taken from where 
 
 Deno.test("a place for temporary files that cannot be written to says which variable names another", () =>
   withFolder(async (folder) => {
-    const code = `const { temporaryFolder } = await import("${new URL("../pipeline/runs/places.ts", import.meta.url)}");
+    const code = `const { temporaryFolder } = await import("${new URL(
+      "../pipeline/files/places.ts",
+      import.meta.url,
+    )}");
       await temporaryFolder("a-").catch((error) => console.log(error.message));`;
     const { stdout } = await new Deno.Command(Deno.execPath(), {
       args: ["eval", code],

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { readJson } from "../pipeline/runs/json.ts";
+import { readJson } from "../pipeline/files/json.ts";
 import { withFolder } from "./with_folder.ts";
 
 const EVENTS = z.object({
@@ -20,7 +20,7 @@ Deno.test("profile prints a step's operations and shares, and writes the same on
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
         ...["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys"],
-        ...[`--allow-write=${folder}`, fileURLToPath(new URL("../tasks/profile.ts", import.meta.url))],
+        ...[`--allow-write=${folder}`, fileURLToPath(new URL("../tasks/tools/profile.ts", import.meta.url))],
         ...["--dataset", "acdc", "--method", "supervised", "--rows", "3", "--trace", path],
       ],
       env: { NO_COLOR: "1" },

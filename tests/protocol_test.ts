@@ -1,7 +1,6 @@
 /** Points of docs/protocol.md that no other test pins: where the authors' code surprises, and this one does the same. */
 import assert from "node:assert/strict";
 import { drawPatch } from "../pipeline/data/augment.ts";
-import { parseList } from "../pipeline/data/splits.ts";
 import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { ACDC } from "../pipeline/datasets/acdc/profile.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
@@ -12,12 +11,13 @@ import { ssnet, type SSNetSettings, ssnetSettings, ssnetStep } from "../pipeline
 import { headsSpec, PROJECTED, projection, select } from "../pipeline/networks/heads.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
 import { initialize, SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
-import { stream } from "../pipeline/runs/random.ts";
-import { scheduleAt } from "../pipeline/runs/schedule.ts";
-import { startState, updateParameters } from "../pipeline/runs/training_step.ts";
+import { stream } from "../pipeline/arrays/random.ts";
+import { scheduleAt } from "../pipeline/training/schedule.ts";
+import { startState, updateParameters } from "../pipeline/training/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import * as rows from "../pipeline/tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../pipeline/tensorflow/tensors.ts";
+import { parseList } from "../pipeline/datasets/lists.ts";
 
 const { tf } = openTensorFlow({ device: "cpu" });
 const BANK_ROWS = 32;

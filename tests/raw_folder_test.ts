@@ -1,7 +1,7 @@
 /** Raw folders as people have them. */
 import assert from "node:assert/strict";
-import { DataError } from "../pipeline/data/data_error.ts";
-import { checkRawFolder, entriesOf, foldersIn, leftoversIn, lostLinks } from "../pipeline/data/raw_folder.ts";
+import { DataError } from "../pipeline/files/errors.ts";
+import { checkRawFolder, entriesOf, foldersIn, leftoversIn, lostLinks } from "../pipeline/datasets/raw_folder.ts";
 import { linkTo } from "./symbolic_links.ts";
 import { withFolder } from "./with_folder.ts";
 

@@ -1,17 +1,20 @@
 /** Run folders for the tests of the report: phantoms, masks that miss them by a known measure, and logs. */
-import { BARE_CASE, type Case, type Manifest, readManifest, writeCase } from "../pipeline/data/cases.ts";
-import { fingerprintOf } from "../pipeline/data/prepared_case.ts";
-import { type Geometry, reverseAxes } from "../pipeline/data/geometry.ts";
-import { writeNiftiMask } from "../pipeline/data/nifti.ts";
+import { BARE_CASE, type Case, writeCase } from "../pipeline/records/case.ts";
+import { fingerprintOf } from "../pipeline/datasets/prepared_case.ts";
+import { type Geometry, reverseAxes } from "../pipeline/arrays/geometry.ts";
+import { writeNiftiMask } from "../pipeline/files/nifti.ts";
 import { cinePhantom } from "../pipeline/datasets/acdc/phantom.ts";
 import { phantom } from "../pipeline/datasets/la/phantom.ts";
 import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { clinicalAgreement, patientValues } from "../pipeline/evaluation/clinical.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
-import { patientRows, type ResultRow, summarize } from "../pipeline/evaluation/summary.ts";
-import { writeJson } from "../pipeline/runs/files.ts";
-import { stream } from "../pipeline/runs/random.ts";
-import { consistencyWeight, stepRate } from "../pipeline/runs/schedule.ts";
+import { patientRows, summarize } from "../pipeline/evaluation/summary.ts";
+import { writeJson } from "../pipeline/files/atomic.ts";
+import { stream } from "../pipeline/arrays/random.ts";
+import { stepRate } from "../pipeline/training/schedule.ts";
+import { consistencyWeight } from "../pipeline/losses/ramps.ts";
+import { type Manifest, readManifest } from "../pipeline/records/manifest.ts";
+import type { ResultRow } from "../pipeline/records/evaluation.ts";
 
 type Shape3 = [number, number, number];
 

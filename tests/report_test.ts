@@ -1,6 +1,6 @@
 /** The report of run folders made for it: the right numbers in the right places, and everything else said. */
 import assert from "node:assert/strict";
-import { type Geometry, reverseAxes } from "../pipeline/data/geometry.ts";
+import { type Geometry, reverseAxes } from "../pipeline/arrays/geometry.ts";
 import { bootstrapInterval } from "../pipeline/evaluation/statistics.ts";
 import { smooth, ticks } from "../pipeline/report/charts.tsx";
 import { apart } from "../pipeline/report/clinical.tsx";
@@ -10,9 +10,10 @@ import { markdown } from "../pipeline/report/markdown.ts";
 import { makeOverlay, outline } from "../pipeline/report/overlays.ts";
 import { page } from "../pipeline/report/page.tsx";
 import { protocolSettings, readPublished, shownCases, signed } from "../pipeline/report/results.ts";
-import { type Metrics, readRuns } from "../pipeline/report/runs.ts";
+import { readRuns } from "../pipeline/report/runs.ts";
 import { writeEvaluation, writeRun } from "./report_fixture.ts";
 import { linkTo } from "./symbolic_links.ts";
+import type { Metrics } from "../pipeline/records/evaluation.ts";
 
 const CASES = [{ name: "a", shift: 1 }, { name: "b", shift: 4 }, { name: "c", shift: null }, { name: "d", shift: 2 }];
 

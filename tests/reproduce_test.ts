@@ -12,7 +12,7 @@ import {
   type Costs,
   costsOf,
   readCosts,
-} from "../pipeline/runs/costs.ts";
+} from "../pipeline/grid/costs.ts";
 import {
   type CellWork,
   fillCells,
@@ -23,11 +23,11 @@ import {
   type PlannedCell,
   planTable,
   thirds,
-} from "../pipeline/runs/grid.ts";
-import { DEAD_AFTER_SECONDS, takeLock } from "../pipeline/runs/locks.ts";
-import { openLog, readLog } from "../pipeline/runs/log.ts";
-import { type Announced, memoryProblem, trainingHeader } from "../pipeline/runs/training_header.ts";
-import { slurmScript } from "../pipeline/runs/slurm.ts";
+} from "../pipeline/grid/cells.ts";
+import { DEAD_AFTER_SECONDS, takeLock } from "../pipeline/files/locks.ts";
+import { openLog, readLog } from "../pipeline/files/log.ts";
+import { type Announced, memoryProblem, trainingHeader } from "../pipeline/grid/training_header.ts";
+import { slurmScript } from "../pipeline/grid/slurm.ts";
 import { withFolder } from "./with_folder.ts";
 
 const decoded = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -255,7 +255,7 @@ Deno.test("thirds compares the first with the last third of a course and leaves 
 
 /** Another process that takes the lock of a folder, says so, and holds it until its input ends. */
 function rival(folder: string) {
-  const code = `import { takeLock } from ${JSON.stringify(new URL("../pipeline/runs/locks.ts", import.meta.url).href)};
+  const code = `import { takeLock } from ${JSON.stringify(new URL("../pipeline/files/locks.ts", import.meta.url).href)};
     const taken = await takeLock(${JSON.stringify(folder)});
     console.log("lock" in taken ? "mine" : "held by " + taken.holder.pid);
     for await (const _ of Deno.stdin.readable);
@@ -403,7 +403,7 @@ Deno.test("a task of the job array passes the signal on and requeues itself when
 
 Deno.test("a task starts another one where the loader's variables are set", () =>
   withFolder(async (folder) => {
-    const module = new URL("../pipeline/runs/task_process.ts", import.meta.url);
+    const module = new URL("../pipeline/grid/task_process.ts", import.meta.url);
     await Deno.writeTextFile(
       `${folder}/start.ts`,
       `import { emptyLoaderVariables } from "${module}";
@@ -426,8 +426,8 @@ Deno.test("a task starts another one where the loader's variables are set", () =
 
 Deno.test("a task starts from a checkout whose path has a space and a letter beyond ASCII", () =>
   withFolder(async (folder) => {
-    const checkout = `${folder}/ein Prüfstand`, own = "pipeline/runs/task_process.ts";
-    for (const part of ["tasks", "pipeline/runs"]) await Deno.mkdir(`${checkout}/${part}`, { recursive: true });
+    const checkout = `${folder}/ein Prüfstand`, own = "pipeline/grid/task_process.ts";
+    for (const part of ["tasks", "pipeline/grid"]) await Deno.mkdir(`${checkout}/${part}`, { recursive: true });
     await Deno.copyFile(new URL(`../${own}`, import.meta.url), `${checkout}/${own}`);
     await Deno.writeTextFile(`${checkout}/tasks/hello.ts`, `console.log("hello", Deno.args[0]);`);
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { drawSlice, extractSlice, type SliceDraw } from "../pipeline/data/augment.ts";
 import { cinePhantom } from "../pipeline/datasets/acdc/phantom.ts";
-import { rotation, type Shape2, turnAndFlip, zoom, zoomLines } from "../pipeline/data/resample.ts";
-import { stream } from "../pipeline/runs/random.ts";
+import { rotation, turnAndFlip, zoom, zoomLines } from "../pipeline/arrays/resample.ts";
+import { stream } from "../pipeline/arrays/random.ts";
+import type { Shape2 } from "../pipeline/arrays/shape.ts";
 
 const picture = ([h, w]: Shape2) => Int32Array.from({ length: h * w }, (_, i) => i + 1);
 

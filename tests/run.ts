@@ -2,8 +2,8 @@
  * Runs the tests, the examples, the golden values, tfjs-core's op tests and the small grid of all methods, and closes with
  * one line `N passed, N failed` over all.
  */
-import { temporaryFolder } from "../pipeline/runs/places.ts";
-import { emptyLoaderVariables } from "../pipeline/runs/task_process.ts";
+import { temporaryFolder } from "../pipeline/files/places.ts";
+import { emptyLoaderVariables } from "../pipeline/files/loader_variables.ts";
 
 const native = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env"];
 /** The one folder that may be written to: all temporary files of the tests lie there. */
@@ -36,8 +36,8 @@ const runs = [
     ...[`--allow-run=${Deno.execPath()}`, "tests/"], // the tasks themselves, and processes whose end a test watches
   ]),
   await run(["test", "--doc", ...native, "mod.ts", "pipeline/"]),
-  await run(["run", ...native, "tasks/parity.ts"]),
-  await run(["run", ...native, "tasks/conformance.ts"]),
+  await run(["run", ...native, "tasks/tools/parity.ts"]),
+  await run(["run", ...native, "tasks/tools/conformance.ts"]),
   await run([
     ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-env", "--allow-run=deno"],
     ...["--allow-sys=hostname,systemMemoryInfo", "tasks/reproduce.ts", "--scale", "ci", "--out", `${folder}/grid`],

@@ -1,6 +1,6 @@
 /** Volumes of more than two classes: what of LA's protocol was written for one organ holds for several. */
 import assert from "node:assert/strict";
-import type { Vector3 } from "../pipeline/data/geometry.ts";
+import type { Vector3 } from "../pipeline/arrays/geometry.ts";
 import type { DatasetProfile } from "../pipeline/datasets/dataset.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
 import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
@@ -8,8 +8,8 @@ import { classesOf, slidingWindow, windowStarts } from "../pipeline/evaluation/s
 import { foregroundDice, foregroundSquaredDice, linearDice, oneHot, squaredDice } from "../pipeline/losses/dice.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
-import { stream } from "../pipeline/runs/random.ts";
-import { startState, toTensors } from "../pipeline/runs/training_step.ts";
+import { stream } from "../pipeline/arrays/random.ts";
+import { startState, toTensors } from "../pipeline/training/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import type { Tensor, Tensor5D } from "../pipeline/tensorflow/tensors.ts";
 

@@ -5,15 +5,15 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { Tensor } from "@tensorflow/tfjs";
-import { distanceTransform } from "../pipeline/data/distance_transform.ts";
-import { readArrays } from "../pipeline/data/hdf5.ts";
+import { distanceTransform } from "../pipeline/arrays/distance_transform.ts";
+import { readArrays } from "../pipeline/files/hdf5.ts";
 import {
   distanceToMask,
   meanSquaredError,
   signedDistanceMap,
   signedDistanceMaps,
 } from "../pipeline/losses/signed_distance.ts";
-import { stream } from "../pipeline/runs/random.ts";
+import { stream } from "../pipeline/arrays/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 

@@ -1,7 +1,6 @@
 /** Splits: published lists and drawn ones, and the refusal of those that do not fit the cases. */
 import assert from "node:assert/strict";
-import { DataError, type Fingerprint, type Manifest, readManifest } from "../pipeline/data/cases.ts";
-import { nameProblem } from "../pipeline/data/names.ts";
+import { nameProblem } from "../pipeline/files/names.ts";
 import { duplicatesBetween, duplicatesIn } from "../pipeline/data/duplicates.ts";
 import {
   bindingTo,
@@ -9,14 +8,14 @@ import {
   checkSplit,
   countCases,
   countPatients,
-  drawnLists,
-  parseList,
   parseSplit,
-  publishedLists,
   type Split,
-} from "../pipeline/data/splits.ts";
-import { writeJson } from "../pipeline/runs/files.ts";
+} from "../pipeline/records/split.ts";
+import { writeJson } from "../pipeline/files/atomic.ts";
 import { withFolder } from "./with_folder.ts";
+import { DataError } from "../pipeline/files/errors.ts";
+import { type Fingerprint, type Manifest, readManifest } from "../pipeline/records/manifest.ts";
+import { drawnLists, parseList, publishedLists } from "../pipeline/datasets/lists.ts";
 
 const fingerprint = (labelVoxels: Fingerprint["labelVoxels"]): Fingerprint => ({
   shape: [2, 3, 4],

@@ -11,8 +11,8 @@ import {
   patientScores,
   wilcoxonSignedRank,
 } from "../pipeline/evaluation/statistics.ts";
-import { stream } from "../pipeline/runs/random.ts";
-import type { ResultRow, Scores } from "../pipeline/evaluation/summary.ts";
+import { stream } from "../pipeline/arrays/random.ts";
+import type { ResultRow, Scores } from "../pipeline/records/evaluation.ts";
 
 const near = (found: number, wanted: number, relative = 1e-12) =>
   assert.ok(Math.abs(found - wanted) <= relative * Math.abs(wanted), `${found}, wanted ${wanted}`);

@@ -1,8 +1,9 @@
 /** Rows and summaries of an evaluation: what stands in `metrics.json`. */
 import assert from "node:assert/strict";
-import { BARE_CASE, type Case } from "../pipeline/data/cases.ts";
+import { BARE_CASE, type Case } from "../pipeline/records/case.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
-import { type ScoreRow, spread, summarize } from "../pipeline/evaluation/summary.ts";
+import { spread, summarize } from "../pipeline/evaluation/summary.ts";
+import type { ScoreRow } from "../pipeline/records/evaluation.ts";
 
 const SHAPE: [number, number, number] = [4, 4, 4];
 const at = (...places: [index: number, value: number][]) => {

@@ -1,6 +1,6 @@
 // deno-lint-ignore-file no-explicit-any
 import { deepEqual, ok, rejects } from "node:assert/strict";
-import { permutation, stream } from "../pipeline/runs/random.ts";
+import { permutation, stream } from "../pipeline/arrays/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { chromeTrace, totalTimes } from "../pipeline/tensorflow/operation_times.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";

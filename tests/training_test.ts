@@ -2,20 +2,20 @@
 import assert from "node:assert/strict";
 import type { Tensor } from "@tensorflow/tfjs";
 import { cropPadding, drawPatch, extractPatch } from "../pipeline/data/augment.ts";
-import { DataError } from "../pipeline/data/cases.ts";
 import { batchCases } from "../pipeline/data/sampler.ts";
-import { checkSplit } from "../pipeline/data/splits.ts";
+import { checkSplit } from "../pipeline/records/split.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { ssnet } from "../pipeline/methods/ssnet.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
-import { averaged, averageOf } from "../pipeline/methods/weight_average.ts";
+import { averaged, averageOf } from "../pipeline/training/weight_average.ts";
 import { toWeights } from "../pipeline/networks/parameters.ts";
-import { readCheckpoint, readState, writeCheckpoint, writeState } from "../pipeline/runs/checkpoint.ts";
-import { permutation, stream } from "../pipeline/runs/random.ts";
-import { cosineRate } from "../pipeline/runs/schedule.ts";
-import { type Batch, startState, trainingStep, updateParameters } from "../pipeline/runs/training_step.ts";
+import { readCheckpoint, readState, writeCheckpoint, writeState } from "../pipeline/training/checkpoint.ts";
+import { permutation, stream } from "../pipeline/arrays/random.ts";
+import { cosineRate } from "../pipeline/training/schedule.ts";
+import { type Batch, startState, trainingStep, updateParameters } from "../pipeline/training/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import { DataError } from "../pipeline/files/errors.ts";
 
 const { tf, binding } = openTensorFlow();
 

@@ -3,13 +3,14 @@ import assert from "node:assert/strict";
 import type { Tensor, Tensor1D, Tensor4D } from "@tensorflow/tfjs";
 import { predictSlices, sliceNetwork } from "../pipeline/evaluation/slices.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
-import { initialize, sizeOf, SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
+import { initialize, SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
 import { unet, unetSpec } from "../pipeline/networks/unet.ts";
-import { stream } from "../pipeline/runs/random.ts";
+import { stream } from "../pipeline/arrays/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { dropout, maxPool2, upBilinear } from "../pipeline/tensorflow/ops.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 import { specOf } from "./parity/golden.ts";
+import { sizeOf } from "../pipeline/arrays/shape.ts";
 
 const { tf, binding } = openTensorFlow();
 const values = (x: Tensor) => x.dataSync() as Float32Array;

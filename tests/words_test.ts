@@ -1,6 +1,6 @@
 /** Counts, lists and names in what the tasks print. */
 import assert from "node:assert/strict";
-import { counted, fixed, listed, unknownName, visible } from "../pipeline/runs/words.ts";
+import { counted, fixed, listed, unknownName, visible } from "../pipeline/files/words.ts";
 
 Deno.test("one is no plural, nothing has no sign, a long list ends after ten, an unknown name has its nearest", () => {
   assert.deepEqual([0, 1, 2].map((n) => counted(n, "patient")), ["0 patients", "1 patient", "2 patients"]);

@@ -3,7 +3,7 @@
  * time against the sum of theirs.
  * @module
  */
-import { DataError } from "../data/data_error.ts";
+import { DataError } from "../files/errors.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Measurement } from "./results.ts";
 import { round } from "./timing.ts";

@@ -1,13 +1,13 @@
 /** What the benchmarks work on beside synthetic batches: masks and cases of the real shapes. @module */
-import { BARE_CASE, type Case } from "../data/cases.ts";
-import { writeArrays } from "../data/hdf5.ts";
+import { BARE_CASE, type Case } from "../records/case.ts";
+import { writeArrays } from "../files/hdf5.ts";
 import { cinePhantom } from "../datasets/acdc/phantom.ts";
 import { phantom } from "../datasets/la/phantom.ts";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { DATASETS } from "../datasets/datasets.ts";
 import { LA } from "../datasets/la/profile.ts";
-import type { Split } from "../data/splits.ts";
-import { temporaryFolder } from "../runs/places.ts";
+import type { Split } from "../records/split.ts";
+import { temporaryFolder } from "../files/places.ts";
 
 /** A dataset's profile with another patch. */
 export function sized(dataset: string, patch: string | undefined): DatasetProfile {

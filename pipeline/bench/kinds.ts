@@ -4,8 +4,8 @@ import { z } from "zod";
 import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import { METHOD_NAMES } from "../methods/methods.ts";
 import { NETWORK_NAMES } from "../networks/network.ts";
-import { MACHINE, patchText, pathOption } from "../runs/options.ts";
-import { PRECISIONS } from "../tensorflow/trace.ts";
+import { MACHINE, patchText, pathOption } from "../command/options.ts";
+import { PRECISIONS } from "../tensorflow/precision.ts";
 
 /** What a forward and backward pass is timed of: the segmentation networks, and SASSNet's discriminator. */
 export const COUNTED_NETWORKS = [...NETWORK_NAMES, "discriminator"] as const;

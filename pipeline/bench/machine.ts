@@ -2,11 +2,11 @@
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import project from "../../deno.json" with { type: "json" };
-import { emptyLoaderVariables } from "../runs/task_process.ts";
 import type { TensorFlow } from "../tensorflow/device.ts";
 import { instructionSets } from "../tensorflow/instruction_sets.ts";
 import type { Measurement } from "./results.ts";
 import { round } from "./timing.ts";
+import { emptyLoaderVariables } from "../files/loader_variables.ts";
 
 /** Folder of this tree. */
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));

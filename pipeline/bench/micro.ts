@@ -7,10 +7,10 @@
  * @module
  */
 import { assembleBatch, readTrainingItems, type TrainingItems } from "../data/batches.ts";
-import { readCase } from "../data/cases.ts";
+import { readCase } from "../records/case.ts";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { DATASETS } from "../datasets/datasets.ts";
-import { largestComponent } from "../evaluation/components.ts";
+import { largestComponent } from "../arrays/components.ts";
 import { surfaceMetrics } from "../evaluation/surface_distance.ts";
 import {
   certainMask,
@@ -26,8 +26,8 @@ import { gradientsOf } from "../methods/method.ts";
 import { headsSpec, PROJECTED } from "../networks/heads.ts";
 import { Pass } from "../networks/layers.ts";
 import { initialize, SpecBuilder, toWeights } from "../networks/parameters.ts";
-import { stream } from "../runs/random.ts";
-import { syntheticLabels } from "../runs/synthetic_batch.ts";
+import { stream } from "../arrays/random.ts";
+import { syntheticLabels } from "../training/synthetic_batch.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import {
   batchNormTrain,

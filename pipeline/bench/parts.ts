@@ -6,10 +6,10 @@
 import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import { createMethod } from "../methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../methods/methods.ts";
-import { PRECISIONS } from "../tensorflow/trace.ts";
-import { emptyLoaderVariables } from "../runs/task_process.ts";
 import type { Measured, OptionsOf } from "./kinds.ts";
 import { type Measurement, parseMeasurement } from "./results.ts";
+import { emptyLoaderVariables } from "../files/loader_variables.ts";
+import { PRECISIONS } from "../tensorflow/precision.ts";
 
 /** A process of its own: kind, options, and what its result is marked with. */
 export interface Part {

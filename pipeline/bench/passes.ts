@@ -1,6 +1,5 @@
 /** Times of the networks' work: a training step, one row there and back, inference. @module */
 import type { DatasetProfile } from "../datasets/dataset.ts";
-import type { Shape2 } from "../data/resample.ts";
 import { predictSlices, sliceNetwork } from "../evaluation/slices.ts";
 import { windowNetwork } from "../evaluation/sliding_window.ts";
 import { crossEntropy, oneHot, SUPERVISED_DICE } from "../losses/dice.ts";
@@ -10,17 +9,19 @@ import { discriminator, discriminatorSpec } from "../networks/discriminator.ts";
 import { Pass } from "../networks/layers.ts";
 import { NETWORKS } from "../networks/network.ts";
 import { initialize, type NetworkSpec, SpecBuilder, toWeights, type Weights } from "../networks/parameters.ts";
-import { stream } from "../runs/random.ts";
-import { syntheticBatches, syntheticRows } from "../runs/synthetic_batch.ts";
-import { startState, type TrainingState, trainingStep } from "../runs/training_step.ts";
+import { stream } from "../arrays/random.ts";
+import { syntheticBatches, syntheticRows } from "../training/synthetic_batch.ts";
+import { startState, type TrainingState, trainingStep } from "../training/training_step.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Tensor, Tensor1D, Tensor5D } from "../tensorflow/tensors.ts";
-import { type Precision, trace } from "../tensorflow/trace.ts";
+import { trace } from "../tensorflow/trace.ts";
 import type { PassName } from "./counts.ts";
 import { phantomCase } from "./inputs.ts";
 import type { CountedNetwork } from "./kinds.ts";
 import { repeat, type Timing } from "./timing.ts";
+import type { Shape2 } from "../arrays/shape.ts";
+import type { Precision } from "../tensorflow/precision.ts";
 
 /** How work is timed. */
 export interface How {

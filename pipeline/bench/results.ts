@@ -1,7 +1,7 @@
 /** What `deno task bench KIND --json` prints, which is also what a baseline file holds. @module */
 import { z } from "zod";
-import { DataError, readEach } from "../data/data_error.ts";
-import { checkContent, type JsonFile, readJson } from "../runs/json.ts";
+import { DataError, readEach } from "../files/errors.ts";
+import { checkContent, type JsonFile, readJson } from "../files/json.ts";
 import { PASSES } from "./counts.ts";
 import { KINDS, MEASURED } from "./kinds.ts";
 import type { Part } from "./parts.ts";

@@ -6,7 +6,8 @@
  * all are zoomed to the size of the network's input. Slices are `[H, W]`, W fastest.
  * @module
  */
-import { type Pixels, rotation, type Shape2, type SourceMap, turnAndFlip, zoomLines } from "./resample.ts";
+import { type Pixels, rotation, type SourceMap, turnAndFlip, zoomLines } from "../arrays/resample.ts";
+import type { Shape2, Shape3 } from "../arrays/shape.ts";
 
 /** A drawn augmentation. */
 export interface PatchDraw {
@@ -17,9 +18,6 @@ export interface PatchDraw {
   /** First voxel of the patch in the turned, flipped and padded volume. */
   start: [number, number, number];
 }
-/** Sizes along the three axes of a volume's array, the last one fastest. */
-export type Shape3 = readonly [number, number, number];
-
 /**
  * Voxels of zeros added on both sides of each axis before a crop: none where every axis is larger than the patch, else
  * `max(floor((patch - size) / 2) + 3, 0)` on every axis, also on those that are large enough.
@@ -29,7 +27,7 @@ export type Shape3 = readonly [number, number, number];
  * @example One axis as small as the patch pads another that is one voxel larger
  * ```ts
  * import assert from "node:assert/strict";
- * import { cropPadding } from "@ssnet/pipeline";
+ * import { cropPadding } from "@ssnet/pipeline/data/augment.ts";
  *
  * assert.deepEqual(cropPadding([112, 113, 120], [112, 112, 80]), [3, 2, 0]);
  * assert.deepEqual(cropPadding([113, 113, 120], [112, 112, 80]), [0, 0, 0]);
@@ -50,7 +48,7 @@ export function cropPadding(size: Shape3, patch: Shape3): [number, number, numbe
  * @example Zeros from the stream choose no turn, a flip of X and the first voxel
  * ```ts
  * import assert from "node:assert/strict";
- * import { drawPatch } from "@ssnet/pipeline";
+ * import { drawPatch } from "@ssnet/pipeline/data/augment.ts";
  *
  * assert.deepEqual(drawPatch(() => 0, [10, 12, 9], [8, 8, 8]), { turns: 0, flipAxis: 0, start: [0, 0, 0] });
  * ```
@@ -74,7 +72,7 @@ export function drawPatch(random: () => number, size: Shape3, patch: Shape3): Pa
  * @example A flip of X and a crop of its first two voxels
  * ```ts
  * import assert from "node:assert/strict";
- * import { extractPatch } from "@ssnet/pipeline";
+ * import { extractPatch } from "@ssnet/pipeline/data/augment.ts";
  *
  * const volume = Uint8Array.from({ length: 12 }, (_, i) => i), target = new Uint8Array(2);
  * extractPatch(volume, [3, 2, 2], { patch: [2, 1, 1], draw: { turns: 0, flipAxis: 0, start: [0, 1, 0] }, target });

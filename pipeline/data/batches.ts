@@ -3,17 +3,18 @@
  * resumed run goes on with the batches it would have had.
  * @module
  */
-import { stream } from "../runs/random.ts";
-import { drawPatch, drawSlice, extractPatch, extractSlice, type Shape3 } from "./augment.ts";
-import { BoundedWorker } from "./bounded_worker.ts";
-import { DataError, type Manifest } from "./cases.ts";
+import { stream } from "../arrays/random.ts";
+import { drawPatch, drawSlice, extractPatch, extractSlice } from "./augment.ts";
+import { BoundedWorker } from "../files/bounded_worker.ts";
 import type { CodedVoxels } from "./coded_voxels.ts";
-import { readFileBytes, readingSeconds, unreadable } from "./hdf5.ts";
+import { readFileBytes, readingSeconds, unreadable } from "../files/hdf5.ts";
 import type { ReadingJob, ReadingResult } from "./item_reader.ts";
-import type { Shape2 } from "./resample.ts";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { batchCases } from "./sampler.ts";
-import type { Split } from "./splits.ts";
+import type { Split } from "../records/split.ts";
+import type { Shape2, Shape3 } from "../arrays/shape.ts";
+import { DataError } from "../files/errors.ts";
+import type { Manifest } from "../records/manifest.ts";
 
 /** What a row of a batch is drawn from: a volume (LA) or a slice of one (ACDC). */
 export interface TrainingItem {
@@ -163,7 +164,8 @@ export interface BatchOptions {
  * @example Two labeled rows of constant volumes keep their values
  * ```ts
  * import assert from "node:assert/strict";
- * import { assembleBatch, LA } from "@ssnet/pipeline";
+ * import { assembleBatch } from "@ssnet/pipeline/data/batches.ts";
+ * import { LA } from "@ssnet/pipeline/datasets/la/profile.ts";
  *
  * const of = (value: number) => ({
  *   shape: [20, 20, 20],

@@ -20,7 +20,7 @@ const MOST = 1 << 16, SLOTS = 2 * MOST; // half of the slots stay free, so that 
  * @example Three levels and the 0 of augmentation
  * ```ts
  * import assert from "node:assert/strict";
- * import { type CodedVoxels, encodeVoxels } from "@ssnet/pipeline";
+ * import { type CodedVoxels, encodeVoxels } from "@ssnet/pipeline/data/coded_voxels.ts";
  *
  * const { palette, codes } = encodeVoxels(Float32Array.of(0.5, -1, 0.5, 2)) as CodedVoxels;
  * assert.deepEqual([...palette], [0, 0.5, -1, 2]);

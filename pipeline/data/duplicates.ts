@@ -1,7 +1,8 @@
 /** Cases that are one case under two names: one of them may be trained on and the other tested. @module */
-import { listed } from "../runs/words.ts";
-import { type Manifest, patientOf } from "./cases.ts";
-import type { Lists } from "./splits.ts";
+import { listed } from "../files/words.ts";
+import { patientOf } from "../records/case.ts";
+import type { Lists } from "../records/split.ts";
+import type { Manifest } from "../records/manifest.ts";
 
 /** Cases that have the same image, or the same label. */
 export interface Duplicates {

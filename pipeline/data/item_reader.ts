@@ -5,10 +5,12 @@
  */
 import { parentPort } from "node:worker_threads";
 import type { TrainingItem } from "./batches.ts";
-import { CASE_DATASETS, caseOf, DataError, type Fingerprint } from "./cases.ts";
+import { CASE_DATASETS, caseOf } from "../records/case.ts";
 import { encodeVoxels } from "./coded_voxels.ts";
-import { unreadable } from "./hdf5.ts";
-import { decodeHdf5 } from "./hdf5_library.ts";
+import { unreadable } from "../files/hdf5.ts";
+import { decodeHdf5 } from "../files/hdf5_library.ts";
+import { DataError } from "../files/errors.ts";
+import type { Fingerprint } from "../records/manifest.ts";
 
 /** A case to decode. */
 export interface ReadingJob {

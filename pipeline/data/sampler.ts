@@ -3,7 +3,7 @@
  * the unlabeled cases are shuffled anew every epoch.
  * @module
  */
-import { permutation, stream } from "../runs/random.ts";
+import { permutation, stream } from "../arrays/random.ts";
 
 /** Sizes of the two streams and of their share of a batch. */
 export interface TwoStreams {
@@ -26,7 +26,7 @@ export interface TwoStreams {
  * @example Two batches are an epoch over four labeled cases
  * ```ts
  * import assert from "node:assert/strict";
- * import { batchCases } from "@ssnet/pipeline";
+ * import { batchCases } from "@ssnet/pipeline/data/sampler.ts";
  *
  * const streams = { labeledCases: 4, unlabeledCases: 9, labeledPerBatch: 2, unlabeledPerBatch: 2 };
  * const first = batchCases(1337, 1, streams), second = batchCases(1337, 2, streams);

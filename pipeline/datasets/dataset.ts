@@ -5,9 +5,9 @@
  * @module
  */
 import type { NetworkName } from "../networks/network.ts";
-import type { Precision } from "../tensorflow/trace.ts";
-import type { AxisOrder } from "../data/geometry.ts";
-import type { PreparedCase, Problems } from "../data/prepared_case.ts";
+import type { AxisOrder } from "../arrays/geometry.ts";
+import type { PreparedCase, Problems } from "./prepared_case.ts";
+import type { Precision } from "../tensorflow/precision.ts";
 
 /** Everything that a preset of a training changes. */
 export interface Preset {

@@ -46,7 +46,7 @@ export interface CaseMetrics {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { caseMetrics } from "@ssnet/pipeline";
+ * import { caseMetrics } from "@ssnet/pipeline/evaluation/case_metrics.ts";
  *
  * const { published, honest } = caseMetrics(Uint8Array.of(0, 0), Uint8Array.of(0, 1), [1, 2]);
  * assert.deepEqual(published, { dice: 0, jaccard: 0, hd95: 0, asd: 0 });

@@ -4,45 +4,19 @@
  * patients. Volumes are the voxels of the mask times the volume of a voxel, with nothing added between the slices.
  * @module
  */
-import { type ResultRow, spread } from "./summary.ts";
-
-/** The quantities with their units, in the order in which they are reported. */
-export const CLINICAL_UNITS = {
-  "LV EDV": "ml",
-  "LV ESV": "ml",
-  "LV EF": "%",
-  "RV EDV": "ml",
-  "RV ESV": "ml",
-  "RV EF": "%",
-  "LV mass": "g",
-} as const;
-/** Left (LV) or right ventricle (RV): its volume at ED (EDV), at ES (ESV), its ejection fraction (EF); mass of the left one. */
-export type ClinicalName = keyof typeof CLINICAL_UNITS;
-/** All of them. */
-export const CLINICAL_NAMES = Object.keys(CLINICAL_UNITS) as ClinicalName[];
+import { spread } from "./summary.ts";
+import {
+  type Agreement,
+  CLINICAL_NAMES,
+  CLINICAL_UNITS,
+  type ClinicalName,
+  type ClinicalValue,
+  type PatientValues,
+  type ResultRow,
+} from "../records/evaluation.ts";
 
 /** Of myocardium, gram a milliliter. */
 const DENSITY = 1.05;
-
-/** One quantity of one patient; null: does not exist. */
-export interface ClinicalValue {
-  /** From the predicted masks. */
-  predicted: number | null;
-  /** From the reference's masks. */
-  reference: number | null;
-  /** `predicted - reference`; of an ejection fraction in percentage points. */
-  error: number | null;
-}
-
-/** All quantities of one patient. */
-export interface PatientValues {
-  /** Name. */
-  patient: string;
-  /** Names of the cases they come from; null: that frame is not among the rows. */
-  frames: Record<"ED" | "ES", string | null>;
-  /** By quantity. */
-  values: Record<ClinicalName, ClinicalValue>;
-}
 
 /**
  * Clinical quantities of the patients in the rows: the volume of a class is its voxels times the volume of a voxel,
@@ -95,29 +69,13 @@ function ejectionFraction(ed: ResultRow | undefined, es: ResultRow | undefined, 
   return edv > 0 ? 100 * (edv - esv) / edv : null;
 }
 
-/** How far predictions lie off, over patients. */
-export interface Agreement {
-  /** Of all numbers here; "%" are percentage points. */
-  unit: "ml" | "%" | "g";
-  /** Mean error; null where no patient has one. */
-  bias: number | null;
-  /** Sample deviation of the errors (N - 1 in the denominator); null for fewer than two patients. */
-  deviation: number | null;
-  /** Limits of agreement, `bias ± 1.96 deviation`, the lower one first; null for fewer than two patients. */
-  limits: [number, number] | null;
-  /** Mean absolute error; null where no patient has one. */
-  meanAbsolute: number | null;
-  /** How many patients have an error. */
-  patients: number;
-}
-
 /**
  * Agreement of predictions with references by quantity, as Bland and Altman (Lancet 1986) report it.
  *
  * @example Errors of 2 and 4: bias 3, sample deviation √2
  * ```ts
  * import assert from "node:assert/strict";
- * import { agreementOf } from "@ssnet/pipeline";
+ * import { agreementOf } from "@ssnet/pipeline/evaluation/clinical.ts";
  *
  * const { bias, limits } = agreementOf([2, 4, null], "ml");
  * assert.equal(bias, 3);

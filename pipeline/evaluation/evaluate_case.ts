@@ -1,14 +1,13 @@
 /** One case through the network and against its reference; training calls it for validation, `evaluate` for the test. @module */
-import type { Shape3 } from "../data/augment.ts";
-import { type Case, spacingOf } from "../data/cases.ts";
+import { type Case, spacingOf } from "../records/case.ts";
 import type { DatasetProfile } from "../datasets/dataset.ts";
-import type { Shape2 } from "../data/resample.ts";
 import { caseMetrics, type CaseScores } from "./case_metrics.ts";
-import { largestComponents } from "./components.ts";
+import { largestComponents } from "../arrays/components.ts";
 import type { InferenceOptions, NetworkParameters } from "./inference.ts";
 import { predictSlices, sliceNetwork } from "./slices.ts";
 import { classesOf, slidingWindow, windowNetwork } from "./sliding_window.ts";
-import type { ResultRow, Scores } from "./summary.ts";
+import type { Shape2, Shape3 } from "../arrays/shape.ts";
+import type { ResultRow, Scores } from "../records/evaluation.ts";
 
 /** Class numbers of a case, in the order of its image. */
 export type Segment = (one: Pick<Case, "image" | "shape">) => Promise<Uint8Array>;

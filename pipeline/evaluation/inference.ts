@@ -4,7 +4,8 @@ import { type NetworkName, NETWORKS } from "../networks/network.ts";
 import type { Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Tensor } from "../tensorflow/tensors.ts";
-import { type Precision, trace } from "../tensorflow/trace.ts";
+import { trace } from "../tensorflow/trace.ts";
+import type { Precision } from "../tensorflow/precision.ts";
 
 /** Whose parameters are used; read anew at every call, so that a training's state can be given and goes on. */
 export interface NetworkParameters {

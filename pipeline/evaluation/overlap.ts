@@ -39,7 +39,7 @@ function countOverlap(masks: MaskPair): { both: number; sum: number } {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { dice } from "@ssnet/pipeline";
+ * import { dice } from "@ssnet/pipeline/evaluation/overlap.ts";
  *
  * assert.equal(dice({ prediction: Uint8Array.of(1, 1, 0), reference: Uint8Array.of(0, 1, 1) }), 0.5);
  * ```
@@ -60,7 +60,7 @@ export function dice(masks: MaskPair): number {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { jaccard } from "@ssnet/pipeline";
+ * import { jaccard } from "@ssnet/pipeline/evaluation/overlap.ts";
  *
  * assert.equal(jaccard({ prediction: Uint8Array.of(1, 1, 0), reference: Uint8Array.of(0, 1, 1) }), 1 / 3);
  * ```
@@ -80,7 +80,7 @@ export function jaccard(masks: MaskPair): number {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { diceByClass } from "@ssnet/pipeline";
+ * import { diceByClass } from "@ssnet/pipeline/evaluation/overlap.ts";
  *
  * const maps = { prediction: Uint8Array.of(1, 1, 0, 0), reference: Uint8Array.of(0, 1, 1, 2) };
  * assert.deepEqual(diceByClass(maps, 4), [0.5, 0, 0]);

@@ -4,10 +4,11 @@
  * X fastest; a slice is `[Y, X]`.
  * @module
  */
-import { type Shape2, zoom } from "../data/resample.ts";
+import { zoom } from "../arrays/resample.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Tensor4D } from "../tensorflow/tensors.ts";
 import { inference, type InferenceOptions, type NetworkParameters } from "./inference.ts";
+import type { Shape2 } from "../arrays/shape.ts";
 
 /** Classes of slices `[B, H, W, 1]`, as `[B, H, W]`. */
 export type SliceNetwork = (slices: Tensor4D) => Promise<Int32Array>;

@@ -3,11 +3,11 @@
  * the probabilities of all windows over a voxel are averaged. Smaller volumes are padded with zeros.
  * @module
  */
-import type { Shape3 } from "../data/augment.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Tensor5D } from "../tensorflow/tensors.ts";
 import { inference, type InferenceOptions, type NetworkParameters } from "./inference.ts";
+import type { Shape3 } from "../arrays/shape.ts";
 
 /**
  * Probabilities of windows `[B, X, Y, Z, 1]`, as `[B, C, X, Y, Z]`: of two classes that of class 1 (C = 1), of more those of
@@ -36,7 +36,7 @@ export function windowNetwork(parameters: NetworkParameters, options: InferenceO
  * @example The last window is moved back to the border
  * ```ts
  * import assert from "node:assert/strict";
- * import { windowStarts } from "@ssnet/pipeline";
+ * import { windowStarts } from "@ssnet/pipeline/evaluation/sliding_window.ts";
  *
  * assert.deepEqual(windowStarts(150, 112, 18), [0, 18, 36, 38]);
  * assert.deepEqual(windowStarts(80, 80, 4), [0]);
@@ -136,7 +136,7 @@ export async function slidingWindow(
  * @example Two voxels of three classes
  * ```ts
  * import assert from "node:assert/strict";
- * import { classesOf } from "@ssnet/pipeline";
+ * import { classesOf } from "@ssnet/pipeline/evaluation/sliding_window.ts";
  *
  * assert.deepEqual(classesOf(Float32Array.of(0.2, 0.5, 0.7, 0.3, 0.1, 0.2), 3), Uint8Array.of(1, 0));
  * assert.deepEqual(classesOf(Float32Array.of(0.5, 0.6), 2), Uint8Array.of(0, 1));

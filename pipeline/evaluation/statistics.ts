@@ -5,8 +5,9 @@
  * Journal of Statistics 6, 1979).
  * @module
  */
-import { stream } from "../runs/random.ts";
-import { patientRows, type ResultRow, type Scores, spread } from "./summary.ts";
+import { stream } from "../arrays/random.ts";
+import { patientRows, spread } from "./summary.ts";
+import type { ResultRow, Scores } from "../records/evaluation.ts";
 
 /** With fewer nothing is tested: of 7 pairs the smallest p is 1/64, which the correction over four methods lifts above 0.05. */
 export const FEWEST_PATIENTS = 8;
@@ -54,7 +55,7 @@ export interface SeedSummary {
  * @example Two seeds of two patients
  * ```ts
  * import assert from "node:assert/strict";
- * import { overSeeds } from "@ssnet/pipeline";
+ * import { overSeeds } from "@ssnet/pipeline/evaluation/statistics.ts";
  *
  * const { values, mean, deviation } = overSeeds([{ a: 0.5, b: 0.75 }, { a: 1, b: 0.75 }]);
  * assert.deepEqual(values, { a: 0.75, b: 0.75 });
@@ -127,7 +128,7 @@ export interface SignedRank {
  * @example Eight differences of one sign: p = 2 / 2⁸
  * ```ts
  * import assert from "node:assert/strict";
- * import { wilcoxonSignedRank } from "@ssnet/pipeline";
+ * import { wilcoxonSignedRank } from "@ssnet/pipeline/evaluation/statistics.ts";
  *
  * assert.equal(wilcoxonSignedRank([1, 2, 3, 4, 5, 6, 7, 8]).p, 2 / 256);
  * ```
@@ -185,7 +186,7 @@ function complementaryError(x: number): number {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { holm } from "@ssnet/pipeline";
+ * import { holm } from "@ssnet/pipeline/evaluation/statistics.ts";
  *
  * assert.deepEqual(holm([0.5, 0.125, 0.25]), [0.5, 0.375, 0.5]);
  * ```

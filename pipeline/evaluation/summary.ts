@@ -3,57 +3,8 @@
  * not exist (a distance of an empty mask) is null, never NaN: JSON has none.
  * @module
  */
-import { createHash } from "node:crypto";
-import type { Case } from "../data/cases.ts";
-import type { CaseScores } from "./case_metrics.ts";
-
-/** Overlaps between 0 and 1, distances in voxels; null: does not exist. */
-export type Scores = Record<keyof CaseScores, number | null>;
-/** Distances in millimeters; null: does not exist. */
-export type Distances = Record<"hd95" | "asd", number | null>;
-
-/** Scores of one class of a case, or of a patient. */
-export interface ScoreRow {
-  /** Name of the case, or of the patient. */
-  case: string;
-  /** Name of the class. */
-  class: string;
-  /** An empty prediction scores 0 in all four. */
-  published: Scores;
-  /** Two empty masks overlap fully, one empty mask not at all; an empty mask has no distance. */
-  honest: Scores;
-  /** Null where the spacing is not known; conventions as in `honest`. */
-  millimeters: Distances | null;
-}
-
-/** One case and class. */
-export interface ResultRow extends ScoreRow {
-  /** Who was imaged; null where the case does not say. */
-  patient: string | null;
-  /** End of diastole or of systole; null where the case does not say. */
-  phase: "ED" | "ES" | null;
-  /** Predicted voxels of the class. */
-  voxels: number;
-  /** Voxels of the class in the reference. */
-  referenceVoxels: number;
-  /** Voxels times the volume of a voxel; null where the spacing is not known. */
-  milliliters: { predicted: number; reference: number } | null;
-  /** Of inference and metrics of the whole case. */
-  seconds: number;
-}
-
-/** A number over cases, or over patients. */
-export interface Spread {
-  /** Null where no case has a value. */
-  mean: number | null;
-  /** Sample deviation (N - 1 in the denominator); null for fewer than two cases. */
-  deviation: number | null;
-  /** How many cases (or patients) have a value. */
-  cases: number;
-}
-
-/** By class, and under "mean" the mean over the classes of a case; then by metric. */
-export type Summary<Metric extends string> = Record<string, Record<Metric, Spread>>;
+import type { Case } from "../records/case.ts";
+import type { CorrectedSpacing, ResultRow, ScoreRow, Spread, Summaries } from "../records/evaluation.ts";
 
 /** Mean and sample deviation of the values that exist. */
 export function spread(values: readonly (number | null)[]): Spread {
@@ -65,16 +16,6 @@ export function spread(values: readonly (number | null)[]): Spread {
 }
 
 const SCORES = ["dice", "jaccard", "hd95", "asd"] as const, DISTANCES = ["hd95", "asd"] as const;
-
-/** Summaries of the same rows. */
-export interface Summaries {
-  /** An empty prediction scores 0. */
-  published: Summary<keyof Scores>;
-  /** Over the values that exist. */
-  honest: Summary<keyof Scores>;
-  /** Over the rows whose spacing is known; null where there is none. */
-  millimeters: Summary<keyof Distances> | null;
-}
 
 /** Means and deviations of all rows, under both conventions, and in millimeters over the cases whose spacing is known. */
 export function summarize(rows: readonly ScoreRow[]): Summaries {
@@ -117,9 +58,9 @@ function summaryOf<Metric extends string>(
   rows: readonly ScoreRow[],
   metrics: readonly Metric[],
   valuesOf: (row: ScoreRow) => Record<Metric, number | null>,
-): Summary<Metric> {
+): Record<string, Record<Metric, Spread>> {
   const classes = Object.groupBy(rows, (row) => row.class), cases = Object.groupBy(rows, (row) => row.case);
-  const summary: Summary<Metric> = {};
+  const summary: Record<string, Record<Metric, Spread>> = {};
   const of = (values: (metric: Metric) => (number | null)[]) =>
     Object.fromEntries(metrics.map((metric) => [metric, spread(values(metric))])) as Record<Metric, Spread>;
   for (const [name, own] of Object.entries(classes)) {
@@ -129,16 +70,6 @@ function summaryOf<Metric extends string>(
     Object.values(cases).map((own) => spread(own!.map((row) => valuesOf(row)[metric])).mean)
   );
   return summary;
-}
-
-/** A spacing that distances and volumes were measured with instead of a header's. */
-export interface CorrectedSpacing {
-  /** Millimeters along the axes of the cases, as the headers say them; null: they say none. */
-  header: number[] | null;
-  /** Millimeters that were taken. */
-  used: number[];
-  /** Cases that it was taken for. */
-  cases: string[];
 }
 
 /** The corrected spacings of cases, each with its cases; none where the headers' count. */
@@ -152,48 +83,4 @@ export function correctedSpacings(
     found.set(key, { header, used, cases: [...found.get(key)?.cases ?? [], name] });
   }
   return [...found.values()];
-}
-
-/** In words. */
-export function correctedSpacingText({ header, used, cases }: CorrectedSpacing): string {
-  const found = header ? `the header's ${header.join(" x ")} mm` : "an unknown spacing";
-  return `spacing ${used.join(" x ")} mm instead of ${found} (${cases.length} case${cases.length === 1 ? "" : "s"})`;
-}
-
-/** How a run was evaluated, as far as one evaluation must not take another's place. */
-export interface EvaluationKind {
-  /** Statistics of the batch norms. */
-  batchNorm: "running" | "window";
-  /** Which one of the run's. */
-  checkpoint: "last" | "best";
-  /** Which components of a prediction were kept; null: the method's own choice. */
-  components: "largest" | "all" | null;
-  /** Of the convolutions. */
-  precision: string;
-  /** Whose test cases; null: the training's own split. */
-  split: { test: readonly string[] } | null;
-}
-
-/**
- * Name of an evaluation's folder: `evaluation-BATCHNORM`, then what is not the usual: `-best`, the components, the precision,
- * and of another split's test cases eight digits of their hash.
- *
- * @example What is usual is not named
- * ```ts
- * import assert from "node:assert/strict";
- * import { evaluationName } from "@ssnet/pipeline";
- *
- * const usual = { batchNorm: "running", checkpoint: "last", components: null, precision: "fp32", split: null } as const;
- * assert.equal(evaluationName(usual), "evaluation-running");
- * assert.equal(evaluationName({ ...usual, components: "all", precision: "bf16" }), "evaluation-running-all-bf16");
- * ```
- */
-export function evaluationName({ batchNorm, checkpoint, components, precision, split }: EvaluationKind): string {
-  return [
-    `evaluation-${batchNorm}`,
-    ...checkpoint === "best" ? ["best"] : [],
-    ...components ? [components] : [],
-    ...precision === "fp32" ? [] : [precision],
-    ...split ? [createHash("sha256").update(split.test.join("\n")).digest("hex").slice(0, 8)] : [],
-  ].join("-");
 }

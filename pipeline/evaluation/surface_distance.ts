@@ -2,7 +2,7 @@
  * Distances between the surfaces of two masks, on an exact Euclidean distance transform.
  * @module
  */
-import { checkSize, checkSpacing, squaredDistanceTransform, stridesOf } from "../data/distance_transform.ts";
+import { checkSize, checkSpacing, squaredDistanceTransform, stridesOf } from "../arrays/distance_transform.ts";
 
 /** Distances between two surfaces, in the unit of the spacing (voxels without one). */
 export interface SurfaceMetrics {
@@ -30,7 +30,7 @@ export interface SurfaceMetrics {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { surface } from "@ssnet/pipeline";
+ * import { surface } from "@ssnet/pipeline/evaluation/surface_distance.ts";
  *
  * const square = new Uint8Array(9).fill(1);
  * assert.deepEqual(surface(square, [3, 3]), Uint8Array.of(1, 1, 1, 1, 0, 1, 1, 1, 1));
@@ -129,7 +129,7 @@ function sampleDistances(
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { surfaceDistances } from "@ssnet/pipeline";
+ * import { surfaceDistances } from "@ssnet/pipeline/evaluation/surface_distance.ts";
  *
  * const distances = surfaceDistances(Uint8Array.of(1, 1, 0, 0), Uint8Array.of(0, 0, 0, 1), [1, 4], [1, 2]);
  * assert.deepEqual(distances, Float64Array.of(6, 4));
@@ -175,7 +175,7 @@ function percentile(sorted: Float64Array, fraction: number): number {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { surfaceMetrics } from "@ssnet/pipeline";
+ * import { surfaceMetrics } from "@ssnet/pipeline/evaluation/surface_distance.ts";
  *
  * const { hd, asd, asdReverse } = surfaceMetrics(Uint8Array.of(1, 1, 0, 0), Uint8Array.of(0, 0, 0, 1), [1, 4]);
  * assert.deepEqual({ hd, asd, asdReverse }, { hd: 3, asd: 2.5, asdReverse: 2 });

@@ -34,7 +34,8 @@ export function certainMask(uncertainty: Tensor, threshold: Scalar): Tensor {
  * @example Of two voxels the teacher is sure of the first; student and teacher differ there by 0.1
  * ```ts
  * import assert from "node:assert/strict";
- * import { certainMask, maskedSquaredError, openTensorFlow, predictiveEntropy } from "@ssnet/pipeline";
+ * import { certainMask, maskedSquaredError, predictiveEntropy } from "@ssnet/pipeline/losses/consistency.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const teacher = tf.tensor2d([[0.9, 0.1], [0.5, 0.5]]), student = tf.tensor2d([[0.8, 0.2], [0.9, 0.1]]);
@@ -65,7 +66,8 @@ const SMALLEST = 2 ** -126;
  * @example Scales that agree cost nothing
  * ```ts
  * import assert from "node:assert/strict";
- * import { openTensorFlow, pyramidConsistency } from "@ssnet/pipeline";
+ * import { pyramidConsistency } from "@ssnet/pipeline/losses/consistency.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const sure = tf.tensor2d([[0, 3], [3, 0]]), less = tf.tensor2d([[0, 1], [1, 0]]);
@@ -104,7 +106,8 @@ function tenthPower(x: Tensor): Tensor {
  * @example What is above 1/2 goes to 1
  * ```ts
  * import assert from "node:assert/strict";
- * import { openTensorFlow, sharpen } from "@ssnet/pipeline";
+ * import { sharpen } from "@ssnet/pipeline/losses/consistency.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const [even, above, one] = sharpen(tf.tensor1d([0.5, 0.6, 1])).dataSync();
@@ -125,7 +128,8 @@ export function sharpen(p: Tensor): Tensor {
  * @example Two decoders that are sure of opposite classes
  * ```ts
  * import assert from "node:assert/strict";
- * import { mutualConsistency, openTensorFlow } from "@ssnet/pipeline";
+ * import { mutualConsistency } from "@ssnet/pipeline/losses/consistency.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const p = tf.tensor2d([[1, 0]]), q = tf.tensor2d([[0, 1]]);

@@ -17,7 +17,9 @@ import { crossEntropy, squaredDice } from "./dice.ts";
  * @example The box of LA's patch is 74 x 74 x 53
  * ```ts
  * import assert from "node:assert/strict";
- * import { boxMask, LA, openTensorFlow } from "@ssnet/pipeline";
+ * import { LA } from "@ssnet/pipeline/datasets/la/profile.ts";
+ * import { boxMask } from "@ssnet/pipeline/losses/copy_paste.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const mask = boxMask(LA.patch, tf.tensor1d([3, 4], "int32"));
@@ -120,7 +122,8 @@ export interface CopyPaste {
  * @example A box with a pseudo label counts half as much as what is around it
  * ```ts
  * import assert from "node:assert/strict";
- * import { boxMask, copyPasteLoss, openTensorFlow, regionLinearDice } from "@ssnet/pipeline";
+ * import { boxMask, copyPasteLoss, regionLinearDice } from "@ssnet/pipeline/losses/copy_paste.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const mask = boxMask([6, 6], tf.tensor1d([0, 0], "int32"));

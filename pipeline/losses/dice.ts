@@ -15,7 +15,8 @@ import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
  * @example Half the foreground found, and nothing else
  * ```ts
  * import assert from "node:assert/strict";
- * import { linearDice, openTensorFlow } from "@ssnet/pipeline";
+ * import { linearDice } from "@ssnet/pipeline/losses/dice.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const loss = linearDice(tf.tensor1d([1, 0, 0]), tf.tensor1d([1, 1, 0]), 0);
@@ -43,7 +44,8 @@ function meanOverForeground(p: Tensor, q: Tensor, loss: (p: Tensor, q: Tensor) =
  * @example One of two foreground classes is found
  * ```ts
  * import assert from "node:assert/strict";
- * import { foregroundDice, openTensorFlow } from "@ssnet/pipeline";
+ * import { foregroundDice } from "@ssnet/pipeline/losses/dice.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const target = tf.tensor2d([[0, 1, 0], [0, 0, 1]]), found = tf.tensor2d([[0, 1, 0], [1, 0, 0]]);
@@ -81,7 +83,8 @@ function classSums(p: Tensor, q: Tensor): { overlap: Tensor; squares: Tensor } {
  * @example The background counts as much as any other class
  * ```ts
  * import assert from "node:assert/strict";
- * import { openTensorFlow, squaredDice } from "@ssnet/pipeline";
+ * import { squaredDice } from "@ssnet/pipeline/losses/dice.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const p = tf.tensor2d([[1, 0], [1, 0], [1, 0]]), q = tf.tensor2d([[1, 0], [1, 0], [0, 1]]);
@@ -112,7 +115,8 @@ export const COMPARED_DICE = {
  * @example Nothing is wrong, and the loss is 0.5
  * ```ts
  * import assert from "node:assert/strict";
- * import { halvedDice, openTensorFlow } from "@ssnet/pipeline";
+ * import { halvedDice } from "@ssnet/pipeline/losses/dice.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const p = tf.tensor2d([[1, 0], [1, 0], [0, 1]]);

@@ -44,9 +44,13 @@ const countOf = (condition: Tensor1D): Scalar => openTensorFlow().tf.sum(asNumbe
  * @example Two correct voxels of class 1 fill two rows; a second step without any keeps them
  * ```ts
  * import assert from "node:assert/strict";
- * import {
- *   headsSpec, initialize, openTensorFlow, Pass, separationLoss, SpecBuilder, stream, type Tensor2D, toWeights, updateBank,
- * } from "@ssnet/pipeline";
+ * import { stream } from "@ssnet/pipeline/arrays/random.ts";
+ * import { separationLoss, updateBank } from "@ssnet/pipeline/losses/separation.ts";
+ * import { headsSpec } from "@ssnet/pipeline/networks/heads.ts";
+ * import { Pass } from "@ssnet/pipeline/networks/layers.ts";
+ * import { initialize, SpecBuilder, toWeights } from "@ssnet/pipeline/networks/parameters.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
+ * import { type Tensor2D } from "@ssnet/pipeline/tensorflow/tensors.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const spec = headsSpec(new SpecBuilder(), { classes: 2 });

@@ -3,7 +3,7 @@
  * of masks, the way back from a map to a mask, and the distance between maps. Distances are in voxels, without spacing.
  * @module
  */
-import { checkSize, squaredDistanceTransform } from "../data/distance_transform.ts";
+import { checkSize, squaredDistanceTransform } from "../arrays/distance_transform.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 
@@ -24,7 +24,7 @@ import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
  * @example Three object voxels against the edge: two inside, the third on the boundary
  * ```ts
  * import assert from "node:assert/strict";
- * import { signedDistanceMap } from "@ssnet/pipeline";
+ * import { signedDistanceMap } from "@ssnet/pipeline/losses/signed_distance.ts";
  *
  * const map = signedDistanceMap(Uint8Array.of(1, 1, 1, 0, 0), [5]);
  * assert.deepEqual(map, Float32Array.of(-1, -2 / 3, 0, 0.5, 1));
@@ -73,7 +73,7 @@ export interface SignedDistanceMaps {
  * @example Two slices of one line, three classes; the second slice lacks class 2
  * ```ts
  * import assert from "node:assert/strict";
- * import { signedDistanceMaps } from "@ssnet/pipeline";
+ * import { signedDistanceMaps } from "@ssnet/pipeline/losses/signed_distance.ts";
  *
  * const labels = Int32Array.of(1, 0, 2, 1, 0, 0);
  * const { maps, present } = signedDistanceMaps(labels, { shape: [2, 1, 3], classes: 3 });
@@ -121,7 +121,8 @@ const STEEPNESS = 1500;
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { distanceToMask, openTensorFlow } from "@ssnet/pipeline";
+ * import { distanceToMask } from "@ssnet/pipeline/losses/signed_distance.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * assert.deepEqual([...distanceToMask(tf.tensor1d([-0.5, 0, 0.5])).dataSync()], [1, 0.5, 0]);
@@ -143,7 +144,8 @@ export function distanceToMask(s: Tensor): Tensor {
  * @example Of two maps the second does not count
  * ```ts
  * import assert from "node:assert/strict";
- * import { meanSquaredError, openTensorFlow } from "@ssnet/pipeline";
+ * import { meanSquaredError } from "@ssnet/pipeline/losses/signed_distance.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const a = tf.tensor3d([[[2, 7], [0, 7]]]), b = tf.zerosLike(a); // [1, 2, 2]

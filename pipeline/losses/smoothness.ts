@@ -15,7 +15,8 @@ export const PROBE_RADIUS = 10;
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { openTensorFlow, unitPerSample } from "@ssnet/pipeline";
+ * import { unitPerSample } from "@ssnet/pipeline/losses/smoothness.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const unit = unitPerSample(tf.tensor2d([[3, 4], [0, 2]])).dataSync();

@@ -42,7 +42,8 @@ export function startAdam(weights: Weights): AdamState {
  * @example The first update is as long as the rate, whatever the gradient
  * ```ts
  * import assert from "node:assert/strict";
- * import { openTensorFlow, startAdam, updateAdam } from "@ssnet/pipeline";
+ * import { startAdam, updateAdam } from "@ssnet/pipeline/methods/adam.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const start = startAdam({ w: tf.tensor1d([1, 1]) });

@@ -13,7 +13,7 @@
  * @module
  */
 import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
-import { largestComponents } from "../evaluation/components.ts";
+import { largestComponents } from "../arrays/components.ts";
 import {
   boxMask,
   copyPasteLoss,
@@ -71,7 +71,7 @@ function inHalves(x: Tensor): [Tensor, Tensor] {
  * @example The lone pixel goes
  * ```ts
  * import assert from "node:assert/strict";
- * import { cleanPseudoLabels } from "@ssnet/pipeline";
+ * import { cleanPseudoLabels } from "@ssnet/pipeline/methods/bcp.ts";
  *
  * assert.deepEqual([...cleanPseudoLabels(Int32Array.of(1, 1, 0, 1, 2, 0), [1, 1, 6])], [1, 1, 0, 0, 2, 0]);
  * ```

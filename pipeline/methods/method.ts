@@ -95,7 +95,9 @@ export function defineMethod<Settings extends object>(
  * @example SS-Net with a smaller bank
  * ```ts
  * import assert from "node:assert/strict";
- * import { createMethod, LA, METHODS } from "@ssnet/pipeline";
+ * import { LA } from "@ssnet/pipeline/datasets/la/profile.ts";
+ * import { createMethod } from "@ssnet/pipeline/methods/method.ts";
+ * import { METHODS } from "@ssnet/pipeline/methods/methods.ts";
  *
  * const method = createMethod(METHODS.ssnet, LA, { settings: { bankRows: 8 } });
  * assert.ok(method.usesUnlabeled);

@@ -24,7 +24,9 @@ export function emaDecay(step: number): number {
  * @example The first update copies the student, the second gives the mean of two
  * ```ts
  * import assert from "node:assert/strict";
- * import { emaDecay, openTensorFlow, updateTeacher, type Weights } from "@ssnet/pipeline";
+ * import { emaDecay, updateTeacher } from "@ssnet/pipeline/methods/teacher.ts";
+ * import { type Weights } from "@ssnet/pipeline/networks/parameters.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * let teacher: Weights = { w: tf.zeros([1]) };

@@ -15,12 +15,12 @@ import { COMPARED_DICE, crossEntropy, oneHot } from "../losses/dice.ts";
 import { Pass } from "../networks/layers.ts";
 import { NETWORKS } from "../networks/network.ts";
 import { initialize, SpecBuilder, toWeights } from "../networks/parameters.ts";
-import { uncertaintyThreshold } from "../runs/schedule.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { after, seedOfDraw, softmax, statelessNormal } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { defineMethod, type Method, type MethodDefinition, onePassStep } from "./method.ts";
 import { emaDecay, recallTeacher, rememberTeacher, updateTeacher } from "./teacher.ts";
+import { uncertaintyThreshold } from "../losses/ramps.ts";
 
 /** What the method's own code has differently from SS-Net's profile. */
 const PROTOCOL = {

@@ -37,7 +37,11 @@ export function mcnetSpec(
  * @example Two predictions of a slice
  * ```ts
  * import assert from "node:assert/strict";
- * import { initialize, mcnet, mcnetSpec, openTensorFlow, Pass, SpecBuilder, stream, toWeights } from "@ssnet/pipeline";
+ * import { stream } from "@ssnet/pipeline/arrays/random.ts";
+ * import { Pass } from "@ssnet/pipeline/networks/layers.ts";
+ * import { mcnet, mcnetSpec } from "@ssnet/pipeline/networks/mcnet.ts";
+ * import { initialize, SpecBuilder, toWeights } from "@ssnet/pipeline/networks/parameters.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const spec = mcnetSpec(new SpecBuilder(), { network: "unet", classes: 4 });

@@ -5,6 +5,7 @@
  */
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Tensor } from "../tensorflow/tensors.ts";
+import { sizeOf } from "../arrays/shape.ts";
 
 /** One parameter; `shape` in PyTorch's layout: convolutions `[out, in, k...]`, transposed ones `[in, out, k...]`, linear `[out, in]`. */
 export interface ParameterSpec {
@@ -44,7 +45,7 @@ export type Weights = Record<string, Tensor>;
  * @example A convolution of 3 x 3 x 3 and its batch norm
  * ```ts
  * import assert from "node:assert/strict";
- * import { SpecBuilder } from "@ssnet/pipeline";
+ * import { SpecBuilder } from "@ssnet/pipeline/networks/parameters.ts";
  *
  * const spec = new SpecBuilder().layer("conv", "block.0", [16, 1, 3, 3, 3]).batchNorm("block.1", 16);
  * assert.deepEqual(spec.parameters.map(({ name }) => name), [
@@ -79,11 +80,6 @@ export class SpecBuilder {
   }
 }
 
-/** Values in a tensor of a shape; 1 for `[]`. */
-export function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((a, b) => a * b, 1);
-}
-
 /**
  * PyTorch's default initialization (Kaiming-uniform with a = √5): weights and biases uniform in ±1/√fan_in, gamma 1,
  * beta 0; running means 0, variances 1. "conv_normal" is Kaiming-normal: mean 0, deviation √(2/fan_in).
@@ -92,7 +88,8 @@ export function sizeOf(shape: readonly number[]): number {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { initialize, SpecBuilder, stream } from "@ssnet/pipeline";
+ * import { stream } from "@ssnet/pipeline/arrays/random.ts";
+ * import { initialize, SpecBuilder } from "@ssnet/pipeline/networks/parameters.ts";
  *
  * const spec = new SpecBuilder().layer("linear", "head", [32, 16]).batchNorm("norm", 32);
  * const state = initialize(spec, stream(1337, "weights"));

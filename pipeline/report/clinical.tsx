@@ -1,12 +1,12 @@
 /** @jsxImportSource preact */
 /** Volumes and ejection fractions in the report: agreement over patients, Bland–Altman plots, every patient. @module */
 // deno-lint-ignore-file jsx-key -- rendered once, never compared with an earlier rendering
-import { CLINICAL_NAMES, CLINICAL_UNITS, type ClinicalName } from "../evaluation/clinical.ts";
 import { rounded, seriesStyle, short, ticks } from "./charts.tsx";
 import { clinicalReading } from "./contents.ts";
-import { fixed } from "../runs/words.ts";
+import { fixed } from "../files/words.ts";
 import { anyNominal, type Group, type Result, signed, unitText } from "./results.ts";
-import type { Metrics, Run } from "./runs.ts";
+import type { Run } from "./runs.ts";
+import { CLINICAL_NAMES, CLINICAL_UNITS, type ClinicalName, type Metrics } from "../records/evaluation.ts";
 
 const WIDTH = 400, HEIGHT = 250, LEFT = 50, RIGHT = 88, TOP = 28, BOTTOM = 40;
 const INNER = { width: WIDTH - LEFT - RIGHT, height: HEIGHT - TOP - BOTTOM };

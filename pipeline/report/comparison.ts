@@ -26,7 +26,7 @@ import {
   type Result,
   signed,
 } from "./results.ts";
-import { coarseText } from "../runs/coarse.ts";
+import { coarseText } from "../training/coarse.ts";
 
 /** One row of a comparison: a method with its options, over its seeds. */
 export interface ComparedMethod {

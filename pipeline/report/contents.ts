@@ -1,6 +1,5 @@
 /** Everything that a report shows, read and ordered once for both of its forms. @module */
-import { DataError } from "../data/cases.ts";
-import { counted } from "../runs/words.ts";
+import { counted } from "../files/words.ts";
 import { compareMethods, type Comparison } from "./comparison.ts";
 import { type Overlay, readOverlay } from "./overlays.ts";
 import {
@@ -12,7 +11,9 @@ import {
   type Result,
   shownCases,
 } from "./results.ts";
-import { type Metrics, readRuns, type Run } from "./runs.ts";
+import { readRuns, type Run } from "./runs.ts";
+import { DataError } from "../files/errors.ts";
+import type { Metrics } from "../records/evaluation.ts";
 
 /** A case of the figures; without an overlay where its files are not there. */
 export interface ShownCase extends CaseDice {

@@ -1,5 +1,4 @@
 /** The report as Markdown: every table of the page, without its figures. @module */
-import { CLINICAL_NAMES, CLINICAL_UNITS } from "../evaluation/clinical.ts";
 import {
   type Comparison,
   COMPARISON_READING,
@@ -8,7 +7,7 @@ import {
   publishedApart,
   TEST_HEADS,
 } from "./comparison.ts";
-import { fixed } from "../runs/words.ts";
+import { fixed } from "../files/words.ts";
 import { clinicalReading, type Contents, READING } from "./contents.ts";
 import {
   anyNominal,
@@ -28,6 +27,7 @@ import {
   UNITS,
   unitText,
 } from "./results.ts";
+import { CLINICAL_NAMES, CLINICAL_UNITS } from "../records/evaluation.ts";
 
 /** A cell in which nothing is markup: names come from files. */
 const cell = (text: string) => text.replaceAll(/[\\`*_[\]<>|]/g, "\\$&").replaceAll(/\s+/g, " ");

@@ -4,9 +4,11 @@
  * @module
  */
 import { encode } from "fast-png";
-import { type Case, DataError, readCase, readManifest, spacingOf } from "../data/cases.ts";
-import { readNifti } from "../data/nifti.ts";
+import { type Case, readCase, spacingOf } from "../records/case.ts";
+import { readNifti } from "../files/nifti.ts";
 import type { Evaluation } from "./runs.ts";
+import { DataError } from "../files/errors.ts";
+import { readManifest } from "../records/manifest.ts";
 
 /** What is wrong with a voxel: outside the reference, missed, of another class; the last needs several classes. */
 export const ERRORS = ["extra", "missed", "confused"] as const;

@@ -34,8 +34,9 @@ import {
   UNITS,
   unitText,
 } from "./results.ts";
-import type { Metrics, Run, Statistic } from "./runs.ts";
+import type { Run } from "./runs.ts";
 import viewer from "./viewer.js" with { type: "text" };
+import type { Metrics, Spread } from "../records/evaluation.ts";
 
 function NumberCell({ text, deviation, first }: { text: string; deviation?: string | null; first?: boolean }) {
   return (
@@ -46,7 +47,7 @@ function NumberCell({ text, deviation, first }: { text: string; deviation?: stri
   );
 }
 
-function StatisticCell({ name, value, first }: { name: NumberName; value?: Statistic; first?: boolean }) {
+function StatisticCell({ name, value, first }: { name: NumberName; value?: Spread; first?: boolean }) {
   const { mean, deviation } = printedStatistic(name, value);
   return <NumberCell text={mean} deviation={deviation} first={first} />;
 }
@@ -375,7 +376,7 @@ function CaseFigure({ shown: { name, rank, dice, rows, overlay }, id }: { shown:
   );
 }
 
-function RegionLegend({ classes }: { classes: string[] }) {
+function RegionLegend({ classes }: { classes: readonly string[] }) {
   const several = classes.length > 1,
     words: Record<typeof ERRORS[number], string> = {
       extra: "predicted, not in the reference",

@@ -6,13 +6,13 @@
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { DATASETS } from "../datasets/datasets.ts";
-import { correctedSpacingText } from "../evaluation/summary.ts";
 import { isMethod, METHODS } from "../methods/methods.ts";
-import { readJson } from "../runs/json.ts";
-import { counted } from "../runs/words.ts";
-import type { RunConfig } from "../runs/config.ts";
-import type { Evaluation, Metrics, Run, Statistic } from "./runs.ts";
-import { coarseText } from "../runs/coarse.ts";
+import { readJson } from "../files/json.ts";
+import { counted } from "../files/words.ts";
+import type { RunConfig } from "../records/run.ts";
+import type { Evaluation, Run } from "./runs.ts";
+import { coarseText } from "../training/coarse.ts";
+import { correctedSpacingText, type Metrics, type Spread } from "../records/evaluation.ts";
 
 const PROTOCOL = z.strictObject({
   iterations: z.number(),
@@ -171,7 +171,7 @@ export function protocolReading({ protocol }: Group): string {
 
 /** Every setting that a row of the table depends on, the published one beside it. */
 export function protocolSettings({ results, protocol, labeled, unit }: Group): Setting[] {
-  const side = (sizes: number[] | null) => sizes?.join(" × ") ?? "whole slices";
+  const side = (sizes: readonly number[] | null) => sizes?.join(" × ") ?? "whole slices";
   const yes = (value: boolean) => value ? "kept" : "not taken";
   const number = (value: number) => value.toLocaleString("en-US");
   const settings: [string, string | null, (result: Result) => string][] = [
@@ -343,7 +343,7 @@ export function printed(name: NumberName, value: number | null | undefined): str
 /** A statistic as printed; the deviation is left out where it does not exist (one case). */
 export function printedStatistic(
   name: NumberName,
-  statistic: Statistic | undefined,
+  statistic: Spread | undefined,
 ): { mean: string; deviation: string | null } {
   const mean = printed(name, statistic?.mean);
   return { mean, deviation: statistic?.deviation == null ? null : printed(name, statistic.deviation) };
@@ -356,11 +356,11 @@ export interface ResultLine {
   /** Null for the mean over the classes of a case, or the only class. */
   part: string | null;
   /** Under the published convention for empty masks. */
-  published: Record<NumberName, Statistic>;
+  published: Record<NumberName, Spread>;
   /** Under the honest one. */
-  honest: Record<NumberName, Statistic>;
+  honest: Record<NumberName, Spread>;
   /** Honest too, over the cases whose spacing is known; null where there are none. */
-  millimeters: Record<"hd95" | "asd", Statistic> | null;
+  millimeters: Record<"hd95" | "asd", Spread> | null;
   /** Cases, or patients, that the line is over. */
   count: number;
 }

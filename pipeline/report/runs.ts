@@ -4,100 +4,14 @@
  * @module
  */
 import { basename, normalize, resolve } from "node:path";
-import { z } from "zod";
-import { DataError, readEach } from "../data/data_error.ts";
-import { DATASET_NAMES } from "../datasets/datasets.ts";
-import { NAME, nameProblem } from "../data/names.ts";
-import { foldersIn } from "../data/raw_folder.ts";
-import { CLINICAL_NAMES } from "../evaluation/clinical.ts";
-import { readRunConfig, type RunConfig } from "../runs/config.ts";
-import { readJson, RUN_METRICS } from "../runs/json.ts";
-import { missingIterations, readLog } from "../runs/log.ts";
-import { counted, listed } from "../runs/words.ts";
-
-/** Bounded, so that sums and percentages stay numbers: there are no such volumes, and no such times. */
-const NUMBER = z.number().min(-1e15).max(1e15), OVERLAP = z.number().min(0).max(1);
-const SCORES = z.object({
-  dice: OVERLAP.nullable(),
-  jaccard: OVERLAP.nullable(),
-  hd95: NUMBER.nullable(),
-  asd: NUMBER.nullable(),
-});
-const DISTANCES = SCORES.pick({ hd95: true, asd: true });
-const STATISTIC = z.object({ mean: NUMBER.nullable(), deviation: NUMBER.nullable(), cases: NUMBER });
-const SUMMARY = z.object({ dice: STATISTIC, jaccard: STATISTIC, hd95: STATISTIC, asd: STATISTIC });
-const SUMMARIES = z.object({
-  published: z.record(z.string(), SUMMARY),
-  honest: z.record(z.string(), SUMMARY),
-  millimeters: z.record(z.string(), SUMMARY.pick({ hd95: true, asd: true })).nullable(),
-});
-const COUNTS = z.object({ labeled: NUMBER, unlabeled: NUMBER, validation: NUMBER, test: NUMBER });
-const BY_QUANTITY = <S extends z.ZodType>(schema: S) => z.record(z.enum(CLINICAL_NAMES), schema);
-const PATIENT = z.object({
-  patient: NAME,
-  frames: z.object({ ED: z.string().nullable(), ES: z.string().nullable() }),
-  values: BY_QUANTITY(z.object({
-    predicted: NUMBER.nullable(),
-    reference: NUMBER.nullable(),
-    error: NUMBER.nullable(),
-  })),
-});
-const AGREEMENT = z.object({
-  unit: z.enum(["ml", "%", "g"]),
-  bias: NUMBER.nullable(),
-  deviation: NUMBER.nullable(),
-  limits: z.tuple([NUMBER, NUMBER]).nullable(),
-  meanAbsolute: NUMBER.nullable(),
-  patients: NUMBER,
-});
-
-/** The form of `metrics.json`. */
-export const METRICS = z.object({
-  dataset: z.enum(DATASET_NAMES),
-  method: z.string(),
-  checkpoint: z.string(),
-  iteration: NUMBER,
-  batchNorm: z.string(),
-  precision: z.string(),
-  patch: z.array(NUMBER),
-  stride: z.array(NUMBER).nullable(),
-  largestComponent: z.boolean(),
-  preparations: z.array(z.string()),
-  trainingPreparations: z.array(z.string()).default([]),
-  nominalSpacing: z.boolean(),
-  correctedSpacings: z.array(z.object({
-    header: z.array(z.number()).nullable(),
-    used: z.array(z.number()),
-    cases: z.array(z.string()),
-  })).default([]),
-  split: COUNTS.extend({ source: z.string(), patients: COUNTS.nullable() }),
-  cases: z.string(),
-  seconds: NUMBER,
-  versions: z.record(z.string(), z.string()),
-  classes: z.array(NAME).min(1),
-  rows: z.array(z.object({
-    case: NAME,
-    patient: NAME.nullable(),
-    phase: z.enum(["ED", "ES"]).nullable(),
-    class: NAME,
-    voxels: NUMBER,
-    referenceVoxels: NUMBER,
-    milliliters: z.object({ predicted: NUMBER, reference: NUMBER }).nullable(),
-    seconds: NUMBER,
-    published: SCORES,
-    honest: SCORES,
-    millimeters: DISTANCES.nullable(),
-  })).min(1),
-  summary: SUMMARIES,
-  patientSummary: SUMMARIES.nullable(),
-  patients: z.array(PATIENT),
-  clinical: BY_QUANTITY(AGREEMENT).nullable(),
-});
-
-/** The content of `metrics.json`. */
-export type Metrics = z.infer<typeof METRICS>;
-/** Mean, sample deviation and number of the cases (or patients) that have a value. */
-export type Statistic = z.infer<typeof STATISTIC>;
+import { DataError, readEach } from "../files/errors.ts";
+import { nameProblem } from "../files/names.ts";
+import { foldersIn } from "../datasets/raw_folder.ts";
+import { readRunConfig, type RunConfig } from "../records/run.ts";
+import { missingIterations, readLog } from "../files/log.ts";
+import { counted, listed } from "../files/words.ts";
+import { type Metrics, readMetrics } from "../records/evaluation.ts";
+import { datasetOf } from "../datasets/datasets.ts";
 
 /** One `evaluation-*` folder. */
 export interface Evaluation {
@@ -141,6 +55,7 @@ async function readRun(folder: string): Promise<Run> {
   const problem = nameProblem(basename(resolve(folder)));
   if (problem) throw new DataError(`Cannot read the run "${folder}": ${problem}`);
   const config = await readRunConfig(folder), { iterations } = config.training;
+  datasetOf(config, folder);
   const rows = await readLog(`${folder}/metrics.jsonl`), notes: string[] = [];
   const last = lastRows(rows), curves: Run["curves"] = Object.create(null); // no key is there before it is logged
   for (const [iteration, row] of last) {
@@ -170,7 +85,7 @@ async function readRun(folder: string): Promise<Run> {
   // One that ends with .part is being written.
   const found = foldersIn(folder).filter((name) => name.startsWith("evaluation-") && !name.endsWith(".part"));
   for (const name of found) {
-    const path = `${folder}/${name}`, metrics = await readJson(`${path}/metrics.json`, METRICS, RUN_METRICS);
+    const path = `${folder}/${name}`, metrics = await readMetrics(path);
     const { classes, summary } = metrics, wanted = classes.length > 1 ? ["mean", ...classes] : classes;
     const all = [summary, ...(metrics.patientSummary ? [metrics.patientSummary] : [])];
     const lacking = wanted.filter((key) =>

@@ -31,7 +31,7 @@ let opened: TensorFlow | undefined;
  * @example Operations of tfjs run in TensorFlow
  * ```ts
  * import assert from "node:assert/strict";
- * import { openTensorFlow } from "@ssnet/pipeline";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * const { tf, binding } = openTensorFlow({ device: "cpu" });
  * assert.equal(tf.add(1, 2).dataSync()[0], 3);

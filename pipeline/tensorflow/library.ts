@@ -4,7 +4,7 @@
  * and fills the cache from pinned wheels: with the user's own pip, or from where the user has them.
  * @module
  */
-import { removeFolder, writeAtomically } from "../runs/files.ts";
+import { removeFolder, writeAtomically } from "../files/atomic.ts";
 import { download, downloadCommand, packageFolder, pipProblem, PYTHON_WANTED } from "./pip.ts";
 import { frameworkSymbols, runtimeSymbols } from "./symbols.ts";
 import { type Bundle, BUNDLES, CUDA_FILES, type Device, VERSION, type Wheel } from "./wheels.ts";

@@ -102,7 +102,7 @@ export interface OperationTotal {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { totalTimes } from "@ssnet/pipeline";
+ * import { totalTimes } from "@ssnet/pipeline/tensorflow/operation_times.ts";
  *
  * const run = (operation: string, duration: number) => ({ operation, duration, node: "", outputs: "", begin: 0, thread: 1 });
  * const totals = totalTimes([run("Relu", 1000), run("Conv3D", 2000), run("Relu", 1000)], ({ operation }) => operation);

@@ -422,7 +422,8 @@ export interface TrilinearOptions {
  * @example Without aligned corners the ends are held
  * ```ts
  * import assert from "node:assert/strict";
- * import { openTensorFlow, upTrilinear } from "@ssnet/pipeline";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
+ * import { upTrilinear } from "@ssnet/pipeline/tensorflow/ops.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const line = tf.tensor5d([0, 4], [1, 2, 1, 1, 1]);

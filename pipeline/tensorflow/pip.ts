@@ -1,6 +1,6 @@
 /** What `deno task setup` asks the user's Python for: its `tensorflow`, and wheels through its pip. @module */
-import { emptyLoaderVariables } from "../runs/task_process.ts";
 import type { Wheel } from "./wheels.ts";
+import { emptyLoaderVariables } from "../files/loader_variables.ts";
 
 /** The first release of pip that takes a wheel for a platform it does not know (19.3.1 does not find it). */
 const OLDEST_PIP = "20.0.2";

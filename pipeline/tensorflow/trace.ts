@@ -8,11 +8,7 @@ import { TensorFlowError } from "./library.ts";
 import { openTensorFlow } from "./device.ts";
 import { type OperationTime, readOperationTimes } from "./operation_times.ts";
 import type { Tensor } from "./tensors.ts";
-
-/** Arithmetic of convolutions: float32, or bfloat16 with the losses in float32. */
-export const PRECISIONS = ["fp32", "bf16"] as const;
-/** One of {@linkcode PRECISIONS}. */
-export type Precision = typeof PRECISIONS[number];
+import type { Precision } from "./precision.ts";
 
 /**
  * ConfigProto.graph_options.rewrite_options, arithmetic_optimization = OFF: it flattens chains of additions in an order that
@@ -58,7 +54,9 @@ export interface Traced {
  * @example A function and its gradient are one call of TensorFlow
  * ```ts
  * import assert from "node:assert/strict";
- * import { openTensorFlow, type Tensor, trace } from "@ssnet/pipeline";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
+ * import { type Tensor } from "@ssnet/pipeline/tensorflow/tensors.ts";
+ * import { trace } from "@ssnet/pipeline/tensorflow/trace.ts";
  *
  * const { tf } = openTensorFlow({ device: "cpu" });
  * const cube = trace((x: Tensor) => [tf.mul(x, tf.square(x)), tf.grad((x) => tf.mul(x, tf.square(x)))(x)]);

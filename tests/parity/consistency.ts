@@ -14,10 +14,10 @@ import {
   halvedDice,
   squaredDice,
 } from "../../pipeline/losses/dice.ts";
-import { consistencyWeight, uncertaintyThreshold } from "../../pipeline/runs/schedule.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
 import { softmax } from "../../pipeline/tensorflow/ops.ts";
 import { channelsLast, type Golden, numbers, sub } from "./golden.ts";
+import { consistencyWeight, uncertaintyThreshold } from "../../pipeline/losses/ramps.ts";
 
 const { tf } = openTensorFlow();
 /** Of the loss functions, and of their gradients by the largest entry. */

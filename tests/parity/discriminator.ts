@@ -4,10 +4,11 @@ import { crossEntropy } from "../../pipeline/losses/dice.ts";
 import { gradientsOf } from "../../pipeline/methods/method.ts";
 import { discriminator, discriminatorSpec } from "../../pipeline/networks/discriminator.ts";
 import { Pass } from "../../pipeline/networks/layers.ts";
-import { sizeOf, SpecBuilder, toWeights } from "../../pipeline/networks/parameters.ts";
+import { SpecBuilder, toWeights } from "../../pipeline/networks/parameters.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
 import { goldenState, N, U } from "../golden_numbers.ts";
 import { type Golden, l2, norms, numbers } from "./golden.ts";
+import { sizeOf } from "../../pipeline/arrays/shape.ts";
 
 const PATCH = [112, 112, 80], ROWS = 4, LABELED = 2;
 

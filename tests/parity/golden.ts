@@ -5,7 +5,7 @@
  * @module
  */
 import type { Tensor } from "@tensorflow/tfjs";
-import type { HdfArray } from "../../pipeline/data/hdf5.ts";
+import type { HdfArray } from "../../pipeline/files/hdf5.ts";
 import { headsSpec } from "../../pipeline/networks/heads.ts";
 import { type Backbone, NETWORKS } from "../../pipeline/networks/network.ts";
 import { type NetworkSpec, SpecBuilder, toPyTorch, type Weights } from "../../pipeline/networks/parameters.ts";

@@ -5,7 +5,7 @@ import { gradientsOf } from "../../pipeline/methods/method.ts";
 import { Pass } from "../../pipeline/networks/layers.ts";
 import { type Backbone, NETWORKS } from "../../pipeline/networks/network.ts";
 import { toWeights, type Weights } from "../../pipeline/networks/parameters.ts";
-import { updateParameters } from "../../pipeline/runs/training_step.ts";
+import { updateParameters } from "../../pipeline/training/training_step.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
 import { softmax } from "../../pipeline/tensorflow/ops.ts";
 import { goldenState } from "../golden_numbers.ts";

@@ -2,9 +2,9 @@
 import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { crossEntropy, squaredDice } from "../../pipeline/losses/dice.ts";
 import { distanceToMask, meanSquaredError, signedDistanceMaps } from "../../pipeline/losses/signed_distance.ts";
-import { consistencyWeight } from "../../pipeline/runs/schedule.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
 import { type Golden, numbers, sub } from "./golden.ts";
+import { consistencyWeight } from "../../pipeline/losses/ramps.ts";
 
 const { tf } = openTensorFlow();
 

@@ -1,6 +1,6 @@
 /** Cardiac cine MRI (ACDC) as a dataset: 2-D, four classes, two frames a patient. @module */
 import { z } from "zod";
-import { NOMINAL_SPACING } from "../../data/prepared_case.ts";
+import { NOMINAL_SPACING } from "../prepared_case.ts";
 import type { Dataset } from "../dataset.ts";
 import { type CardiacCineOptions, cinePatients, prepareCine, writeSlices } from "./cardiac_cine.ts";
 import { writeRawHearts } from "./phantom.ts";

@@ -6,20 +6,10 @@
  * the order of both.
  * @module
  */
-import {
-  BARE_CASE,
-  type Case,
-  DataError,
-  type Fingerprint,
-  parseFrameName,
-  patientOf,
-  readCase,
-  sha256,
-} from "../../data/cases.ts";
-import { writeArrays } from "../../data/hdf5.ts";
-import { nameProblem } from "../../data/names.ts";
-import { decodeNifti, type NiftiVolume, readNiftiFiles } from "../../data/nifti.ts";
-import { minMax } from "../../data/preparation.ts";
+import { BARE_CASE, type Case, parseFrameName, patientOf, readCase } from "../../records/case.ts";
+import { writeArrays } from "../../files/hdf5.ts";
+import { nameProblem } from "../../files/names.ts";
+import { decodeNifti, type NiftiVolume, readNiftiFiles } from "../../files/nifti.ts";
 import {
   fingerprintOf,
   imageProblems,
@@ -30,9 +20,13 @@ import {
   type PreparedCase,
   type Problems,
   type PublishedIntensities,
-} from "../../data/prepared_case.ts";
+} from "../prepared_case.ts";
 import { ACDC } from "./profile.ts";
-import { entriesOf, foldersIn } from "../../data/raw_folder.ts";
+import { entriesOf, foldersIn } from "../raw_folder.ts";
+import { minMax } from "../../arrays/intensity.ts";
+import { sha256 } from "../../files/hash.ts";
+import { DataError } from "../../files/errors.ts";
+import type { Fingerprint } from "../../records/manifest.ts";
 
 const { classes } = ACDC;
 /** Intensities as published. */

@@ -2,12 +2,12 @@
  * Phantoms of beating hearts: a ring around a disc and a crescent beside it, in two frames between which they contract.
  * @module
  */
-import type { Shape3 } from "../../data/augment.ts";
-import type { Geometry } from "../../data/geometry.ts";
-import { writeNiftiMask } from "../../data/nifti.ts";
-import { minMax } from "../../data/preparation.ts";
-import { stream } from "../../runs/random.ts";
+import type { Geometry } from "../../arrays/geometry.ts";
+import { writeNiftiMask } from "../../files/nifti.ts";
+import { stream } from "../../arrays/random.ts";
 import { numbered, type PhantomSet } from "../dataset.ts";
+import type { Shape3 } from "../../arrays/shape.ts";
+import { minMax } from "../../arrays/intensity.ts";
 
 /** One frame of a cine phantom. */
 export interface PhantomFrame {

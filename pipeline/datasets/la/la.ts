@@ -1,7 +1,7 @@
 /** The left atrium (LA) as a dataset: 3-D, two classes. @module */
 import { z } from "zod";
-import { foldersIn } from "../../data/raw_folder.ts";
-import { NOMINAL_SPACING } from "../../data/prepared_case.ts";
+import { foldersIn } from "../raw_folder.ts";
+import { NOMINAL_SPACING } from "../prepared_case.ts";
 import type { Dataset } from "../dataset.ts";
 import { type LeftAtriumOptions, prepareLeftAtrium } from "./left_atria.ts";
 import { writeRawAtria } from "./phantom.ts";

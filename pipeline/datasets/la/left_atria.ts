@@ -3,11 +3,11 @@
  * `lgemri.nrrd` as the challenge gives it, with `laendo.nrrd` (0 and 255) where there is a mask.
  * @module
  */
-import { BARE_CASE, type Case, type Fingerprint, readCase, sha256 } from "../../data/cases.ts";
-import { cropGeometry, type Geometry } from "../../data/geometry.ts";
-import { nameProblem } from "../../data/names.ts";
-import { decodeNrrd, readNrrdFile } from "../../data/nrrd.ts";
-import { cropPlane, foregroundCrop, normalize, type PlaneBox, publishedCrop } from "../../data/preparation.ts";
+import { BARE_CASE, type Case, readCase } from "../../records/case.ts";
+import { cropGeometry, type Geometry } from "../../arrays/geometry.ts";
+import { nameProblem } from "../../files/names.ts";
+import { decodeNrrd, readNrrdFile } from "../../files/nrrd.ts";
+import { cropPlane, foregroundCrop, type PlaneBox, publishedCrop } from "../crop.ts";
 import {
   fingerprintOf,
   imageProblems,
@@ -19,11 +19,14 @@ import {
   type PreparedCase,
   type Problems,
   type PublishedIntensities,
-} from "../../data/prepared_case.ts";
+} from "../prepared_case.ts";
 import { LA } from "./profile.ts";
-import { entriesOf } from "../../data/raw_folder.ts";
-import type { Volume } from "../../data/voxels.ts";
-import { stream } from "../../runs/random.ts";
+import { entriesOf } from "../raw_folder.ts";
+import type { Volume } from "../../files/voxels.ts";
+import { stream } from "../../arrays/random.ts";
+import { normalize } from "../../arrays/intensity.ts";
+import { sha256 } from "../../files/hash.ts";
+import type { Fingerprint } from "../../records/manifest.ts";
 
 const { classes } = LA;
 /** Intensities as published; over volumes that were cut afterwards, so that only what is far off can be told. */

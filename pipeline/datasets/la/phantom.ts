@@ -2,11 +2,11 @@
  * Phantoms of left atria: a bright, irregular blob with four appendages (veins) in textured, noisy surroundings.
  * @module
  */
-import { permutation, stream } from "../../runs/random.ts";
-import type { Shape3 } from "../../data/augment.ts";
-import { normalize } from "../../data/preparation.ts";
-import { writeArrays } from "../../data/hdf5.ts";
+import { permutation, stream } from "../../arrays/random.ts";
+import { writeArrays } from "../../files/hdf5.ts";
 import { numbered, type PhantomSet } from "../dataset.ts";
+import type { Shape3 } from "../../arrays/shape.ts";
+import { normalize } from "../../arrays/intensity.ts";
 
 /** A phantom, normalized to zero mean and unit deviation; Z fastest. The same seed and name give the same bits. */
 export function phantom(seed: number, name: string, shape: Shape3): { image: Float32Array; label: Uint8Array } {

@@ -1,6 +1,6 @@
 /** The left atrium of the 2018 challenge: SS-Net's published protocol on it. @module */
-import type { Shape3 } from "../../data/augment.ts";
 import type { DatasetProfile } from "../dataset.ts";
+import type { Shape3 } from "../../arrays/shape.ts";
 
 /** Left atrium, 3-D. */
 export const LA = {

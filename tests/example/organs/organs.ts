@@ -4,10 +4,11 @@
  * @module
  */
 import { z } from "zod";
-import { BARE_CASE, type Case, sha256 } from "@ssnet/pipeline/data/cases.ts";
-import type { Geometry } from "@ssnet/pipeline/data/geometry.ts";
-import { decodeNifti, writeNiftiMask } from "@ssnet/pipeline/data/nifti.ts";
-import { normalize } from "@ssnet/pipeline/data/preparation.ts";
+import { sha256 } from "@ssnet/pipeline/files/hash.ts";
+import { BARE_CASE, type Case } from "@ssnet/pipeline/records/case.ts";
+import type { Geometry } from "@ssnet/pipeline/arrays/geometry.ts";
+import { decodeNifti, writeNiftiMask } from "@ssnet/pipeline/files/nifti.ts";
+import { normalize } from "@ssnet/pipeline/arrays/intensity.ts";
 import {
   fingerprintOf,
   imageProblems,
@@ -15,11 +16,11 @@ import {
   messageOf,
   type PreparedCase,
   type Problems,
-} from "@ssnet/pipeline/data/prepared_case.ts";
-import { foldersIn } from "@ssnet/pipeline/data/raw_folder.ts";
+} from "@ssnet/pipeline/datasets/prepared_case.ts";
+import { foldersIn } from "@ssnet/pipeline/datasets/raw_folder.ts";
 import type { Dataset, PhantomSet } from "@ssnet/pipeline/datasets/dataset.ts";
 import { LA } from "@ssnet/pipeline/datasets/la/profile.ts";
-import { stream } from "@ssnet/pipeline/runs/random.ts";
+import { stream } from "@ssnet/pipeline/arrays/random.ts";
 
 const CLASSES = 4;
 

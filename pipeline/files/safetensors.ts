@@ -1,0 +1,118 @@
+/**
+ * safetensors files: 8 bytes of header length, a JSON header, then the values, little-endian; as `safetensors.torch` reads them.
+ * @module
+ */
+import { z } from "zod";
+import { writeAtomically } from "./atomic.ts";
+import { sizeOf } from "../arrays/shape.ts";
+import { DataError } from "./errors.ts";
+
+/** One array of a file. */
+export interface StoredTensor {
+  /** `[]` for a single number. */
+  shape: number[];
+  /** C order; float32 (`F32`) or int64 (`I64`). */
+  data: Float32Array | BigInt64Array;
+}
+
+/** One array to write. */
+export interface TensorSource {
+  /** `[]` for a single number. */
+  shape: number[];
+  /** float32 or int64. */
+  dtype: "F32" | "I64";
+  /** C order; asked for when it is written, so that one array alone is in memory. */
+  values: () => Float32Array | BigInt64Array;
+}
+
+const BYTES: Record<string, number> = { F32: 4, I64: 8 };
+const ENTRY = z.object({
+  dtype: z.string(),
+  shape: z.array(z.int().nonnegative()),
+  data_offsets: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
+});
+type HeaderEntry = z.infer<typeof ENTRY>;
+const HEADER = z.object({ __metadata__: z.record(z.string(), z.string()).default({}) }).catchall(ENTRY);
+
+/**
+ * Writes float32 (`F32`) and int64 (`I64`) arrays in the order given and string metadata; under a temporary name, then
+ * renamed. Needs `--allow-read`, `--allow-write`.
+ * @throws {RangeError} Naming the array whose values do not fill its shape.
+ */
+export async function writeSafetensors(
+  path: string,
+  tensors: Record<string, TensorSource>,
+  metadata: Record<string, string> = {},
+): Promise<void> {
+  let end = 0;
+  const header: Record<string, unknown> = { __metadata__: metadata };
+  for (const [name, { shape, dtype }] of Object.entries(tensors)) {
+    const begin = end;
+    end += sizeOf(shape) * BYTES[dtype];
+    header[name] = { dtype, shape, data_offsets: [begin, end] };
+  }
+  const text = JSON.stringify(header);
+  const head = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
+  const length = new Uint8Array(8);
+  new DataView(length.buffer).setBigUint64(0, BigInt(head.length), true);
+  await writeAtomically(path, partsOf([length, head], tensors));
+}
+
+function* partsOf(head: Uint8Array[], tensors: Record<string, TensorSource>): Generator<Uint8Array> {
+  yield* head;
+  for (const [name, { shape, dtype, values }] of Object.entries(tensors)) {
+    const { buffer, byteOffset, byteLength } = values();
+    if (byteLength !== sizeOf(shape) * BYTES[dtype]) {
+      throw new RangeError(`Cannot write ${name}: [${shape}] of ${dtype} wanted, ${byteLength} bytes found`);
+    }
+    yield new Uint8Array(buffer, byteOffset, byteLength);
+  }
+}
+
+/**
+ * Reads a file. Needs `--allow-read`.
+ * @throws {DataError} Naming the file, when it is truncated, no safetensors, has gaps, overlaps or bytes behind its end, or
+ * holds another data type.
+ */
+export async function readSafetensors(path: string): Promise<{
+  tensors: Record<string, StoredTensor>;
+  metadata: Record<string, string>;
+}> {
+  const bytes = await Deno.readFile(path);
+  const refuse = (why: string) => new DataError(`Cannot read "${path}" as safetensors: ${why}`);
+  if (bytes.length < 8) throw refuse(`${bytes.length} bytes found`);
+  const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+  if (8 + length > bytes.length) throw refuse(`its header claims ${length} bytes, the file has ${bytes.length}`);
+  let content: unknown;
+  try {
+    content = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
+  } catch {
+    throw refuse("its header is no JSON");
+  }
+  const header = HEADER.safeParse(content);
+  if (!header.success) throw refuse(`its header is not as wanted:\n${z.prettifyError(header.error)}`);
+  const { __metadata__: metadata, ...entries } = header.data, tensors: Record<string, StoredTensor> = {};
+  let next = 0; // the format has neither gaps nor overlaps, and nothing behind the last array
+  for (const [name, { data_offsets: [begin, end] }] of Object.entries(entries).sort(byOffsets)) {
+    if (8 + length + end > bytes.length) throw refuse(`it is truncated at ${name}`);
+    if (begin !== next || end < begin) {
+      throw refuse(`${name} stands at bytes ${begin} to ${end}, where ${next} is next`);
+    }
+    next = end;
+  }
+  const rest = bytes.length - 8 - length - next;
+  if (rest) throw refuse(`${rest} bytes stand behind its last array`);
+  for (const [name, { dtype, shape, data_offsets: [begin, end] }] of Object.entries(entries)) {
+    if (!(dtype in BYTES)) throw refuse(`${name} is ${dtype}; F32 or I64 wanted`);
+    if (end - begin !== sizeOf(shape) * BYTES[dtype]) {
+      throw refuse(`${name} is [${shape}] of ${dtype}, for which ${end - begin} bytes are too few or too many`);
+    }
+    const part = bytes.slice(8 + length + begin, 8 + length + end).buffer;
+    tensors[name] = { shape, data: dtype === "F32" ? new Float32Array(part) : new BigInt64Array(part) };
+  }
+  return { tensors, metadata };
+}
+
+function byOffsets([, { data_offsets: a }]: [string, HeaderEntry], [, { data_offsets: b }]: [string, HeaderEntry]) {
+  return a[0] - b[0] || a[1] - b[1];
+}

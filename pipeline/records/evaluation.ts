@@ -1,0 +1,343 @@
+/**
+ * `evaluation-…/metrics.json` of a run: how it was evaluated, a row a case and class, and what is made of them. One schema
+ * for who writes and who reads it. A number that does not exist (a distance of an empty mask) is null, never NaN: JSON has
+ * none.
+ * @module
+ */
+import { z } from "zod";
+import { writeJson } from "../files/atomic.ts";
+import { sha256 } from "../files/hash.ts";
+import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
+import { NAME } from "../files/names.ts";
+import { counted } from "../files/words.ts";
+
+/** Overlaps between 0 and 1, distances in voxels; null: does not exist. */
+export type Scores = Record<"dice" | "jaccard" | "hd95" | "asd", number | null>;
+
+/** Distances in millimeters; null: does not exist. */
+export type Distances = Record<"hd95" | "asd", number | null>;
+
+/** Scores of one class of a case, or of a patient. */
+export interface ScoreRow {
+  /** Name of the case, or of the patient. */
+  case: string;
+  /** Name of the class. */
+  class: string;
+  /** An empty prediction scores 0 in all four. */
+  published: Scores;
+  /** Two empty masks overlap fully, one empty mask not at all; an empty mask has no distance. */
+  honest: Scores;
+  /** Null where the spacing is not known; conventions as in `honest`. */
+  millimeters: Distances | null;
+}
+
+/** One case and class. */
+export interface ResultRow extends ScoreRow {
+  /** Who was imaged; null where the case does not say. */
+  patient: string | null;
+  /** End of diastole or of systole; null where the case does not say. */
+  phase: "ED" | "ES" | null;
+  /** Predicted voxels of the class. */
+  voxels: number;
+  /** Voxels of the class in the reference. */
+  referenceVoxels: number;
+  /** Voxels times the volume of a voxel; null where the spacing is not known. */
+  milliliters: { predicted: number; reference: number } | null;
+  /** Of inference and metrics of the whole case. */
+  seconds: number;
+}
+
+/** A number over cases, or over patients. */
+export interface Spread {
+  /** Null where no case has a value. */
+  mean: number | null;
+  /** Sample deviation (N - 1 in the denominator); null for fewer than two cases. */
+  deviation: number | null;
+  /** How many cases (or patients) have a value. */
+  cases: number;
+}
+
+/** By class, and under "mean" the mean over the classes of a case; then by metric. */
+export type Summary<Metric extends string> = Record<string, Record<Metric, Spread>>;
+
+/** Summaries of the same rows. */
+export interface Summaries {
+  /** An empty prediction scores 0. */
+  published: Summary<keyof Scores>;
+  /** Over the values that exist. */
+  honest: Summary<keyof Scores>;
+  /** Over the rows whose spacing is known; null where there is none. */
+  millimeters: Summary<keyof Distances> | null;
+}
+
+/** A spacing that distances and volumes were measured with instead of a header's. */
+export interface CorrectedSpacing {
+  /** Millimeters along the axes of the cases, as the headers say them; null: they say none. */
+  header: number[] | null;
+  /** Millimeters that were taken. */
+  used: number[];
+  /** Cases that it was taken for. */
+  cases: string[];
+}
+
+/** The quantities with their units, in the order in which they are reported. */
+export const CLINICAL_UNITS = {
+  "LV EDV": "ml",
+  "LV ESV": "ml",
+  "LV EF": "%",
+  "RV EDV": "ml",
+  "RV ESV": "ml",
+  "RV EF": "%",
+  "LV mass": "g",
+} as const;
+
+/** Left (LV) or right ventricle (RV): its volume at ED (EDV), at ES (ESV), its ejection fraction (EF); mass of the left one. */
+export type ClinicalName = keyof typeof CLINICAL_UNITS;
+
+/** All of them. */
+export const CLINICAL_NAMES = Object.keys(CLINICAL_UNITS) as ClinicalName[];
+
+/** One quantity of one patient; null: does not exist. */
+export interface ClinicalValue {
+  /** From the predicted masks. */
+  predicted: number | null;
+  /** From the reference's masks. */
+  reference: number | null;
+  /** `predicted - reference`; of an ejection fraction in percentage points. */
+  error: number | null;
+}
+
+/** All quantities of one patient. */
+export interface PatientValues {
+  /** Name. */
+  patient: string;
+  /** Names of the cases they come from; null: that frame is not among the rows. */
+  frames: Record<"ED" | "ES", string | null>;
+  /** By quantity. */
+  values: Record<ClinicalName, ClinicalValue>;
+}
+
+/** How far predictions lie off, over patients. */
+export interface Agreement {
+  /** Of all numbers here; "%" are percentage points. */
+  unit: "ml" | "%" | "g";
+  /** Mean error; null where no patient has one. */
+  bias: number | null;
+  /** Sample deviation of the errors (N - 1 in the denominator); null for fewer than two patients. */
+  deviation: number | null;
+  /** Limits of agreement, `bias ± 1.96 deviation`, the lower one first; null for fewer than two patients. */
+  limits: [number, number] | null;
+  /** Mean absolute error; null where no patient has one. */
+  meanAbsolute: number | null;
+  /** How many patients have an error. */
+  patients: number;
+}
+
+/** Lengths of the lists of a split. */
+export type Counts = Record<"labeled" | "unlabeled" | "validation" | "test", number>;
+
+/** The content of `metrics.json`. */
+export interface Metrics {
+  /** Name of the dataset. */
+  dataset: string;
+  /** Name of the method. */
+  method: string;
+  /** Which one of the run's. */
+  checkpoint: string;
+  /** After which it was written; 0 where it does not say. */
+  iteration: number;
+  /** Statistics of the batch norms: "running" or each "window"'s own. */
+  batchNorm: string;
+  /** Of the convolutions. */
+  precision: string;
+  /** The network's input. */
+  patch: readonly number[];
+  /** Of the sliding window; null for slices. */
+  stride: readonly number[] | null;
+  /** Whether only the largest component of each class was kept. */
+  largestComponent: boolean;
+  /** What was done to the test cases. */
+  preparations: string[];
+  /** What was done to the cases of the training, as far as the folder has them. */
+  trainingPreparations: string[];
+  /** Whether the spacing is a usual one instead of the scanner's. */
+  nominalSpacing: boolean;
+  /** None where the headers' count. */
+  correctedSpacings: CorrectedSpacing[];
+  /** Where the test cases come from. */
+  split: Counts & { source: string; patients: Counts | null };
+  /** Folder of the cases. */
+  cases: string;
+  /** Of the whole. */
+  seconds: number;
+  /** Of programs. */
+  versions: Record<string, string>;
+  /** Names of the classes from 1 on. */
+  classes: readonly string[];
+  /** A row a case and class. */
+  rows: ResultRow[];
+  /** Over the rows. */
+  summary: Summaries;
+  /** With the patient as the unit; null where cases are none of patients. */
+  patientSummary: Summaries | null;
+  /** Of the rows; none where the cases are none of patients. */
+  patients: PatientValues[];
+  /** Null without patients. */
+  clinical: Record<ClinicalName, Agreement> | null;
+}
+
+/** Bounded, so that sums and percentages stay numbers: there are no such volumes, and no such times. */
+const NUMBER = z.number().min(-1e15).max(1e15), OVERLAP = z.number().min(0).max(1);
+
+const SCORES = z.object({
+  dice: OVERLAP.nullable(),
+  jaccard: OVERLAP.nullable(),
+  hd95: NUMBER.nullable(),
+  asd: NUMBER.nullable(),
+});
+const DISTANCES = SCORES.pick({ hd95: true, asd: true });
+
+const SCORE_ROW = z.object({
+  case: NAME,
+  class: NAME,
+  published: SCORES,
+  honest: SCORES,
+  millimeters: DISTANCES.nullable(),
+});
+const PHASE = z.enum(["ED", "ES"]);
+const RESULT_ROW = SCORE_ROW.extend({
+  patient: NAME.nullable(),
+  phase: PHASE.nullable(),
+  voxels: NUMBER,
+  referenceVoxels: NUMBER,
+  milliliters: z.object({ predicted: NUMBER, reference: NUMBER }).nullable(),
+  seconds: NUMBER,
+});
+
+const SPREAD = z.object({
+  mean: NUMBER.nullable(),
+  deviation: NUMBER.nullable(),
+  cases: NUMBER,
+});
+const SUMMARY = z.object({ dice: SPREAD, jaccard: SPREAD, hd95: SPREAD, asd: SPREAD });
+const SUMMARIES = z.object({
+  published: z.record(z.string(), SUMMARY),
+  honest: z.record(z.string(), SUMMARY),
+  millimeters: z.record(z.string(), SUMMARY.pick({ hd95: true, asd: true })).nullable(),
+});
+
+const CORRECTED_SPACING = z.object({
+  header: z.array(z.number()).nullable(),
+  used: z.array(z.number()),
+  cases: z.array(z.string()),
+});
+
+const BY_QUANTITY = <S extends z.ZodType>(schema: S) => z.record(z.enum(CLINICAL_NAMES), schema);
+
+const CLINICAL_VALUE = z.object({
+  predicted: NUMBER.nullable(),
+  reference: NUMBER.nullable(),
+  error: NUMBER.nullable(),
+});
+const PATIENT = z.object({
+  patient: NAME,
+  frames: z.object({ ED: z.string().nullable(), ES: z.string().nullable() }),
+  values: BY_QUANTITY(CLINICAL_VALUE),
+});
+const AGREEMENT = z.object({
+  unit: z.enum(["ml", "%", "g"]),
+  bias: NUMBER.nullable(),
+  deviation: NUMBER.nullable(),
+  limits: z.tuple([NUMBER, NUMBER]).nullable(),
+  meanAbsolute: NUMBER.nullable(),
+  patients: NUMBER,
+});
+const COUNTS = z.object({ labeled: NUMBER, unlabeled: NUMBER, validation: NUMBER, test: NUMBER });
+
+const METRICS: z.ZodType<Metrics> = z.object({
+  dataset: NAME,
+  method: z.string(),
+  checkpoint: z.string(),
+  iteration: NUMBER,
+  batchNorm: z.string(),
+  precision: z.string(),
+  patch: z.array(NUMBER),
+  stride: z.array(NUMBER).readonly().nullable(),
+  largestComponent: z.boolean(),
+  preparations: z.array(z.string()),
+  trainingPreparations: z.array(z.string()).default([]),
+  nominalSpacing: z.boolean(),
+  correctedSpacings: z.array(CORRECTED_SPACING).default([]),
+  split: COUNTS.extend({ source: z.string(), patients: COUNTS.nullable() }),
+  cases: z.string(),
+  seconds: NUMBER,
+  versions: z.record(z.string(), z.string()),
+  classes: z.array(NAME).min(1).readonly(),
+  rows: z.array(RESULT_ROW).min(1),
+  summary: SUMMARIES,
+  patientSummary: SUMMARIES.nullable(),
+  patients: z.array(PATIENT),
+  clinical: BY_QUANTITY(AGREEMENT).nullable(),
+});
+
+const FILE: JsonFile = { what: "the evaluation", remedy: "write it with deno task eval DATASET" };
+const pathOf = (folder: string) => `${folder}/metrics.json`;
+
+/** Reads the results in an evaluation's folder. Needs `--allow-read`. @throws {DataError} When they are none. */
+export function readMetrics(folder: string): Promise<Metrics> {
+  return readJson(pathOf(folder), METRICS, FILE);
+}
+
+/** As {@linkcode readMetrics}; null where there are none. */
+export function readMetricsIfThere(folder: string): Promise<Metrics | null> {
+  return readJsonIfThere(pathOf(folder), METRICS, FILE);
+}
+
+/** Writes the results into an evaluation's folder. Needs `--allow-read`, `--allow-write`. */
+export function writeMetrics(folder: string, metrics: Metrics): Promise<void> {
+  return writeJson(pathOf(folder), metrics);
+}
+
+/** A corrected spacing in words. */
+export function correctedSpacingText({ header, used, cases }: CorrectedSpacing): string {
+  const found = header ? `the header's ${header.join(" x ")} mm` : "an unknown spacing";
+  return `spacing ${used.join(" x ")} mm instead of ${found} (${counted(cases.length, "case")})`;
+}
+
+/** How a run was evaluated, as far as one evaluation must not take another's place. */
+export interface EvaluationKind {
+  /** Statistics of the batch norms. */
+  batchNorm: "running" | "window";
+  /** Which one of the run's. */
+  checkpoint: "last" | "best";
+  /** Which components of a prediction were kept; null: the method's own choice. */
+  components: "largest" | "all" | null;
+  /** Of the convolutions. */
+  precision: string;
+  /** Whose test cases; null: the training's own split. */
+  split: { test: readonly string[] } | null;
+}
+
+/**
+ * Name of an evaluation's folder: `evaluation-BATCHNORM`, then what is not the usual: `-best`, the components, the precision,
+ * and of another split's test cases eight digits of their hash.
+ *
+ * @example What is usual is not named
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { evaluationName } from "@ssnet/pipeline/records/evaluation.ts";
+ *
+ * const usual = { batchNorm: "running", checkpoint: "last", components: null, precision: "fp32", split: null } as const;
+ * assert.equal(evaluationName(usual), "evaluation-running");
+ * assert.equal(evaluationName({ ...usual, components: "all", precision: "bf16" }), "evaluation-running-all-bf16");
+ * ```
+ */
+export function evaluationName({ batchNorm, checkpoint, components, precision, split }: EvaluationKind): string {
+  return [
+    `evaluation-${batchNorm}`,
+    ...checkpoint === "best" ? ["best"] : [],
+    ...components ? [components] : [],
+    ...precision === "fp32" ? [] : [precision],
+    ...split ? [sha256(split.test.join("\n")).slice(0, 8)] : [],
+  ].join("-");
+}

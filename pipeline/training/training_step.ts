@@ -1,0 +1,229 @@
+/**
+ * A method's step and the optimizer as one traced function: SGD with momentum and weight decay,
+ * `v = 0.9 v + g + 1e-4 p; p = p - rate v`, on every parameter that has had a gradient at least once.
+ * @module
+ */
+import type { HostArray, Method, StepInputs } from "../methods/method.ts";
+import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
+import { openTensorFlow } from "../tensorflow/device.ts";
+import type { OperationTime } from "../tensorflow/operation_times.ts";
+import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
+import { trace, type Traced } from "../tensorflow/trace.ts";
+import type { Precision } from "../tensorflow/precision.ts";
+
+const MOMENTUM = 0.9, WEIGHT_DECAY = 1e-4;
+
+/** Everything that a step changes; tensors in TensorFlow's layout. */
+export interface TrainingState {
+  /** Every parameter. */
+  weights: Weights;
+  /** SGD's velocity v, of the weights' names and shapes. */
+  momentum: Weights;
+  /** Running statistics. */
+  buffers: Weights;
+  /** The method's own state. */
+  memory: Weights;
+  /** Per parameter 1 once it has had a gradient `[P]`. */
+  touched: Tensor1D;
+}
+
+/** The state before the first step. @param random Uniform in [0, 1), for the weights and then for the method's memory. */
+export function startState(method: Method, random: () => number): TrainingState {
+  const { tf } = openTensorFlow(), { spec } = method;
+  const { weights, buffers } = toWeights(spec, initialize(spec, random));
+  const zeros = (shapes: [string, number[]][]) =>
+    Object.fromEntries(shapes.map(([name, shape]) => [name, tf.zeros(shape)]));
+  return {
+    weights,
+    buffers,
+    momentum: zeros(Object.entries(weights).map(([name, weight]) => [name, weight.shape])),
+    memory: method.memory(random),
+    touched: tf.zeros([spec.parameters.length]) as Tensor1D,
+  };
+}
+
+/** Replaces what a method wants to begin anew when its warm-up is over; nothing where it says nothing. */
+export function beginAnew(method: Method, state: TrainingState): void {
+  const { tf } = openTensorFlow(), { memory, momentum } = method.begin?.(state) ?? {};
+  for (const [name, tensor] of Object.entries(memory ?? {})) {
+    state.memory[name].dispose();
+    state.memory[name] = tensor;
+  }
+  for (const [name, tensor] of momentum === "zeros" ? Object.entries(state.momentum) : []) {
+    tensor.dispose();
+    state.momentum[name] = tf.zeros(tensor.shape);
+  }
+}
+
+/** What changes from iteration to iteration. */
+export interface Batch extends Omit<StepInputs, "weights" | "buffers" | "memory"> {
+  /** Learning rate. */
+  rate: Scalar;
+}
+
+/** Numbers as scalars; the caller disposes them. */
+export function toScalars(numbers: Record<string, number>): Record<string, Scalar> {
+  const { tf } = openTensorFlow();
+  return Object.fromEntries(Object.entries(numbers).map(([name, value]) => [name, tf.scalar(value) as Scalar]));
+}
+
+/** A host's arrays as tensors; the caller disposes them. */
+export function toTensors(arrays: Record<string, HostArray>): Record<string, Tensor> {
+  const { tf } = openTensorFlow();
+  const entries = Object.entries(arrays).map(([name, { data, shape }]) => [
+    name,
+    tf.tensor(data, shape, data instanceof Int32Array ? "int32" : "float32"),
+  ]);
+  return Object.fromEntries(entries);
+}
+
+/**
+ * A batch of arrays as tensors; the caller disposes them.
+ * @param batch Rows `[B, ...]` of one channel, labels of the first ones, and what the method makes of these on the host.
+ * @param at Where the training stands: `seed` is the stream's and the iteration's number.
+ */
+export function toBatch(
+  { image, label, shape, labelShape, targets }: {
+    image: Float32Array;
+    label: Int32Array;
+    shape: number[];
+    labelShape: number[];
+    targets: Record<string, HostArray>;
+  },
+  { seed, weight, rate, scheduled }: {
+    seed: [number, number];
+    weight: number;
+    rate: number;
+    scheduled: Record<string, number>;
+  },
+): Batch {
+  const { tf } = openTensorFlow();
+  return {
+    x: tf.tensor(image, shape),
+    label: tf.tensor(label, labelShape, "int32"),
+    seed: tf.tensor1d(seed, "int32"),
+    consistencyWeight: tf.scalar(weight),
+    rate: tf.scalar(rate),
+    scheduled: toScalars(scheduled),
+    targets: toTensors(targets),
+  };
+}
+
+/**
+ * `state` after one update: `v = 0.9 v + g + 1e-4 p; p = p - rate v` for every parameter that has had a gradient at least
+ * once, a gradient that is absent this time counting as 0; nothing for the others. Pure.
+ *
+ * @param options `gradients` in the order of the weights, null where a method never gives one; `participation` as a
+ * method's step gives it.
+ */
+export function updateParameters(
+  { weights, momentum, touched }: TrainingState,
+  { gradients, participation, rate }: {
+    gradients: (Tensor | null)[];
+    participation: Record<string, Scalar>;
+    rate: Scalar;
+  },
+): Pick<TrainingState, "weights" | "momentum" | "touched"> {
+  const { tf } = openTensorFlow();
+  const names = Object.keys(weights);
+  const took = names.map((name, i) =>
+    gradients[i] ? participation[name.slice(0, name.indexOf("."))] ?? tf.scalar(1) : tf.scalar(0)
+  );
+  const next = { weights: {} as Weights, momentum: {} as Weights };
+  const nowTouched = tf.maximum(touched, tf.stack(took)) as Tensor1D;
+  names.forEach((name, i) => {
+    next.weights[name] = weights[name];
+    next.momentum[name] = momentum[name];
+    if (!gradients[i]) return; // such a parameter can never have one: its method gives none
+    const decayed = tf.add(gradients[i]!, tf.mul(weights[name], WEIGHT_DECAY));
+    const moved = tf.add(tf.mul(momentum[name], MOMENTUM), decayed);
+    const conditional = participation[name.slice(0, name.indexOf("."))] !== undefined;
+    next.momentum[name] = conditional ? tf.mul(moved, tf.reshape(tf.slice(nowTouched, i, 1), [])) : moved;
+    next.weights[name] = tf.sub(weights[name], tf.mul(next.momentum[name], rate));
+  });
+  return { ...next, touched: nowTouched };
+}
+
+/** A traced step. */
+export interface TrainingStep {
+  /** The losses of one step; the state's tensors are replaced and the old ones disposed. */
+  (state: TrainingState, batch: Batch): Promise<Record<string, Scalar>>;
+  /** Times of the operations of one step, which leaves the state as it is. */
+  profile(state: TrainingState, batch: Batch): Promise<OperationTime[]>;
+}
+
+/** A step's inputs by path, as a traced function takes them one by one. */
+type Inputs = TrainingState & Batch;
+const NAMED = ["weights", "momentum", "buffers", "memory", "scheduled", "targets"] as const;
+const SINGLE = ["touched", "x", "label", "seed", "consistencyWeight", "rate"] as const;
+const STATE = ["weights", "momentum", "buffers", "memory"] as const;
+
+/** A state's tensors in the order of another's names. */
+function tensorsOf(state: TrainingState, like: TrainingState): Tensor[] {
+  return [...STATE.flatMap((group) => Object.keys(like[group]).map((name) => state[group][name])), state.touched];
+}
+
+function flatten(inputs: Inputs): Tensor[] {
+  return [...NAMED.flatMap((group) => Object.values(inputs[group])), ...SINGLE.map((name) => inputs[name])];
+}
+
+/** The inverse of {@linkcode flatten}, with the names of `like`. */
+function unflatten(like: Inputs, tensors: Tensor[]): Inputs {
+  const rest = [...tensors];
+  const groups = NAMED.map((group) => [
+    group,
+    Object.fromEntries(Object.keys(like[group]).map((name) => [name, rest.shift()!])),
+  ]);
+  return Object.fromEntries([...groups, ...SINGLE.map((name) => [name, rest.shift()!])]);
+}
+
+/**
+ * Traces `method` with its update: one TensorFlow call per iteration, two where the host works in between. The first call
+ * takes the trace with it.
+ * @param precision Of the convolutions.
+ */
+export function trainingStep(method: Method, precision: Precision): TrainingStep {
+  let lossNames: string[] = [];
+  let current!: Inputs; // gives the names while a function is traced
+  const traced = trace(function trainingStep(...tensors: Tensor[]) {
+    const inputs = unflatten(current, tensors);
+    const { losses, gradients, participation, buffers, memory } = method.step(inputs);
+    const updated = { ...updateParameters(inputs, { gradients, participation, rate: inputs.rate }), buffers, memory };
+    const later = method.after?.({ ...inputs, ...updated });
+    const next = { ...updated, memory: later?.memory ?? memory };
+    const all = { ...losses, ...later?.losses };
+    lossNames = Object.keys(all);
+    return [...Object.values(all), ...tensorsOf(next, inputs)];
+  }, precision);
+  const read = method.hostWork && trace(function hostWork(...tensors: Tensor[]) {
+    return [method.hostWork!.read(unflatten(current, tensors))];
+  }, precision);
+  /** Adds what the host makes of the first function's values to the inputs; the tensors that it has made. */
+  const addHostTargets = async (run: Traced): Promise<Tensor[]> => {
+    const [result] = await run(...flatten(current));
+    const made = toTensors(method.hostWork!.work(result.dataSync() as Int32Array, result.shape));
+    result.dispose();
+    current.targets = { ...current.targets, ...made };
+    return Object.values(made);
+  };
+  const profile = async (state: TrainingState, batch: Batch) => {
+    current = { ...state, ...batch };
+    const made = read ? await addHostTargets(read) : [];
+    const times = await traced.profile(...flatten(current));
+    made.forEach((tensor) => tensor.dispose());
+    return times;
+  };
+  const step = async (state: TrainingState, batch: Batch) => {
+    current = { ...state, ...batch };
+    // Without host work nothing is awaited before TensorFlow has the call: the caller works beside it.
+    const made = read ? await addHostTargets(read) : [];
+    const old = [...tensorsOf(state, state), ...made];
+    const results = await traced(...flatten(current));
+    const losses = results.splice(0, lossNames.length);
+    for (const group of STATE) for (const name of Object.keys(state[group])) state[group][name] = results.shift()!;
+    state.touched = results.shift() as Tensor1D;
+    old.forEach((tensor) => tensor.dispose());
+    return Object.fromEntries(lossNames.map((name, i) => [name, losses[i] as Scalar]));
+  };
+  return Object.assign(step, { profile });
+}

@@ -1,0 +1,72 @@
+/**
+ * The moving average of a training's weights, which a short training tests instead of its last ones: what the last steps
+ * add by chance averages out.
+ *
+ * Paper: Polyak & Juditsky 1992 (averages of SGD's iterates).
+ * @module
+ */
+import type { NetworkParameters } from "../evaluation/inference.ts";
+import { type StateDict, toWeights, type Weights } from "../networks/parameters.ts";
+import { openTensorFlow } from "../tensorflow/device.ts";
+import type { Scalar } from "../tensorflow/tensors.ts";
+import type { Method } from "../methods/method.ts";
+import { EMA_DECAY, prefixed, unprefixed, updateTeacher } from "../methods/teacher.ts";
+import { sizeOf } from "../arrays/shape.ts";
+
+const PREFIX = "average.", UPDATES = "average_updates";
+
+/** What stands in front of the first update, which does not look at it. */
+function nothingYet({ parameters, buffers }: Method["spec"]): Weights {
+  const zeros: StateDict = {};
+  for (const { name, shape } of [...parameters, ...buffers]) {
+    zeros[name] = new Float32Array(sizeOf(shape));
+  }
+  const { tf } = openTensorFlow(), { weights, buffers: statistics } = toWeights({ parameters, buffers }, zeros);
+  return { ...prefixed(PREFIX, { ...weights, ...statistics }), [UPDATES]: tf.scalar(0) };
+}
+
+/** A memory's average, and what the method itself remembers. */
+function apart(memory: Weights): { average: Weights; own: Weights } {
+  const entries = Object.entries(memory), isAverage = ([name]: [string, unknown]) => name.startsWith(PREFIX);
+  return {
+    average: Object.fromEntries(entries.filter(isAverage).map(([name, tensor]) => [name.slice(PREFIX.length), tensor])),
+    own: Object.fromEntries(entries.filter((entry) => !isAverage(entry) && entry[0] !== UPDATES)),
+  };
+}
+
+/**
+ * A method that also remembers the average of its weights and running statistics: after update k = 0, 1, ...
+ * `average ← a average + (1 - a) weights`, `a = min(k / (k + 9), 0.99)`: over the last tenth of the updates at first, over the
+ * last hundred in the end. The training itself stays as it is.
+ */
+export function averaged(method: Method): Method {
+  return {
+    ...method,
+    memory: (random) => ({ ...method.memory(random), ...nothingYet(method.spec) }),
+    step(inputs) {
+      const outputs = method.step({ ...inputs, memory: apart(inputs.memory).own });
+      return { ...outputs, memory: { ...inputs.memory, ...outputs.memory } };
+    },
+    after(inputs) {
+      const { tf } = openTensorFlow(), { weights, buffers, memory } = inputs, { average, own } = apart(memory);
+      const later = method.after?.({ ...inputs, memory: own }), updates = memory[UPDATES] as Scalar;
+      const decay = tf.minimum(tf.div(updates, tf.add(updates, 9)), EMA_DECAY) as Scalar;
+      const moved = prefixed(PREFIX, updateTeacher(average, { ...weights, ...buffers }, decay));
+      const all = { ...later?.memory ?? own, ...moved, [UPDATES]: tf.add(updates, 1) };
+      return { losses: later?.losses ?? {}, memory: all };
+    },
+  };
+}
+
+/** The average in the state of an {@linkcode averaged} method, read anew whenever it is asked for; before the first update the state itself. */
+export function averageOf(spec: Method["spec"], state: NetworkParameters & { memory: Weights }): NetworkParameters {
+  const now = () => state.memory[UPDATES].dataSync()[0] ? unprefixed(PREFIX, spec, state.memory) : state;
+  return {
+    get weights() {
+      return now().weights;
+    },
+    get buffers() {
+      return now().buffers;
+    },
+  };
+}
