@@ -416,7 +416,7 @@ const ENVIRONMENTS: Record<string, SetUpRun & { refused?: RegExp }> = {
     python: `#!/bin/sh
 case ":$LD_LIBRARY_PATH:" in *:/opt/pylib:*) exit 0;; *) echo "libpython3.11.so.1.0: cannot open" >&2; exit 127;; esac`,
     refused:
-      /python3 -m pip does not run: libpython3.* \((LD_\w+, )*LD_LIBRARY_PATH emptied for it: .*\)\nOne of these helps:\n/,
+      /python3 -m pip does not run: libpython3.* \((LD_\w+, )*LD_LIBRARY_PATH(, LD_\w+)* emptied for it: .*\)\nOne of these helps:\n/,
   },
   "pip of Python 3.6": {
     env: { FAKE_PIP: "pip 18.1 from /usr/lib (python 3.6)" },
