@@ -16,18 +16,18 @@ async function task(name: string, args: string[]) {
 }
 
 Deno.test("parity answers --help, unknown options and folders that are not there without TensorFlow", async () => {
-  const help = await task("parity", ["--help"]);
+  const help = await task("tools/parity", ["--help"]);
   assert.equal(help.code, 0, help.error);
   assert.match(help.out, /^Usage: deno task parity \[options\] \[folder...\]/);
-  const unknown = await task("parity", ["--folder", "a"]);
+  const unknown = await task("tools/parity", ["--folder", "a"]);
   assert.deepEqual([unknown.code, unknown.error], [2, "error: unknown option '--folder'\n"]);
-  const two = await task("parity", ["a", "b"]);
+  const two = await task("tools/parity", ["a", "b"]);
   assert.equal(two.code, 2);
   assert.equal(two.error, "Cannot start parity:\n  folder: 2 given, 1 at most wanted\n");
-  const missing = await task("parity", ["/no/golden/files"]);
+  const missing = await task("tools/parity", ["/no/golden/files"]);
   assert.equal(missing.code, 3, missing.error);
   assert.match(missing.error, /\/no\/golden\/files\/cases\.json/);
-  const good = await task("parity", []);
+  const good = await task("tools/parity", []);
   assert.equal(good.code, 2, "only then does it open TensorFlow");
   assert.match(good.error, /--allow-ffi/);
 });

@@ -9,7 +9,7 @@ import { stream } from "../pipeline/arrays/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { dropout, maxPool2, upBilinear } from "../pipeline/tensorflow/ops.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
-import { specOf } from "./parity/golden.ts";
+import { specOf } from "../tasks/tools/parity/golden.ts";
 import { sizeOf } from "../pipeline/arrays/shape.ts";
 
 const { tf, binding } = openTensorFlow();

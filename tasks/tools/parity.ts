@@ -9,7 +9,7 @@ import { readArrays } from "../../pipeline/files/hdf5.ts";
 import { readJson } from "../../pipeline/files/json.ts";
 import { parseOptions, pathOption, runTask } from "../../pipeline/command/options.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
-import type { Cases } from "../../tests/parity/golden.ts";
+import type { Cases } from "./parity/golden.ts";
 
 const options = parseOptions(
   z.strictObject({
@@ -28,8 +28,8 @@ await runTask(async () => {
   const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => name.endsWith(".h5")).sort();
   const { tf } = openTensorFlow();
   // Behind that: they use TensorFlow as soon as they are loaded.
-  const { CHECKS } = await import("../../tests/parity/checks.ts");
-  const { Golden } = await import("../../tests/parity/golden.ts");
+  const { CHECKS } = await import("./parity/checks.ts");
+  const { Golden } = await import("./parity/golden.ts");
   let passed = 0, failed = 0;
   for (const name of names.map((file) => file.slice(0, -3))) {
     if (!CHECKS[name]) {

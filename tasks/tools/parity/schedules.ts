@@ -1,7 +1,7 @@
 /** `ramps`: schedules of the published runs. @module */
-import { polyRate, stepRate } from "../../pipeline/training/schedule.ts";
+import { polyRate, stepRate } from "../../../pipeline/training/schedule.ts";
 import type { Golden } from "./golden.ts";
-import { consistencyWeight, rampUp, uncertaintyThreshold } from "../../pipeline/losses/ramps.ts";
+import { consistencyWeight, rampUp, uncertaintyThreshold } from "../../../pipeline/losses/ramps.ts";
 
 export function schedules(golden: Golden): void {
   const checkEach = (name: string, argument: string, value: (at: number) => number) =>

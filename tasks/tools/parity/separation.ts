@@ -1,6 +1,6 @@
 /** `prototypes_c2`, `prototypes_c4`: heads, feature bank and separation loss, in the order that the README gives. @module */
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
-import { type FeatureBank, separationLoss, updateBank } from "../../pipeline/losses/separation.ts";
+import { type FeatureBank, separationLoss, updateBank } from "../../../pipeline/losses/separation.ts";
 import {
   headsSpec,
   prediction,
@@ -9,14 +9,14 @@ import {
   projection,
   select,
   type Selection,
-} from "../../pipeline/networks/heads.ts";
-import { Pass } from "../../pipeline/networks/layers.ts";
-import { SpecBuilder, toWeights, type Weights } from "../../pipeline/networks/parameters.ts";
-import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
-import * as rows from "../../pipeline/tensorflow/rows.ts";
-import { gradientsOf } from "../../pipeline/methods/method.ts";
-import { goldenState } from "../golden_numbers.ts";
-import { plainHeads, toRows } from "../plain_heads.ts";
+} from "../../../pipeline/networks/heads.ts";
+import { Pass } from "../../../pipeline/networks/layers.ts";
+import { SpecBuilder, toWeights, type Weights } from "../../../pipeline/networks/parameters.ts";
+import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
+import * as rows from "../../../pipeline/tensorflow/rows.ts";
+import { gradientsOf } from "../../../pipeline/methods/method.ts";
+import { goldenState } from "../../../tests/golden_numbers.ts";
+import { plainHeads, toRows } from "../../../tests/plain_heads.ts";
 import { type Golden, l2, numbers } from "./golden.ts";
 
 const { tf } = openTensorFlow();

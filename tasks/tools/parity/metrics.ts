@@ -1,8 +1,12 @@
 /** `metrics`: overlaps, surface distances and largest components of stored masks. @module */
-import { caseMetrics } from "../../pipeline/evaluation/case_metrics.ts";
-import { largestComponent } from "../../pipeline/arrays/components.ts";
-import { dice, jaccard } from "../../pipeline/evaluation/overlap.ts";
-import { surfaceDistances, type SurfaceMetrics, surfaceMetrics } from "../../pipeline/evaluation/surface_distance.ts";
+import { caseMetrics } from "../../../pipeline/evaluation/case_metrics.ts";
+import { largestComponent } from "../../../pipeline/arrays/components.ts";
+import { dice, jaccard } from "../../../pipeline/evaluation/overlap.ts";
+import {
+  surfaceDistances,
+  type SurfaceMetrics,
+  surfaceMetrics,
+} from "../../../pipeline/evaluation/surface_distance.ts";
 import type { Golden } from "./golden.ts";
 
 const LIMIT = 1e-9;

@@ -1,14 +1,14 @@
 /** `vnet_forward`, `unet_forward`, `vnet_grad`, `unet_grad`: passes, running statistics, gradients, two SGD steps. @module */
 import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
-import { crossEntropy, foregroundDice, squaredDice } from "../../pipeline/losses/dice.ts";
-import { gradientsOf } from "../../pipeline/methods/method.ts";
-import { Pass } from "../../pipeline/networks/layers.ts";
-import { type Backbone, NETWORKS } from "../../pipeline/networks/network.ts";
-import { toWeights, type Weights } from "../../pipeline/networks/parameters.ts";
-import { updateParameters } from "../../pipeline/training/training_step.ts";
-import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
-import { softmax } from "../../pipeline/tensorflow/ops.ts";
-import { goldenState } from "../golden_numbers.ts";
+import { crossEntropy, foregroundDice, squaredDice } from "../../../pipeline/losses/dice.ts";
+import { gradientsOf } from "../../../pipeline/methods/method.ts";
+import { Pass } from "../../../pipeline/networks/layers.ts";
+import { type Backbone, NETWORKS } from "../../../pipeline/networks/network.ts";
+import { toWeights, type Weights } from "../../../pipeline/networks/parameters.ts";
+import { updateParameters } from "../../../pipeline/training/training_step.ts";
+import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
+import { softmax } from "../../../pipeline/tensorflow/ops.ts";
+import { goldenState } from "../../../tests/golden_numbers.ts";
 import { type Golden, inTheirLayout, l2, norms, numbers, specOf, sub } from "./golden.ts";
 
 const { tf } = openTensorFlow();

@@ -1,14 +1,19 @@
 /** `vat3d`, `vat2d`: the three passes of the smoothness term and its gradients. @module */
 import type { Scalar, Tensor } from "@tensorflow/tfjs";
-import { linearDice, squaredDice } from "../../pipeline/losses/dice.ts";
-import { adversarialDirection, PROBE_RADIUS, smoothnessLoss, unitPerSample } from "../../pipeline/losses/smoothness.ts";
-import { gradientsOf } from "../../pipeline/methods/method.ts";
-import { Pass } from "../../pipeline/networks/layers.ts";
-import { type Backbone, NETWORKS } from "../../pipeline/networks/network.ts";
-import { toWeights } from "../../pipeline/networks/parameters.ts";
-import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
-import { softmax } from "../../pipeline/tensorflow/ops.ts";
-import { goldenState, R } from "../golden_numbers.ts";
+import { linearDice, squaredDice } from "../../../pipeline/losses/dice.ts";
+import {
+  adversarialDirection,
+  PROBE_RADIUS,
+  smoothnessLoss,
+  unitPerSample,
+} from "../../../pipeline/losses/smoothness.ts";
+import { gradientsOf } from "../../../pipeline/methods/method.ts";
+import { Pass } from "../../../pipeline/networks/layers.ts";
+import { type Backbone, NETWORKS } from "../../../pipeline/networks/network.ts";
+import { toWeights } from "../../../pipeline/networks/parameters.ts";
+import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
+import { softmax } from "../../../pipeline/tensorflow/ops.ts";
+import { goldenState, R } from "../../../tests/golden_numbers.ts";
 import { channelsLast, type Golden, l2, norms, numbers, specOf, sub } from "./golden.ts";
 
 const { tf } = openTensorFlow();

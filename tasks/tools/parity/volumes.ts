@@ -1,13 +1,13 @@
 /** `sliding_window`, `acdc_volume`: the two test procedures, from the volume to its metrics. @module */
-import { type CaseMetrics, caseMetrics } from "../../pipeline/evaluation/case_metrics.ts";
-import { largestComponent } from "../../pipeline/arrays/components.ts";
-import { predictSlices, sliceNetwork } from "../../pipeline/evaluation/slices.ts";
-import { slidingWindow, windowNetwork } from "../../pipeline/evaluation/sliding_window.ts";
-import type { Backbone } from "../../pipeline/networks/network.ts";
-import { toWeights } from "../../pipeline/networks/parameters.ts";
-import { goldenState } from "../golden_numbers.ts";
+import { type CaseMetrics, caseMetrics } from "../../../pipeline/evaluation/case_metrics.ts";
+import { largestComponent } from "../../../pipeline/arrays/components.ts";
+import { predictSlices, sliceNetwork } from "../../../pipeline/evaluation/slices.ts";
+import { slidingWindow, windowNetwork } from "../../../pipeline/evaluation/sliding_window.ts";
+import type { Backbone } from "../../../pipeline/networks/network.ts";
+import { toWeights } from "../../../pipeline/networks/parameters.ts";
+import { goldenState } from "../../../tests/golden_numbers.ts";
 import { type Golden, specOf } from "./golden.ts";
-import type { Shape3 } from "../../pipeline/arrays/shape.ts";
+import type { Shape3 } from "../../../pipeline/arrays/shape.ts";
 
 const PUBLISHED = { statistics: "running", precision: "fp32" } as const;
 const METRICS_LIMIT = 1e-9;

@@ -1,6 +1,6 @@
 /** `losses`: the losses that the methods use, with their gradients. @module */
 import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
-import { sharpen } from "../../pipeline/losses/consistency.ts";
+import { sharpen } from "../../../pipeline/losses/consistency.ts";
 import {
   crossEntropy,
   foregroundDice,
@@ -8,9 +8,9 @@ import {
   halvedDice,
   linearDice,
   squaredDice,
-} from "../../pipeline/losses/dice.ts";
-import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
-import { softmax } from "../../pipeline/tensorflow/ops.ts";
+} from "../../../pipeline/losses/dice.ts";
+import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
+import { softmax } from "../../../pipeline/tensorflow/ops.ts";
 import { type Golden, numbers, sub } from "./golden.ts";
 
 const { tf } = openTensorFlow();

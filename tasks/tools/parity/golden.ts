@@ -5,11 +5,11 @@
  * @module
  */
 import type { Tensor } from "@tensorflow/tfjs";
-import type { HdfArray } from "../../pipeline/files/hdf5.ts";
-import { headsSpec } from "../../pipeline/networks/heads.ts";
-import { type Backbone, NETWORKS } from "../../pipeline/networks/network.ts";
-import { type NetworkSpec, SpecBuilder, toPyTorch, type Weights } from "../../pipeline/networks/parameters.ts";
-import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
+import type { HdfArray } from "../../../pipeline/files/hdf5.ts";
+import { headsSpec } from "../../../pipeline/networks/heads.ts";
+import { type Backbone, NETWORKS } from "../../../pipeline/networks/network.ts";
+import { type NetworkSpec, SpecBuilder, toPyTorch, type Weights } from "../../../pipeline/networks/parameters.ts";
+import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
 
 const { tf } = openTensorFlow();
 

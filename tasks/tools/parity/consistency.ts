@@ -6,18 +6,18 @@ import {
   mutualConsistency,
   predictiveEntropy,
   pyramidConsistency,
-} from "../../pipeline/losses/consistency.ts";
+} from "../../../pipeline/losses/consistency.ts";
 import {
   crossEntropy,
   foregroundDice,
   foregroundSquaredDice,
   halvedDice,
   squaredDice,
-} from "../../pipeline/losses/dice.ts";
-import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
-import { softmax } from "../../pipeline/tensorflow/ops.ts";
+} from "../../../pipeline/losses/dice.ts";
+import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
+import { softmax } from "../../../pipeline/tensorflow/ops.ts";
 import { channelsLast, type Golden, numbers, sub } from "./golden.ts";
-import { consistencyWeight, uncertaintyThreshold } from "../../pipeline/losses/ramps.ts";
+import { consistencyWeight, uncertaintyThreshold } from "../../../pipeline/losses/ramps.ts";
 
 const { tf } = openTensorFlow();
 /** Of the loss functions, and of their gradients by the largest entry. */

@@ -1,6 +1,6 @@
 /** The checks by the name of their golden file. @module */
-import { ACDC } from "../../pipeline/datasets/acdc/profile.ts";
-import { LA } from "../../pipeline/datasets/la/profile.ts";
+import { ACDC } from "../../../pipeline/datasets/acdc/profile.ts";
+import { LA } from "../../../pipeline/datasets/la/profile.ts";
 import { consistencies } from "./consistency.ts";
 import { checkDiscriminator } from "./discriminator.ts";
 import type { Golden } from "./golden.ts";

@@ -1,10 +1,10 @@
 /** `sdf_dtc_sassnet`: signed distance maps and DTC's losses. @module */
 import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
-import { crossEntropy, squaredDice } from "../../pipeline/losses/dice.ts";
-import { distanceToMask, meanSquaredError, signedDistanceMaps } from "../../pipeline/losses/signed_distance.ts";
-import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
+import { crossEntropy, squaredDice } from "../../../pipeline/losses/dice.ts";
+import { distanceToMask, meanSquaredError, signedDistanceMaps } from "../../../pipeline/losses/signed_distance.ts";
+import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
 import { type Golden, numbers, sub } from "./golden.ts";
-import { consistencyWeight } from "../../pipeline/losses/ramps.ts";
+import { consistencyWeight } from "../../../pipeline/losses/ramps.ts";
 
 const { tf } = openTensorFlow();
 

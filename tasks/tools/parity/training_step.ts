@@ -1,16 +1,16 @@
 /** `ssnet_step3d`, `ssnet_step2d`: two whole iterations with momentum SGD. @module */
 import type { Tensor1D } from "@tensorflow/tfjs";
-import type { DatasetProfile } from "../../pipeline/datasets/dataset.ts";
-import { createMethod } from "../../pipeline/methods/method.ts";
-import { ssnet, ssnetSettings, ssnetStep } from "../../pipeline/methods/ssnet.ts";
-import { toWeights, type Weights } from "../../pipeline/networks/parameters.ts";
-import { updateParameters } from "../../pipeline/training/training_step.ts";
-import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
-import { goldenState } from "../golden_numbers.ts";
+import type { DatasetProfile } from "../../../pipeline/datasets/dataset.ts";
+import { createMethod } from "../../../pipeline/methods/method.ts";
+import { ssnet, ssnetSettings, ssnetStep } from "../../../pipeline/methods/ssnet.ts";
+import { toWeights, type Weights } from "../../../pipeline/networks/parameters.ts";
+import { updateParameters } from "../../../pipeline/training/training_step.ts";
+import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
+import { goldenState } from "../../../tests/golden_numbers.ts";
 import { channelsLast, type Golden, norms, numbers } from "./golden.ts";
 import { checkParameters } from "./networks.ts";
 import { noiseOf } from "./smoothness.ts";
-import { consistencyWeight } from "../../pipeline/losses/ramps.ts";
+import { consistencyWeight } from "../../../pipeline/losses/ramps.ts";
 
 const { tf } = openTensorFlow();
 export function iterations(golden: Golden, published: DatasetProfile): void {

@@ -1,14 +1,14 @@
 /** The 3-D discriminator of `sdf_dtc_sassnet`: logits, both losses, gradients for the maps and for the parameters. @module */
 import type { Tensor, Tensor2D } from "@tensorflow/tfjs";
-import { crossEntropy } from "../../pipeline/losses/dice.ts";
-import { gradientsOf } from "../../pipeline/methods/method.ts";
-import { discriminator, discriminatorSpec } from "../../pipeline/networks/discriminator.ts";
-import { Pass } from "../../pipeline/networks/layers.ts";
-import { SpecBuilder, toWeights } from "../../pipeline/networks/parameters.ts";
-import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
-import { goldenState, N, U } from "../golden_numbers.ts";
+import { crossEntropy } from "../../../pipeline/losses/dice.ts";
+import { gradientsOf } from "../../../pipeline/methods/method.ts";
+import { discriminator, discriminatorSpec } from "../../../pipeline/networks/discriminator.ts";
+import { Pass } from "../../../pipeline/networks/layers.ts";
+import { SpecBuilder, toWeights } from "../../../pipeline/networks/parameters.ts";
+import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
+import { goldenState, N, U } from "../../../tests/golden_numbers.ts";
 import { type Golden, l2, norms, numbers } from "./golden.ts";
-import { sizeOf } from "../../pipeline/arrays/shape.ts";
+import { sizeOf } from "../../../pipeline/arrays/shape.ts";
 
 const PATCH = [112, 112, 80], ROWS = 4, LABELED = 2;
 

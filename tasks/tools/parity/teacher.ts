@@ -1,7 +1,7 @@
 /** `ema`: the decay and six updates of a teacher. @module */
-import { emaDecay, updateTeacher } from "../../pipeline/methods/teacher.ts";
-import type { Weights } from "../../pipeline/networks/parameters.ts";
-import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
+import { emaDecay, updateTeacher } from "../../../pipeline/methods/teacher.ts";
+import type { Weights } from "../../../pipeline/networks/parameters.ts";
+import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
 import { type Golden, numbers } from "./golden.ts";
 
 const { tf } = openTensorFlow();

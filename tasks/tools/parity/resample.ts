@@ -1,8 +1,8 @@
 /** `resample`: zoom, rotation, turns, flips and crops. @module */
-import { cropPadding, extractPatch, extractSlice, type SliceDraw } from "../../pipeline/data/augment.ts";
-import { type Pixels, rotation, zoom, zoomLines } from "../../pipeline/arrays/resample.ts";
+import { cropPadding, extractPatch, extractSlice, type SliceDraw } from "../../../pipeline/data/augment.ts";
+import { type Pixels, rotation, zoom, zoomLines } from "../../../pipeline/arrays/resample.ts";
 import type { Golden } from "./golden.ts";
-import type { Shape2, Shape3 } from "../../pipeline/arrays/shape.ts";
+import type { Shape2, Shape3 } from "../../../pipeline/arrays/shape.ts";
 
 const EXACT = { limit: 0 };
 
