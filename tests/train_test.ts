@@ -303,7 +303,7 @@ Deno.test("every signal that ends a training leaves a run to go on with and to e
       await answers(train(...args), 2, /without the state.*evaluate it, move it away/);
     }
     await Deno.writeTextFile(split, (await Deno.readTextFile(split)).replace('"acdc"', '"hearts"'));
-    await answers(begin("train", [...fresh, ...long]), 3, /→ at profile/);
+    await answers(begin("train", [...fresh, ...long]), 3, /it is of hearts/);
   }));
 
 Deno.test("a short training sees the whole ramp and every step of the rate", () => {

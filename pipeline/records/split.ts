@@ -109,7 +109,7 @@ export async function readSplit(path: string, dataset: string): Promise<Split> {
   const split = checkSplit(await readJson(path, SPLIT, SPLIT_FILE), path), { profile } = split;
   if (profile === dataset) return split;
   throw new DataError(
-    `Cannot use the split "${path}" for ${dataset}: it is of ${profile}; the tasks for it end with :${profile}`,
+    `Cannot use the split "${path}" for ${dataset}: it is of ${profile}; name one of ${dataset}, or run the tasks of ${profile}`,
   );
 }
 
