@@ -5,7 +5,8 @@
  */
 import { existsSync } from "node:fs";
 import { z } from "zod";
-import { assembleBatch, readTrainingItems } from "../pipeline/data/batches.ts";
+import { openBatches } from "../pipeline/data/batch_maker.ts";
+import { readTrainingItems } from "../pipeline/data/batches.ts";
 import { type Case, readCase } from "../pipeline/records/case.ts";
 import { DataError, readEach } from "../pipeline/files/errors.ts";
 import { checkCases, readSplit } from "../pipeline/records/split.ts";
@@ -17,7 +18,13 @@ import { warmupOf } from "../pipeline/methods/supervised.ts";
 import { averaged, averageOf } from "../pipeline/training/weight_average.ts";
 import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/training/checkpoint.ts";
 import { coarseStage, patchAt } from "../pipeline/training/coarse.ts";
-import { differencesOf, readRunConfigIfThere, type RunConfig, writeRunConfig } from "../pipeline/records/run.ts";
+import {
+  AUGMENTATIONS,
+  differencesOf,
+  readRunConfigIfThere,
+  type RunConfig,
+  writeRunConfig,
+} from "../pipeline/records/run.ts";
 import { COSTS, readCosts } from "../pipeline/grid/costs.ts";
 import { writeAtomically } from "../pipeline/files/atomic.ts";
 import { missingIterations, openLog } from "../pipeline/files/log.ts";
@@ -79,6 +86,10 @@ await runTask(async () => {
       "first iterations on the labeled half alone, instead of the preset's",
     ),
     precision: z.enum(PRECISIONS).optional().describe("arithmetic of convolutions instead of the preset's"),
+    augmentation: z.enum(AUGMENTATIONS).optional().describe(
+      "published: the authors' crops, turns and flips; strong: also rotation, scale, noise, blur, brightness, contrast, " +
+        "low resolution and gamma, half of the draws in their own orientation (default: published)",
+    ),
     patch: patchText(dataset).optional().describe(
       `patch, multiples of 16 (default: ${published.join("x")}${smaller})`,
     ),
@@ -142,7 +153,14 @@ await runTask(async () => {
   const training = stored ? { ...stored.training, ...wanted } : newTraining();
   function newTraining(): RunConfig["training"] {
     const { coarse, ...preset } = presetOf(profile, given.preset ?? "paper");
-    const usual = { preset: "paper", seed: 1337, validateEvery: 200, saveEvery: 200, cases: "" } as const;
+    const usual = {
+      preset: "paper",
+      augmentation: "published",
+      seed: 1337,
+      validateEvery: 200,
+      saveEvery: 200,
+      cases: "",
+    } as const;
     const { warmup: warm, ...own } = { ...usual, ...preset, ...wanted }, warmup = usesUnlabeled ? warm : 0;
     const labeledOnly = usesUnlabeled ? warmup : own.iterations;
     return {
@@ -241,17 +259,17 @@ await runTask(async () => {
   // ── Loop: a batch, a step, a line of the log ───────────────────────────────────────────────────────────────────────
 
   const stageOf = (iteration: number) => stages[iteration <= warmup ? 0 : 1];
-  const batchOf = (iteration: number) => {
-    const { usesUnlabeled, targets } = stageOf(iteration).method;
-    const size = patchAt(iteration, training);
-    const labelShape = [profile.labeledPerBatch, ...size];
-    const batch = assembleBatch(items, { profile, seed, iteration, patch: size, withUnlabeled: usesUnlabeled });
-    return {
-      ...batch,
-      shape: [batch.rows, ...size, 1],
-      labelShape,
-      targets: targets?.(batch.label, labelShape) ?? {},
-    };
+  using batches = openBatches(items, (iteration) => {
+    if (iteration > iterations) return null;
+    const { usesUnlabeled: withUnlabeled } = stageOf(iteration).method, patch = patchAt(iteration, training);
+    const { labeledPerBatch, unlabeledPerBatch } = profile; // a thread takes no functions, which a dataset has
+    const rows = { labeledPerBatch, unlabeledPerBatch };
+    return { profile: rows, augmentation: training.augmentation, seed, iteration, patch, withUnlabeled };
+  });
+  const batchOf = async (iteration: number) => {
+    const { targets } = stageOf(iteration).method, size = patchAt(iteration, training);
+    const batch = await batches.take(iteration), labelShape = [profile.labeledPerBatch, ...size];
+    return { ...batch, shape: [batch.rows, ...size, 1], labelShape, targets: targets?.(batch.label, labelShape) ?? {} };
   };
   /** Nothing is written of weights that are no numbers: a step's loss is that of the weights before it. */
   const save = async () => {
@@ -268,7 +286,7 @@ await runTask(async () => {
   });
   let next = iteration < iterations ? batchOf(iteration + 1) : null;
   while (next && !interrupted) {
-    const begun = performance.now(), batch = next;
+    const begun = performance.now(), batch = await next;
     iteration++;
     const { weight, rate, published } = scheduleAt(iteration, { profile, ...training });
     const { method: active, step } = stageOf(iteration);

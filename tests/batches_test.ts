@@ -1,4 +1,5 @@
 /** What a training draws from: gray levels as codes, read by workers; on a real case where ../shared/data (or SSNET_DATA) is there. */
+import { AUGMENTATIONS } from "../pipeline/records/run.ts";
 import assert from "node:assert/strict";
 import { assembleBatch, readTrainingItems, type TrainingItem } from "../pipeline/data/batches.ts";
 import { readCase } from "../pipeline/records/case.ts";
@@ -60,10 +61,12 @@ async function assertSameBatches(folder: string, split: Split, profile: DatasetP
   };
   const items = await readTrainingItems(folder, split, { profile, withUnlabeled: true });
   for (let iteration = 1; iteration <= 6; iteration++) {
-    const options = { profile, seed: 1337, iteration, patch: profile.patch, withUnlabeled: true };
-    const found = assembleBatch(items, options), wanted = assembleBatch(plain, options);
-    assert.deepEqual(bitsOf(found.image), bitsOf(wanted.image));
-    assert.deepEqual(found.label, wanted.label);
+    for (const augmentation of AUGMENTATIONS) {
+      const options = { profile, augmentation, seed: 1337, iteration, patch: profile.patch, withUnlabeled: true };
+      const found = assembleBatch(items, options), wanted = assembleBatch(plain, options);
+      assert.deepEqual(bitsOf(found.image), bitsOf(wanted.image));
+      assert.deepEqual(found.label, wanted.label);
+    }
   }
   assert.ok(items.unlabeled.every(({ label }) => label === null), "nobody reads an unlabeled case's label");
   return [...items.labeled, ...items.unlabeled];

@@ -19,7 +19,15 @@ export function timeCases(
     const { patch } = profile;
     const batch = await repeat(
       iterations,
-      (i) => assembleBatch(items, { profile, seed: 1, iteration: i + 1, patch, withUnlabeled: true }),
+      (i) =>
+        assembleBatch(items, {
+          profile,
+          augmentation: "published",
+          seed: 1,
+          iteration: i + 1,
+          patch,
+          withUnlabeled: true,
+        }),
     );
     // Read once, as in a training: reading again would find the memory of the first time.
     return { reading: timesOf([seconds]), batch };

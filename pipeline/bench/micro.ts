@@ -26,6 +26,7 @@ import { gradientsOf } from "../methods/method.ts";
 import { headsSpec, PROJECTED } from "../networks/heads.ts";
 import { Pass } from "../networks/layers.ts";
 import { initialize, SpecBuilder, toWeights } from "../networks/parameters.ts";
+import { type Augmentation, AUGMENTATIONS } from "../records/run.ts";
 import { stream } from "../arrays/random.ts";
 import { syntheticLabels } from "../training/synthetic_batch.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
@@ -306,22 +307,24 @@ function hostWork(profiles: DatasetProfile[]): Piece[] {
 /** A case from its file, and a batch from cases, as SS-Net takes them. Need `--allow-write` of the temporary folder. */
 function loaders(profile: DatasetProfile): Piece[] {
   const { name, patch, labeledPerBatch, unlabeledPerBatch } = profile, withUnlabeled = true;
-  const batches = (items: TrainingItems) => (i: number) =>
-    assembleBatch(items, { profile, seed: 1, iteration: i + 1, patch, withUnlabeled });
+  const batches = (items: TrainingItems, augmentation: Augmentation) => (i: number) =>
+    assembleBatch(items, { profile, augmentation, seed: 1, iteration: i + 1, patch, withUnlabeled });
   return [
     {
       name: `${name} case from HDF5`,
       time: ({ iterations }) =>
         withCaseFiles(profile, 1, (folder) => repeat(iterations, () => readCase(`${folder}/0.h5`, "0"))),
     },
-    {
-      name: `${name} batch of ${labeledPerBatch + unlabeledPerBatch} rows`,
+    ...AUGMENTATIONS.map((augmentation): Piece => ({
+      name: `${name} batch of ${labeledPerBatch + unlabeledPerBatch} rows${
+        augmentation === "strong" ? ", strong" : ""
+      }`,
       time: ({ iterations }) =>
         withCaseFiles(profile, CASES, async (folder) => {
           const items = await readTrainingItems(folder, halves(profile, CASES), { profile, withUnlabeled });
-          return await repeat(iterations, batches(items));
+          return await repeat(iterations, batches(items, augmentation));
         }),
-    },
+    })),
   ];
 }
 

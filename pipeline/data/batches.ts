@@ -11,6 +11,8 @@ import { readFileBytes, readingSeconds, unreadable } from "../files/hdf5.ts";
 import type { ReadingJob, ReadingResult } from "./item_reader.ts";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { batchCases } from "./sampler.ts";
+import { augmentStrongly } from "./strong_augmentation.ts";
+import type { Augmentation } from "../records/run.ts";
 import type { Split } from "../records/split.ts";
 import type { Shape2, Shape3 } from "../arrays/shape.ts";
 import { DataError } from "../files/errors.ts";
@@ -146,8 +148,10 @@ export interface BatchArrays {
 /** What a batch is made of. */
 export interface BatchOptions {
   /** Says how many rows of either kind a batch has. */
-  profile: DatasetProfile;
-  /** Of the training; streams "sampler labeled", "sampler unlabeled" and "augmentation" of it. */
+  profile: Pick<DatasetProfile, "labeledPerBatch" | "unlabeledPerBatch">;
+  /** {@linkcode drawPatch} and {@linkcode drawSlice}, or {@linkcode augmentStrongly}. */
+  augmentation: Augmentation;
+  /** Of the training; streams "sampler labeled", "sampler unlabeled" and "augmentation" or "strong augmentation" of it. */
   seed: number;
   /** From 1. */
   iteration: number;
@@ -158,7 +162,7 @@ export interface BatchOptions {
 }
 
 /**
- * The batch of an iteration: {@linkcode batchCases} chooses, {@linkcode drawPatch} or {@linkcode drawSlice} augments.
+ * The batch of an iteration: {@linkcode batchCases} chooses its rows, which are augmented.
  * @throws {RangeError} When there are fewer cases than a batch wants.
  *
  * @example Two labeled rows of constant volumes keep their values
@@ -172,14 +176,14 @@ export interface BatchOptions {
  *   image: new Float32Array(8000).fill(value),
  *   label: new Uint8Array(8000).fill(1),
  * });
- * const options = { profile: LA, seed: 1, iteration: 1, patch: [16, 16, 16], withUnlabeled: false };
+ * const options = { profile: LA, augmentation: "published" as const, seed: 1, iteration: 1, patch: [16, 16, 16], withUnlabeled: false };
  * const { rows, image } = assembleBatch({ labeled: [of(3), of(5)], unlabeled: [] }, options);
  * assert.equal(rows, 2);
  * assert.deepEqual([image[0], image[4096]].sort(), [3, 5]);
  * ```
  */
 export function assembleBatch(items: TrainingItems, options: BatchOptions): BatchArrays {
-  const { profile, seed, iteration, patch, withUnlabeled } = options;
+  const { profile, augmentation, seed, iteration, patch, withUnlabeled } = options;
   const drawn = batchCases(seed, iteration, {
     labeledCases: items.labeled.length,
     unlabeledCases: withUnlabeled ? items.unlabeled.length : 0,
@@ -189,8 +193,15 @@ export function assembleBatch(items: TrainingItems, options: BatchOptions): Batc
   const rows = [...drawn.labeled.map((i) => items.labeled[i]), ...drawn.unlabeled.map((i) => items.unlabeled[i])];
   const size = patch.reduce((a, n) => a * n, 1);
   const image = new Float32Array(rows.length * size), label = new Int32Array(profile.labeledPerBatch * size);
-  const random = stream(seed, "augmentation", iteration);
+  const isStrong = augmentation === "strong";
+  const random = stream(seed, isStrong ? "strong augmentation" : "augmentation", iteration);
   rows.forEach((item, row) => {
+    if (isStrong) {
+      const part = [row * size, (row + 1) * size] as const, isLabeled = row < profile.labeledPerBatch;
+      const to = { patch, image: image.subarray(...part), label: isLabeled ? label.subarray(...part) : null };
+      augmentStrongly(random, item, to);
+      return;
+    }
     const targets = row < profile.labeledPerBatch ? [image, label] : [image], offset = row * size;
     const sources = ["codes" in item.image ? item.image.codes : item.image, item.label!];
     if (patch.length === 2) {

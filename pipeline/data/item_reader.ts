@@ -29,6 +29,14 @@ export interface ReadingJob {
 /** The case as a training keeps it, or why it cannot be used. */
 export type ReadingResult = TrainingItem | { problem: string };
 
+/** The same values in memory that all threads see: the threads that make batches read it too. */
+function shared<T extends Uint8Array | Uint16Array | Float32Array>(values: T): T {
+  const Array = values.constructor as new (memory: SharedArrayBuffer) => T;
+  const copy = new Array(new SharedArrayBuffer(values.byteLength));
+  copy.set(values);
+  return copy;
+}
+
 async function read({ path, bytes, name, expected, isLabeled }: ReadingJob): Promise<ReadingResult> {
   try {
     const content = await decodeHdf5(bytes, CASE_DATASETS).catch((error) => {
@@ -38,21 +46,18 @@ async function read({ path, bytes, name, expected, isLabeled }: ReadingJob): Pro
     if (isLabeled && !label?.some((value) => value)) {
       return { problem: `Cannot use "${name}" as a labeled case: its label is missing or empty` };
     }
-    return { shape, image: encodeVoxels(image), label: isLabeled ? label : null };
+    const coded = encodeVoxels(image);
+    return {
+      shape,
+      image: "codes" in coded ? { ...coded, codes: shared(coded.codes) } : shared(coded),
+      label: isLabeled ? shared(label!) : null,
+    };
   } catch (error) {
     if (error instanceof DataError) return { problem: error.message };
     throw error;
   }
 }
 
-/** The arrays' memory, which the receiver takes over instead of copying it. */
-function memoryOf(result: ReadingResult): ArrayBuffer[] {
-  if ("problem" in result) return [];
-  const { image, label } = result;
-  return ["codes" in image ? image.codes : image, ...label ? [label] : []].map(({ buffer }) => buffer as ArrayBuffer);
-}
-
 parentPort!.on("message", async (job: ReadingJob) => {
-  const result = await read(job);
-  parentPort!.postMessage(result, memoryOf(result));
+  parentPort!.postMessage(await read(job));
 });

@@ -18,6 +18,11 @@ export interface CoarseStage {
   iterations: number;
 }
 
+/** How patches are augmented: as the authors do, or `pipeline/data/strong_augmentation.ts`. */
+export const AUGMENTATIONS = ["published", "strong"] as const;
+/** One of {@linkcode AUGMENTATIONS}. */
+export type Augmentation = typeof AUGMENTATIONS[number];
+
 /** How a run is trained. */
 export interface Training {
   /** Where what is not given came from. */
@@ -30,6 +35,8 @@ export interface Training {
   precision: Precision;
   /** How the learning rate goes. */
   rateSchedule: "published" | "constant" | "cosine";
+  /** How its patches are augmented. */
+  augmentation: Augmentation;
   /** Whether a moving average of the weights is kept and tested. */
   averaged: boolean;
   /** Null where there is none. */
@@ -75,6 +82,7 @@ const TRAINING: z.ZodType<Training> = z.strictObject({
   warmup: z.int().nonnegative(),
   precision: z.enum(PRECISIONS),
   rateSchedule: z.enum(["published", "constant", "cosine"]),
+  augmentation: z.enum(AUGMENTATIONS).default("published"), // runs before 0.2 do not say it
   averaged: z.boolean(),
   coarse: z.strictObject({ patch: SIDES, iterations: z.int().positive() }).nullable(),
   patch: SIDES,
