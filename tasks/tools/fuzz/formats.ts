@@ -1,0 +1,229 @@
+/** The formats that `deno task fuzz` mutates: good files of each, and the reader that the pipeline reads it with. @module */
+import { gunzipSync, gzipSync } from "node:zlib";
+import { stream } from "../../../pipeline/arrays/random.ts";
+import { sizeOf } from "../../../pipeline/arrays/shape.ts";
+import { fingerprintOf } from "../../../pipeline/datasets/prepared_case.ts";
+import { writeArrays } from "../../../pipeline/files/hdf5.ts";
+import { decodeHdf5 } from "../../../pipeline/files/hdf5_library.ts";
+import { readLog } from "../../../pipeline/files/log.ts";
+import { encodeNiftiMask, readNifti } from "../../../pipeline/files/nifti.ts";
+import { readNrrd } from "../../../pipeline/files/nrrd.ts";
+import { readSafetensors, writeSafetensors } from "../../../pipeline/files/safetensors.ts";
+import { unreadable } from "../../../pipeline/files/hdf5.ts";
+import { BARE_CASE, type Case, CASE_DATASETS, caseOf, writeCase } from "../../../pipeline/records/case.ts";
+import { readMetrics } from "../../../pipeline/records/evaluation.ts";
+import { type Fingerprint, readManifest } from "../../../pipeline/records/manifest.ts";
+import { readRunConfig } from "../../../pipeline/records/run.ts";
+import { readSplit } from "../../../pipeline/records/split.ts";
+
+/** One kind of file. */
+export interface Format {
+  /** Name of the file, as its reader wants it. */
+  file: string;
+  /**
+   * Whether a reader must notice every change of what a file says: true where a checksum or a hash guards it, false where the
+   * format has room for another image.
+   */
+  isGuarded: boolean;
+  /** Makes good files, one below the other in their order. @param folder For files that are written on the way. */
+  seeds(folder: string): Promise<Uint8Array[]>;
+  /** Reads the file of the folder, by its seed's number; what it says, for comparison. */
+  read(folder: string, seed: number): Promise<unknown>;
+}
+
+const SHAPE = [6, 5, 4] as const, COUNT = sizeOf(SHAPE);
+const text = (value: unknown) =>
+  new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value, null, 2));
+
+function nrrd(encoding: "raw" | "gzip", type: "uchar" | "short"): Uint8Array {
+  const header = [
+    ...["NRRD0004", "# made for a test", `type: ${type}`, "dimension: 3", `sizes: ${SHAPE.join(" ")}`],
+    ...[
+      "space: left-posterior-superior",
+      "space directions: (0.6,0,0) (0,0.6,0) (0,0,1.25)",
+      "kinds: domain domain domain",
+    ],
+    ...["endian: little", `encoding: ${encoding}`, "space origin: (-10.5,20,3)", "", ""],
+  ].join("\n");
+  const random = stream(1, encoding), values = Array.from({ length: COUNT }, () => Math.floor(200 * random()));
+  const data = type === "uchar" ? Uint8Array.from(values) : new Uint8Array(Int16Array.from(values).buffer);
+  const body = encoding === "gzip" ? gzipSync(data) : data;
+  return Uint8Array.of(...text(header), ...body);
+}
+
+const mask = Uint8Array.from({ length: COUNT }, (_, i) => i % 7 === 0 ? 1 : 0);
+const nifti = encodeNiftiMask(mask, {
+  shape: SHAPE,
+  geometry: { spacing: [0.6, 0.6, 1.25], origin: [1, 2, 3], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] },
+});
+
+const random = stream(2, "case");
+const one: Case = {
+  ...BARE_CASE,
+  name: "case",
+  shape: [...SHAPE],
+  image: Float32Array.from({ length: COUNT }, () => Math.floor(40 * random()) / 10 - 2),
+  label: mask,
+  geometry: { spacing: [0.6, 0.6, 1.25], origin: [1, 2, 3], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] },
+  patient: "p1",
+  frame: 1,
+  phase: "ED",
+  preparation: "none",
+};
+const fingerprint: Fingerprint = fingerprintOf(one, one, {
+  sources: [{ file: "case.nrrd", sha256: "0".repeat(64) }],
+  classes: 2,
+});
+
+const split = {
+  ...{ profile: "la", source: "test", labeled: ["a"], unlabeled: ["b"], validation: [], test: ["c"] },
+  counts: { labeled: 1, unlabeled: 1, validation: 0, test: 1 },
+};
+const config = {
+  dataset: "la",
+  method: { name: "ssnet", settings: { bankRows: 32 } },
+  training: {
+    ...{ preset: "fast", iterations: 4, warmup: 2, precision: "fp32", rateSchedule: "published", averaged: false },
+    ...{
+      coarse: null,
+      patch: [32, 32, 32],
+      seed: 1,
+      validateEvery: 2,
+      saveEvery: 2,
+      threads: 1,
+      device: "cpu",
+      cases: "c",
+    },
+  },
+  split,
+  versions: { deno: "2", tensorflow: null },
+  commit: null,
+};
+const spread = { mean: 0.5, deviation: null, cases: 1 }, scores = { dice: 0.5, jaccard: 0.4, hd95: 3, asd: null };
+const summary = Object.fromEntries(["dice", "jaccard", "hd95", "asd"].map((name) => [name, spread]));
+const summaries = { published: { mean: summary }, honest: { mean: summary }, millimeters: null };
+const metrics = {
+  ...{ dataset: "la", method: "ssnet", checkpoint: "last", iteration: 4, batchNorm: "running", precision: "fp32" },
+  ...{ patch: [32, 32, 32], stride: [8, 8, 8], largestComponent: true, preparations: ["none"], nominalSpacing: false },
+  split: { ...split.counts, source: "test", patients: null },
+  ...{ cases: "c", seconds: 1, versions: {}, classes: ["left atrium"] },
+  rows: [{
+    ...{ case: "c", patient: null, phase: null, class: "left atrium", voxels: 3, referenceVoxels: 4 },
+    ...{ milliliters: null, seconds: 1, published: scores, honest: scores, millimeters: null },
+  }],
+  ...{ summary: summaries, patientSummary: null, patients: [], clinical: null },
+};
+const manifest = { dataset: "la", options: { crop: "none" }, cases: { case: fingerprint } };
+const log = Array.from(
+  { length: 5 },
+  (_, i) => JSON.stringify({ iteration: i + 1, total: 1 / (i + 1), rate: 0.01 }) + "\n",
+);
+
+async function written(folder: string, name: string, write: (path: string) => Promise<void>): Promise<Uint8Array> {
+  const path = `${folder}/${name}`;
+  await write(path);
+  const bytes = await Deno.readFile(path);
+  await Deno.remove(path);
+  return bytes;
+}
+
+/** A JSON file of one good content. */
+const json = (file: string, content: object, read: (folder: string) => Promise<unknown>): Format => ({
+  file,
+  isGuarded: false,
+  seeds: () => Promise.resolve([text(content)]),
+  read,
+});
+
+/** By name. */
+export const FORMATS: Record<string, Format> = {
+  nrrd: {
+    file: "a.nrrd",
+    isGuarded: false,
+    seeds: () => Promise.resolve([nrrd("raw", "uchar"), nrrd("raw", "short"), nrrd("gzip", "short")]),
+    read: async (folder) => sized(await readNrrd(`${folder}/a.nrrd`)),
+  },
+  nifti: {
+    file: "a.nii",
+    isGuarded: false,
+    seeds: () => Promise.resolve([new Uint8Array(gunzipSync(nifti)), nifti]),
+    read: async (folder) => sized(await readNifti(`${folder}/a.nii`)),
+  },
+  hdf5: {
+    file: "case.h5",
+    isGuarded: true,
+    seeds: async (folder) => [
+      await written(folder, "a.h5", (path) => writeCase(path, one, { file: "case.nrrd", sha256: "0".repeat(64) })),
+    ],
+    read: async (folder) => {
+      const path = `${folder}/case.h5`, bytes = await Deno.readFile(path);
+      // As readHdf5, on this thread: its own worker is what a hang is watched from.
+      const content = await decodeHdf5(bytes, CASE_DATASETS).catch((error) => {
+        throw unreadable(path, error.message);
+      });
+      return caseOf(content, { path, name: "case", expected: fingerprint });
+    },
+  },
+  published: {
+    file: "case.h5",
+    isGuarded: false,
+    seeds: async (folder) => [
+      await written(
+        folder,
+        "b.h5",
+        (path) =>
+          writeArrays(path, {
+            image: { data: one.image, shape: [...SHAPE] },
+            label: { data: mask, shape: [...SHAPE] },
+          }),
+      ),
+    ],
+    read: async (folder) => {
+      const path = `${folder}/case.h5`,
+        content = await decodeHdf5(await Deno.readFile(path), CASE_DATASETS).catch((error) => {
+          throw unreadable(path, error.message);
+        });
+      return caseOf(content, { path, name: "case" });
+    },
+  },
+  safetensors: {
+    file: "last.safetensors",
+    isGuarded: false,
+    seeds: async (folder) => [
+      await written(folder, "a.safetensors", (path) =>
+        writeSafetensors(path, {
+          "conv.weight": { shape: [2, 3], dtype: "F32", values: () => Float32Array.of(1, 2, 3, 4, 5, 6) },
+          "bn.num_batches_tracked": { shape: [], dtype: "I64", values: () => BigInt64Array.of(7n) },
+        }, { iteration: "12" })),
+    ],
+    read: async (folder) => {
+      const { tensors, metadata } = await readSafetensors(`${folder}/last.safetensors`);
+      const listed = Object.entries(tensors).map(([name, { shape, data }]) => [name, shape, Array.from(data, String)]);
+      return [listed.sort(), metadata];
+    },
+  },
+  split: json("split.json", split, (folder) => readSplit(`${folder}/split.json`, "la")),
+  config: json("config.json", config, readRunConfig),
+  manifest: json("manifest.json", manifest, async (folder) => ({ ...await readManifest(folder), sha256: "" })),
+  metrics: json("metrics.json", metrics, readMetrics),
+  log: {
+    file: "metrics.jsonl",
+    isGuarded: false,
+    seeds: () => Promise.resolve([text(log.join(""))]),
+    read: (folder) => readLog(`${folder}/metrics.jsonl`),
+  },
+};
+
+/** A volume whose parts agree; an error that no reader throws where they do not. */
+function sized<
+  V extends { shape: readonly number[]; data: { length: number }; geometry: { spacing: number[] } | null },
+>(
+  volume: V,
+): V {
+  const { shape, data, geometry } = volume;
+  if (data.length !== sizeOf(shape)) throw new RangeError(`${data.length} voxels of shape [${shape}]`);
+  if (geometry && !geometry.spacing.every((width) => width > 0 && width < Infinity)) {
+    throw new RangeError(`spacing ${geometry.spacing}`);
+  }
+  return volume;
+}
