@@ -5,6 +5,7 @@
  */
 import { existsSync } from "node:fs";
 import { z } from "zod";
+import * as tf from "@tensorflow/tfjs";
 import { assembleBatch, readTrainingItems } from "../pipeline/data/batches.ts";
 import { type Case, readCase } from "../pipeline/records/case.ts";
 import { DataError, readEach } from "../pipeline/files/errors.ts";
@@ -179,7 +180,7 @@ await runTask(async () => {
   const { cases: manifest } = await checkCases(split, caseFolder, source);
   const reading = readTrainingItems(caseFolder, split, { profile, withUnlabeled: usesUnlabeled, cases: manifest });
   reading.catch(() => {}); // told where it is awaited, behind what else may be wrong
-  const { tf, binding } = openTensorFlow({ threads: training.threads, device: training.device });
+  const { binding } = openTensorFlow({ threads: training.threads, device: training.device });
   const measured = await readCosts(COSTS), preset = presetOf(profile, training.preset);
   const announced = { ...training, dataset: dataset.name, method: asked, patch, coarse: coarse && preset.coarse };
   const tooLarge = memoryProblem(measured, announced, memory);

@@ -1,5 +1,6 @@
 /** Checkpoints as files: written array by array, refused when broken, and the best one through crashes and validations. */
 import assert from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import { BARE_CASE, type Case } from "../pipeline/records/case.ts";
 import { DataError, DivergedError } from "../pipeline/files/errors.ts";
 import { SpecBuilder, toPyTorch } from "../pipeline/networks/parameters.ts";
@@ -11,7 +12,7 @@ import { openValidation } from "../pipeline/training/validation.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { withFolder } from "./with_folder.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 const filesOf = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
 
 Deno.test("a file is written array by array: each is asked for when those before it are on the disk", () =>

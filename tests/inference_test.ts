@@ -1,5 +1,6 @@
 /** Inference: windows that are computed once and averaged, batch norms that are folded once. */
 import assert from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import { caseMetrics } from "../pipeline/evaluation/case_metrics.ts";
 import { inference } from "../pipeline/evaluation/inference.ts";
 import { diceByClass } from "../pipeline/evaluation/overlap.ts";
@@ -14,7 +15,7 @@ import type { Tensor, Tensor5D } from "../pipeline/tensorflow/tensors.ts";
 import { goldenState } from "./golden_numbers.ts";
 import type { Shape3 } from "../pipeline/arrays/shape.ts";
 
-const { tf, binding } = openTensorFlow({ device: "cpu" });
+const { binding } = openTensorFlow({ device: "cpu" });
 const uniform = (size: number, name: string) => Float32Array.from({ length: size }, stream(7, name));
 
 Deno.test("every window is computed once, one call after the other, and a voxel takes the mean of its windows", async () => {

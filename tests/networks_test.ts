@@ -1,5 +1,6 @@
 /** The networks of the compared methods: their parameters, what they share with the base networks, noise, gradients. */
 import assert from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import type { Tensor, Tensor1D, Tensor4D, Tensor5D } from "@tensorflow/tfjs";
 import { gradientsOf } from "../pipeline/methods/method.ts";
 import { discriminator, discriminatorSpec } from "../pipeline/networks/discriminator.ts";
@@ -17,7 +18,7 @@ import { trace } from "../pipeline/tensorflow/trace.ts";
 import { goldenState } from "./golden_numbers.ts";
 import { sizeOf } from "../pipeline/arrays/shape.ts";
 
-const { tf } = openTensorFlow({ threads: 2 });
+openTensorFlow({ threads: 2 });
 const values = (x: Tensor) => x.dataSync() as Float32Array;
 const close = (a: ArrayLike<number>, b: ArrayLike<number>, tolerance: number) => {
   assert.ok(a.length === b.length && a.length > 0, `${a.length} and ${b.length} values`);

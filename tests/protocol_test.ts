@@ -1,5 +1,6 @@
 /** Points of docs/protocol.md that no other test pins: where the authors' code surprises, and this one does the same. */
 import assert from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import { drawPatch } from "../pipeline/data/augment.ts";
 import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { ACDC } from "../pipeline/datasets/acdc/profile.ts";
@@ -19,7 +20,7 @@ import * as rows from "../pipeline/tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../pipeline/tensorflow/tensors.ts";
 import { parseList } from "../pipeline/datasets/lists.ts";
 
-const { tf } = openTensorFlow({ device: "cpu" });
+openTensorFlow({ device: "cpu" });
 const BANK_ROWS = 32;
 const number = (tensor: Tensor) => tensor.dataSync()[0];
 const uniform = (shape: number[], name: string): Tensor => {

@@ -1,5 +1,6 @@
 /** Bank and separation at their edges: classes with 0, 1, 2, 31, 32 and 33 prototypes, halves that lack a class. */
 import assert from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import { type BankWeights, type FeatureBank, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
 import { gradientsOf } from "../pipeline/methods/method.ts";
 import { headsSpec, PROJECTED } from "../pipeline/networks/heads.ts";
@@ -12,7 +13,7 @@ import { trace } from "../pipeline/tensorflow/trace.ts";
 import { goldenState, N } from "./golden_numbers.ts";
 import { plainHeads, type Rows, toRows } from "./plain_heads.ts";
 
-const { tf } = openTensorFlow({ device: "cpu" });
+openTensorFlow({ device: "cpu" });
 const CLASSES = 4, BANK_ROWS = 32, VOXELS = 90, FEATURES = 16;
 const SPEC = headsSpec(new SpecBuilder(), { classes: CLASSES });
 const { weights: WEIGHTS, buffers: BUFFERS } = toWeights(SPEC, goldenState(SPEC, 22));

@@ -1,5 +1,6 @@
 /** The U-Net, its operations in closed form, and inference slice by slice. */
 import assert from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import type { Tensor, Tensor1D, Tensor4D } from "@tensorflow/tfjs";
 import { predictSlices, sliceNetwork } from "../pipeline/evaluation/slices.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
@@ -12,7 +13,7 @@ import { trace } from "../pipeline/tensorflow/trace.ts";
 import { specOf } from "./parity/golden.ts";
 import { sizeOf } from "../pipeline/arrays/shape.ts";
 
-const { tf, binding } = openTensorFlow();
+const { binding } = openTensorFlow();
 const values = (x: Tensor) => x.dataSync() as Float32Array;
 const close = (a: ArrayLike<number>, b: ArrayLike<number>, tolerance: number) => {
   assert.ok(a.length === b.length && a.length > 0);

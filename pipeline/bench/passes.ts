@@ -1,4 +1,5 @@
 /** Times of the networks' work: a training step, one row there and back, inference. @module */
+import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { predictSlices, sliceNetwork } from "../evaluation/slices.ts";
 import { windowNetwork } from "../evaluation/sliding_window.ts";
@@ -12,7 +13,6 @@ import { initialize, type NetworkSpec, SpecBuilder, toWeights, type Weights } fr
 import { stream } from "../arrays/random.ts";
 import { syntheticBatches, syntheticRows } from "../training/synthetic_batch.ts";
 import { startState, type TrainingState, trainingStep } from "../training/training_step.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Tensor, Tensor1D, Tensor5D } from "../tensorflow/tensors.ts";
 import { trace } from "../tensorflow/trace.ts";
@@ -60,7 +60,7 @@ interface Model {
 
 /** Dice of every segmentation and the mean square of the distances; of the discriminator its cross entropy. */
 function modelOf(network: CountedNetwork, profile: DatasetProfile): Model {
-  const { tf } = openTensorFlow(), { classes, patch, protocol } = profile;
+  const { classes, patch, protocol } = profile;
   const { x, label } = syntheticRows(profile, { labeled: 1, unlabeled: 0 });
   if (network === "discriminator") {
     const channels = classes - 1;
@@ -89,7 +89,7 @@ export async function timePass(
   profile: DatasetProfile,
   { pass: name, precision, iterations }: How & { pass: PassName },
 ): Promise<Timing> {
-  const { tf } = openTensorFlow(), { spec, input, loss } = modelOf(network, profile);
+  const { spec, input, loss } = modelOf(network, profile);
   const { weights, buffers } = toWeights(spec, initialize(spec, stream(1, "weights"))), names = Object.keys(weights);
   const run = trace(function pass(input: Tensor, seed: Tensor1D, ...values: Tensor[]) {
     const weights: Weights = Object.fromEntries(names.map((name, i) => [name, values[i]]));
@@ -113,7 +113,7 @@ export function untrained(profile: DatasetProfile): TrainingState {
 
 /** One window (LA), or a volume of 10 slices with its zooms (ACDC). */
 export async function timeInference(profile: DatasetProfile, { precision, iterations }: How): Promise<Timing> {
-  const { tf } = openTensorFlow(), { patch } = profile, state = untrained(profile);
+  const { patch } = profile, state = untrained(profile);
   const how = { network: profile.network, statistics: "running", precision } as const;
   if (patch.length === 3) {
     const network = windowNetwork(state, how), x = tf.randomNormal([1, ...patch, 1], 0, 1, "float32", 1);

@@ -1,8 +1,8 @@
 /** A network in evaluation, traced: the one way from images to its outputs. @module */
+import defer * as tf from "@tensorflow/tfjs";
 import { Pass } from "../networks/layers.ts";
 import { type NetworkName, NETWORKS } from "../networks/network.ts";
 import type { Weights } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Tensor } from "../tensorflow/tensors.ts";
 import { trace } from "../tensorflow/trace.ts";
 import type { Precision } from "../tensorflow/precision.ts";
@@ -40,7 +40,7 @@ export function inference<Values extends Float32Array | Int32Array>(
   { network, statistics, precision }: InferenceOptions,
   output: (logits: Tensor) => Tensor,
 ): (images: Tensor) => Promise<Values> {
-  const { tf } = openTensorFlow(), { forward } = NETWORKS[network];
+  const { forward } = NETWORKS[network];
   const names = { weights: Object.keys(parameters.weights), buffers: Object.keys(parameters.buffers) };
   const named = (names: string[], values: Tensor[]): Weights =>
     Object.fromEntries(names.map((name, i) => [name, values[i]]));

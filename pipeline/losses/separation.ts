@@ -6,9 +6,9 @@
  * them; only the rows of a class go through the heads themselves.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import { prediction, PROJECTED, projectedMoments, projection, runUnread, select } from "../networks/heads.ts";
 import type { Pass } from "../networks/layers.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import { stopGradient } from "../tensorflow/ops.ts";
 import * as rows from "../tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
@@ -25,10 +25,10 @@ export type BankOrder = "lowest" | "highest";
 /** "ones" as the authors' code has it (its normalization cancels), "learned" as the paper writes it. */
 export type BankWeights = "ones" | "learned";
 
-const asNumber = (condition: Tensor): Scalar => openTensorFlow().tf.cast(condition, "float32") as Scalar;
+const asNumber = (condition: Tensor): Scalar => tf.cast(condition, "float32") as Scalar;
 
 /** How often a condition holds. */
-const countOf = (condition: Tensor1D): Scalar => openTensorFlow().tf.sum(asNumber(condition));
+const countOf = (condition: Tensor1D): Scalar => tf.sum(asNumber(condition));
 
 /**
  * The bank after this step: per class the projections (running statistics) of its correct voxels; of more than S those
@@ -44,6 +44,7 @@ const countOf = (condition: Tensor1D): Scalar => openTensorFlow().tf.sum(asNumbe
  * @example Two correct voxels of class 1 fill two rows; a second step without any keeps them
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { stream } from "@ssnet/pipeline/arrays/random.ts";
  * import { separationLoss, updateBank } from "@ssnet/pipeline/losses/separation.ts";
  * import { headsSpec } from "@ssnet/pipeline/networks/heads.ts";
@@ -52,7 +53,7 @@ const countOf = (condition: Tensor1D): Scalar => openTensorFlow().tf.sum(asNumbe
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  * import { type Tensor2D } from "@ssnet/pipeline/tensorflow/tensors.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const spec = headsSpec(new SpecBuilder(), { classes: 2 });
  * const { weights, buffers } = toWeights(spec, initialize(spec, stream(1, "weights")));
  * const pass = new Pass(weights, buffers, { training: true, updateStatistics: true });
@@ -79,7 +80,7 @@ export function updateBank(
     keeps: BankOrder;
   },
 ): FeatureBank {
-  const { tf } = openTensorFlow(), size = bank.rows.at(-1)!.shape[0];
+  const size = bank.rows.at(-1)!.shape[0];
   const project = projection(pass, null);
   const next: FeatureBank = { rows: [...bank.rows], counts: [...bank.counts] };
   for (let c = 1; c < bank.rows.length; c++) {
@@ -122,7 +123,6 @@ export function separationLoss(
   bank: FeatureBank,
   { features, labels, bankWeights }: { features: Tensor2D; labels: Tensor1D; bankWeights: BankWeights },
 ): Separation {
-  const { tf } = openTensorFlow();
   const all = tf.scalar(features.shape[0]);
   const project = projection(pass, rows.moments(features, all));
   const predict = prediction(pass, projectedMoments(pass, { features, project, count: all }));

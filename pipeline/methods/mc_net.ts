@@ -8,12 +8,12 @@
  * Deviation: on LA the last network is tested, not the one that was best on the test cases.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { mutualConsistency } from "../losses/consistency.ts";
 import { foregroundDice, halvedDice, oneHot } from "../losses/dice.ts";
 import { type NetworkOutputs, NETWORKS } from "../networks/network.ts";
 import { SpecBuilder } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { defineMethod, type Method, type MethodDefinition, onePassStep } from "./method.ts";
@@ -40,7 +40,7 @@ function create(dataset: DatasetProfile): Method {
   const { dice, weight } = LABELED_LOSS[profile.protocol];
   /** The weighted sum of every decoder's Dice on the labeled rows, which come first. */
   const supervisedOf = (probabilities: Tensor[], label: Tensor): Scalar => {
-    const { tf } = openTensorFlow(), target = oneHot(label, classes);
+    const target = oneHot(label, classes);
     const terms = probabilities.map((p) => dice(tf.slice(p, 0, label.shape[0]), target));
     return tf.mul(tf.addN(terms), weight) as Scalar;
   };
@@ -56,7 +56,7 @@ function create(dataset: DatasetProfile): Method {
       })),
     step: (inputs) =>
       onePassStep(inputs, forward, (outputs) => {
-        const { tf } = openTensorFlow(), probabilities = probabilitiesOf(outputs);
+        const probabilities = probabilitiesOf(outputs);
         const supervised = supervisedOf(probabilities, inputs.label), consistency = mutualConsistency(probabilities);
         const total = tf.add(supervised, tf.mul(inputs.consistencyWeight, consistency)) as Scalar;
         return { total, supervised, consistency };

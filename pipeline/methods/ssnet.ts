@@ -8,6 +8,7 @@
  * one pass's activations exist at a time.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import { z } from "zod";
 import type { DatasetProfile, OptionSchema, Protocol } from "../datasets/dataset.ts";
 import { crossEntropy, linearDice, oneHot, squaredDice, SUPERVISED_DICE } from "../losses/dice.ts";
@@ -23,7 +24,6 @@ import { headsSpec, PROJECTED } from "../networks/heads.ts";
 import { Pass } from "../networks/layers.ts";
 import { NETWORKS } from "../networks/network.ts";
 import { SpecBuilder, type Weights } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import { after, seedOfDraw, softmax, statelessUniform, withoutGradient } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 import {
@@ -89,7 +89,6 @@ export const ssnet: MethodDefinition = defineMethod({ title: "SS-Net", settings:
 function create(profile: DatasetProfile, { settings }: MethodOptions<SSNetSettings>): Method {
   const { classes } = profile;
   const step = (inputs: StepInputs) => {
-    const { tf } = openTensorFlow();
     const seed = tf.add(inputs.seed, tf.tensor1d([1, 0], "int32")) as Tensor1D; // its own stream
     const direction = tf.sub(statelessUniform(inputs.x.shape, seed), 0.5);
     return ssnetStep({ ...inputs, direction, profile, settings, dropout: true });
@@ -99,7 +98,7 @@ function create(profile: DatasetProfile, { settings }: MethodOptions<SSNetSettin
     spec: headsSpec(NETWORKS[profile.network].spec(new SpecBuilder(), { classes }), { classes }),
     usesUnlabeled: true,
     memory() {
-      const { tf } = openTensorFlow(), memory: Weights = {};
+      const memory: Weights = {};
       for (let c = 1; c < classes; c++) {
         memory[`bank.${c}.rows`] = tf.zeros([settings.bankRows, PROJECTED]);
         memory[`bank.${c}.count`] = tf.scalar(0);
@@ -127,7 +126,6 @@ export interface SSNetInputs extends Omit<StepInputs, "scheduled" | "targets"> {
  * of the power iteration, the perturbed one. The first two move the running statistics, as if the main one came first.
  */
 export function ssnetStep(inputs: SSNetInputs): StepOutputs {
-  const { tf } = openTensorFlow();
   const { weights, memory, x, label, direction, consistencyWeight, settings, profile } = inputs;
   const { smoothnessWeight, separationWeight, perturbationRadius, bankKeeps, bankWeights } = settings;
   const { classes } = profile, { forward } = NETWORKS[profile.network], protocol = PROTOCOL[profile.protocol];

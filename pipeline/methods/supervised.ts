@@ -2,11 +2,11 @@
  * Training on the labeled half alone, the lower bound of every comparison: `L = (cross entropy + Dice) / 2`.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { crossEntropy, oneHot, SUPERVISED_DICE } from "../losses/dice.ts";
 import { type Network, type NetworkOutputs, NETWORKS } from "../networks/network.ts";
 import { SpecBuilder } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar } from "../tensorflow/tensors.ts";
 import {
@@ -27,7 +27,7 @@ export function labeledStep(
   forward: Network["forward"],
   lossesOf: (outputs: NetworkOutputs) => Record<"supervised", Scalar> & Record<string, Scalar>,
 ): StepOutputs {
-  const labeled = openTensorFlow().tf.slice(inputs.x, 0, inputs.label.shape[0]);
+  const labeled = tf.slice(inputs.x, 0, inputs.label.shape[0]);
   return onePassStep({ ...inputs, x: labeled }, forward, (outputs) => {
     const losses = lossesOf(outputs);
     return { total: losses.supervised, ...losses };
@@ -49,7 +49,7 @@ function create(profile: DatasetProfile): Method {
     memory: () => ({}),
     step: (inputs) =>
       labeledStep(inputs, forward, ({ logits }) => {
-        const { tf } = openTensorFlow(), target = oneHot(inputs.label, classes);
+        const target = oneHot(inputs.label, classes);
         const cross_entropy = crossEntropy(logits, target),
           dice = SUPERVISED_DICE[profile.protocol](softmax(logits), target);
         return { supervised: tf.mul(tf.add(cross_entropy, dice), 0.5) as Scalar, cross_entropy, dice };

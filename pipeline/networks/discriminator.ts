@@ -3,7 +3,7 @@
  * "unlabeled" and "labeled". For slices the public 2-D one of SSL4MIS. No norms. Sizes must be multiples of 16.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import { leakyRelu } from "../tensorflow/ops.ts";
 import type { Tensor, Tensor2D, Tensor4D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
@@ -37,7 +37,6 @@ export function discriminatorSpec(builder: SpecBuilder, { channels, patch }: Dis
 
 /** What the last layer reads: volumes: the mean of every channel; slices: that of every block, channels first. */
 function pooled(x: Tensor): Tensor2D {
-  const { tf } = openTensorFlow();
   if (x.rank === 5) return tf.mean(x, [1, 2, 3]);
   const [, h, w] = (x as Tensor4D).shape, sides: [number, number] = [blocksOf(h).side, blocksOf(w).side];
   const blocks = tf.avgPool(x as Tensor4D, sides, sides, "valid");

@@ -3,7 +3,7 @@
  * V-Net or U-Net one head for signed distances, one for the segmentation.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import type { Tensor, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
 import type { DecoderOptions, Pass } from "./layers.ts";
 import type { Backbone } from "./network.ts";
@@ -51,7 +51,7 @@ export function distanceHeads(pass: Pass, x: Tensor): DistanceHeads {
     ? vnetDecoder(pass, vnetEncoder(pass, x as Tensor5D, decoder.prefix), decoder)
     : unetDecoder(pass, unetEncoder(pass, x as Tensor4D), decoder)[0];
   return {
-    distance: openTensorFlow().tf.tanh(pass.convolution(features, `${decoder.prefix}out_conv`)),
+    distance: tf.tanh(pass.convolution(features, `${decoder.prefix}out_conv`)),
     logits: pass.convolution(features, `${decoder.prefix}out_conv2`),
   };
 }

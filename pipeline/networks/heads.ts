@@ -2,7 +2,7 @@
  * SS-Net's heads on feature rows: projection, prediction, and per class a selector for features and one for the bank.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import { leakyRelu, relu } from "../tensorflow/ops.ts";
 import { hiddenMoments, linear, type Moments } from "../tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
@@ -64,7 +64,6 @@ export function projectedMoments(
   pass: Pass,
   { features, project, count }: { features: Tensor2D; project: Head; count: Scalar },
 ): Moments {
-  const { tf } = openTensorFlow();
   const { mean, covariance } = hiddenMoments(features, { ...project.first, count });
   const weight = pass.weights["projection_head.3.weight"] as Tensor2D, bias = pass.weights["projection_head.3.bias"];
   return {
@@ -102,7 +101,7 @@ function selector(pass: Pass, { of, classIndex, batch, active }: Selection): Hea
 
 /** Scores in (0, 1) of a class's selector in training mode, `[N, 32]` to `[N, 1]`. */
 export function select(pass: Pass, x: Tensor2D, selection: Selection): Tensor2D {
-  return openTensorFlow().tf.sigmoid(selector(pass, selection)(x));
+  return tf.sigmoid(selector(pass, selection)(x));
 }
 
 /**
@@ -111,7 +110,7 @@ export function select(pass: Pass, x: Tensor2D, selection: Selection): Tensor2D 
  * @returns `[N, 1]`
  */
 export function runUnread(pass: Pass, x: Tensor2D, selection: Selection): Tensor2D {
-  const { tf } = openTensorFlow(), { parameters } = selector(pass, selection);
+  const { parameters } = selector(pass, selection);
   // deno-lint-ignore no-explicit-any
   const op = tf.customGrad((...inputs: any[]) => {
     const [x, ...parameters] = inputs.slice(0, -1), save = inputs.at(-1);

@@ -3,7 +3,7 @@
  * unbiased running variance), instance norm, dropout of channels and of entries, linear layers.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import * as ops from "../tensorflow/ops.ts";
 import * as rows from "../tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
@@ -66,7 +66,6 @@ export class Pass {
 
   /** Kernels 3 and 1 keep the size, kernels 2 and 4 (its padding 1) have stride 2; without bias. Sizes that are halved are even. */
   #convolve<T extends Tensor>(x: T, weight: Tensor): T {
-    const { tf } = openTensorFlow();
     const kernel = weight.shape[0], stride = kernel % 2 ? 1 : 2, padding = kernel === 2 ? "valid" : "same";
     if (x.rank === 4) return tf.conv2d(x as unknown as Tensor4D, weight as Tensor4D, stride, padding) as Tensor as T;
     if (kernel === 3 && x.shape[4] === 1 && x.shape[3]! % ops.IMAGE_LINES === 0) {
@@ -135,7 +134,6 @@ export class Pass {
 
   /** Weight and bias of a layer with the batch norm behind it in them. @param outputAxis As for `#normalized`. */
   #fold({ convolution, norm }: NormalizedLayer, outputAxis: number[]): { weight: Tensor; bias: Tensor1D } {
-    const { tf } = openTensorFlow();
     const weight = this.weights[`${convolution}.weight`], bias = this.#vector(`${convolution}.bias`);
     if (!(`${norm}.running_mean` in this.buffers)) return { weight, bias };
     const { scale, shift } = this.#affine(norm, this.#running(norm), bias);
@@ -155,7 +153,6 @@ export class Pass {
 
   /** A batch norm of given statistics behind a bias: `scale x + shift`, for an x without that bias. */
   #affine(norm: string, { mean, variance }: { mean: Tensor1D; variance: Tensor1D }, bias: Tensor1D) {
-    const { tf } = openTensorFlow();
     const scale = tf.div(this.#vector(`${norm}.weight`), tf.sqrt(tf.add(variance, ops.EPSILON))) as Tensor1D;
     return { scale, shift: tf.add(tf.mul(tf.sub(bias, mean), scale), this.#vector(`${norm}.bias`)) as Tensor1D };
   }
@@ -163,7 +160,6 @@ export class Pass {
   /** Running statistics take a tenth of the batch's. @param active 0 leaves them alone. */
   #move(norm: string, batch: { mean: Tensor1D; variance: Tensor1D }, active?: Scalar) {
     if (!this.options.updateStatistics) return;
-    const { tf } = openTensorFlow();
     for (const [key, value] of [["running_mean", batch.mean], ["running_var", batch.variance]] as const) {
       const old = this.buffers[`${norm}.${key}`];
       // Kept: the pass may run inside a gradient, which tidies up behind itself.
@@ -190,7 +186,6 @@ export class Pass {
     input: rows.Moments | null,
     active?: Scalar,
   ): { weight: Tensor2D; bias: Tensor1D } {
-    const { tf } = openTensorFlow();
     const weight = this.weights[`${layer}.weight`] as Tensor2D, bias = this.#vector(`${layer}.bias`);
     let statistics = this.#running(norm);
     if (input) {

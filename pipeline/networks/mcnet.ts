@@ -37,13 +37,14 @@ export function mcnetSpec(
  * @example Two predictions of a slice
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { stream } from "@ssnet/pipeline/arrays/random.ts";
  * import { Pass } from "@ssnet/pipeline/networks/layers.ts";
  * import { mcnet, mcnetSpec } from "@ssnet/pipeline/networks/mcnet.ts";
  * import { initialize, SpecBuilder, toWeights } from "@ssnet/pipeline/networks/parameters.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const spec = mcnetSpec(new SpecBuilder(), { network: "unet", classes: 4 });
  * const { weights, buffers } = toWeights(spec, initialize(spec, stream(1337, "weights")));
  * const [first, second] = mcnet(new Pass(weights, buffers, { training: false }), tf.zeros([1, 32, 32, 1]));

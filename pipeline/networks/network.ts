@@ -1,5 +1,5 @@
 /** The segmentation networks by name. A network is one file; it gives its parameters and its forward pass. @module */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import type { Tensor, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
 import { distanceHeads, distanceHeadsSpec } from "./distance_heads.ts";
 import type { Pass } from "./layers.ts";
@@ -50,7 +50,7 @@ function withDistance(network: Backbone): Network {
   return {
     spec: (builder, { classes }) => distanceHeadsSpec(builder, { network, classes }),
     forward(pass, x) {
-      const { tf } = openTensorFlow(), { logits, distance } = distanceHeads(pass, x);
+      const { logits, distance } = distanceHeads(pass, x);
       // The single logit z of a sigmoid is that of a softmax of 0 and z.
       const isSigmoid = logits.shape.at(-1) === 1;
       return { logits: isSigmoid ? tf.concat([tf.zerosLike(logits), logits], -1) : logits, distance };

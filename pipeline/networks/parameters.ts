@@ -3,7 +3,7 @@
  * and the way between PyTorch's layouts and TensorFlow's.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import type { Tensor } from "../tensorflow/tensors.ts";
 import { sizeOf } from "../arrays/shape.ts";
 
@@ -135,13 +135,12 @@ const TO_PYTORCH: Record<number, number[]> = { 1: [0], 2: [1, 0], 4: [3, 2, 0, 1
 
 /** A tensor in TensorFlow's layout from a value in PyTorch's. Convolutions become `[k..., in, out]`, transposed ones `[k..., out, in]`. */
 export function toTensorFlow(values: Float32Array, shape: number[]): Tensor {
-  const { tf } = openTensorFlow();
   return tf.tidy(() => tf.transpose(tf.tensor(values, shape, "float32"), TO_TENSORFLOW[shape.length]));
 }
 
 /** The value in PyTorch's layout of a tensor in TensorFlow's. */
 export function toPyTorch(tensor: Tensor): Float32Array {
-  const { tf } = openTensorFlow(), transposed = tf.transpose(tensor, TO_PYTORCH[tensor.rank]);
+  const transposed = tf.transpose(tensor, TO_PYTORCH[tensor.rank]);
   const values = transposed.dataSync() as Float32Array; // not out of a tidy(), which would look for tensors among them
   transposed.dispose();
   return values;

@@ -4,7 +4,7 @@
  * Sizes must be multiples of 16.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import { leakyRelu, maxPool2, upBilinear } from "../tensorflow/ops.ts";
 import type { Tensor4D } from "../tensorflow/tensors.ts";
 import type { DecoderOptions, Pass } from "./layers.ts";
@@ -71,7 +71,6 @@ export function unetEncoder(pass: Pass, x: Tensor4D): Tensor4D[] {
 
 /** A decoder. @param levels Of the encoder. @returns Four levels, the finest first, 16 to 128 channels. */
 export function unetDecoder(pass: Pass, levels: Tensor4D[], { prefix, upsampling }: DecoderOptions): Tensor4D[] {
-  const { tf } = openTensorFlow();
   const decoded: Tensor4D[] = [];
   let x = levels.at(-1)!;
   for (let level = LEVELS - 2; level >= 0; level--) {

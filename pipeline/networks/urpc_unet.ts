@@ -3,7 +3,7 @@
  * four decoder levels, the coarser three behind a perturbation that only their heads see.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import { masked, upNearest } from "../tensorflow/ops.ts";
 import type { Tensor4D } from "../tensorflow/tensors.ts";
 import type { DecoderOptions, Pass } from "./layers.ts";
@@ -28,7 +28,6 @@ export function urpcUnetSpec(builder: SpecBuilder, { classes }: { classes: numbe
 
 /** `x + x n`, n uniform in ±0.3, the same for all samples; x itself where dropout is off. @param x `[B, H, W, C]` */
 export function featureNoise(pass: Pass, x: Tensor4D): Tensor4D {
-  const { tf } = openTensorFlow();
   const uniform = pass.uniform([1, ...x.shape.slice(1)]);
   return uniform ? tf.mul(x, tf.add(tf.mul(uniform, 2 * NOISE), 1 - NOISE)) : x;
 }
@@ -39,7 +38,6 @@ export function featureNoise(pass: Pass, x: Tensor4D): Tensor4D {
  * @param x `[B, H, W, C]`
  */
 export function featureDropout(pass: Pass, x: Tensor4D): Tensor4D {
-  const { tf } = openTensorFlow();
   const uniform = pass.uniform([]);
   if (!uniform) return x;
   const [low, high] = STRONGEST;

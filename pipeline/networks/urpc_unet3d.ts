@@ -4,7 +4,7 @@
  * levels. Sizes must be multiples of 16.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import { maxPool2, relu, upTrilinear } from "../tensorflow/ops.ts";
 import type { Tensor5D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
@@ -37,7 +37,6 @@ export function urpcUnet3dSpec(builder: SpecBuilder, { classes }: { classes: num
  * @returns Logits of the four heads, the finest first, each interpolated to the input `[B, X, Y, Z, K]`; the first is tested.
  */
 export function urpcUnet3d(pass: Pass, x: Tensor5D): Tensor5D[] {
-  const { tf } = openTensorFlow();
   const up = (x: Tensor5D, factor: number) => upTrilinear(x, { factor, alignedCorners: false });
   const block = (x: Tensor5D, name: string) => {
     for (const layer of ["conv1.0", "conv2.0"]) x = relu(pass.convolutionInstanceNorm(x, `${name}.${layer}`));

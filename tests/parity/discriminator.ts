@@ -1,4 +1,5 @@
 /** The 3-D discriminator of `sdf_dtc_sassnet`: logits, both losses, gradients for the maps and for the parameters. @module */
+import * as tf from "@tensorflow/tfjs";
 import type { Tensor, Tensor2D } from "@tensorflow/tfjs";
 import { crossEntropy } from "../../pipeline/losses/dice.ts";
 import { gradientsOf } from "../../pipeline/methods/method.ts";
@@ -14,7 +15,7 @@ const PATCH = [112, 112, 80], ROWS = 4, LABELED = 2;
 
 /** Its part of the file; the maps and images are made by formula. */
 export function checkDiscriminator(golden: Golden): void {
-  const { tf } = openTensorFlow();
+  openTensorFlow();
   const { discriminatorWeightSet, mapStream, imageStream } = golden.cases;
   const spec = discriminatorSpec(new SpecBuilder(), { channels: 1, patch: PATCH });
   const { weights } = toWeights(spec, goldenState(spec, discriminatorWeightSet));

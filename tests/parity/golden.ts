@@ -4,6 +4,7 @@
  * is left out silently.
  * @module
  */
+import * as tf from "@tensorflow/tfjs";
 import type { Tensor } from "@tensorflow/tfjs";
 import type { HdfArray } from "../../pipeline/files/hdf5.ts";
 import { headsSpec } from "../../pipeline/networks/heads.ts";
@@ -11,7 +12,7 @@ import { type Backbone, NETWORKS } from "../../pipeline/networks/network.ts";
 import { type NetworkSpec, SpecBuilder, toPyTorch, type Weights } from "../../pipeline/networks/parameters.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 
 /** How a value may differ from the stored one. */
 export interface Tolerance {

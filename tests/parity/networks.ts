@@ -1,4 +1,5 @@
 /** `vnet_forward`, `unet_forward`, `vnet_grad`, `unet_grad`: passes, running statistics, gradients, two SGD steps. @module */
+import * as tf from "@tensorflow/tfjs";
 import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { crossEntropy, foregroundDice, squaredDice } from "../../pipeline/losses/dice.ts";
 import { gradientsOf } from "../../pipeline/methods/method.ts";
@@ -11,7 +12,7 @@ import { softmax } from "../../pipeline/tensorflow/ops.ts";
 import { goldenState } from "../golden_numbers.ts";
 import { type Golden, inTheirLayout, l2, norms, numbers, specOf, sub } from "./golden.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 
 /** One training pass, then evaluation with the statistics it left, then with hashed ones. */
 export function forward(golden: Golden, network: Backbone): void {

@@ -1,4 +1,5 @@
 /** `prototypes_c2`, `prototypes_c4`: heads, feature bank and separation loss, in the order that the README gives. @module */
+import * as tf from "@tensorflow/tfjs";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import { type FeatureBank, separationLoss, updateBank } from "../../pipeline/losses/separation.ts";
 import {
@@ -19,7 +20,7 @@ import { goldenState } from "../golden_numbers.ts";
 import { plainHeads, toRows } from "../plain_heads.ts";
 import { type Golden, l2, numbers } from "./golden.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 const BANK_ROWS = 32;
 
 interface Half {

@@ -1,4 +1,5 @@
 /** `vat3d`, `vat2d`: the three passes of the smoothness term and its gradients. @module */
+import * as tf from "@tensorflow/tfjs";
 import type { Scalar, Tensor } from "@tensorflow/tfjs";
 import { linearDice, squaredDice } from "../../pipeline/losses/dice.ts";
 import { adversarialDirection, PROBE_RADIUS, smoothnessLoss, unitPerSample } from "../../pipeline/losses/smoothness.ts";
@@ -11,7 +12,7 @@ import { softmax } from "../../pipeline/tensorflow/ops.ts";
 import { goldenState, R } from "../golden_numbers.ts";
 import { channelsLast, type Golden, l2, norms, numbers, specOf, sub } from "./golden.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 
 /** The published settings. */
 const PROTOCOL = {

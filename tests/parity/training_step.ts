@@ -1,4 +1,5 @@
 /** `ssnet_step3d`, `ssnet_step2d`: two whole iterations with momentum SGD. @module */
+import * as tf from "@tensorflow/tfjs";
 import type { Tensor1D } from "@tensorflow/tfjs";
 import type { DatasetProfile } from "../../pipeline/datasets/dataset.ts";
 import { createMethod } from "../../pipeline/methods/method.ts";
@@ -12,7 +13,7 @@ import { checkParameters } from "./networks.ts";
 import { noiseOf } from "./smoothness.ts";
 import { consistencyWeight } from "../../pipeline/losses/ramps.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 export function iterations(golden: Golden, published: DatasetProfile): void {
   const { weightSet, labeled, iterations, directionStreams } = golden.cases;
   const classes = golden.shape("memory_count")[1], profile = { ...published, classes };
