@@ -6,7 +6,7 @@ import { existsSync, statfsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus } from "node:os";
 import { z } from "zod";
-import * as tf from "@tensorflow/tfjs";
+import defer * as tf from "@tensorflow/tfjs";
 import { repeat } from "../pipeline/bench/timing.ts";
 import { MACHINE, parseOptions, runTask } from "../pipeline/command/options.ts";
 import { openTensorFlow, type TensorFlow } from "../pipeline/tensorflow/device.ts";

@@ -5,7 +5,7 @@
  */
 import { existsSync } from "node:fs";
 import { z } from "zod";
-import * as tf from "@tensorflow/tfjs";
+import defer * as tf from "@tensorflow/tfjs";
 import { assembleBatch, readTrainingItems } from "../pipeline/data/batches.ts";
 import { type Case, readCase } from "../pipeline/records/case.ts";
 import { DataError, readEach } from "../pipeline/files/errors.ts";
