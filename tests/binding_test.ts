@@ -193,6 +193,16 @@ Deno.test("before TensorFlow is open every operation of tfjs is an error that sa
   match(error, /TensorFlowError: Cannot use TensorFlow: it is not open; call openTensorFlow\(\) before it/);
 });
 
+Deno.test("every network is built without TensorFlow, whose library is not even asked for", async () => {
+  const { exit, out, error } = await run(`
+    import { buildNetwork, NETWORK_NAMES } from "./pipeline/networks/network.ts";
+    Deno.permissions.revokeSync({ name: "ffi" });
+    for (const name of NETWORK_NAMES) console.log(name, buildNetwork(name, { classes: 2 }).spec.parameters.length > 0);
+  `);
+  deepStrictEqual([exit, error], [0, ""]);
+  match(out, /^vnet true\nunet true\n/);
+});
+
 Deno.test("an error while a traced call runs ends the process with its exit code, no signal", async () => {
   const ways: [string, number, RegExp][] = [
     [`setTimeout(() => { throw new Error("on purpose"); }, 200);`, 1, /on purpose/],

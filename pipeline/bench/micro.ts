@@ -24,9 +24,10 @@ import { linearDice, oneHot, squaredDice, SUPERVISED_DICE } from "../losses/dice
 import { type FeatureBank, separationLoss, updateBank } from "../losses/separation.ts";
 import { signedDistanceMaps } from "../losses/signed_distance.ts";
 import { gradientsOf } from "../methods/method.ts";
-import { headsSpec, PROJECTED } from "../networks/heads.ts";
+import { heads, PROJECTED } from "../networks/heads.ts";
 import { Pass } from "../networks/layers.ts";
-import { initialize, SpecBuilder, toWeights } from "../networks/parameters.ts";
+import { initialize, toWeights } from "../networks/parameters.ts";
+import { build } from "../networks/scope.ts";
 import { stream } from "../arrays/random.ts";
 import { syntheticLabels } from "../training/synthetic_batch.ts";
 import {
@@ -242,7 +243,7 @@ function losses(profile: DatasetProfile): Piece[] {
 function separation(profile: DatasetProfile): Piece[] {
   const { name, classes, labeledPerBatch: labeled } = profile, published = 32;
   const make = () => {
-    const spec = headsSpec(new SpecBuilder(), { classes });
+    const { spec, forward } = build((at) => heads(at, { classes, features: WIDTHS[0] }));
     const { weights, buffers } = toWeights(spec, initialize(spec, stream(1, "weights")));
     const labels = tf.tensor1d(syntheticLabels(profile, labeled), "int32");
     const bank: FeatureBank = {
@@ -250,29 +251,29 @@ function separation(profile: DatasetProfile): Piece[] {
       counts: Array.from({ length: classes }, () => tf.scalar(published) as Scalar),
     };
     const features = normal([labels.shape[0], WIDTHS[0]]) as Tensor2D;
-    const passOf = (given: Tensor[]) => {
+    const headsOf = (given: Tensor[]) => {
       const named = Object.fromEntries(Object.keys(weights).map((name, i) => [name, given[i]]));
-      return new Pass(named, { ...buffers }, { training: true, updateStatistics: true });
+      return forward(new Pass(named, { ...buffers }, { training: true, updateStatistics: true }));
     };
-    return { tf, bank, labels, features, passOf, weights: Object.values(weights) };
+    return { tf, bank, labels, features, headsOf, weights: Object.values(weights) };
   };
   return [
     traced(`${name} separation`, () => {
-      const { bank, labels, features, passOf, weights } = make();
+      const { bank, labels, features, headsOf, weights } = make();
       return thereAndBack(
         [features, ...weights],
         (features, ...weights) =>
-          separationLoss(passOf(weights), bank, { features: features as Tensor2D, labels, bankWeights: "ones" }).loss,
+          separationLoss(headsOf(weights), bank, { features: features as Tensor2D, labels, bankWeights: "ones" }).loss,
       );
     }),
     traced(`${name} bank update`, () => {
-      const { tf, bank, labels, features, passOf, weights } = make();
+      const { tf, bank, labels, features, headsOf, weights } = make();
       return {
         inputs: [features],
         run: (features) => {
           const correct = tf.greater(labels, 0) as Tensor1D;
           const inputs = { features: features as Tensor2D, labels, correct, keeps: "lowest" } as const;
-          return updateBank(passOf(weights), bank, inputs).rows.slice(1);
+          return updateBank(headsOf(weights), bank, inputs).rows.slice(1);
         },
       };
     }),

@@ -26,8 +26,8 @@ import {
 } from "../losses/copy_paste.ts";
 import { oneHot } from "../losses/dice.ts";
 import { Pass } from "../networks/layers.ts";
-import { NETWORKS } from "../networks/network.ts";
-import { initialize, SpecBuilder, toWeights, type Weights } from "../networks/parameters.ts";
+import { buildNetwork } from "../networks/network.ts";
+import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
 import { after, seedOfDraw } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import {
@@ -92,8 +92,8 @@ export const bcp: MethodDefinition = defineMethod({ title: "BCP", create });
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
-  const { classes } = profile, { spec: specOf, forward } = NETWORKS[profile.network];
-  const spec = specOf(new SpecBuilder(), { classes }), { dice, ...variant } = VARIANT[profile.protocol];
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
+  const { dice, ...variant } = VARIANT[profile.protocol];
   const seedOf = (seed: Tensor1D, draw: number) => seedOfDraw(seed, 1000 * draw);
   const maskOf = ({ x, seed }: StepInputs) => boxMask(x.shape.slice(1, -1), seedOf(seed, 1));
 

@@ -13,8 +13,8 @@ import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { COMPARED_DICE, oneHot } from "../losses/dice.ts";
 import { distanceToMask, meanSquaredError, signedDistanceMaps } from "../losses/signed_distance.ts";
-import { type NetworkOutputs, NETWORKS } from "../networks/network.ts";
-import { SpecBuilder } from "../networks/parameters.ts";
+import { buildNetwork } from "../networks/network.ts";
+import type { NetworkOutputs } from "../networks/scope.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import {
@@ -73,10 +73,10 @@ export const dtc: MethodDefinition = defineMethod({ title: "DTC", create });
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
-  const { classes } = profile, { spec, forward } = NETWORKS[profile.network];
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
   return {
     profile,
-    spec: spec(new SpecBuilder(), { classes }),
+    spec,
     usesUnlabeled: true,
     memory: () => ({}),
     targets: (label, shape) => distanceTargets(label, shape, classes),

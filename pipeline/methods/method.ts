@@ -7,7 +7,7 @@ import defer * as tf from "@tensorflow/tfjs";
 import { z } from "zod";
 import type { DatasetProfile, OptionSchema } from "../datasets/dataset.ts";
 import { Pass } from "../networks/layers.ts";
-import type { Network, NetworkOutputs } from "../networks/network.ts";
+import type { Forward, NetworkOutputs } from "../networks/scope.ts";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 
@@ -164,7 +164,7 @@ export function gradientsOf(loss: () => Tensor, weights: Weights): { value: Scal
  */
 export function onePassStep(
   { weights, buffers, memory, x, seed }: StepInputs,
-  forward: Network["forward"],
+  forward: Forward,
   lossesOf: (outputs: NetworkOutputs) => StepOutputs["losses"],
 ): StepOutputs {
   const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });

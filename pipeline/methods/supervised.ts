@@ -5,8 +5,8 @@
 import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { crossEntropy, oneHot, SUPERVISED_DICE } from "../losses/dice.ts";
-import { type Network, type NetworkOutputs, NETWORKS } from "../networks/network.ts";
-import { SpecBuilder } from "../networks/parameters.ts";
+import { buildNetwork } from "../networks/network.ts";
+import type { Forward, NetworkOutputs } from "../networks/scope.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar } from "../tensorflow/tensors.ts";
 import {
@@ -24,7 +24,7 @@ import {
  */
 export function labeledStep(
   inputs: StepInputs,
-  forward: Network["forward"],
+  forward: Forward,
   lossesOf: (outputs: NetworkOutputs) => Record<"supervised", Scalar> & Record<string, Scalar>,
 ): StepOutputs {
   const labeled = tf.slice(inputs.x, 0, inputs.label.shape[0]);
@@ -41,10 +41,10 @@ export function labeledStep(
 export const supervised: MethodDefinition = defineMethod({ title: "labeled only", create });
 
 function create(profile: DatasetProfile): Method {
-  const { classes } = profile, { spec, forward } = NETWORKS[profile.network];
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
   return {
     profile,
-    spec: spec(new SpecBuilder(), { classes }),
+    spec,
     usesUnlabeled: false,
     memory: () => ({}),
     step: (inputs) =>

@@ -12,8 +12,7 @@ import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { pyramidConsistency } from "../losses/consistency.ts";
 import { crossEntropy, oneHot, squaredDice } from "../losses/dice.ts";
-import { NETWORKS } from "../networks/network.ts";
-import { SpecBuilder } from "../networks/parameters.ts";
+import { buildNetwork } from "../networks/network.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { defineMethod, type Method, type MethodDefinition, onePassStep } from "./method.ts";
@@ -39,7 +38,7 @@ export const urpc: MethodDefinition = defineMethod({ title: "URPC", create });
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
-  const { classes } = profile, { spec, forward } = NETWORKS[profile.network];
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
   /** Mean of every scale's cross entropy and Dice on the labeled rows, which come first. */
   const supervisedOf = (scales: Tensor[], label: Tensor): Scalar => {
     const target = oneHot(label, classes);
@@ -51,7 +50,7 @@ function create(dataset: DatasetProfile): Method {
   };
   return {
     profile,
-    spec: spec(new SpecBuilder(), { classes }),
+    spec,
     usesUnlabeled: true,
     memory: () => ({}),
     warmup: (inputs) => labeledStep(inputs, forward, ({ all }) => ({ supervised: supervisedOf(all!, inputs.label) })),

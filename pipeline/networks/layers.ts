@@ -9,16 +9,6 @@ import * as rows from "../tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
 import type { Weights } from "./parameters.ts";
 
-/** How a decoder doubles the size: by a transposed convolution, or by interpolation with aligned corners and a convolution. */
-export type Upsampling = "transposed" | "linear";
-/** Which decoder of a network. */
-export interface DecoderOptions {
-  /** As the names of its parameters begin, with their dot. */
-  prefix: string;
-  /** Decides its layers too. */
-  upsampling: Upsampling;
-}
-
 /** A layer and the batch norm behind it. */
 export interface NormalizedLayer {
   /** As the convolution's parameters begin. */
@@ -85,7 +75,7 @@ export class Pass {
   }
 
   /** Convolution, batch norm and ReLU. @param x `[B, X, Y, Z, C]` */
-  convolutionNormRelu(x: Tensor5D, names: NormalizedLayer): Tensor5D {
+  convolutionNormRelu<T extends Tensor>(x: T, names: NormalizedLayer): T {
     const how = { outputAxis: [-1], rectified: true };
     return this.#normalized(x, names, { apply: (x, weight) => this.#convolve(x, weight), ...how });
   }
@@ -96,13 +86,13 @@ export class Pass {
   }
 
   /** Transposed convolution (kernel 2, stride 2). @param x `[B, H, W, C]` */
-  upConvolution(x: Tensor4D, name: string): Tensor4D {
+  upConvolution<T extends Tensor>(x: T, name: string): T {
     return ops.addBias(ops.upConvolution(x, this.weights[`${name}.weight`]), this.#vector(`${name}.bias`));
   }
 
   /** Transposed convolution (kernel 2, stride 2), batch norm and ReLU. @param x `[B, X, Y, Z, C]` */
-  upConvolutionNormRelu(x: Tensor5D, names: NormalizedLayer): Tensor5D {
-    return this.#normalized(x, names, { apply: ops.upConvolution, outputAxis: [-1, 1], rectified: true });
+  upConvolutionNormRelu<T extends Tensor>(x: T, names: NormalizedLayer): T {
+    return this.#normalized(x, names, { apply: ops.upConvolution<T>, outputAxis: [-1, 1], rectified: true });
   }
 
   /**
@@ -198,11 +188,6 @@ export class Pass {
     }
     const { scale, shift } = this.#affine(norm, statistics, bias);
     return { weight: tf.mul(weight, scale), bias: shift };
-  }
-
-  /** `x W + b`. @param x `[N, F]` */
-  linear(x: Tensor2D, name: string): Tensor2D {
-    return rows.linear(x, this.weights[`${name}.weight`] as Tensor2D, this.#vector(`${name}.bias`));
   }
 
   /** A seed of its own for every dropout of the pass; null where dropout is off. */

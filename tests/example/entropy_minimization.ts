@@ -9,8 +9,7 @@ import type { DatasetProfile } from "@ssnet/pipeline/datasets/dataset.ts";
 import { predictiveEntropy } from "@ssnet/pipeline/losses/consistency.ts";
 import { oneHot, squaredDice } from "@ssnet/pipeline/losses/dice.ts";
 import { defineMethod, onePassStep } from "@ssnet/pipeline/methods/method.ts";
-import { NETWORKS } from "@ssnet/pipeline/networks/network.ts";
-import { SpecBuilder } from "@ssnet/pipeline/networks/parameters.ts";
+import { buildNetwork } from "@ssnet/pipeline/networks/network.ts";
 import { softmax } from "@ssnet/pipeline/tensorflow/ops.ts";
 import type { Scalar } from "@ssnet/pipeline/tensorflow/tensors.ts";
 
@@ -20,10 +19,10 @@ export const entropyMinimization = defineMethod({
   settings: (_: DatasetProfile) =>
     z.strictObject({ entropyWeight: z.number().nonnegative().default(0.1).describe("weight of the entropy") }),
   create(profile, { settings: { entropyWeight } }) {
-    const { spec, forward } = NETWORKS[profile.network], { classes } = profile;
+    const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
     return {
       profile,
-      spec: spec(new SpecBuilder(), { classes }),
+      spec,
       usesUnlabeled: true,
       memory: () => ({}),
       step: (inputs) =>
