@@ -5,7 +5,7 @@
  */
 import defer * as tf from "@tensorflow/tfjs";
 import * as ops from "../tensorflow/ops.ts";
-import * as rows from "../tensorflow/rows.ts";
+import type * as rows from "../tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
 import type { Weights } from "./parameters.ts";
 

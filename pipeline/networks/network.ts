@@ -13,17 +13,25 @@ export interface NetworkOptions {
   classes: number;
 }
 
+/** A network, unbuilt. */
+export type Network = (at: Scope, options: NetworkOptions) => Forward;
+
+const vnetDistance: Network = (at, options) => distanceHeads(at, { backbone: "vnet", ...options });
+const unetDistance: Network = (at, options) => distanceHeads(at, { backbone: "unet", ...options });
+const vnetMutual: Network = (at, options) => mcnet(at, { backbone: "vnet", ...options });
+const unetMutual: Network = (at, options) => mcnet(at, { backbone: "unet", ...options });
+
 /** What a profile chooses from. */
 export const NETWORKS = {
   vnet,
   unet,
-  vnet_distance: (at, options) => distanceHeads(at, { backbone: "vnet", ...options }),
-  unet_distance: (at, options) => distanceHeads(at, { backbone: "unet", ...options }),
-  vnet_mutual: (at, options) => mcnet(at, { backbone: "vnet", ...options }),
-  unet_mutual: (at, options) => mcnet(at, { backbone: "unet", ...options }),
+  vnet_distance: vnetDistance,
+  unet_distance: unetDistance,
+  vnet_mutual: vnetMutual,
+  unet_mutual: unetMutual,
   unet3d_pyramid: urpcUnet3d,
   unet_pyramid: urpcUnet,
-} as const satisfies Record<string, (at: Scope, options: NetworkOptions) => Forward>;
+} as const satisfies Record<string, Network>;
 /** As a profile names one. */
 export type NetworkName = keyof typeof NETWORKS;
 /** For schemas, which want at least one. */

@@ -7,7 +7,7 @@ import type { Backbone } from "../../pipeline/networks/backbones.ts";
 import { networkWithHeads } from "../../pipeline/methods/ssnet.ts";
 import { toWeights } from "../../pipeline/networks/parameters.ts";
 import { goldenState } from "../golden_numbers.ts";
-import { type Golden } from "./golden.ts";
+import type { Golden } from "./golden.ts";
 import type { Shape3 } from "../../pipeline/arrays/shape.ts";
 
 const PUBLISHED = { statistics: "running", precision: "fp32" } as const;
