@@ -6,6 +6,7 @@ import { existsSync, statfsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus } from "node:os";
 import { z } from "zod";
+import defer * as tf from "@tensorflow/tfjs";
 import { repeat } from "../pipeline/bench/timing.ts";
 import { MACHINE, parseOptions, runTask } from "../pipeline/command/options.ts";
 import { openTensorFlow, type TensorFlow } from "../pipeline/tensorflow/device.ts";
@@ -50,7 +51,7 @@ function instructionsText(tensorflow: TensorFlow): string {
 }
 
 /** Seconds of a 3-D convolution, 16 to 16 channels on 112x112x80 voxels: the V-Net's largest kind. */
-async function timeConvolution({ tf }: TensorFlow, precision: Precision): Promise<string> {
+async function timeConvolution(precision: Precision): Promise<string> {
   const x = tf.randomNormal([1, 112, 112, 80, 16]), weight = tf.randomNormal([3, 3, 3, 16, 16]);
   // One number comes back: on a GPU nothing else waits for the result.
   const convolution = trace((x, weight) => [tf.sum(tf.conv3d(x, weight, 1, "same"))], precision);
@@ -98,7 +99,7 @@ function describeGpu(): string {
 }
 
 /** The device in whose memory a traced function leaves its results. */
-async function placeOfResults({ tf, backend, binding }: TensorFlow): Promise<string> {
+async function placeOfResults({ backend, binding }: TensorFlow): Promise<string> {
   const [result] = await trace((x) => [tf.square(x)])(tf.ones([1000]));
   return binding.deviceOf(backend.getInputTensorIds([result])[0]);
 }
@@ -111,7 +112,7 @@ await runTask(async () => {
   print("cache", `${cacheFolder()}, ${gigabytes(freeDisk())} free`);
   const library = findLibrary(options.device);
   print("library", `${library.folder} (${FOUND_BY[library.source]})`);
-  const tensorflow = openTensorFlow({ ...options, library }), { tf, binding } = tensorflow;
+  const tensorflow = openTensorFlow({ ...options, library }), { binding } = tensorflow;
   const node = createRequire(import.meta.url)("@tensorflow/tfjs-node-gpu/package.json");
   const tested = binding.TF_Version === VERSION ? "" : ` (tested: ${VERSION})`;
   print(
@@ -130,6 +131,6 @@ await runTask(async () => {
   }
   print("instructions", instructionsText(tensorflow));
   for (const precision of onGpu ? ["fp32"] as const : ["fp32", "bf16"] as const) {
-    print(`conv3d ${precision}`, await timeConvolution(tensorflow, precision));
+    print(`conv3d ${precision}`, await timeConvolution(precision));
   }
 });

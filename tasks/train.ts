@@ -5,6 +5,7 @@
  */
 import { existsSync } from "node:fs";
 import { z } from "zod";
+import defer * as tf from "@tensorflow/tfjs";
 import { openBatches } from "../pipeline/data/batch_maker.ts";
 import { readTrainingItems } from "../pipeline/data/batches.ts";
 import { type Case, readCase } from "../pipeline/records/case.ts";
@@ -197,7 +198,7 @@ await runTask(async () => {
   const { cases: manifest } = await checkCases(split, caseFolder, source);
   const reading = readTrainingItems(caseFolder, split, { profile, withUnlabeled: usesUnlabeled, cases: manifest });
   reading.catch(() => {}); // told where it is awaited, behind what else may be wrong
-  const { tf, binding } = openTensorFlow({ threads: training.threads, device: training.device });
+  const { binding } = openTensorFlow({ threads: training.threads, device: training.device });
   const measured = await readCosts(COSTS), preset = presetOf(profile, training.preset);
   const announced = { ...training, dataset: dataset.name, method: asked, patch, coarse: coarse && preset.coarse };
   const tooLarge = memoryProblem(measured, announced, memory);

@@ -37,8 +37,7 @@ import { median, timesOf } from "../pipeline/bench/timing.ts";
 import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
-import { NETWORKS } from "../pipeline/networks/network.ts";
-import { SpecBuilder } from "../pipeline/networks/parameters.ts";
+import { buildNetwork } from "../pipeline/networks/network.ts";
 import { costsOf, readCosts } from "../pipeline/grid/costs.ts";
 import { stream } from "../pipeline/arrays/random.ts";
 import { syntheticLabels } from "../pipeline/training/synthetic_batch.ts";
@@ -227,10 +226,8 @@ Deno.test("forward-backward goes back to every convolution of every network but 
   for (const dataset of NAMES) {
     const profile = sized(dataset, SMALL[dataset]), { classes } = profile;
     for (const network of COUNTED_NETWORKS.filter((network) => takes(network, profile))) {
-      const convolutions = network === "discriminator"
-        ? 5
-        : NETWORKS[network].spec(new SpecBuilder(), { classes }).parameters
-          .filter(({ kind }) => kind.startsWith("conv")).length;
+      const convolutions = network === "discriminator" ? 5 : buildNetwork(network, { classes }).spec.parameters
+        .filter(({ kind }) => kind.startsWith("conv")).length;
       const rows = await convolutionsOf(() => timePass(network, profile, { pass: "all", ...ONCE }));
       const back = Object.entries(rows).filter(([name]) => name.includes("Filter")).reduce((sum, [, n]) => sum + n, 0);
       assert.equal(back, network === "unet_pyramid" ? convolutions - 1 : convolutions, `${network} on ${dataset}`);

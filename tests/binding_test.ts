@@ -1,12 +1,13 @@
 // deno-lint-ignore-file no-explicit-any
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
 import { PbfReader } from "pbf";
+import * as tf from "@tensorflow/tfjs";
 import { ATTRIBUTE, Binding, contextConfig, DTYPE } from "../pipeline/tensorflow/binding.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { findLibrary, TensorFlowError } from "../pipeline/tensorflow/library.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 
-const { tf, backend, binding } = openTensorFlow({ threads: 2 });
+const { backend, binding } = openTensorFlow({ threads: 2 });
 const type = (name: string, value: number) => ({ name, type: ATTRIBUTE.type, value });
 
 /** Runs a program that uses TensorFlow in a process of its own. */
@@ -25,8 +26,9 @@ async function run(code: string, env: Record<string, string> = {}) {
   return { exit, signal, out: text(stdout), error: text(stderr) };
 }
 const OPEN = `
+import * as tf from "@tensorflow/tfjs";
 import { openTensorFlow } from "./pipeline/tensorflow/device.ts";
-const { tf } = openTensorFlow({ threads: 2 });
+openTensorFlow({ threads: 2 });
 `;
 /** A traced call that takes about a second, given up after a fifth of one. */
 const IN_FLIGHT = OPEN + `
@@ -170,6 +172,35 @@ Deno.test("a program that uses TensorFlow ends with 0 and not a line of TensorFl
   deepStrictEqual({ exit, signal, out, error }, { exit: 0, signal: null, out: "3\n", error: "" });
   const { error: lines } = await run(OPEN, { TF_CPP_MIN_LOG_LEVEL: "0" });
   match(lines, /TensorFlow/); // who asks for the lines gets them
+});
+
+Deno.test("before TensorFlow is open every operation of tfjs is an error that says what to do, and nothing is printed", async () => {
+  const ways = [
+    `import { linearDice } from "./pipeline/losses/dice.ts";
+    linearDice(tf.tensor1d([1]), tf.tensor1d([1]));`,
+    `tf.add(1, 2);`,
+    `tf.fill([2], 1);`,
+    `tf.range(0, 3);`,
+    `tf.zeros([2]);`,
+  ];
+  for (const way of ways) {
+    const { exit, out, error } = await run(`import * as tf from "@tensorflow/tfjs";\n${way}`);
+    deepStrictEqual([exit, out], [1, ""]);
+    match(error, /TensorFlowError: Cannot run an operation of tfjs: TensorFlow is not open; call openTensorFlow\(\)/);
+    ok(!error.includes("Hi, looks like you are running TensorFlow.js"), error);
+  }
+  const { error } = await run(`import { trace } from "./pipeline/tensorflow/trace.ts";\ntrace((x) => [x]);`);
+  match(error, /TensorFlowError: Cannot use TensorFlow: it is not open; call openTensorFlow\(\) before it/);
+});
+
+Deno.test("every network is built without TensorFlow, whose library is not even asked for", async () => {
+  const { exit, out, error } = await run(`
+    import { buildNetwork, NETWORK_NAMES } from "./pipeline/networks/network.ts";
+    Deno.permissions.revokeSync({ name: "ffi" });
+    for (const name of NETWORK_NAMES) console.log(name, buildNetwork(name, { classes: 2 }).spec.parameters.length > 0);
+  `);
+  deepStrictEqual([exit, error], [0, ""]);
+  match(out, /^vnet true\nunet true\n/);
 });
 
 Deno.test("an error while a traced call runs ends the process with its exit code, no signal", async () => {

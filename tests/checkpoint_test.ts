@@ -1,17 +1,19 @@
 /** Checkpoints as files: written array by array, refused when broken, and the best one through crashes and validations. */
 import assert from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import { BARE_CASE, type Case } from "../pipeline/records/case.ts";
 import { DataError, DivergedError } from "../pipeline/files/errors.ts";
-import { SpecBuilder, toPyTorch } from "../pipeline/networks/parameters.ts";
+import { toPyTorch } from "../pipeline/networks/parameters.ts";
 import { readBestDice, readCheckpoint, readState, writeCheckpoint } from "../pipeline/training/checkpoint.ts";
 import { readLog } from "../pipeline/files/log.ts";
 import { readSafetensors, type TensorSource, writeSafetensors } from "../pipeline/files/safetensors.ts";
 import type { TrainingState } from "../pipeline/training/training_step.ts";
 import { openValidation } from "../pipeline/training/validation.ts";
+import { build } from "../pipeline/networks/scope.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { withFolder } from "./with_folder.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 const filesOf = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
 
 Deno.test("a file is written array by array: each is asked for when those before it are on the disk", () =>
@@ -144,7 +146,7 @@ Deno.test("a value in PyTorch's layout costs about as much as transposing and re
   assert.equal(tf.memory().numTensors, count);
 });
 
-const SPEC = new SpecBuilder().layer("linear", "head", [2, 3]).batchNorm("norm", 2);
+const { spec: SPEC } = build((at) => at.linearNorm(["head", "norm"], { in: 3, out: 2 }));
 /** A network that is told apart by the value of all its numbers. */
 const network = (value: number): TrainingState => {
   const all = (list: { name: string; shape: number[] }[]) =>

@@ -1,5 +1,6 @@
 /** Losses of the compared methods: fixtures worked out by hand, BCP beside plain arithmetic in double precision, tracing. */
 import assert from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
 import {
   certainMask,
@@ -24,7 +25,7 @@ import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 import { consistencyWeight, uncertaintyThreshold } from "../pipeline/losses/ramps.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 
 function assertClose(found: Tensor | ArrayLike<number>, wanted: ArrayLike<number>, tolerance = 1e-6): void {
   const values = found instanceof tf.Tensor ? found.dataSync() : found;

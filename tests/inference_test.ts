@@ -1,11 +1,12 @@
 /** Inference: windows that are computed once and averaged, batch norms that are folded once. */
 import assert from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import { caseMetrics } from "../pipeline/evaluation/case_metrics.ts";
 import { inference } from "../pipeline/evaluation/inference.ts";
 import { diceByClass } from "../pipeline/evaluation/overlap.ts";
 import { slidingWindow, windowNetwork, windowStarts } from "../pipeline/evaluation/sliding_window.ts";
-import { NETWORKS } from "../pipeline/networks/network.ts";
-import { SpecBuilder, toWeights, type Weights } from "../pipeline/networks/parameters.ts";
+import { buildNetwork } from "../pipeline/networks/network.ts";
+import { toWeights, type Weights } from "../pipeline/networks/parameters.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
 import { stream } from "../pipeline/arrays/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
@@ -14,7 +15,7 @@ import type { Tensor, Tensor5D } from "../pipeline/tensorflow/tensors.ts";
 import { goldenState } from "./golden_numbers.ts";
 import type { Shape3 } from "../pipeline/arrays/shape.ts";
 
-const { tf, binding } = openTensorFlow({ device: "cpu" });
+const { binding } = openTensorFlow({ device: "cpu" });
 const uniform = (size: number, name: string) => Float32Array.from({ length: size }, stream(7, name));
 
 Deno.test("every window is computed once, one call after the other, and a voxel takes the mean of its windows", async () => {
@@ -66,20 +67,20 @@ Deno.test("a volume smaller than the patch lies in the middle of zeros", async (
   await slidingWindow(image, shape, { patch, stride: patch, atOnce: 1, classes: 2, network: inside });
 });
 
-const SPEC = NETWORKS.vnet.spec(new SpecBuilder(), { classes: 2 });
+const { spec: SPEC, forward: VNET } = buildNetwork("vnet", { classes: 2 });
 const settled = (weightSet: number) => toWeights(SPEC, goldenState(SPEC, weightSet, { hashedStatistics: true }));
 const softened = (logits: Tensor) => tf.sigmoid(logits);
 
 Deno.test("a network is traced and its batch norms are folded once; both follow the parameters", async () => {
   const first = settled(1), second = settled(2);
   const parameters: { weights: Weights; buffers: Weights } = { ...first };
-  const how = { network: "vnet", statistics: "running", precision: "fp32" } as const;
+  const how = { forward: VNET, statistics: "running", precision: "fp32" } as const;
   const run = inference<Float32Array>(parameters, how, softened);
   const image = tf.tensor(uniform(4096, "window"), [1, 16, 16, 16, 1]);
   const unfolded = trace((x: Tensor, ...values: Tensor[]) => {
     const named = (names: string[]) => Object.fromEntries(names.map((name) => [name, values.shift()!]));
     const pass = new Pass(named(Object.keys(first.weights)), named(Object.keys(first.buffers)), { training: false });
-    return [softened(NETWORKS.vnet.forward(pass, x).logits)];
+    return [softened(VNET(pass, x).logits)];
   });
   const wanted = async ({ weights, buffers }: typeof parameters) => {
     const [result] = await unfolded(image, ...Object.values(weights), ...Object.values(buffers));
@@ -104,7 +105,7 @@ Deno.test("a network is traced and its batch norms are folded once; both follow 
 });
 
 Deno.test("TensorFlow has a window before the caller goes on", async () => {
-  const network = windowNetwork(settled(1), { network: "vnet", statistics: "running", precision: "fp32" });
+  const network = windowNetwork(settled(1), { forward: VNET, statistics: "running", precision: "fp32" });
   const image = tf.zeros([2, 16, 16, 16, 1]) as Tensor5D;
   await network(image);
   const before = binding.operations, running = network(image);

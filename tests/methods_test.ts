@@ -1,5 +1,6 @@
 /** Every method on both datasets: its table, what its loss is made of, what its state does, a resumed run. */
 import assert from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import { ACDC } from "../pipeline/datasets/acdc/profile.ts";
 import { type DatasetProfile, presetOf } from "../pipeline/datasets/dataset.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
@@ -26,7 +27,7 @@ import { trace } from "../pipeline/tensorflow/trace.ts";
 import { withFolder } from "./with_folder.ts";
 import { sizeOf } from "../pipeline/arrays/shape.ts";
 
-const { tf } = openTensorFlow({ device: "cpu" });
+openTensorFlow({ device: "cpu" });
 const SMALL: Record<string, DatasetProfile> = {
   la: { ...LA, patch: [16, 16, 16] },
   acdc: { ...ACDC, patch: [32, 32], labeledPerBatch: 4, unlabeledPerBatch: 2 },

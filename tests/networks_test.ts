@@ -1,15 +1,16 @@
 /** The networks of the compared methods: their parameters, what they share with the base networks, noise, gradients. */
 import assert from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import type { Tensor, Tensor1D, Tensor4D, Tensor5D } from "@tensorflow/tfjs";
 import { gradientsOf } from "../pipeline/methods/method.ts";
-import { discriminator, discriminatorSpec } from "../pipeline/networks/discriminator.ts";
-import { distanceHeads, distanceHeadsSpec } from "../pipeline/networks/distance_heads.ts";
+import { networkWithHeads } from "../pipeline/methods/ssnet.ts";
+import { discriminator, type DiscriminatorOptions } from "../pipeline/networks/discriminator.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
-import { mcnet, mcnetSpec } from "../pipeline/networks/mcnet.ts";
-import { NETWORKS } from "../pipeline/networks/network.ts";
-import { initialize, type NetworkSpec, SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
-import { featureDropout, featureNoise, urpcUnet, urpcUnetSpec } from "../pipeline/networks/urpc_unet.ts";
-import { urpcUnet3d, urpcUnet3dSpec } from "../pipeline/networks/urpc_unet3d.ts";
+import { buildNetwork, type NetworkName } from "../pipeline/networks/network.ts";
+import { initialize, type NetworkSpec, toWeights } from "../pipeline/networks/parameters.ts";
+import { build, type NetworkOutputs, type Scope } from "../pipeline/networks/scope.ts";
+import { featureDropout, featureNoise } from "../pipeline/networks/urpc_unet.ts";
+import { vnet } from "../pipeline/networks/vnet.ts";
 import { stream } from "../pipeline/arrays/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { instanceNorm, upNearest, upTrilinear } from "../pipeline/tensorflow/ops.ts";
@@ -17,7 +18,7 @@ import { trace } from "../pipeline/tensorflow/trace.ts";
 import { goldenState } from "./golden_numbers.ts";
 import { sizeOf } from "../pipeline/arrays/shape.ts";
 
-const { tf } = openTensorFlow({ threads: 2 });
+openTensorFlow({ threads: 2 });
 const values = (x: Tensor) => x.dataSync() as Float32Array;
 const close = (a: ArrayLike<number>, b: ArrayLike<number>, tolerance: number) => {
   assert.ok(a.length === b.length && a.length > 0, `${a.length} and ${b.length} values`);
@@ -40,74 +41,75 @@ interface Case {
   /** By how much they move the objective: little against the next kink, much against rounding. */
   change: number;
 }
-const build = () => new SpecBuilder();
-const bothHeads = (pass: Pass, [x]: Tensor[]) => {
-  const { distance, logits } = distanceHeads(pass, x);
-  return [distance, logits];
-};
-const judge = (pass: Pass, [map, image]: Tensor[]) => [discriminator(pass, { map, image })];
+const all = ({ all }: NetworkOutputs) => all!;
+const bothHeads = ({ distance, logits }: NetworkOutputs) => [distance!, logits];
+/** @param outputs What is looked at. */
+function segmentation(
+  name: NetworkName,
+  classes: number,
+  outputs: (given: NetworkOutputs) => Tensor[],
+): Pick<Case, "spec" | "forward"> {
+  const { spec, forward } = buildNetwork(name, { classes });
+  return { spec, forward: (pass, [x]) => outputs(forward(pass, x)) };
+}
+function judge(options: DiscriminatorOptions): Pick<Case, "spec" | "forward"> {
+  const { spec, forward } = build((at) => discriminator(at, options));
+  return { spec, forward: (pass, [map, image]) => [forward(pass, { map, image })] };
+}
 const CASES: Record<string, Case> = {
   "MC-Net's V-Net": {
-    spec: mcnetSpec(build(), { network: "vnet", classes: 2 }),
+    ...segmentation("vnet_mutual", 2, all),
     count: 12347716,
     inputs: [volume],
-    forward: (pass, [x]) => mcnet(pass, x),
     parameters: ["encoder.block_two.conv.0.weight", "decoder2.block_six_up.conv.1.weight", "decoder2.out_conv.bias"],
     change: 3e-5,
   },
   "MC-Net's U-Net": {
-    spec: mcnetSpec(build(), { network: "unet", classes: 4 }),
+    ...segmentation("unet_mutual", 4, all),
     count: 2577624,
     inputs: [slice],
-    forward: (pass, [x]) => mcnet(pass, x),
     parameters: ["encoder.in_conv.conv_conv.0.weight", "decoder2.up2.up.weight", "decoder2.up4.up.bias"],
     change: 3e-5,
   },
   "V-Net with two heads": {
-    spec: distanceHeadsSpec(build(), { network: "vnet", classes: 2 }),
+    ...segmentation("vnet_distance", 2, bothHeads),
     count: 9448866,
     inputs: [volume],
-    forward: bothHeads,
     parameters: ["block_two.conv.0.weight", "out_conv.weight", "out_conv2.weight"],
     change: 3e-5,
   },
   "U-Net with two heads": {
-    spec: distanceHeadsSpec(build(), { network: "unet", classes: 4 }),
+    ...segmentation("unet_distance", 4, bothHeads),
     count: 1814199,
     inputs: [slice],
-    forward: bothHeads,
     parameters: ["encoder.in_conv.conv_conv.0.weight", "decoder.out_conv.weight", "decoder.out_conv2.weight"],
     change: 3e-5,
   },
   "URPC's U-Net": {
-    spec: urpcUnetSpec(build(), { classes: 4 }),
+    ...segmentation("unet_pyramid", 4, all),
     count: 1831060,
     inputs: [slice],
-    forward: (pass, [x]) => urpcUnet(pass, x as Tensor4D),
     parameters: ["encoder.in_conv.conv_conv.0.weight", "decoder.up1.conv1x1.weight", "decoder.out_conv_dp3.weight"],
     change: 3e-5,
   },
   "URPC's 3-D U-Net": {
-    spec: urpcUnet3dSpec(build(), { classes: 2 }),
+    ...segmentation("unet3d_pyramid", 2, all),
     count: 5884504,
     inputs: [volume],
-    forward: (pass, [x]) => urpcUnet3d(pass, x as Tensor5D),
     parameters: ["conv2.conv1.0.weight", "up_concat4.conv.conv1.0.weight", "dsv4.dsv.0.weight", "dsv1.bias"],
     change: 1e-5,
   },
   "the 3-D discriminator": {
-    spec: discriminatorSpec(build(), { channels: 1, patch: [112, 112, 80] }),
+    ...judge({ channels: 1, patch: [112, 112, 80] }),
     count: 11020290,
     inputs: [volume, volume],
-    forward: judge,
     parameters: ["conv0.weight", "conv4.weight", "classifier.weight"],
     change: 1e-3,
   },
   "the 2-D discriminator": {
-    spec: discriminatorSpec(build(), { channels: 3, patch: [256, 256] }),
+    ...judge({ channels: 3, patch: [256, 256] }),
     count: 2761730,
     inputs: [[1, 256, 256, 3], [1, 256, 256, 1]],
-    forward: judge,
     parameters: ["conv0.weight", "conv4.weight", "classifier.weight"],
     change: 1e-3,
   },
@@ -175,10 +177,21 @@ Deno.test("the 3-D discriminator has names, shapes and order of the authors' sta
   assert.deepEqual(shapes(CASES["the 3-D discriminator"].spec), shapes(table));
 });
 
+Deno.test("a network of other widths is the same file, and SS-Net's heads follow its features", () => {
+  const small = (at: Scope, options: { classes: number }) => vnet(at, { ...options, filters: 4 });
+  const { spec, forward } = build((at) => small(at, { classes: 3 }));
+  assert.deepEqual(shapes(spec).at(-2), ["decoder.out_conv.weight", [3, 4, 1, 1, 1]]);
+  const { weights, buffers } = load(spec);
+  const { logits, features } = forward(new Pass(weights, buffers, { training: true }), normal(volume, 1));
+  assert.deepEqual([logits.shape, features!.shape], [[2, 32, 32, 16, 3], [2, 32, 32, 16, 4]]);
+  assert.equal(forward.featureWidth, 4);
+  assert.throws(() => networkWithHeads("unet_pyramid", { classes: 4 }), /Cannot put SS-Net's heads on unet_pyramid/);
+});
+
 Deno.test("MC-Net's parts have the base network's parameters; the second decoder differs in how it doubles the size", () => {
   for (const network of ["vnet", "unet"] as const) {
-    const mc = shapes(mcnetSpec(build(), { network, classes: 4 }));
-    const base = shapes(NETWORKS[network].spec(build(), { classes: 4 }));
+    const mc = shapes(buildNetwork(`${network}_mutual`, { classes: 4 }).spec);
+    const base = shapes(buildNetwork(network, { classes: 4 }).spec);
     const renamed = (decoder: string) =>
       mc.filter(([name]) => `${name}`.startsWith("encoder.") || `${name}`.startsWith(decoder))
         .map(([name, shape]) => [`${name}`.replace(decoder, "decoder"), shape]);
@@ -203,15 +216,15 @@ Deno.test("MC-Net's parts have the base network's parameters; the second decoder
 
 Deno.test("MC-Net's first decoder computes what the base network computes, its second something else of the same size", () => {
   for (const [network, shape] of [["vnet", volume], ["unet", slice]] as const) {
-    const state = goldenState(mcnetSpec(build(), { network, classes: 2 }), 5), x = normal([...shape], 1);
+    const mutual = buildNetwork(`${network}_mutual`, { classes: 2 }), base = buildNetwork(network, { classes: 2 });
+    const state = goldenState(mutual.spec, 5), x = normal([...shape], 1);
     const renamed = Object.fromEntries(Object.entries(state).map(([k, v]) => [k.replace("decoder1", "decoder"), v]));
-    const base = NETWORKS[network].spec(build(), { classes: 2 });
     const pass = (spec: NetworkSpec, state: Record<string, Float32Array>) => {
       const { weights, buffers } = toWeights(spec, state);
       return new Pass(weights, buffers, { training: false });
     };
-    const [first, second] = mcnet(pass(mcnetSpec(build(), { network, classes: 2 }), state), x);
-    assert.deepEqual(values(first), values(NETWORKS[network].forward(pass(base, renamed), x).logits));
+    const [first, second] = all(mutual.forward(pass(mutual.spec, state), x));
+    assert.deepEqual(values(first), values(base.forward(pass(base.spec, renamed), x).logits));
     assert.deepEqual(second.shape, first.shape);
     assert.notDeepEqual(values(second), values(first));
   }
@@ -219,19 +232,25 @@ Deno.test("MC-Net's first decoder computes what the base network computes, its s
 
 Deno.test("the two heads read the base network's features: distances of the foreground classes in -1..1, and a segmentation", () => {
   for (const [network, shape, classes] of [["vnet", volume, 2], ["unet", slice, 4]] as const) {
-    const spec = distanceHeadsSpec(build(), { network, classes }), base = NETWORKS[network].spec(build(), { classes });
+    const { spec, forward } = buildNetwork(`${network}_distance`, { classes });
     const { weights, buffers } = load(spec), x = normal([...shape], 1);
-    const { distance, logits } = distanceHeads(new Pass(weights, buffers, { training: false }), x);
+    const [distance, both] = bothHeads(forward(new Pass(weights, buffers, { training: false }), x));
     assert.deepEqual(distance.shape, [...shape.slice(0, -1), classes - 1]);
-    assert.deepEqual(logits.shape, [...shape.slice(0, -1), network === "vnet" ? 1 : classes]);
+    assert.deepEqual(both.shape, [...shape.slice(0, -1), classes]);
+    // The V-Net's is a sigmoid's single logit beside a 0.
+    const [zeros, logits] = network === "vnet" ? tf.split(both, 2, -1) : [null, both];
+    if (zeros) assert.ok(values(zeros).every((v) => v === 0));
     assert.ok(values(distance).every((v) => Math.abs(v) <= 1) && values(distance).some((v) => v < 0));
     // The public V-Net of these methods has the base network's names without their first part.
     const own = ({ name }: { name: string }) => network === "vnet" ? name.slice(name.indexOf(".") + 1) : name;
     const heads = network === "vnet" ? "out_conv2" : "decoder.out_conv2";
+    const base = buildNetwork(network, { classes: network === "vnet" ? 1 : classes });
     const rename = (list: { name: string }[], from: Record<string, Tensor>) =>
       Object.fromEntries(list.map((p) => [p.name, from[own(p).replace(/^.*out_conv(?=\.)/, heads)]]));
-    const pass = new Pass(rename(base.parameters, weights), rename(base.buffers, buffers), { training: false });
-    close(values(NETWORKS[network].forward(pass, x).logits), values(logits), 0);
+    const pass = new Pass(rename(base.spec.parameters, weights), rename(base.spec.buffers, buffers), {
+      training: false,
+    });
+    close(values(base.forward(pass, x).logits), values(logits), 0);
   }
 });
 
@@ -353,18 +372,18 @@ Deno.test("a discriminator works on small patches, and of slices it averages blo
       [[256, 256], 4 * 512],
     ] as const
   ) {
-    const spec = discriminatorSpec(build(), { channels: patch.length === 3 ? 1 : 3, patch });
+    const { spec, forward } = build((at) => discriminator(at, { channels: patch.length === 3 ? 1 : 3, patch }));
     assert.deepEqual(spec.parameters.at(-2)!.shape, [2, features]);
     const { weights } = load(spec), [map, image] = images(inputs([...patch]));
     const pass = new Pass(weights, {}, { training: true });
-    const judged = (map: Tensor) => tf.sum(tf.slice(discriminator(pass, { map, image }), [0, 1], [1, 1]));
-    assert.deepEqual(discriminator(pass, { map, image }).shape, [1, 2]);
+    const judged = (map: Tensor) => tf.sum(tf.slice(forward(pass, { map, image }), [0, 1], [1, 1]));
+    assert.deepEqual(forward(pass, { map, image }).shape, [1, 2]);
     assert.ok(values(tf.norm(tf.grad(judged)(map)))[0] > 0, "the map has a gradient");
   }
 });
 
 Deno.test("URPC's 3-D U-Net begins with normal weights of variance 2 / fan-in and PyTorch's uniform biases", () => {
-  const spec = urpcUnet3dSpec(build(), { classes: 2 }), state = initialize(spec, stream(1337, "weights"));
+  const { spec } = buildNetwork("unet3d_pyramid", { classes: 2 }), state = initialize(spec, stream(1337, "weights"));
   const weight = state["center.conv2.0.weight"],
     fanIn = 256 * 27,
     mean = (v: Float32Array | number[]) => {

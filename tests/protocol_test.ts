@@ -1,5 +1,6 @@
 /** Points of docs/protocol.md that no other test pins: where the authors' code surprises, and this one does the same. */
 import assert from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import { drawPatch } from "../pipeline/data/augment.ts";
 import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { ACDC } from "../pipeline/datasets/acdc/profile.ts";
@@ -7,10 +8,11 @@ import { LA } from "../pipeline/datasets/la/profile.ts";
 import { linearDice, squaredDice } from "../pipeline/losses/dice.ts";
 import { type BankWeights, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
 import { createMethod, gradientsOf } from "../pipeline/methods/method.ts";
-import { ssnet, type SSNetSettings, ssnetSettings, ssnetStep } from "../pipeline/methods/ssnet.ts";
-import { headsSpec, PROJECTED, projection, select } from "../pipeline/networks/heads.ts";
+import { networkWithHeads, ssnet, type SSNetSettings, ssnetSettings, ssnetStep } from "../pipeline/methods/ssnet.ts";
+import { heads as buildHeads, PROJECTED } from "../pipeline/networks/heads.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
-import { initialize, SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
+import { initialize, toWeights } from "../pipeline/networks/parameters.ts";
+import { build } from "../pipeline/networks/scope.ts";
 import { stream } from "../pipeline/arrays/random.ts";
 import { scheduleAt } from "../pipeline/training/schedule.ts";
 import { startState, updateParameters } from "../pipeline/training/training_step.ts";
@@ -19,7 +21,7 @@ import * as rows from "../pipeline/tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../pipeline/tensorflow/tensors.ts";
 import { parseList } from "../pipeline/datasets/lists.ts";
 
-const { tf } = openTensorFlow({ device: "cpu" });
+openTensorFlow({ device: "cpu" });
 const BANK_ROWS = 32;
 const number = (tensor: Tensor) => tensor.dataSync()[0];
 const uniform = (shape: number[], name: string): Tensor => {
@@ -27,10 +29,10 @@ const uniform = (shape: number[], name: string): Tensor => {
   return tf.tensor(Float32Array.from({ length: size }, () => random() - 0.5), shape);
 };
 
-const HEADS = headsSpec(new SpecBuilder(), { classes: 2 });
+const HEADS = build((at) => buildHeads(at, { classes: 2, features: 16 }));
 function heads() {
-  const { weights, buffers } = toWeights(HEADS, initialize(HEADS, stream(1, "weights")));
-  return { weights, pass: new Pass(weights, buffers, { training: true, updateStatistics: true }) };
+  const { weights, buffers } = toWeights(HEADS.spec, initialize(HEADS.spec, stream(1, "weights")));
+  return { weights, heads: HEADS.forward(new Pass(weights, buffers, { training: true, updateStatistics: true })) };
 }
 const emptyBank = () => ({
   rows: [0, 1].map(() => tf.zeros([BANK_ROWS, PROJECTED]) as Tensor2D),
@@ -42,7 +44,7 @@ function step(changed: Partial<SSNetSettings> = {}) {
   const method = createMethod(ssnet, LA, { settings: changed });
   const { weights, buffers, memory } = startState(method, stream(1, "weights"));
   const image = uniform([2, 16, 16, 16, 1], "image");
-  const { losses, gradients, ...after } = ssnetStep({
+  const { losses, gradients, ...after } = ssnetStep(networkWithHeads(LA.network, LA).forward, {
     ...{ weights, buffers, memory, profile: LA, settings: ssnetSettings(LA).parse(changed), dropout: false },
     x: image,
     label: tf.cast(tf.squeeze(tf.greater(tf.slice(image, 0, 1), 0.1), [-1]), "int32"),
@@ -84,18 +86,18 @@ Deno.test("an ablation leaves its term out, and the others stay as they were", (
 });
 
 Deno.test("of more than 32 candidates the bank keeps those with the lowest scores, or the highest when asked", () => {
-  const { pass } = heads(), count = 40, features = uniform([count, 16], "features") as Tensor2D;
-  const projected = projection(pass, null)(features), batch = rows.moments(projected, tf.scalar(count));
+  const count = 40, features = uniform([count, 16], "features") as Tensor2D;
+  const projected = heads().heads.projection(null)(features), batch = rows.moments(projected, tf.scalar(count));
   const selection = { of: "features", classIndex: 1, batch, active: tf.scalar(1) } as const;
-  const scores = select(heads().pass, projected, selection).dataSync();
+  const scores = heads().heads.select(projected, selection).dataSync();
   const lowest = Array.from(scores, (_, i) => i).sort((a, b) => scores[a] - scores[b]).slice(0, BANK_ROWS);
   const voxels = {
     features,
     labels: tf.ones([count], "int32") as Tensor1D,
     correct: tf.fill([count], 1, "bool") as Tensor1D,
   };
-  const bank = updateBank(heads().pass, emptyBank(), { ...voxels, keeps: "lowest" });
-  const other = updateBank(heads().pass, emptyBank(), { ...voxels, keeps: "highest" });
+  const bank = updateBank(heads().heads, emptyBank(), { ...voxels, keeps: "lowest" });
+  const other = updateBank(heads().heads, emptyBank(), { ...voxels, keeps: "highest" });
   const highest = Array.from(scores, (_, i) => i).sort((a, b) => scores[b] - scores[a]).slice(0, BANK_ROWS);
   assert.ok(number(tf.max(tf.abs(tf.sub(other.rows[1], tf.gather(projected, highest))))) < 1e-6);
   const difference = tf.max(tf.abs(tf.sub(bank.rows[1], tf.gather(projected, lowest))));
@@ -109,8 +111,8 @@ Deno.test("the bank's selector learns nothing where its weights are ones, and so
   bank.rows[1] = uniform([BANK_ROWS, PROJECTED], "bank") as Tensor2D;
   bank.counts[1] = tf.scalar(BANK_ROWS);
   const largest = (bankWeights: BankWeights) => {
-    const { weights, pass } = heads();
-    const loss = () => separationLoss(pass, bank, { features, labels, bankWeights }).loss;
+    const { weights, heads: inPass } = heads();
+    const loss = () => separationLoss(inPass, bank, { features, labels, bankWeights }).loss;
     const at = Object.keys(weights).indexOf("contrastive_class_selector_memory1.3.weight");
     return number(tf.max(tf.abs(gradientsOf(loss, weights).gradients[at]!)));
   };

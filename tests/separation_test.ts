@@ -1,10 +1,12 @@
 /** Bank and separation at their edges: classes with 0, 1, 2, 31, 32 and 33 prototypes, halves that lack a class. */
 import assert from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import { type BankWeights, type FeatureBank, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
 import { gradientsOf } from "../pipeline/methods/method.ts";
-import { headsSpec, PROJECTED } from "../pipeline/networks/heads.ts";
+import { heads as buildHeads, PROJECTED } from "../pipeline/networks/heads.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
-import { SpecBuilder, toWeights, type Weights } from "../pipeline/networks/parameters.ts";
+import { toWeights, type Weights } from "../pipeline/networks/parameters.ts";
+import { build } from "../pipeline/networks/scope.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { hiddenMoments, moments } from "../pipeline/tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../pipeline/tensorflow/tensors.ts";
@@ -12,9 +14,9 @@ import { trace } from "../pipeline/tensorflow/trace.ts";
 import { goldenState, N } from "./golden_numbers.ts";
 import { plainHeads, type Rows, toRows } from "./plain_heads.ts";
 
-const { tf } = openTensorFlow({ device: "cpu" });
+openTensorFlow({ device: "cpu" });
 const CLASSES = 4, BANK_ROWS = 32, VOXELS = 90, FEATURES = 16;
-const SPEC = headsSpec(new SpecBuilder(), { classes: CLASSES });
+const { spec: SPEC, forward: headsOf } = build((at) => buildHeads(at, { classes: CLASSES, features: FEATURES }));
 const { weights: WEIGHTS, buffers: BUFFERS } = toWeights(SPEC, goldenState(SPEC, 22));
 const NAMES = Object.keys(WEIGHTS);
 const features = (stream: number) =>
@@ -66,12 +68,12 @@ function compute(bankWeights: BankWeights) {
   const statistics = Object.keys(BUFFERS);
   const run = (...[correct, ...labels]: Tensor[]): Tensor[] => {
     const inputs = [...Object.values(WEIGHTS), ...Object.values(HALVES)];
-    const pass = new Pass(WEIGHTS, { ...BUFFERS }, { training: true, updateStatistics: true });
+    const pass = new Pass(WEIGHTS, { ...BUFFERS }, { training: true, updateStatistics: true }), heads = headsOf(pass);
     const empty: FeatureBank = {
       rows: Array.from({ length: CLASSES }, () => tf.zeros([BANK_ROWS, PROJECTED]) as Tensor2D),
       counts: Array.from({ length: CLASSES }, () => tf.scalar(0) as Scalar),
     };
-    const bank = updateBank(pass, empty, {
+    const bank = updateBank(heads, empty, {
       ...{ features: HALVES.labeled, labels: labels[0] as Tensor1D },
       ...{ correct: correct as Tensor1D, keeps: "lowest" },
     });
@@ -79,7 +81,7 @@ function compute(bankWeights: BankWeights) {
     const named = Object.fromEntries(inputs.map((tensor, i) => [i, tensor])) as Weights;
     const { gradients } = gradientsOf(() => {
       Object.values(HALVES).forEach((features, half) => {
-        const own = separationLoss(pass, bank, { features, labels: labels[half] as Tensor1D, bankWeights });
+        const own = separationLoss(heads, bank, { features, labels: labels[half] as Tensor1D, bankWeights });
         losses.push(tf.keep(own.loss));
         took.push(...own.took.map((t) => tf.keep(t)));
       });

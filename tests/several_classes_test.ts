@@ -1,5 +1,6 @@
 /** Volumes of more than two classes: what of LA's protocol was written for one organ holds for several. */
 import assert from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import type { Vector3 } from "../pipeline/arrays/geometry.ts";
 import type { DatasetProfile } from "../pipeline/datasets/dataset.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
@@ -13,7 +14,7 @@ import { startState, toTensors } from "../pipeline/training/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import type { Tensor, Tensor5D } from "../pipeline/tensorflow/tensors.ts";
 
-const { tf } = openTensorFlow({ device: "cpu" });
+openTensorFlow({ device: "cpu" });
 /** LA's protocol on four classes, in a patch as small as V-Net takes. */
 const FOUR: DatasetProfile = { ...LA, name: "four", classes: 4, classNames: ["a", "b", "c"], patch: [16, 16, 16] };
 

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import * as tf from "@tensorflow/tfjs";
 import type { Tensor } from "@tensorflow/tfjs";
 import { distanceTransform } from "../pipeline/arrays/distance_transform.ts";
 import { readArrays } from "../pipeline/files/hdf5.ts";
@@ -17,7 +18,7 @@ import { stream } from "../pipeline/arrays/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 
 const sizeOf = (shape: number[]) => shape.reduce((product, n) => product * n, 1);
 /** Where voxel `i` lies, in voxels. */

@@ -1,12 +1,13 @@
 // deno-lint-ignore-file no-explicit-any
 import { deepEqual, ok, rejects } from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import { permutation, stream } from "../pipeline/arrays/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { chromeTrace, totalTimes } from "../pipeline/tensorflow/operation_times.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 import * as ops from "../pipeline/tensorflow/ops.ts";
 
-const { tf, binding } = openTensorFlow({ threads: 2 });
+const { binding } = openTensorFlow({ threads: 2 });
 const close = (a: ArrayLike<number>, b: ArrayLike<number>, tolerance: number) => {
   ok(a.length === b.length && a.length > 0);
   for (let i = 0; i < a.length; i++) ok(Math.abs(a[i] - b[i]) <= tolerance, `entry ${i}: ${a[i]} against ${b[i]}`);

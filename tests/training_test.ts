@@ -1,5 +1,6 @@
 /** The trainer's parts: streams, sampler, augmentation, checkpoints, and the traced step beside the eager one. */
 import assert from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import type { Tensor } from "@tensorflow/tfjs";
 import { cropPadding, drawPatch, extractPatch } from "../pipeline/data/augment.ts";
 import { batchCases } from "../pipeline/data/sampler.ts";
@@ -17,7 +18,7 @@ import { type Batch, startState, trainingStep, updateParameters } from "../pipel
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { DataError } from "../pipeline/files/errors.ts";
 
-const { tf, binding } = openTensorFlow();
+const { binding } = openTensorFlow();
 
 Deno.test("a stream repeats itself, differs by name, seed and index, and is uniform", () => {
   const draw = (seed: number, name: string, index: number) => {

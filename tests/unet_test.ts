@@ -1,24 +1,25 @@
 /** The U-Net, its operations in closed form, and inference slice by slice. */
 import assert from "node:assert/strict";
+import * as tf from "@tensorflow/tfjs";
 import type { Tensor, Tensor1D, Tensor4D } from "@tensorflow/tfjs";
 import { predictSlices, sliceNetwork } from "../pipeline/evaluation/slices.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
-import { initialize, SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
-import { unet, unetSpec } from "../pipeline/networks/unet.ts";
+import { initialize, toWeights } from "../pipeline/networks/parameters.ts";
+import { buildNetwork } from "../pipeline/networks/network.ts";
 import { stream } from "../pipeline/arrays/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { dropout, maxPool2, upBilinear } from "../pipeline/tensorflow/ops.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
-import { specOf } from "../tasks/tools/parity/golden.ts";
+import { networkWithHeads } from "../pipeline/methods/ssnet.ts";
 import { sizeOf } from "../pipeline/arrays/shape.ts";
 
-const { tf, binding } = openTensorFlow();
+const { binding } = openTensorFlow();
 const values = (x: Tensor) => x.dataSync() as Float32Array;
 const close = (a: ArrayLike<number>, b: ArrayLike<number>, tolerance: number) => {
   assert.ok(a.length === b.length && a.length > 0);
   for (let i = 0; i < a.length; i++) assert.ok(Math.abs(a[i] - b[i]) <= tolerance, `entry ${i}: ${a[i]}, ${b[i]}`);
 };
-const spec = unetSpec(new SpecBuilder(), { classes: 4 });
+const { spec, forward: unet } = buildNetwork("unet", { classes: 4 });
 const network = () => toWeights(spec, initialize(spec, stream(1, "weights")));
 const seedOf = (n: number) => tf.tensor1d([n, 5], "int32");
 
@@ -26,7 +27,7 @@ Deno.test("parameters and statistics have names, shapes and order of the authors
   assert.equal(spec.parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0), 1813764);
   for (const [name, classes] of [["unet", 4], ["vnet", 2]] as const) {
     const table = JSON.parse(Deno.readTextFileSync(new URL(`./golden/params_${name}.json`, import.meta.url)));
-    const { parameters, buffers } = specOf(name, classes);
+    const { spec: { parameters, buffers } } = networkWithHeads(name, { classes });
     const plain = (p: { name: string; shape: number[]; kind: string }) => ({
       name: p.name,
       shape: p.shape,
@@ -107,7 +108,7 @@ Deno.test("the U-Net gives logits and features of the input's size, the same tra
   for (const dropoutSeed of [undefined, seedOf(9)]) {
     const run = (x: Tensor4D) => {
       const { logits, features } = unet(new Pass(weights, { ...buffers }, { training: true, dropoutSeed }), x);
-      return [logits, features];
+      return [logits, features!];
     };
     const eager = run(x);
     assert.deepEqual(eager.map(({ shape }) => shape), [[2, 32, 48, 4], [2, 32, 48, 16]]);
@@ -157,7 +158,7 @@ Deno.test("running statistics treat each slice alone, the window's own look at t
   const { weights, buffers } = network();
   const volume = (z: number) => Float32Array.from({ length: z * 400 }, (_, i) => Math.sin(i * i) + Math.floor(i / 400));
   const predict = async (statistics: "running" | "window") => {
-    const options = { network: "unet", statistics, precision: "fp32" } as const;
+    const options = { forward: unet, statistics, precision: "fp32" } as const;
     const slices = { size: [32, 32] as const, network: sliceNetwork({ weights, buffers }, options) };
     const whole = await predictSlices(volume(3), [3, 20, 20], slices);
     const first = await predictSlices(volume(1), [1, 20, 20], slices); // another number of slices: traced again

@@ -4,7 +4,7 @@
  * @module
  */
 import { DataError } from "../files/errors.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
+import { tensorflow } from "../tensorflow/device.ts";
 import type { Measurement } from "./results.ts";
 import { round } from "./timing.ts";
 
@@ -18,7 +18,7 @@ export type Convolutions = Record<string, number>;
 
 /** Does some work and counts the convolutions that it executes or records; a traced function counts once, when it is traced. */
 export async function convolutionsOf(work: () => Promise<unknown>): Promise<Convolutions> {
-  const { binding } = openTensorFlow(), rows: Convolutions = {}, rowsOf = new Map<number, number>();
+  const { binding } = tensorflow(), rows: Convolutions = {}, rowsOf = new Map<number, number>();
   binding.watch = (name, inputs, [{ id, shape }]) => {
     rowsOf.set(id, shape[0]);
     if (!/^Conv\dD/.test(name)) return;

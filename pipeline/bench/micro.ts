@@ -6,6 +6,7 @@
  * is copied. In bf16 a piece contains the casts of its inputs, which a network has once for many.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import { assembleBatch, readTrainingItems, type TrainingItems } from "../data/batches.ts";
 import { readCase } from "../records/case.ts";
 import type { DatasetProfile } from "../datasets/dataset.ts";
@@ -23,13 +24,13 @@ import { linearDice, oneHot, squaredDice, SUPERVISED_DICE } from "../losses/dice
 import { type FeatureBank, separationLoss, updateBank } from "../losses/separation.ts";
 import { signedDistanceMaps } from "../losses/signed_distance.ts";
 import { gradientsOf } from "../methods/method.ts";
-import { headsSpec, PROJECTED } from "../networks/heads.ts";
+import { heads, PROJECTED } from "../networks/heads.ts";
 import { Pass } from "../networks/layers.ts";
-import { initialize, SpecBuilder, toWeights } from "../networks/parameters.ts";
+import { initialize, toWeights } from "../networks/parameters.ts";
+import { build } from "../networks/scope.ts";
 import { type Augmentation, AUGMENTATIONS } from "../records/run.ts";
 import { stream } from "../arrays/random.ts";
 import { syntheticLabels } from "../training/synthetic_batch.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import {
   batchNormTrain,
   imageConvolution,
@@ -60,7 +61,7 @@ const CASES = 8;
 
 /** Normal numbers, made on the device. */
 function normal(shape: number[], seed = 1): Tensor {
-  return statelessNormal(shape, openTensorFlow().tf.tensor1d([seed, 0], "int32") as Tensor1D);
+  return statelessNormal(shape, tf.tensor1d([seed, 0], "int32") as Tensor1D);
 }
 
 /**
@@ -74,7 +75,7 @@ function traced(
   return {
     name,
     async time({ precision, iterations }) {
-      const { tf } = openTensorFlow(), { inputs, run } = make();
+      const { inputs, run } = make();
       const piece = trace((...given: Tensor[]) => {
         const results = run(...given).filter((result) => result !== null);
         return [tf.concat(results.map((result) => tf.cast(tf.slice(tf.reshape(result, [-1]), 0, 1), "float32")))];
@@ -112,7 +113,7 @@ const thereAndBack = (inputs: Tensor[], loss: (...inputs: Tensor[]) => Tensor, r
 function convolutions({ name, patch, labeledPerBatch }: DatasetProfile): Piece[] {
   const at = (level: number) => patch.map((n) => n / 2 ** level);
   const convolve = (stride: number) => (x: Tensor, weight: Tensor): Tensor => {
-    const { tf } = openTensorFlow(), padding = stride === 1 ? "same" : "valid";
+    const padding = stride === 1 ? "same" : "valid";
     return patch.length === 3
       ? tf.conv3d(x as Tensor5D, weight as Tensor5D, stride, padding)
       : tf.conv2d(x as Tensor4D, weight as Tensor4D, stride, padding);
@@ -160,7 +161,7 @@ function convolutions({ name, patch, labeledPerBatch }: DatasetProfile): Piece[]
     const gradient = (which: number) => () => ({
       inputs: [...inputs(), normal([labeledPerBatch, ...output], 3)],
       run: (x: Tensor, weight: Tensor, dy: Tensor) => [
-        openTensorFlow().tf.grads(apply as (...given: Tensor[]) => Tensor)([x, weight], dy)[which],
+        tf.grads(apply as (...given: Tensor[]) => Tensor)([x, weight], dy)[which],
       ],
     });
     return [
@@ -176,7 +177,7 @@ function norms({ name, patch, labeledPerBatch }: DatasetProfile): Piece[] {
   const [width] = WIDTHS, shape = [labeledPerBatch, ...patch, width];
   const rectified = patch.length === 3; // V-Net has its ReLU in the same kernel, U-Net a leaky one behind it
   const batchNorm = (x: Tensor, gamma: Tensor, beta: Tensor) => {
-    const bias = openTensorFlow().tf.zeros([width]) as Tensor1D;
+    const bias = tf.zeros([width]) as Tensor1D;
     const parameters = { gamma: gamma as Tensor1D, beta: beta as Tensor1D, bias };
     const { y, mean, variance } = batchNormTrain(x, parameters, { rectified });
     mean.dispose();
@@ -184,10 +185,10 @@ function norms({ name, patch, labeledPerBatch }: DatasetProfile): Piece[] {
     return y;
   };
   const inputs = () => [normal(shape), normal([width], 2), normal([width], 3)];
-  const norm = (x: Tensor) => instanceNorm(x, openTensorFlow().tf.zeros([width]) as Tensor1D);
+  const norm = (x: Tensor) => instanceNorm(x, tf.zeros([width]) as Tensor1D);
   const both = (inputs: Tensor[], apply: (...given: Tensor[]) => Tensor) => ({
     inputs: [normal(shape, 4), ...inputs],
-    run: (dy: Tensor, ...given: Tensor[]) => openTensorFlow().tf.grads(apply)(given, dy),
+    run: (dy: Tensor, ...given: Tensor[]) => tf.grads(apply)(given, dy),
   });
   const place = `${width} channels, ${patch.join("x")}`, kind = rectified ? "batch norm with ReLU" : "batch norm";
   return [
@@ -209,17 +210,15 @@ function losses(profile: DatasetProfile): Piece[] {
   const rows = labeled + unlabeledPerBatch;
   const logits = (rows: number, seed: number) => normal([rows, ...patch, classes], seed);
   const probabilities = (rows: number, seed: number) => {
-    const { tf } = openTensorFlow();
     return tf.tidy(() => softmax(logits(rows, seed)));
   };
   const target = () => {
-    const { tf } = openTensorFlow();
     return tf.tidy(() => oneHot(tf.tensor(syntheticLabels(profile, labeled), [labeled, ...patch], "int32"), classes));
   };
   const dice = SUPERVISED_DICE[profile.protocol], distance = patch.length === 3 ? linearDice : squaredDice;
-  const certain = (q: Tensor) => certainMask(predictiveEntropy(q), openTensorFlow().tf.scalar(0.5) as Scalar);
+  const certain = (q: Tensor) => certainMask(predictiveEntropy(q), tf.scalar(0.5) as Scalar);
   return [
-    traced(`${name} softmax`, () => thereAndBack([logits(rows, 1)], (z) => openTensorFlow().tf.sum(softmax(z)))),
+    traced(`${name} softmax`, () => thereAndBack([logits(rows, 1)], (z) => tf.sum(softmax(z)))),
     traced(`${name} Dice`, () => thereAndBack([probabilities(labeled, 1)], (p, target) => dice(p, target), [target()])),
     traced(
       `${name} smoothness distance`,
@@ -245,7 +244,7 @@ function losses(profile: DatasetProfile): Piece[] {
 function separation(profile: DatasetProfile): Piece[] {
   const { name, classes, labeledPerBatch: labeled } = profile, published = 32;
   const make = () => {
-    const { tf } = openTensorFlow(), spec = headsSpec(new SpecBuilder(), { classes });
+    const { spec, forward } = build((at) => heads(at, { classes, features: WIDTHS[0] }));
     const { weights, buffers } = toWeights(spec, initialize(spec, stream(1, "weights")));
     const labels = tf.tensor1d(syntheticLabels(profile, labeled), "int32");
     const bank: FeatureBank = {
@@ -253,29 +252,29 @@ function separation(profile: DatasetProfile): Piece[] {
       counts: Array.from({ length: classes }, () => tf.scalar(published) as Scalar),
     };
     const features = normal([labels.shape[0], WIDTHS[0]]) as Tensor2D;
-    const passOf = (given: Tensor[]) => {
+    const headsOf = (given: Tensor[]) => {
       const named = Object.fromEntries(Object.keys(weights).map((name, i) => [name, given[i]]));
-      return new Pass(named, { ...buffers }, { training: true, updateStatistics: true });
+      return forward(new Pass(named, { ...buffers }, { training: true, updateStatistics: true }));
     };
-    return { tf, bank, labels, features, passOf, weights: Object.values(weights) };
+    return { tf, bank, labels, features, headsOf, weights: Object.values(weights) };
   };
   return [
     traced(`${name} separation`, () => {
-      const { bank, labels, features, passOf, weights } = make();
+      const { bank, labels, features, headsOf, weights } = make();
       return thereAndBack(
         [features, ...weights],
         (features, ...weights) =>
-          separationLoss(passOf(weights), bank, { features: features as Tensor2D, labels, bankWeights: "ones" }).loss,
+          separationLoss(headsOf(weights), bank, { features: features as Tensor2D, labels, bankWeights: "ones" }).loss,
       );
     }),
     traced(`${name} bank update`, () => {
-      const { tf, bank, labels, features, passOf, weights } = make();
+      const { tf, bank, labels, features, headsOf, weights } = make();
       return {
         inputs: [features],
         run: (features) => {
           const correct = tf.greater(labels, 0) as Tensor1D;
           const inputs = { features: features as Tensor2D, labels, correct, keeps: "lowest" } as const;
-          return updateBank(passOf(weights), bank, inputs).rows.slice(1);
+          return updateBank(headsOf(weights), bank, inputs).rows.slice(1);
         },
       };
     }),

@@ -1,18 +1,19 @@
 /** Times of the networks' work: a training step, one row there and back, inference. @module */
+import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { predictSlices, sliceNetwork } from "../evaluation/slices.ts";
 import { windowNetwork } from "../evaluation/sliding_window.ts";
 import { crossEntropy, oneHot, SUPERVISED_DICE } from "../losses/dice.ts";
 import { createMethod, gradientsOf, type Method } from "../methods/method.ts";
 import { METHODS } from "../methods/methods.ts";
-import { discriminator, discriminatorSpec } from "../networks/discriminator.ts";
+import { discriminator } from "../networks/discriminator.ts";
 import { Pass } from "../networks/layers.ts";
-import { NETWORKS } from "../networks/network.ts";
-import { initialize, type NetworkSpec, SpecBuilder, toWeights, type Weights } from "../networks/parameters.ts";
+import { buildNetwork } from "../networks/network.ts";
+import { initialize, type NetworkSpec, toWeights, type Weights } from "../networks/parameters.ts";
+import { build } from "../networks/scope.ts";
 import { stream } from "../arrays/random.ts";
 import { syntheticBatches, syntheticRows } from "../training/synthetic_batch.ts";
 import { startState, type TrainingState, trainingStep } from "../training/training_step.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Tensor, Tensor1D, Tensor5D } from "../tensorflow/tensors.ts";
 import { trace } from "../tensorflow/trace.ts";
@@ -44,8 +45,7 @@ export async function timeStep(method: Method, { precision, iterations }: How): 
 /** Whether a network takes rows of a dataset: volumes or slices; the discriminator is made for either. */
 export function takes(network: CountedNetwork, { classes, patch }: DatasetProfile): boolean {
   if (network === "discriminator") return true;
-  const { parameters } = NETWORKS[network].spec(new SpecBuilder(), { classes });
-  return parameters[0].shape.length === patch.length + 2; // of a convolution
+  return buildNetwork(network, { classes }).spec.parameters[0].shape.length === patch.length + 2; // of a convolution
 }
 
 /** A network over one labeled row. */
@@ -60,19 +60,19 @@ interface Model {
 
 /** Dice of every segmentation and the mean square of the distances; of the discriminator its cross entropy. */
 function modelOf(network: CountedNetwork, profile: DatasetProfile): Model {
-  const { tf } = openTensorFlow(), { classes, patch, protocol } = profile;
+  const { classes, patch, protocol } = profile;
   const { x, label } = syntheticRows(profile, { labeled: 1, unlabeled: 0 });
   if (network === "discriminator") {
-    const channels = classes - 1;
+    const channels = classes - 1, { spec, forward } = build((at) => discriminator(at, { channels, patch }));
     return {
-      spec: discriminatorSpec(new SpecBuilder(), { channels, patch }),
+      spec,
       input: tf.randomUniform([1, ...patch, channels], -1, 1, "float32", 1),
-      loss: (pass, map) => crossEntropy(discriminator(pass, { map, image: x }), oneHot(tf.tensor1d([1], "int32"), 2)),
+      loss: (pass, map) => crossEntropy(forward(pass, { map, image: x }), oneHot(tf.tensor1d([1], "int32"), 2)),
     };
   }
-  const { spec, forward } = NETWORKS[network], dice = SUPERVISED_DICE[protocol];
+  const { spec, forward } = buildNetwork(network, { classes }), dice = SUPERVISED_DICE[protocol];
   return {
-    spec: spec(new SpecBuilder(), { classes }),
+    spec,
     input: x,
     loss(pass, x) {
       const { logits, all = [logits], distance } = forward(pass, x), target = oneHot(label, classes);
@@ -89,7 +89,7 @@ export async function timePass(
   profile: DatasetProfile,
   { pass: name, precision, iterations }: How & { pass: PassName },
 ): Promise<Timing> {
-  const { tf } = openTensorFlow(), { spec, input, loss } = modelOf(network, profile);
+  const { spec, input, loss } = modelOf(network, profile);
   const { weights, buffers } = toWeights(spec, initialize(spec, stream(1, "weights"))), names = Object.keys(weights);
   const run = trace(function pass(input: Tensor, seed: Tensor1D, ...values: Tensor[]) {
     const weights: Weights = Object.fromEntries(names.map((name, i) => [name, values[i]]));
@@ -113,8 +113,8 @@ export function untrained(profile: DatasetProfile): TrainingState {
 
 /** One window (LA), or a volume of 10 slices with its zooms (ACDC). */
 export async function timeInference(profile: DatasetProfile, { precision, iterations }: How): Promise<Timing> {
-  const { tf } = openTensorFlow(), { patch } = profile, state = untrained(profile);
-  const how = { network: profile.network, statistics: "running", precision } as const;
+  const { patch } = profile, state = untrained(profile);
+  const how = { forward: buildNetwork(profile.network, profile).forward, statistics: "running", precision } as const;
   if (patch.length === 3) {
     const network = windowNetwork(state, how), x = tf.randomNormal([1, ...patch, 1], 0, 1, "float32", 1);
     return await repeat(iterations, () => network(x as Tensor5D));

@@ -7,13 +7,14 @@ import type { InferenceOptions, NetworkParameters } from "./inference.ts";
 import { predictSlices, sliceNetwork } from "./slices.ts";
 import { classesOf, slidingWindow, windowNetwork } from "./sliding_window.ts";
 import type { Shape2, Shape3 } from "../arrays/shape.ts";
+import { buildNetwork } from "../networks/network.ts";
 import type { ResultRow, Scores } from "../records/evaluation.ts";
 
 /** Class numbers of a case, in the order of its image. */
 export type Segment = (one: Pick<Case, "image" | "shape">) => Promise<Uint8Array>;
 
 /** How a dataset's cases are segmented. */
-export interface SegmentOptions extends Omit<InferenceOptions, "network"> {
+export interface SegmentOptions extends Omit<InferenceOptions, "forward"> {
   /** Of the training; it is the network's input. */
   patch: readonly number[];
 }
@@ -35,7 +36,7 @@ export function segmenter(
   parameters: NetworkParameters,
   { patch, ...options }: SegmentOptions,
 ): Segment {
-  const how = { network: profile.network, ...options };
+  const how = { forward: buildNetwork(profile.network, profile).forward, ...options };
   if (patch.length === 2) {
     const network = sliceNetwork(parameters, how);
     return ({ image, shape }) => predictSlices(image, shape, { size: patch as Shape2, network });

@@ -1,8 +1,8 @@
 /** A network in evaluation, traced: the one way from images to its outputs. @module */
+import defer * as tf from "@tensorflow/tfjs";
 import { Pass } from "../networks/layers.ts";
-import { type NetworkName, NETWORKS } from "../networks/network.ts";
 import type { Weights } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
+import type { Forward } from "../networks/scope.ts";
 import type { Tensor } from "../tensorflow/tensors.ts";
 import { trace } from "../tensorflow/trace.ts";
 import type { Precision } from "../tensorflow/precision.ts";
@@ -17,8 +17,8 @@ export interface NetworkParameters {
 
 /** How a network is evaluated. */
 export interface InferenceOptions {
-  /** Whose forward pass. */
-  network: NetworkName;
+  /** The forward pass. */
+  forward: Forward;
   /** "running" as published; "window": the batch norm takes those of the images in the call, which look at nothing else. */
   statistics: "running" | "window";
   /** Of the convolutions. */
@@ -37,10 +37,9 @@ export interface InferenceOptions {
  */
 export function inference<Values extends Float32Array | Int32Array>(
   parameters: NetworkParameters,
-  { network, statistics, precision }: InferenceOptions,
+  { forward, statistics, precision }: InferenceOptions,
   output: (logits: Tensor) => Tensor,
 ): (images: Tensor) => Promise<Values> {
-  const { tf } = openTensorFlow(), { forward } = NETWORKS[network];
   const names = { weights: Object.keys(parameters.weights), buffers: Object.keys(parameters.buffers) };
   const named = (names: string[], values: Tensor[]): Weights =>
     Object.fromEntries(names.map((name, i) => [name, values[i]]));

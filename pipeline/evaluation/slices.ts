@@ -4,8 +4,8 @@
  * X fastest; a slice is `[Y, X]`.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import { zoom } from "../arrays/resample.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Tensor4D } from "../tensorflow/tensors.ts";
 import { inference, type InferenceOptions, type NetworkParameters } from "./inference.ts";
 import type { Shape2 } from "../arrays/shape.ts";
@@ -15,7 +15,6 @@ export type SliceNetwork = (slices: Tensor4D) => Promise<Int32Array>;
 
 /** A 2-D network for slices: the class of the largest logit. "window" statistics are those of one volume's slices. */
 export function sliceNetwork(parameters: NetworkParameters, options: InferenceOptions): SliceNetwork {
-  const { tf } = openTensorFlow();
   return inference<Int32Array>(parameters, options, (logits) => tf.cast(tf.argMax(logits, -1), "int32"));
 }
 
@@ -32,7 +31,6 @@ export async function predictSlices(
   [nz, ny, nx]: readonly [number, number, number],
   { size, network }: { size: Shape2; network: SliceNetwork },
 ): Promise<Uint8Array> {
-  const { tf } = openTensorFlow();
   const [h, w] = size, area = ny * nx;
   if (image.length !== nz * area) {
     throw new RangeError(

@@ -3,7 +3,7 @@
  * the probabilities of all windows over a voxel are averaged. Smaller volumes are padded with zeros.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Tensor5D } from "../tensorflow/tensors.ts";
 import { inference, type InferenceOptions, type NetworkParameters } from "./inference.ts";
@@ -20,7 +20,6 @@ const channelsOf = (classes: number) => classes === 2 ? 1 : classes;
 
 /** A network for windows. */
 export function windowNetwork(parameters: NetworkParameters, options: InferenceOptions): WindowNetwork {
-  const { tf } = openTensorFlow();
   return inference<Float32Array>(parameters, options, (logits) => {
     const probabilities = softmax(logits);
     return logits.shape.at(-1) === 2
@@ -65,7 +64,6 @@ export async function slidingWindow(
     network: WindowNetwork;
   },
 ): Promise<Float32Array> {
-  const { tf } = openTensorFlow();
   const size = shape.map((n, i) => Math.max(n, patch[i]));
   const front = shape.map((n, i) => Math.floor((size[i] - n) / 2));
   const padded = new Float32Array(size[0] * size[1] * size[2]);

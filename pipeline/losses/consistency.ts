@@ -3,7 +3,7 @@
  * MICCAI 2021) and MC-Net (Wu et al., MICCAI 2021), each as its published code computes it.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 
 /**
@@ -12,7 +12,6 @@ import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
  * @returns `[B, ..., 1]`, in nats, up to ln K.
  */
 export function predictiveEntropy(mean: Tensor): Tensor {
-  const { tf } = openTensorFlow();
   return tf.neg(tf.sum(tf.mul(mean, tf.log(tf.add(mean, 1e-6))), -1, true));
 }
 
@@ -21,7 +20,6 @@ export function predictiveEntropy(mean: Tensor): Tensor {
  * @param threshold Of {@linkcode uncertaintyThreshold}.
  */
 export function certainMask(uncertainty: Tensor, threshold: Scalar): Tensor {
-  const { tf } = openTensorFlow();
   return tf.cast(tf.less(uncertainty, threshold), "float32");
 }
 
@@ -34,10 +32,11 @@ export function certainMask(uncertainty: Tensor, threshold: Scalar): Tensor {
  * @example Of two voxels the teacher is sure of the first; student and teacher differ there by 0.1
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { certainMask, maskedSquaredError, predictiveEntropy } from "@ssnet/pipeline/losses/consistency.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const teacher = tf.tensor2d([[0.9, 0.1], [0.5, 0.5]]), student = tf.tensor2d([[0.8, 0.2], [0.9, 0.1]]);
  * const mask = certainMask(predictiveEntropy(teacher), tf.scalar(0.6));
  * assert.deepEqual([...mask.dataSync()], [1, 0]);
@@ -46,7 +45,6 @@ export function certainMask(uncertainty: Tensor, threshold: Scalar): Tensor {
  * ```
  */
 export function maskedSquaredError(p: Tensor, q: Tensor, mask: Tensor): Scalar {
-  const { tf } = openTensorFlow();
   const error = tf.sum(tf.mul(tf.square(tf.sub(p, q)), mask));
   return tf.div(error, tf.add(tf.mul(tf.sum(mask), 2), 1e-16)) as Scalar;
 }
@@ -66,17 +64,17 @@ const SMALLEST = 2 ** -126;
  * @example Scales that agree cost nothing
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { pyramidConsistency } from "@ssnet/pipeline/losses/consistency.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const sure = tf.tensor2d([[0, 3], [3, 0]]), less = tf.tensor2d([[0, 1], [1, 0]]);
  * assert.ok(Math.abs(pyramidConsistency([sure, sure]).dataSync()[0]) < 1e-6);
  * assert.ok(pyramidConsistency([sure, less]).dataSync()[0] > 0.02);
  * ```
  */
 export function pyramidConsistency(logits: Tensor[]): Scalar {
-  const { tf } = openTensorFlow();
   const scales = logits.map((z) => {
     const logarithm = tf.logSoftmax(z);
     return { logarithm, probabilities: tf.exp(logarithm) };
@@ -94,7 +92,7 @@ export function pyramidConsistency(logits: Tensor[]): Scalar {
 
 /** By products: TensorFlow's powers and their gradients take logarithms. */
 function tenthPower(x: Tensor): Tensor {
-  const { tf } = openTensorFlow(), second = tf.square(x);
+  const second = tf.square(x);
   return tf.mul(tf.square(tf.square(second)), second);
 }
 
@@ -106,16 +104,16 @@ function tenthPower(x: Tensor): Tensor {
  * @example What is above 1/2 goes to 1
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { sharpen } from "@ssnet/pipeline/losses/consistency.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const [even, above, one] = sharpen(tf.tensor1d([0.5, 0.6, 1])).dataSync();
  * assert.ok(Math.abs(even - 0.5) < 1e-6 && Math.abs(above - 1 / (1 + (2 / 3) ** 10)) < 1e-6 && one === 1);
  * ```
  */
 export function sharpen(p: Tensor): Tensor {
-  const { tf } = openTensorFlow();
   const power = tenthPower(p);
   return tf.div(power, tf.add(power, tenthPower(tf.sub(1, p))));
 }
@@ -128,17 +126,17 @@ export function sharpen(p: Tensor): Tensor {
  * @example Two decoders that are sure of opposite classes
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { mutualConsistency } from "@ssnet/pipeline/losses/consistency.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const p = tf.tensor2d([[1, 0]]), q = tf.tensor2d([[0, 1]]);
  * assert.equal(mutualConsistency([p, p]).dataSync()[0], 0);
  * assert.equal(mutualConsistency([p, q]).dataSync()[0], 2);
  * ```
  */
 export function mutualConsistency(probabilities: Tensor[]): Scalar {
-  const { tf } = openTensorFlow();
   const sharpened = probabilities.map(sharpen);
   const pairs = probabilities.flatMap((p, i) =>
     sharpened.filter((_, j) => j !== i).map((target) => tf.mean(tf.square(tf.sub(p, target))))

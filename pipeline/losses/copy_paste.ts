@@ -3,7 +3,7 @@
  * as its published code computes them now (the ACDC Dice masks every class, the background too).
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import { softmax, statelessUniform } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { crossEntropy, squaredDice } from "./dice.ts";
@@ -17,18 +17,18 @@ import { crossEntropy, squaredDice } from "./dice.ts";
  * @example The box of LA's patch is 74 x 74 x 53
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { LA } from "@ssnet/pipeline/datasets/la/profile.ts";
  * import { boxMask } from "@ssnet/pipeline/losses/copy_paste.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const mask = boxMask(LA.patch, tf.tensor1d([3, 4], "int32"));
  * assert.deepEqual(mask.shape, [1, 112, 112, 80, 1]);
  * assert.equal(tf.sum(tf.sub(1, mask)).dataSync()[0], 74 * 74 * 53);
  * ```
  */
 export function boxMask(size: readonly number[], seed: Tensor1D): Tensor {
-  const { tf } = openTensorFlow();
   const uniform = tf.unstack(statelessUniform([size.length], seed));
   const lines = size.map((n, axis) => {
     const box = Math.floor(2 * n / 3);
@@ -45,13 +45,11 @@ export function boxMask(size: readonly number[], seed: Tensor1D): Tensor {
  * @param mask M `[1, ..., 1]` @param outside a `[B, ..., C]` @param inside b, of the same shape.
  */
 export function paste(mask: Tensor, { outside, inside }: { outside: Tensor; inside: Tensor }): Tensor {
-  const { tf } = openTensorFlow();
   return tf.add(tf.mul(outside, mask), tf.mul(inside, tf.sub(1, mask)));
 }
 
 /** Cross entropy of a region R, pooled over the batch: `Σ R CE / Σ R`. @param region R `[1, ..., 1]`, 0 or 1, not empty. */
 export function regionCrossEntropy(logits: Tensor, target: Tensor, region: Tensor): Scalar {
-  const { tf } = openTensorFlow();
   return tf.div(crossEntropy(logits, tf.mul(target, region)), tf.mean(region)) as Scalar;
 }
 
@@ -61,7 +59,6 @@ export function regionCrossEntropy(logits: Tensor, target: Tensor, region: Tenso
  * @param p Probabilities `[B, ..., K]`. @param q One-hot target `[B, ..., K]`. @param region R `[1, ..., 1]`, 0 or 1.
  */
 export function regionLinearDice(p: Tensor, q: Tensor, region: Tensor): Scalar {
-  const { tf } = openTensorFlow();
   const axes = p.shape.slice(1, -1).map((_, i) => i + 1), smooth = 1e-5;
   const sum = (x: Tensor) => tf.sum(tf.mul(x, region), axes); // [B, K]
   const overlap = tf.add(tf.mul(sum(tf.mul(p, q)), 2), smooth);
@@ -74,7 +71,6 @@ export function regionLinearDice(p: Tensor, q: Tensor, region: Tensor): Scalar {
  * @param p Probabilities `[B, ..., K]`. @param q One-hot target `[B, ..., K]`. @param region R `[1, ..., 1]`, 0 or 1.
  */
 export function regionSquaredDice(p: Tensor, q: Tensor, region: Tensor): Scalar {
-  const { tf } = openTensorFlow();
   return squaredDice(tf.mul(p, region), tf.mul(q, region)); // R² = R
 }
 
@@ -89,7 +85,6 @@ export function regionLoss(
   logits: Tensor,
   { target, region, dice }: { target: Tensor; region: Tensor; dice: RegionDice },
 ): Scalar {
-  const { tf } = openTensorFlow();
   const overlap = dice(softmax(logits), target, region);
   return tf.mul(tf.add(overlap, regionCrossEntropy(logits, target, region)), 0.5) as Scalar;
 }
@@ -122,10 +117,11 @@ export interface CopyPaste {
  * @example A box with a pseudo label counts half as much as what is around it
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { boxMask, copyPasteLoss, regionLinearDice } from "@ssnet/pipeline/losses/copy_paste.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const mask = boxMask([6, 6], tf.tensor1d([0, 0], "int32"));
  * const target = tf.concat([tf.ones([1, 6, 6, 1]), tf.zeros([1, 6, 6, 1])], 3), logits = tf.zeros([1, 6, 6, 2]);
  * const { total, outside } = copyPasteLoss(logits, {
@@ -140,7 +136,6 @@ export function copyPasteLoss(
   logits: Tensor,
   { mask, outside, inside, dice }: CopyPaste,
 ): { total: Scalar; outside: Scalar; inside: Scalar } {
-  const { tf } = openTensorFlow();
   const losses = {
     outside: regionLoss(logits, { target: outside.target, region: mask, dice }),
     inside: regionLoss(logits, { target: inside.target, region: tf.sub(1, mask), dice }),

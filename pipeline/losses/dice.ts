@@ -2,7 +2,7 @@
  * Soft Dice losses and cross entropy on probabilities, channels last.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 
 /**
@@ -15,23 +15,23 @@ import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
  * @example Half the foreground found, and nothing else
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { linearDice } from "@ssnet/pipeline/losses/dice.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const loss = linearDice(tf.tensor1d([1, 0, 0]), tf.tensor1d([1, 1, 0]), 0);
  * assert.ok(Math.abs(loss.dataSync()[0] - (1 - 2 / 3)) < 1e-6);
  * ```
  */
 export function linearDice(p: Tensor, q: Tensor, smooth = 1e-8): Scalar {
-  const { tf } = openTensorFlow();
   const overlap = tf.add(tf.mul(tf.sum(tf.mul(p, q)), 2), smooth);
   return tf.sub(1, tf.div(overlap, tf.add(tf.add(tf.sum(p), tf.sum(q)), smooth))) as Scalar;
 }
 
 /** Mean over the foreground classes c = 1 … K - 1 of `loss(p_c, q_c)`, each `[..., 1]`. */
 function meanOverForeground(p: Tensor, q: Tensor, loss: (p: Tensor, q: Tensor) => Scalar): Scalar {
-  const { tf } = openTensorFlow(), classes = p.shape.at(-1)!, before = p.shape.slice(0, -1);
+  const classes = p.shape.at(-1)!, before = p.shape.slice(0, -1);
   const only = (x: Tensor, c: number) => tf.slice(x, [...before.map(() => 0), c], [...before, 1]);
   const losses = Array.from({ length: classes - 1 }, (_, i) => loss(only(p, i + 1), only(q, i + 1)));
   return losses.length === 1 ? losses[0] : tf.div(tf.addN(losses), losses.length) as Scalar;
@@ -44,10 +44,11 @@ function meanOverForeground(p: Tensor, q: Tensor, loss: (p: Tensor, q: Tensor) =
  * @example One of two foreground classes is found
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { foregroundDice } from "@ssnet/pipeline/losses/dice.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const target = tf.tensor2d([[0, 1, 0], [0, 0, 1]]), found = tf.tensor2d([[0, 1, 0], [1, 0, 0]]);
  * assert.ok(Math.abs(foregroundDice(found, target).dataSync()[0] - 0.5) < 1e-6);
  * ```
@@ -67,7 +68,6 @@ export function foregroundSquaredDice(p: Tensor, q: Tensor): Scalar {
 
 /** Per class `[K]`, over all other axes: `Σ p q`, and `Σ p² + Σ q²`. */
 function classSums(p: Tensor, q: Tensor): { overlap: Tensor; squares: Tensor } {
-  const { tf } = openTensorFlow();
   const classes = p.shape.at(-1)!;
   const sum = (x: Tensor) => tf.sum(tf.reshape(x, [-1, classes]), 0);
   return { overlap: sum(tf.mul(p, q)), squares: tf.add(sum(tf.square(p)), sum(tf.square(q))) };
@@ -83,17 +83,17 @@ function classSums(p: Tensor, q: Tensor): { overlap: Tensor; squares: Tensor } {
  * @example The background counts as much as any other class
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { squaredDice } from "@ssnet/pipeline/losses/dice.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const p = tf.tensor2d([[1, 0], [1, 0], [1, 0]]), q = tf.tensor2d([[1, 0], [1, 0], [0, 1]]);
  * const loss = squaredDice(p, q).dataSync()[0];
  * assert.ok(Math.abs(loss - ((1 - 4 / 5) + 1) / 2) < 1e-6);
  * ```
  */
 export function squaredDice(p: Tensor, q: Tensor, smooth = 1e-10): Scalar {
-  const { tf } = openTensorFlow();
   const { overlap, squares } = classSums(p, q);
   return tf.mean(tf.sub(1, tf.div(tf.add(tf.mul(overlap, 2), smooth), tf.add(squares, smooth)))) as Scalar;
 }
@@ -115,23 +115,22 @@ export const COMPARED_DICE = {
  * @example Nothing is wrong, and the loss is 0.5
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { halvedDice } from "@ssnet/pipeline/losses/dice.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const p = tf.tensor2d([[1, 0], [1, 0], [0, 1]]);
  * assert.ok(Math.abs(halvedDice(p, p).dataSync()[0] - 0.5) < 1e-6);
  * ```
  */
 export function halvedDice(p: Tensor, q: Tensor): Scalar {
-  const { tf } = openTensorFlow();
   const { overlap, squares } = classSums(p, q);
   return tf.mean(tf.sub(1, tf.div(overlap, tf.add(squares, 1e-10)))) as Scalar;
 }
 
 /** Labels as the losses compare with them: one-hot, float32. @param label int32 `[...]` @returns `[..., K]` */
 export function oneHot(label: Tensor, classes: number): Tensor {
-  const { tf } = openTensorFlow();
   return tf.cast(tf.oneHot(label, classes), "float32");
 }
 
@@ -141,6 +140,5 @@ export function oneHot(label: Tensor, classes: number): Tensor {
  * @param logits `[..., K]` @param target One-hot `[..., K]`
  */
 export function crossEntropy(logits: Tensor, target: Tensor): Scalar {
-  const { tf } = openTensorFlow();
   return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(logits), target), -1))) as Scalar;
 }

@@ -6,9 +6,8 @@
  * them; only the rows of a class go through the heads themselves.
  * @module
  */
-import { prediction, PROJECTED, projectedMoments, projection, runUnread, select } from "../networks/heads.ts";
-import type { Pass } from "../networks/layers.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
+import { type Heads, PROJECTED, projectedMoments } from "../networks/heads.ts";
 import { stopGradient } from "../tensorflow/ops.ts";
 import * as rows from "../tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
@@ -25,16 +24,16 @@ export type BankOrder = "lowest" | "highest";
 /** "ones" as the authors' code has it (its normalization cancels), "learned" as the paper writes it. */
 export type BankWeights = "ones" | "learned";
 
-const asNumber = (condition: Tensor): Scalar => openTensorFlow().tf.cast(condition, "float32") as Scalar;
+const asNumber = (condition: Tensor): Scalar => tf.cast(condition, "float32") as Scalar;
 
 /** How often a condition holds. */
-const countOf = (condition: Tensor1D): Scalar => openTensorFlow().tf.sum(asNumber(condition));
+const countOf = (condition: Tensor1D): Scalar => tf.sum(asNumber(condition));
 
 /**
  * The bank after this step: per class the projections (running statistics) of its correct voxels; of more than S those
  * with the lowest (or highest) `sigmoid(selector)` in that order, else all in their order. A class without any keeps what it had.
  *
- * @param pass Training pass that moves running statistics: the selectors run in it.
+ * @param heads In a training pass that moves running statistics: the selectors run in it.
  * The paper speaks of the features with the highest scores; the authors' code keeps the lowest.
  *
  * @param features `[N, 16]` @param labels int32 `[N]`
@@ -44,33 +43,35 @@ const countOf = (condition: Tensor1D): Scalar => openTensorFlow().tf.sum(asNumbe
  * @example Two correct voxels of class 1 fill two rows; a second step without any keeps them
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { stream } from "@ssnet/pipeline/arrays/random.ts";
  * import { separationLoss, updateBank } from "@ssnet/pipeline/losses/separation.ts";
- * import { headsSpec } from "@ssnet/pipeline/networks/heads.ts";
+ * import { heads } from "@ssnet/pipeline/networks/heads.ts";
  * import { Pass } from "@ssnet/pipeline/networks/layers.ts";
- * import { initialize, SpecBuilder, toWeights } from "@ssnet/pipeline/networks/parameters.ts";
+ * import { initialize, toWeights } from "@ssnet/pipeline/networks/parameters.ts";
+ * import { build } from "@ssnet/pipeline/networks/scope.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  * import { type Tensor2D } from "@ssnet/pipeline/tensorflow/tensors.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
- * const spec = headsSpec(new SpecBuilder(), { classes: 2 });
+ * openTensorFlow({ device: "cpu" });
+ * const { spec, forward } = build((at) => heads(at, { classes: 2, features: 16 }));
  * const { weights, buffers } = toWeights(spec, initialize(spec, stream(1, "weights")));
- * const pass = new Pass(weights, buffers, { training: true, updateStatistics: true });
+ * const inPass = forward(new Pass(weights, buffers, { training: true, updateStatistics: true }));
  * const features = tf.randomNormal([4, 16], 0, 1, "float32", 1) as Tensor2D, labels = tf.tensor1d([1, 1, 1, 0], "int32");
  * const empty = { rows: [0, 1].map(() => tf.zeros([32, 32]) as Tensor2D), counts: [0, 1].map(() => tf.scalar(0)) };
  * const right = tf.tensor1d([true, false, true, false], "bool"), none = tf.zerosLike(right);
- * const bank = updateBank(pass, empty, { features, labels, correct: right, keeps: "lowest" });
- * const same = updateBank(pass, bank, { features, labels, correct: none, keeps: "lowest" });
+ * const bank = updateBank(inPass, empty, { features, labels, correct: right, keeps: "lowest" });
+ * const same = updateBank(inPass, bank, { features, labels, correct: none, keeps: "lowest" });
  * assert.deepEqual([0, 1].map((c) => same.counts[c].dataSync()[0]), [0, 2]);
  * assert.deepEqual(same.rows[1].arraySync(), bank.rows[1].arraySync());
  *
- * const { loss, took } = separationLoss(pass, bank, { features, labels, bankWeights: "ones" });
+ * const { loss, took } = separationLoss(inPass, bank, { features, labels, bankWeights: "ones" });
  * assert.ok(loss.dataSync()[0] > 0 && loss.dataSync()[0] < 1); // at most 2, halved: the background counts as a class
  * assert.deepEqual(took.map((t) => t.dataSync()[0]), [0, 1]);
  * ```
  */
 export function updateBank(
-  pass: Pass,
+  heads: Heads,
   bank: FeatureBank,
   { features, labels, correct, keeps }: {
     features: Tensor2D;
@@ -79,15 +80,15 @@ export function updateBank(
     keeps: BankOrder;
   },
 ): FeatureBank {
-  const { tf } = openTensorFlow(), size = bank.rows.at(-1)!.shape[0];
-  const project = projection(pass, null);
+  const size = bank.rows.at(-1)!.shape[0];
+  const project = heads.projection(null);
   const next: FeatureBank = { rows: [...bank.rows], counts: [...bank.counts] };
   for (let c = 1; c < bank.rows.length; c++) {
     const member = tf.logicalAnd(tf.equal(labels, c), correct) as Tensor1D, count = countOf(member);
     const at = rows.positions(member), projected = project(rows.gatherRows(features, at)); // [M, 32]
     const isRanked = tf.greater(count, size), active = asNumber(isRanked);
     const batch = rows.moments(projected, count);
-    const scores = tf.squeeze(select(pass, projected, { of: "features", classIndex: c, batch, active }), [1]);
+    const scores = tf.squeeze(heads.select(projected, { of: "features", classIndex: c, batch, active }), [1]);
     // Ranked by score, else by position.
     const score = keeps === "lowest" ? scores : tf.neg(scores);
     const key = rows.either(isRanked, score as Tensor1D, tf.cast(at, "float32"));
@@ -114,18 +115,17 @@ export interface Separation {
  * `mean_ij((1 - ẑ_i·m̂_j) a_i b_j)`, divided by the number of all classes.
  *
  * `a = M/Σs · s`, `s = sigmoid(selector(z))`, z detached; b by `bankWeights`.
- * @param pass Training pass; the batch norms of its heads take the statistics of these rows.
+ * @param heads In a training pass; their batch norms take the statistics of these rows.
  * @param features `[N, 16]` @param labels Class of every row, int32 `[N]`: true labels, or pseudo labels of the other half.
  */
 export function separationLoss(
-  pass: Pass,
+  heads: Heads,
   bank: FeatureBank,
   { features, labels, bankWeights }: { features: Tensor2D; labels: Tensor1D; bankWeights: BankWeights },
 ): Separation {
-  const { tf } = openTensorFlow();
   const all = tf.scalar(features.shape[0]);
-  const project = projection(pass, rows.moments(features, all));
-  const predict = prediction(pass, projectedMoments(pass, { features, project, count: all }));
+  const project = heads.projection(rows.moments(features, all));
+  const predict = heads.prediction(projectedMoments({ features, project, count: all }));
   let total: Tensor = tf.scalar(0);
   const took: Scalar[] = [tf.scalar(0)];
   for (let c = 1; c < bank.rows.length; c++) {
@@ -140,7 +140,7 @@ export function separationLoss(
     const z = predict(project(rowsOf(features, member))); // [M, 32]
     const detached = stopGradient(z);
     const batch = rows.moments(detached, count);
-    const scores = select(pass, detached, { of: "features", classIndex: c, batch, active }); // [M, 1]
+    const scores = heads.select(detached, { of: "features", classIndex: c, batch, active }); // [M, 1]
     // Σ a_i ẑ_i / M = Σ s_i ẑ_i / Σ s_i
     const weight = tf.maximum(rows.sumRows(scores), 1e-12); // [1]
     const center = tf.div(rows.weightedSum(scores, rows.unitRows(z)), weight); // [32]
@@ -148,7 +148,7 @@ export function separationLoss(
     const prototypes = rows.unitRows(rowsOf(bank.rows[c], filled)); // [N, 32]
     const bankBatch = rows.moments(prototypes, prototypeCount);
     const selection = { of: "bank", classIndex: c, batch: bankBatch, active } as const;
-    const b = bankWeights === "ones" ? runUnread(pass, prototypes, selection) : select(pass, prototypes, selection); // [N, 1]
+    const b = bankWeights === "ones" ? heads.runUnread(prototypes, selection) : heads.select(prototypes, selection); // [N, 1]
     const bankWeight = bankWeights === "ones" ? tf.maximum(prototypeCount, 1) : tf.maximum(rows.sumRows(b), 1e-12);
     const prototype = tf.div(rows.weightedSum(b, prototypes), bankWeight); // [32]
     total = tf.add(total, tf.mul(tf.sub(1, tf.sum(tf.mul(center, prototype))), active));

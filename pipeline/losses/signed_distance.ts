@@ -3,8 +3,8 @@
  * of masks, the way back from a map to a mask, and the distance between maps. Distances are in voxels, without spacing.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import { checkSize, squaredDistanceTransform } from "../arrays/distance_transform.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 
 /**
@@ -121,15 +121,15 @@ const STEEPNESS = 1500;
  * @example
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { distanceToMask } from "@ssnet/pipeline/losses/signed_distance.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * assert.deepEqual([...distanceToMask(tf.tensor1d([-0.5, 0, 0.5])).dataSync()], [1, 0.5, 0]);
  * ```
  */
 export function distanceToMask(s: Tensor): Tensor {
-  const { tf } = openTensorFlow();
   return tf.sigmoid(tf.mul(s, -STEEPNESS));
 }
 
@@ -144,17 +144,17 @@ export function distanceToMask(s: Tensor): Tensor {
  * @example Of two maps the second does not count
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { meanSquaredError } from "@ssnet/pipeline/losses/signed_distance.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const a = tf.tensor3d([[[2, 7], [0, 7]]]), b = tf.zerosLike(a); // [1, 2, 2]
  * assert.equal(meanSquaredError(a, b, tf.tensor2d([[1, 0]])).dataSync()[0], 2);
  * assert.equal(meanSquaredError(a, b).dataSync()[0], (4 + 49 + 49) / 4);
  * ```
  */
 export function meanSquaredError(a: Tensor, b: Tensor, present?: Tensor): Scalar {
-  const { tf } = openTensorFlow();
   const squares = tf.square(tf.sub(a, b));
   if (!present) return tf.mean(squares) as Scalar;
   const between = a.shape.slice(1, -1).map((_, i) => i + 1);

@@ -2,7 +2,7 @@
  * Pixel-level smoothness: virtual adversarial training (Miyato et al. 2018) with a Dice distance (SS-Net, section 2.2).
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 
 /** Length of the probe in the power iteration; the reference's `xi`. */
@@ -15,16 +15,16 @@ export const PROBE_RADIUS = 10;
  * @example
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { unitPerSample } from "@ssnet/pipeline/losses/smoothness.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const unit = unitPerSample(tf.tensor2d([[3, 4], [0, 2]])).dataSync();
  * [0.6, 0.8, 0, 1].forEach((wanted, i) => assert.ok(Math.abs(unit[i] - wanted) < 1e-6));
  * ```
  */
 export function unitPerSample(d: Tensor): Tensor {
-  const { tf } = openTensorFlow();
   const axes = d.shape.slice(1).map((_, i) => i + 1);
   return tf.div(d, tf.add(tf.sqrt(tf.sum(tf.square(d), axes, true)), 1e-8));
 }
@@ -51,7 +51,6 @@ export interface SmoothnessInputs {
  * @returns Of x's shape, unit length per sample.
  */
 export function adversarialDirection({ x, direction, clean, probabilities, distance }: SmoothnessInputs): Tensor {
-  const { tf } = openTensorFlow();
   const gradient = tf.grad((d) => distance(probabilities(tf.add(x, tf.mul(d, PROBE_RADIUS))), clean));
   return unitPerSample(gradient(unitPerSample(direction)));
 }
@@ -61,7 +60,6 @@ export function adversarialDirection({ x, direction, clean, probabilities, dista
  * @param inputs `adversarial`: r, of {@linkcode adversarialDirection}.
  */
 export function smoothnessLoss(inputs: SmoothnessInputs & { adversarial: Tensor }): Scalar {
-  const { tf } = openTensorFlow();
   const { x, adversarial, clean, probabilities, distance, perturbationRadius } = inputs;
   return distance(probabilities(tf.add(x, tf.mul(adversarial, perturbationRadius))), clean);
 }

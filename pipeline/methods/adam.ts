@@ -1,6 +1,6 @@
 /** Adam (Kingma & Ba, ICLR 2015) as PyTorch computes it; for networks that learn beside the segmentation network. @module */
+import defer * as tf from "@tensorflow/tfjs";
 import type { Weights } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 
 /** Adam's constants. */
@@ -29,7 +29,6 @@ const EPSILON = 1e-8;
 
 /** The state before the first update. */
 export function startAdam(weights: Weights): AdamState {
-  const { tf } = openTensorFlow();
   const zeros = () => Object.fromEntries(Object.entries(weights).map(([name, { shape }]) => [name, tf.zeros(shape)]));
   return { weights, first: zeros(), second: zeros(), step: tf.scalar(0) as Scalar };
 }
@@ -42,10 +41,11 @@ export function startAdam(weights: Weights): AdamState {
  * @example The first update is as long as the rate, whatever the gradient
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { startAdam, updateAdam } from "@ssnet/pipeline/methods/adam.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const start = startAdam({ w: tf.tensor1d([1, 1]) });
  * const { weights } = updateAdam(start, [tf.tensor1d([5, -0.1])], { rate: 0.1, beta1: 0.9, beta2: 0.99 });
  * [0.9, 1.1].forEach((wanted, i) => assert.ok(Math.abs(weights.w.dataSync()[i] - wanted) < 1e-6));
@@ -56,7 +56,6 @@ export function updateAdam(
   gradients: Tensor[],
   { rate, beta1, beta2 }: AdamOptions,
 ): AdamState {
-  const { tf } = openTensorFlow();
   const t = tf.add(step, 1), next: AdamState = { weights: {}, first: {}, second: {}, step: t as Scalar };
   const [correction1, correction2] = [beta1, beta2].map((beta) => tf.sub(1, tf.pow(beta, t)));
   Object.keys(weights).forEach((name, i) => {

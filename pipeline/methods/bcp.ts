@@ -12,6 +12,7 @@
  * does with them. The heads that its network carries and never uses are left out.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { largestComponents } from "../arrays/components.ts";
 import {
@@ -25,9 +26,8 @@ import {
 } from "../losses/copy_paste.ts";
 import { oneHot } from "../losses/dice.ts";
 import { Pass } from "../networks/layers.ts";
-import { NETWORKS } from "../networks/network.ts";
-import { initialize, SpecBuilder, toWeights, type Weights } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
+import { buildNetwork } from "../networks/network.ts";
+import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
 import { after, seedOfDraw } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import {
@@ -60,7 +60,7 @@ interface Part extends Region {
 
 /** Splits a batch into its two halves. */
 function inHalves(x: Tensor): [Tensor, Tensor] {
-  return openTensorFlow().tf.split(x, 2) as [Tensor, Tensor];
+  return tf.split(x, 2) as [Tensor, Tensor];
 }
 
 /**
@@ -92,8 +92,8 @@ export const bcp: MethodDefinition = defineMethod({ title: "BCP", create });
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
-  const { classes } = profile, { spec: specOf, forward } = NETWORKS[profile.network];
-  const spec = specOf(new SpecBuilder(), { classes }), { dice, ...variant } = VARIANT[profile.protocol];
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
+  const { dice, ...variant } = VARIANT[profile.protocol];
   const seedOf = (seed: Tensor1D, draw: number) => seedOfDraw(seed, 1000 * draw);
   const maskOf = ({ x, seed }: StepInputs) => boxMask(x.shape.slice(1, -1), seedOf(seed, 1));
 
@@ -104,7 +104,7 @@ function create(dataset: DatasetProfile): Method {
     memory: (random) => rememberTeacher({ weights: toWeights(spec, initialize(spec, random)).weights }),
     /** The labeled half mixed with itself. */
     warmup(inputs) {
-      const { tf } = openTensorFlow(), mask = maskOf(inputs);
+      const mask = maskOf(inputs);
       const [a, b] = inHalves(inputs.x), [labelA, labelB] = inHalves(oneHot(inputs.label, classes));
       const mixed = { ...inputs, x: paste(mask, { outside: a, inside: b }), seed: seedOf(inputs.seed, 2) };
       return onePassStep(mixed, forward, ({ logits }) => {
@@ -126,7 +126,7 @@ function create(dataset: DatasetProfile): Method {
     hostWork: {
       /** The teacher's classes, the halves in passes of their own. */
       read({ memory, x, label, seed }) {
-        const { tf } = openTensorFlow(), labeled = label.shape[0];
+        const labeled = label.shape[0];
         const teacher = recallTeacher(spec, memory);
         const [, images] = tf.split(x, [labeled, x.shape[0] - labeled]);
         const classesOf = (half: Tensor, draw: number) => {
@@ -139,7 +139,7 @@ function create(dataset: DatasetProfile): Method {
       work: (values, shape) => ({ pseudo_label: { data: cleanPseudoLabels(values, shape), shape } }),
     },
     step(inputs) {
-      const { tf } = openTensorFlow(), { x, label, seed, targets } = inputs;
+      const { x, label, seed, targets } = inputs;
       const labeled = label.shape[0], mask = maskOf(inputs);
       const [labeledX, unlabeledX] = tf.split(x, [labeled, x.shape[0] - labeled]);
       const [a, b] = inHalves(labeledX), [ua, ub] = inHalves(unlabeledX);
@@ -182,7 +182,7 @@ function create(dataset: DatasetProfile): Method {
       };
     },
     after({ weights, memory }) {
-      const { tf } = openTensorFlow(), teacher = recallTeacher(spec, memory).weights;
+      const teacher = recallTeacher(spec, memory).weights;
       return {
         losses: {},
         memory: rememberTeacher({ weights: updateTeacher(teacher, weights, tf.scalar(EMA_DECAY)) }),

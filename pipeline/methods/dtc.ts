@@ -9,12 +9,12 @@
  * which says "everywhere on the boundary".
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { COMPARED_DICE, oneHot } from "../losses/dice.ts";
 import { distanceToMask, meanSquaredError, signedDistanceMaps } from "../losses/signed_distance.ts";
-import { type NetworkOutputs, NETWORKS } from "../networks/network.ts";
-import { SpecBuilder } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
+import { buildNetwork } from "../networks/network.ts";
+import type { NetworkOutputs } from "../networks/scope.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import {
@@ -51,7 +51,7 @@ export function labeledTerms(
   { label, targets }: StepInputs,
   profile: DatasetProfile,
 ): { supervised: Scalar; dice: Scalar; distance: Scalar } {
-  const { tf } = openTensorFlow(), labeled = (t: Tensor) => tf.slice(t, 0, label.shape[0]);
+  const labeled = (t: Tensor) => tf.slice(t, 0, label.shape[0]);
   const dice = COMPARED_DICE[profile.protocol](softmax(labeled(logits)), oneHot(label, profile.classes));
   // LA's code trains an empty patch's map towards 0; with several classes absent ones are the rule.
   const present = profile.classes === 2 ? undefined : targets.present;
@@ -73,17 +73,17 @@ export const dtc: MethodDefinition = defineMethod({ title: "DTC", create });
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
-  const { classes } = profile, { spec, forward } = NETWORKS[profile.network];
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
   return {
     profile,
-    spec: spec(new SpecBuilder(), { classes }),
+    spec,
     usesUnlabeled: true,
     memory: () => ({}),
     targets: (label, shape) => distanceTargets(label, shape, classes),
     warmup: (inputs) => labeledStep(inputs, forward, (outputs) => labeledTerms(outputs, inputs, profile)),
     step: (inputs) =>
       onePassStep(inputs, forward, (outputs) => {
-        const { tf } = openTensorFlow(), { logits, distance } = outputs;
+        const { logits, distance } = outputs;
         const terms = labeledTerms(outputs, inputs, profile);
         const foreground = tf.slice(softmax(logits), [...inputs.x.shape.slice(0, -1).fill(0), 1]);
         const consistency = meanSquaredError(distanceToMask(distance!), foreground);

@@ -8,12 +8,12 @@
  * Deviation: on LA the last network is tested, not the one that was best on the test cases.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { mutualConsistency } from "../losses/consistency.ts";
 import { foregroundDice, halvedDice, oneHot } from "../losses/dice.ts";
-import { type NetworkOutputs, NETWORKS } from "../networks/network.ts";
-import { SpecBuilder } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
+import { buildNetwork } from "../networks/network.ts";
+import type { NetworkOutputs } from "../networks/scope.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { defineMethod, type Method, type MethodDefinition, onePassStep } from "./method.ts";
@@ -36,18 +36,18 @@ export const mcNet: MethodDefinition = defineMethod({ title: "MC-Net", create })
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
-  const { classes } = profile, { spec, forward } = NETWORKS[profile.network];
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
   const { dice, weight } = LABELED_LOSS[profile.protocol];
   /** The weighted sum of every decoder's Dice on the labeled rows, which come first. */
   const supervisedOf = (probabilities: Tensor[], label: Tensor): Scalar => {
-    const { tf } = openTensorFlow(), target = oneHot(label, classes);
+    const target = oneHot(label, classes);
     const terms = probabilities.map((p) => dice(tf.slice(p, 0, label.shape[0]), target));
     return tf.mul(tf.addN(terms), weight) as Scalar;
   };
   const probabilitiesOf = (outputs: NetworkOutputs) => outputs.all!.map((logits) => softmax(logits));
   return {
     profile,
-    spec: spec(new SpecBuilder(), { classes }),
+    spec,
     usesUnlabeled: true,
     memory: () => ({}),
     warmup: (inputs) =>
@@ -56,7 +56,7 @@ function create(dataset: DatasetProfile): Method {
       })),
     step: (inputs) =>
       onePassStep(inputs, forward, (outputs) => {
-        const { tf } = openTensorFlow(), probabilities = probabilitiesOf(outputs);
+        const probabilities = probabilitiesOf(outputs);
         const supervised = supervisedOf(probabilities, inputs.label), consistency = mutualConsistency(probabilities);
         const total = tf.add(supervised, tf.mul(inputs.consistencyWeight, consistency)) as Scalar;
         return { total, supervised, consistency };

@@ -3,12 +3,12 @@
  * TensorFlow function. The trainer owns the optimizer, the schedule, checkpoints and logging.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import { z } from "zod";
 import type { DatasetProfile, OptionSchema } from "../datasets/dataset.ts";
 import { Pass } from "../networks/layers.ts";
-import type { Network, NetworkOutputs } from "../networks/network.ts";
+import type { Forward, NetworkOutputs } from "../networks/scope.ts";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 
 /** What a training step reads. */
@@ -154,7 +154,7 @@ export interface Method {
 export function gradientsOf(loss: () => Tensor, weights: Weights): { value: Scalar; gradients: (Tensor | null)[] } {
   // tf.variableGrads wants tf.Variable, which a trace cannot hold.
   // deno-lint-ignore no-explicit-any
-  const { value, grads } = (openTensorFlow().tf.engine() as any).gradients(loss, Object.values(weights), null, true);
+  const { value, grads } = (tf.engine() as any).gradients(loss, Object.values(weights), null, true);
   return { value, gradients: Object.values(weights).map((_, i) => grads[i] ?? null) };
 }
 
@@ -164,10 +164,9 @@ export function gradientsOf(loss: () => Tensor, weights: Weights): { value: Scal
  */
 export function onePassStep(
   { weights, buffers, memory, x, seed }: StepInputs,
-  forward: Network["forward"],
+  forward: Forward,
   lossesOf: (outputs: NetworkOutputs) => StepOutputs["losses"],
 ): StepOutputs {
-  const { tf } = openTensorFlow();
   const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });
   let losses!: StepOutputs["losses"];
   const { gradients } = gradientsOf(() => {
@@ -180,6 +179,5 @@ export function onePassStep(
 
 /** Sums of two lists of gradients, null where neither has one. */
 export function addGradients(a: (Tensor | null)[], b: (Tensor | null)[]): (Tensor | null)[] {
-  const { tf } = openTensorFlow();
   return a.map((g, i) => g && b[i] ? tf.add(g, b[i]!) : g ?? b[i]);
 }

@@ -10,13 +10,14 @@
  * HiLab-git/SSL4MIS's adversarial network, the weight 0.01.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { crossEntropy, oneHot } from "../losses/dice.ts";
-import { discriminator, discriminatorSpec } from "../networks/discriminator.ts";
+import { discriminator } from "../networks/discriminator.ts";
 import { Pass } from "../networks/layers.ts";
-import { NETWORKS } from "../networks/network.ts";
-import { initialize, SpecBuilder, toWeights, type Weights } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
+import { buildNetwork } from "../networks/network.ts";
+import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
+import { build } from "../networks/scope.ts";
 import { after, seedOfDraw } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { type AdamState, startAdam, updateAdam } from "./adam.ts";
@@ -74,26 +75,25 @@ export const sassnet: MethodDefinition = defineMethod({ title: "SASSNet", create
 
 function create(dataset: DatasetProfile, { patch }: MethodOptions): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
-  const { classes } = profile, { spec: specOf, forward } = NETWORKS[profile.network];
-  const judge = discriminatorSpec(new SpecBuilder(), { channels: classes - 1, patch });
-  const names = judge.parameters.map(({ name }) => name);
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
+  const judge = build((at) => discriminator(at, { channels: classes - 1, patch }));
+  const names = judge.spec.parameters.map(({ name }) => name);
   /** Cross entropy of D's verdict on rows of which the first `passing` are to pass for labeled ones. */
   const verdict = (pass: Pass, { map, image, passing }: { map: Tensor; image: Tensor; passing: number }): Scalar => {
-    const { tf } = openTensorFlow();
     const classOf = Array.from({ length: map.shape[0] }, (_, row) => row < passing ? LABELED : 0);
     const target = oneHot(tf.tensor1d(classOf, "int32"), 2);
-    return crossEntropy(discriminator(pass, { map, image }), target);
+    return crossEntropy(judge.forward(pass, { map, image }), target);
   };
   return {
     profile,
-    spec: specOf(new SpecBuilder(), { classes }),
+    spec,
     usesUnlabeled: true,
-    memory: (random) => remember(startAdam(toWeights(judge, initialize(judge, random)).weights)),
+    memory: (random) => remember(startAdam(toWeights(judge.spec, initialize(judge.spec, random)).weights)),
     targets: (label, shape) => distanceTargets(label, shape, classes),
     warmup: (inputs) => labeledStep(inputs, forward, (outputs) => labeledTerms(outputs, inputs, profile)),
     step: (inputs) =>
       onePassStep(inputs, forward, (outputs) => {
-        const { tf } = openTensorFlow(), { memory, x, label, consistencyWeight } = inputs;
+        const { memory, x, label, consistencyWeight } = inputs;
         const terms = labeledTerms(outputs, inputs, profile);
         const fixed = new Pass(recall(names, memory).weights, {}, { training: false });
         const [map, image] = [outputs.distance!, x].map((t) => tf.slice(t, label.shape[0])); // of the unlabeled rows

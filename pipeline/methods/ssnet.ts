@@ -8,6 +8,7 @@
  * one pass's activations exist at a time.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import { z } from "zod";
 import type { DatasetProfile, OptionSchema, Protocol } from "../datasets/dataset.ts";
 import { crossEntropy, linearDice, oneHot, squaredDice, SUPERVISED_DICE } from "../losses/dice.ts";
@@ -19,11 +20,11 @@ import {
   updateBank,
 } from "../losses/separation.ts";
 import { adversarialDirection, smoothnessLoss } from "../losses/smoothness.ts";
-import { headsSpec, PROJECTED } from "../networks/heads.ts";
+import { type Heads, heads, PROJECTED } from "../networks/heads.ts";
 import { Pass } from "../networks/layers.ts";
-import { NETWORKS } from "../networks/network.ts";
-import { SpecBuilder, type Weights } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
+import { type NetworkName, NETWORKS } from "../networks/network.ts";
+import type { Weights } from "../networks/parameters.ts";
+import { build, type Built, type Forward } from "../networks/scope.ts";
 import { after, seedOfDraw, softmax, statelessUniform, withoutGradient } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 import {
@@ -86,20 +87,39 @@ export function ssnetSettings(dataset: DatasetProfile): OptionSchema<SSNetSettin
  */
 export const ssnet: MethodDefinition = defineMethod({ title: "SS-Net", settings: ssnetSettings, create });
 
+/**
+ * The network with SS-Net's heads on its features.
+ * @throws {RangeError} For one that gives no features.
+ */
+export function networkWithHeads(name: NetworkName, { classes }: { classes: number }): Built<SSNetNetwork> {
+  return build((at) => {
+    const forward = NETWORKS[name](at, { classes }) as Forward;
+    if (!forward.featureWidth) throw new RangeError(`Cannot put SS-Net's heads on ${name}: it gives no features`);
+    return { forward, heads: heads(at, { classes, features: forward.featureWidth }) };
+  });
+}
+
+/** What {@linkcode networkWithHeads} builds. */
+export interface SSNetNetwork {
+  /** The segmentation. */
+  forward: Forward;
+  /** The heads in a pass. */
+  heads: (pass: Pass) => Heads;
+}
+
 function create(profile: DatasetProfile, { settings }: MethodOptions<SSNetSettings>): Method {
-  const { classes } = profile;
+  const { classes } = profile, network = networkWithHeads(profile.network, { classes });
   const step = (inputs: StepInputs) => {
-    const { tf } = openTensorFlow();
     const seed = tf.add(inputs.seed, tf.tensor1d([1, 0], "int32")) as Tensor1D; // its own stream
     const direction = tf.sub(statelessUniform(inputs.x.shape, seed), 0.5);
-    return ssnetStep({ ...inputs, direction, profile, settings, dropout: true });
+    return ssnetStep(network.forward, { ...inputs, direction, profile, settings, dropout: true });
   };
   return {
     profile,
-    spec: headsSpec(NETWORKS[profile.network].spec(new SpecBuilder(), { classes }), { classes }),
+    spec: network.spec,
     usesUnlabeled: true,
     memory() {
-      const { tf } = openTensorFlow(), memory: Weights = {};
+      const memory: Weights = {};
       for (let c = 1; c < classes; c++) {
         memory[`bank.${c}.rows`] = tf.zeros([settings.bankRows, PROJECTED]);
         memory[`bank.${c}.count`] = tf.scalar(0);
@@ -126,11 +146,10 @@ export interface SSNetInputs extends Omit<StepInputs, "scheduled" | "targets"> {
  * One step's losses, gradients, running statistics and bank. Four forward passes: the clean one, the main one, the probe
  * of the power iteration, the perturbed one. The first two move the running statistics, as if the main one came first.
  */
-export function ssnetStep(inputs: SSNetInputs): StepOutputs {
-  const { tf } = openTensorFlow();
+export function ssnetStep({ forward, heads: headsOf }: SSNetNetwork, inputs: SSNetInputs): StepOutputs {
   const { weights, memory, x, label, direction, consistencyWeight, settings, profile } = inputs;
   const { smoothnessWeight, separationWeight, perturbationRadius, bankKeeps, bankWeights } = settings;
-  const { classes } = profile, { forward } = NETWORKS[profile.network], protocol = PROTOCOL[profile.protocol];
+  const { classes } = profile, protocol = PROTOCOL[profile.protocol];
   const buffers = { ...inputs.buffers };
   let draws = 0;
   const pass = (over: Weights | null) => {
@@ -171,7 +190,7 @@ export function ssnetStep(inputs: SSNetInputs): StepOutputs {
     const [labeledFeatures, unlabeledFeatures] = halves(features).map((half) =>
       tf.reshape(half, [-1, features.shape.at(-1)!]) as Tensor2D
     );
-    const heads = pass(buffers);
+    const heads = headsOf(pass(buffers));
     bank = withoutGradient(labeledFeatures, (features) => {
       const correct = tf.logicalAnd(tf.equal(predictedLabel, flatLabel), tf.greater(flatLabel, 0)) as Tensor1D;
       const next = updateBank(heads, old, { features, labels: flatLabel, correct, keeps: bankKeeps });

@@ -2,11 +2,11 @@
  * Training on the labeled half alone, the lower bound of every comparison: `L = (cross entropy + Dice) / 2`.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { crossEntropy, oneHot, SUPERVISED_DICE } from "../losses/dice.ts";
-import { type Network, type NetworkOutputs, NETWORKS } from "../networks/network.ts";
-import { SpecBuilder } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
+import { buildNetwork } from "../networks/network.ts";
+import type { Forward, NetworkOutputs } from "../networks/scope.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar } from "../tensorflow/tensors.ts";
 import {
@@ -24,10 +24,10 @@ import {
  */
 export function labeledStep(
   inputs: StepInputs,
-  forward: Network["forward"],
+  forward: Forward,
   lossesOf: (outputs: NetworkOutputs) => Record<"supervised", Scalar> & Record<string, Scalar>,
 ): StepOutputs {
-  const labeled = openTensorFlow().tf.slice(inputs.x, 0, inputs.label.shape[0]);
+  const labeled = tf.slice(inputs.x, 0, inputs.label.shape[0]);
   return onePassStep({ ...inputs, x: labeled }, forward, (outputs) => {
     const losses = lossesOf(outputs);
     return { total: losses.supervised, ...losses };
@@ -41,15 +41,15 @@ export function labeledStep(
 export const supervised: MethodDefinition = defineMethod({ title: "labeled only", create });
 
 function create(profile: DatasetProfile): Method {
-  const { classes } = profile, { spec, forward } = NETWORKS[profile.network];
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
   return {
     profile,
-    spec: spec(new SpecBuilder(), { classes }),
+    spec,
     usesUnlabeled: false,
     memory: () => ({}),
     step: (inputs) =>
       labeledStep(inputs, forward, ({ logits }) => {
-        const { tf } = openTensorFlow(), target = oneHot(inputs.label, classes);
+        const target = oneHot(inputs.label, classes);
         const cross_entropy = crossEntropy(logits, target),
           dice = SUPERVISED_DICE[profile.protocol](softmax(logits), target);
         return { supervised: tf.mul(tf.add(cross_entropy, dice), 0.5) as Scalar, cross_entropy, dice };

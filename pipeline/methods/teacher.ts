@@ -2,8 +2,8 @@
  * The teacher of mean-teacher methods (Tarvainen & Valpola 2017): an exponential moving average of the student's weights.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar } from "../tensorflow/tensors.ts";
 
 /** What the teacher keeps of itself in an iteration, once it is warm. */
@@ -24,18 +24,18 @@ export function emaDecay(step: number): number {
  * @example The first update copies the student, the second gives the mean of two
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { emaDecay, updateTeacher } from "@ssnet/pipeline/methods/teacher.ts";
  * import { type Weights } from "@ssnet/pipeline/networks/parameters.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * let teacher: Weights = { w: tf.zeros([1]) };
  * [4, 6].forEach((w, k) => teacher = updateTeacher(teacher, { w: tf.tensor1d([w]) }, tf.scalar(emaDecay(k))));
  * assert.equal(teacher.w.dataSync()[0], 5);
  * ```
  */
 export function updateTeacher(teacher: Weights, student: Weights, decay: Scalar): Weights {
-  const { tf } = openTensorFlow();
   const rest = tf.sub(1, decay), names = Object.keys(teacher);
   return Object.fromEntries(
     names.map((name) => [name, tf.add(tf.mul(teacher[name], decay), tf.mul(student[name], rest))]),

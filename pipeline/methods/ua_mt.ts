@@ -9,13 +9,13 @@
  * Deviation: 15,000 iterations on LA as for every method of SS-Net's table, where UA-MT's own code has 6000.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { certainMask, maskedSquaredError, predictiveEntropy } from "../losses/consistency.ts";
 import { COMPARED_DICE, crossEntropy, oneHot } from "../losses/dice.ts";
 import { Pass } from "../networks/layers.ts";
-import { NETWORKS } from "../networks/network.ts";
-import { initialize, SpecBuilder, toWeights } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
+import { buildNetwork } from "../networks/network.ts";
+import { initialize, toWeights } from "../networks/parameters.ts";
 import { after, seedOfDraw, softmax, statelessNormal } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { defineMethod, type Method, type MethodDefinition, onePassStep } from "./method.ts";
@@ -41,8 +41,7 @@ export const uaMt: MethodDefinition = defineMethod({ title: "UA-MT", create });
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
-  const { classes } = profile, { spec: specOf, forward } = NETWORKS[profile.network];
-  const spec = specOf(new SpecBuilder(), { classes });
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
   return {
     profile,
     spec,
@@ -53,7 +52,7 @@ function create(dataset: DatasetProfile): Method {
       uncertainty_threshold: uncertaintyThreshold(share, 1),
     }),
     step(inputs) {
-      const { tf } = openTensorFlow(), { memory, x, label, consistencyWeight, scheduled } = inputs;
+      const { memory, x, label, consistencyWeight, scheduled } = inputs;
       const labeled = label.shape[0], unlabeled = x.shape[0] - labeled;
       const halves = (t: Tensor) => tf.split(t, [labeled, unlabeled]);
       let draws = 0;

@@ -8,12 +8,11 @@
  * Deviation: logarithms of probabilities come from the logits, so they are finite where the published code gives NaN.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { pyramidConsistency } from "../losses/consistency.ts";
 import { crossEntropy, oneHot, squaredDice } from "../losses/dice.ts";
-import { NETWORKS } from "../networks/network.ts";
-import { SpecBuilder } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
+import { buildNetwork } from "../networks/network.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { defineMethod, type Method, type MethodDefinition, onePassStep } from "./method.ts";
@@ -39,10 +38,10 @@ export const urpc: MethodDefinition = defineMethod({ title: "URPC", create });
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
-  const { classes } = profile, { spec, forward } = NETWORKS[profile.network];
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
   /** Mean of every scale's cross entropy and Dice on the labeled rows, which come first. */
   const supervisedOf = (scales: Tensor[], label: Tensor): Scalar => {
-    const { tf } = openTensorFlow(), target = oneHot(label, classes);
+    const target = oneHot(label, classes);
     const terms = scales.flatMap((logits) => {
       const own = tf.slice(logits, 0, label.shape[0]);
       return [crossEntropy(own, target), squaredDice(softmax(own), target, 1e-5)];
@@ -51,13 +50,13 @@ function create(dataset: DatasetProfile): Method {
   };
   return {
     profile,
-    spec: spec(new SpecBuilder(), { classes }),
+    spec,
     usesUnlabeled: true,
     memory: () => ({}),
     warmup: (inputs) => labeledStep(inputs, forward, ({ all }) => ({ supervised: supervisedOf(all!, inputs.label) })),
     step: (inputs) =>
       onePassStep(inputs, forward, ({ all }) => {
-        const { tf } = openTensorFlow(), { label, consistencyWeight } = inputs;
+        const { label, consistencyWeight } = inputs;
         const supervised = supervisedOf(all!, label);
         const consistency = pyramidConsistency(all!.map((logits) => tf.slice(logits, label.shape[0])));
         const total = tf.add(supervised, tf.mul(consistencyWeight, consistency)) as Scalar;

@@ -3,55 +3,30 @@
  * V-Net or U-Net one head for signed distances, one for the segmentation.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
-import type { Tensor, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
-import type { DecoderOptions, Pass } from "./layers.ts";
-import type { Backbone } from "./network.ts";
-import type { SpecBuilder } from "./parameters.ts";
-import { unetDecoder, unetDecoderSpec, unetEncoder, unetEncoderSpec, unetHeadSpec } from "./unet.ts";
-import { vnetDecoder, vnetDecoderSpec, vnetEncoder, vnetEncoderSpec, vnetHeadSpec } from "./vnet.ts";
+import defer * as tf from "@tensorflow/tfjs";
+import { type Backbone, BACKBONES } from "./backbones.ts";
+import type { Forward, Scope } from "./scope.ts";
 
-/** The public V-Net of these methods gives its parts no prefix. */
-const DECODERS: Record<Backbone, DecoderOptions> = {
-  vnet: { prefix: "", upsampling: "transposed" },
-  unet: { prefix: "decoder.", upsampling: "linear" },
-};
+const FILTERS = 16;
 
 /**
- * Parameters of the network with both heads: 9,448,866 values for V-Net and 2 classes, 1,814,199 for U-Net and 4. The
- * distances are those of the foreground classes, `classes - 1` channels.
+ * The network with both heads, for `[B, ..., 1]`: 9,448,866 values for V-Net and 2 classes, 1,814,199 for U-Net and 4. It
+ * gives signed distances of the foreground classes in -1..1, behind the tanh, and logits. The public V-Net gives its parts
+ * no prefix, and of two classes a single logit z, a sigmoid's, which is that of a softmax of 0 and z.
  */
-export function distanceHeadsSpec(
-  builder: SpecBuilder,
-  { network, classes }: { network: Backbone; classes: number },
-): SpecBuilder {
-  const decoder = DECODERS[network],
-    [distance, segmentation] = ["out_conv", "out_conv2"].map((name) => decoder.prefix + name);
-  if (network === "vnet") {
-    vnetDecoderSpec(vnetEncoderSpec(builder, decoder.prefix), decoder);
-    return vnetHeadSpec(vnetHeadSpec(builder, distance, classes - 1), segmentation, classes === 2 ? 1 : classes);
-  }
-  unetDecoderSpec(unetEncoderSpec(builder), decoder);
-  unetHeadSpec(builder, distance, { channels: classes - 1 });
-  return unetHeadSpec(builder, segmentation, { channels: classes });
-}
-
-/** What the two heads give. */
-export interface DistanceHeads {
-  /** Signed distances of the foreground classes in -1..1, behind the tanh `[B, ..., K - 1]`. */
-  distance: Tensor;
-  /** V-Net of two classes: of a sigmoid `[B, X, Y, Z, 1]`; else of a softmax `[B, ..., K]`. Tested is this one. */
-  logits: Tensor;
-}
-
-/** Forward pass. @param x `[B, X, Y, Z, 1]` for V-Net or `[B, H, W, 1]` for U-Net. */
-export function distanceHeads(pass: Pass, x: Tensor): DistanceHeads {
-  const decoder = DECODERS[x.rank === 5 ? "vnet" : "unet"];
-  const features: Tensor = x.rank === 5
-    ? vnetDecoder(pass, vnetEncoder(pass, x as Tensor5D, decoder.prefix), decoder)
-    : unetDecoder(pass, unetEncoder(pass, x as Tensor4D), decoder)[0];
-  return {
-    distance: openTensorFlow().tf.tanh(pass.convolution(features, `${decoder.prefix}out_conv`)),
-    logits: pass.convolution(features, `${decoder.prefix}out_conv2`),
+export function distanceHeads(
+  at: Scope,
+  { backbone, classes, filters = FILTERS }: { backbone: Backbone; classes: number; filters?: number },
+): Forward {
+  const parts = BACKBONES[backbone], isVnet = backbone === "vnet", isSigmoid = isVnet && classes === 2;
+  const [encoding, decoding] = isVnet ? [at, at] : [at.in("encoder"), at.in("decoder")];
+  const encoder = parts.encoder(encoding, filters);
+  const decoder = parts.decoder(decoding, isVnet ? "transposed" : "linear", filters);
+  const distances = parts.head(decoding, "out_conv", { in: filters, out: classes - 1 });
+  const segmentation = parts.head(decoding, "out_conv2", { in: filters, out: isSigmoid ? 1 : classes });
+  return (pass, x) => {
+    const features = decoder(pass, encoder(pass, x));
+    const distance = tf.tanh(distances(pass, features)), logits = segmentation(pass, features);
+    return { logits: isSigmoid ? tf.concat([tf.zerosLike(logits), logits], -1) : logits, distance };
   };
 }

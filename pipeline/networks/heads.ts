@@ -2,81 +2,24 @@
  * SS-Net's heads on feature rows: projection, prediction, and per class a selector for features and one for the bank.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import { leakyRelu, relu } from "../tensorflow/ops.ts";
 import { hiddenMoments, linear, type Moments } from "../tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
-import type { SpecBuilder } from "./parameters.ts";
+import type { Linear, Scope } from "./scope.ts";
 
 /** Width of the projected features. */
 export const PROJECTED = 32;
-const FEATURES = 16, SELECTOR_SLOPE = 0.2;
-
-/**
- * Adds the parameters of the heads, in the order of the authors' `state_dict`: `projection_head` (16 to 32 to 32),
- * `prediction_head` (32 to 32 to 32), then a selector (32 to 32 to 1) of each class for features and for the bank.
- */
-export function headsSpec(builder: SpecBuilder, { classes }: { classes: number }): SpecBuilder {
-  const head = (name: string, inputs: number, outputs: number) =>
-    builder.layer("linear", `${name}.0`, [PROJECTED, inputs]).batchNorm(`${name}.1`, PROJECTED)
-      .layer("linear", `${name}.3`, [outputs, PROJECTED]);
-  head("projection_head", FEATURES, PROJECTED);
-  head("prediction_head", PROJECTED, PROJECTED);
-  for (const memory of ["", "memory"]) {
-    for (let c = 0; c < classes; c++) head(`contrastive_class_selector_${memory}${c}`, PROJECTED, 1);
-  }
-  return builder;
-}
+const SELECTOR_SLOPE = 0.2;
 
 /** A head whose batch norm is settled: a function of single rows, `[N, F]` to `[N, outputs]`. */
 export interface Head {
   (x: Tensor2D): Tensor2D;
   /** Its first layer with the batch norm. */
-  first: { weight: Tensor2D; bias: Tensor1D };
-}
-
-/** Which head, on which batch. */
-export interface HeadInputs {
-  /** As its parameters begin. */
-  name: string;
-  /** Moments of its input rows; null takes the running statistics. */
-  batch: Moments | null;
-  /** Between its two layers. */
-  activation: (x: Tensor2D) => Tensor2D;
-  /** 0 leaves the running statistics alone; without it they move. */
-  active?: Scalar;
-}
-
-function head(pass: Pass, { name, batch, activation, active }: HeadInputs): Head {
-  const first = pass.linearNorm({ layer: `${name}.0`, norm: `${name}.1` }, batch, active);
-  const run = (x: Tensor2D) => pass.linear(activation(linear(x, first.weight, first.bias)), `${name}.3`);
-  return Object.assign(run, { first });
-}
-
-/** The projection head, `[N, 16]` to `[N, 32]`. @param batch Moments of the features; null takes the running statistics. */
-export function projection(pass: Pass, batch: Moments | null): Head {
-  return head(pass, { name: "projection_head", batch, activation: relu });
-}
-
-/** Moments of the projected features of a whole batch; the projection's last layer is linear. */
-export function projectedMoments(
-  pass: Pass,
-  { features, project, count }: { features: Tensor2D; project: Head; count: Scalar },
-): Moments {
-  const { tf } = openTensorFlow();
-  const { mean, covariance } = hiddenMoments(features, { ...project.first, count });
-  const weight = pass.weights["projection_head.3.weight"] as Tensor2D, bias = pass.weights["projection_head.3.bias"];
-  return {
-    mean: tf.add(tf.reshape(tf.matMul(tf.expandDims(mean, 0), weight), [-1]), bias) as Tensor1D,
-    covariance: tf.matMul(weight, tf.matMul(covariance, weight), true),
-    count,
-  };
-}
-
-/** The prediction head, `[N, 32]` to `[N, 32]`. @param batch Moments of the projected features. */
-export function prediction(pass: Pass, batch: Moments): Head {
-  return head(pass, { name: "prediction_head", batch, activation: relu });
+  first: Linear;
+  /** Its last layer. */
+  last: Linear;
 }
 
 /** Which rows a selector judges. */
@@ -91,35 +34,86 @@ export interface Selection {
   active: Scalar;
 }
 
-function selector(pass: Pass, { of, classIndex, batch, active }: Selection): Head & { parameters: Tensor[] } {
-  const name = `contrastive_class_selector_${of === "bank" ? "memory" : ""}${classIndex}`;
-  const activation = (x: Tensor2D) => leakyRelu(x, SELECTOR_SLOPE);
-  const parameters = Object.keys(pass.weights).filter((key) => key.startsWith(`${name}.`)).map((key) =>
-    pass.weights[key]
-  );
-  return Object.assign(head(pass, { name, batch, activation, active }), { parameters });
-}
-
-/** Scores in (0, 1) of a class's selector in training mode, `[N, 32]` to `[N, 1]`. */
-export function select(pass: Pass, x: Tensor2D, selection: Selection): Tensor2D {
-  return openTensorFlow().tf.sigmoid(selector(pass, selection)(x));
+/** The heads in one pass. */
+export interface Heads {
+  /** The projection head, `[N, F]` to `[N, 32]`. @param batch Moments of the features; null takes the running statistics. */
+  projection(batch: Moments | null): Head;
+  /** The prediction head, `[N, 32]` to `[N, 32]`. @param batch Moments of the projected features. */
+  prediction(batch: Moments): Head;
+  /** Scores in (0, 1) of a class's selector in training mode, `[N, 32]` to `[N, 1]`. */
+  select(x: Tensor2D, selection: Selection): Tensor2D;
+  /**
+   * Ones for the scores of `select`, `[N, 1]`: the selector runs, so its running statistics move, and nothing reads it. Its
+   * gradient is zero, which is more than none: its parameters decay.
+   */
+  runUnread(x: Tensor2D, selection: Selection): Tensor2D;
 }
 
 /**
- * Ones for the scores of {@linkcode select}: the selector runs, so its running statistics move, and nothing reads it. Its
- * gradient is zero, which is more than none: its parameters decay.
- * @returns `[N, 1]`
+ * The heads, in the order of the authors' `state_dict`: `projection_head` (F to 32 to 32), `prediction_head` (32 to 32 to
+ * 32), then a selector (32 to 32 to 1) of each class for features and for the bank.
+ * @param options `features`: F, the width of the network's features.
  */
-export function runUnread(pass: Pass, x: Tensor2D, selection: Selection): Tensor2D {
-  const { tf } = openTensorFlow(), { parameters } = selector(pass, selection);
-  // deno-lint-ignore no-explicit-any
-  const op = tf.customGrad((...inputs: any[]) => {
-    const [x, ...parameters] = inputs.slice(0, -1), save = inputs.at(-1);
-    save([x, ...parameters]);
-    return {
-      value: tf.onesLike(tf.sum(x, 1, true)),
-      gradFunc: (_: Tensor, saved: Tensor[]) => saved.map((tensor) => tf.zerosLike(tensor)),
+export function heads(
+  at: Scope,
+  { classes, features }: { classes: number; features: number },
+): (pass: Pass) => Heads {
+  const head = (name: string, inputs: number, outputs: number, activation: (x: Tensor2D) => Tensor2D) => {
+    const own = at.in(name);
+    const first = own.linearNorm(["0", "1"], { in: inputs, out: PROJECTED });
+    const last = own.linear("3", { in: PROJECTED, out: outputs });
+    const run = (pass: Pass, batch: Moments | null, active?: Scalar): Head => {
+      const layers = { first: first(pass, batch, active), last: last(pass) };
+      const apply = (x: Tensor2D) => {
+        const hidden = activation(linear(x, layers.first.weight, layers.first.bias));
+        return linear(hidden, layers.last.weight, layers.last.bias);
+      };
+      return Object.assign(apply, layers);
     };
-  });
-  return op(x, ...parameters) as Tensor2D;
+    return { run, prefix: own.prefix };
+  };
+  const selectors = (memory: string) =>
+    Array.from(
+      { length: classes },
+      (_, c) => head(`contrastive_class_selector_${memory}${c}`, PROJECTED, 1, (x) => leakyRelu(x, SELECTOR_SLOPE)),
+    );
+  const project = head("projection_head", features, PROJECTED, relu);
+  const predict = head("prediction_head", PROJECTED, PROJECTED, relu);
+  const selectorsOf = { features: selectors(""), bank: selectors("memory") };
+  return (pass) => {
+    const selector = ({ of, classIndex, batch, active }: Selection) =>
+      selectorsOf[of][classIndex].run(pass, batch, active);
+    return {
+      projection: (batch) => project.run(pass, batch),
+      prediction: (batch) => predict.run(pass, batch),
+      select: (x, selection) => tf.sigmoid(selector(selection)(x)),
+      runUnread(x, selection) {
+        selector(selection);
+        const { prefix } = selectorsOf[selection.of][selection.classIndex];
+        const names = Object.keys(pass.weights).filter((name) => name.startsWith(prefix));
+        // deno-lint-ignore no-explicit-any
+        const op = tf.customGrad((...inputs: any[]) => {
+          const [x, ...parameters] = inputs.slice(0, -1), save = inputs.at(-1);
+          save([x, ...parameters]);
+          return {
+            value: tf.onesLike(tf.sum(x, 1, true)),
+            gradFunc: (_: Tensor, saved: Tensor[]) => saved.map((tensor) => tf.zerosLike(tensor)),
+          };
+        });
+        return op(x, ...names.map((name) => pass.weights[name])) as Tensor2D;
+      },
+    };
+  };
+}
+
+/** Moments of the projected features of a whole batch; the projection's last layer is linear. */
+export function projectedMoments(
+  { features, project, count }: { features: Tensor2D; project: Head; count: Scalar },
+): Moments {
+  const { mean, covariance } = hiddenMoments(features, { ...project.first, count }), { weight, bias } = project.last;
+  return {
+    mean: tf.add(tf.reshape(tf.matMul(tf.expandDims(mean, 0), weight), [-1]), bias) as Tensor1D,
+    covariance: tf.matMul(weight, tf.matMul(covariance, weight), true),
+    count,
+  };
 }

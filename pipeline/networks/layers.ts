@@ -3,21 +3,11 @@
  * unbiased running variance), instance norm, dropout of channels and of entries, linear layers.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import * as ops from "../tensorflow/ops.ts";
-import * as rows from "../tensorflow/rows.ts";
+import type * as rows from "../tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
 import type { Weights } from "./parameters.ts";
-
-/** How a decoder doubles the size: by a transposed convolution, or by interpolation with aligned corners and a convolution. */
-export type Upsampling = "transposed" | "linear";
-/** Which decoder of a network. */
-export interface DecoderOptions {
-  /** As the names of its parameters begin, with their dot. */
-  prefix: string;
-  /** Decides its layers too. */
-  upsampling: Upsampling;
-}
 
 /** A layer and the batch norm behind it. */
 export interface NormalizedLayer {
@@ -66,7 +56,6 @@ export class Pass {
 
   /** Kernels 3 and 1 keep the size, kernels 2 and 4 (its padding 1) have stride 2; without bias. Sizes that are halved are even. */
   #convolve<T extends Tensor>(x: T, weight: Tensor): T {
-    const { tf } = openTensorFlow();
     const kernel = weight.shape[0], stride = kernel % 2 ? 1 : 2, padding = kernel === 2 ? "valid" : "same";
     if (x.rank === 4) return tf.conv2d(x as unknown as Tensor4D, weight as Tensor4D, stride, padding) as Tensor as T;
     if (kernel === 3 && x.shape[4] === 1 && x.shape[3]! % ops.IMAGE_LINES === 0) {
@@ -86,7 +75,7 @@ export class Pass {
   }
 
   /** Convolution, batch norm and ReLU. @param x `[B, X, Y, Z, C]` */
-  convolutionNormRelu(x: Tensor5D, names: NormalizedLayer): Tensor5D {
+  convolutionNormRelu<T extends Tensor>(x: T, names: NormalizedLayer): T {
     const how = { outputAxis: [-1], rectified: true };
     return this.#normalized(x, names, { apply: (x, weight) => this.#convolve(x, weight), ...how });
   }
@@ -97,13 +86,13 @@ export class Pass {
   }
 
   /** Transposed convolution (kernel 2, stride 2). @param x `[B, H, W, C]` */
-  upConvolution(x: Tensor4D, name: string): Tensor4D {
+  upConvolution<T extends Tensor>(x: T, name: string): T {
     return ops.addBias(ops.upConvolution(x, this.weights[`${name}.weight`]), this.#vector(`${name}.bias`));
   }
 
   /** Transposed convolution (kernel 2, stride 2), batch norm and ReLU. @param x `[B, X, Y, Z, C]` */
-  upConvolutionNormRelu(x: Tensor5D, names: NormalizedLayer): Tensor5D {
-    return this.#normalized(x, names, { apply: ops.upConvolution, outputAxis: [-1, 1], rectified: true });
+  upConvolutionNormRelu<T extends Tensor>(x: T, names: NormalizedLayer): T {
+    return this.#normalized(x, names, { apply: ops.upConvolution<T>, outputAxis: [-1, 1], rectified: true });
   }
 
   /**
@@ -135,7 +124,6 @@ export class Pass {
 
   /** Weight and bias of a layer with the batch norm behind it in them. @param outputAxis As for `#normalized`. */
   #fold({ convolution, norm }: NormalizedLayer, outputAxis: number[]): { weight: Tensor; bias: Tensor1D } {
-    const { tf } = openTensorFlow();
     const weight = this.weights[`${convolution}.weight`], bias = this.#vector(`${convolution}.bias`);
     if (!(`${norm}.running_mean` in this.buffers)) return { weight, bias };
     const { scale, shift } = this.#affine(norm, this.#running(norm), bias);
@@ -155,7 +143,6 @@ export class Pass {
 
   /** A batch norm of given statistics behind a bias: `scale x + shift`, for an x without that bias. */
   #affine(norm: string, { mean, variance }: { mean: Tensor1D; variance: Tensor1D }, bias: Tensor1D) {
-    const { tf } = openTensorFlow();
     const scale = tf.div(this.#vector(`${norm}.weight`), tf.sqrt(tf.add(variance, ops.EPSILON))) as Tensor1D;
     return { scale, shift: tf.add(tf.mul(tf.sub(bias, mean), scale), this.#vector(`${norm}.bias`)) as Tensor1D };
   }
@@ -163,7 +150,6 @@ export class Pass {
   /** Running statistics take a tenth of the batch's. @param active 0 leaves them alone. */
   #move(norm: string, batch: { mean: Tensor1D; variance: Tensor1D }, active?: Scalar) {
     if (!this.options.updateStatistics) return;
-    const { tf } = openTensorFlow();
     for (const [key, value] of [["running_mean", batch.mean], ["running_var", batch.variance]] as const) {
       const old = this.buffers[`${norm}.${key}`];
       // Kept: the pass may run inside a gradient, which tidies up behind itself.
@@ -190,7 +176,6 @@ export class Pass {
     input: rows.Moments | null,
     active?: Scalar,
   ): { weight: Tensor2D; bias: Tensor1D } {
-    const { tf } = openTensorFlow();
     const weight = this.weights[`${layer}.weight`] as Tensor2D, bias = this.#vector(`${layer}.bias`);
     let statistics = this.#running(norm);
     if (input) {
@@ -203,11 +188,6 @@ export class Pass {
     }
     const { scale, shift } = this.#affine(norm, statistics, bias);
     return { weight: tf.mul(weight, scale), bias: shift };
-  }
-
-  /** `x W + b`. @param x `[N, F]` */
-  linear(x: Tensor2D, name: string): Tensor2D {
-    return rows.linear(x, this.weights[`${name}.weight`] as Tensor2D, this.#vector(`${name}.bias`));
   }
 
   /** A seed of its own for every dropout of the pass; null where dropout is off. */

@@ -3,7 +3,7 @@
  * and the way between PyTorch's layouts and TensorFlow's.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import type { Tensor } from "../tensorflow/tensors.ts";
 import { sizeOf } from "../arrays/shape.ts";
 
@@ -40,47 +40,6 @@ export type StateDict = Record<string, Float32Array>;
 export type Weights = Record<string, Tensor>;
 
 /**
- * Collects the specification of a network, layer by layer, in the order of its `state_dict`.
- *
- * @example A convolution of 3 x 3 x 3 and its batch norm
- * ```ts
- * import assert from "node:assert/strict";
- * import { SpecBuilder } from "@ssnet/pipeline/networks/parameters.ts";
- *
- * const spec = new SpecBuilder().layer("conv", "block.0", [16, 1, 3, 3, 3]).batchNorm("block.1", 16);
- * assert.deepEqual(spec.parameters.map(({ name }) => name), [
- *   "block.0.weight", "block.0.bias", "block.1.weight", "block.1.bias",
- * ]);
- * assert.equal(spec.parameters[0].fanIn, 27);
- * ```
- */
-export class SpecBuilder {
-  /** So far, weight before bias. */
-  readonly parameters: ParameterSpec[] = [];
-  /** So far, mean before variance. */
-  readonly buffers: BufferSpec[] = [];
-
-  /** Adds `NAME.weight` of a shape in PyTorch's layout and `NAME.bias`, one value an output. */
-  layer(kind: "conv" | "conv_normal" | "convT" | "linear", name: string, shape: number[]): this {
-    const fanIn = shape.slice(1).reduce((a, b) => a * b, 1);
-    const outputs = kind === "convT" ? shape[1] : shape[0];
-    this.parameters.push({ name: `${name}.weight`, shape, kind, fanIn });
-    this.parameters.push({ name: `${name}.bias`, shape: [outputs], kind: "bias", fanIn });
-    return this;
-  }
-
-  /** Adds `NAME.weight`, `NAME.bias`, `NAME.running_mean` and `NAME.running_var`, each `[channels]`. */
-  batchNorm(name: string, channels: number): this {
-    const shape = [channels];
-    this.parameters.push({ name: `${name}.weight`, shape, kind: "bn_gamma", fanIn: 0 });
-    this.parameters.push({ name: `${name}.bias`, shape, kind: "bn_beta", fanIn: 0 });
-    this.buffers.push({ name: `${name}.running_mean`, shape, kind: "running_mean" });
-    this.buffers.push({ name: `${name}.running_var`, shape, kind: "running_var" });
-    return this;
-  }
-}
-
-/**
  * PyTorch's default initialization (Kaiming-uniform with a = √5): weights and biases uniform in ±1/√fan_in, gamma 1,
  * beta 0; running means 0, variances 1. "conv_normal" is Kaiming-normal: mean 0, deviation √(2/fan_in).
  * @param random Uniform in [0, 1); one number a weight or bias (two a normal one), in the order of the specification.
@@ -89,9 +48,10 @@ export class SpecBuilder {
  * ```ts
  * import assert from "node:assert/strict";
  * import { stream } from "@ssnet/pipeline/arrays/random.ts";
- * import { initialize, SpecBuilder } from "@ssnet/pipeline/networks/parameters.ts";
+ * import { initialize } from "@ssnet/pipeline/networks/parameters.ts";
+ * import { build } from "@ssnet/pipeline/networks/scope.ts";
  *
- * const spec = new SpecBuilder().layer("linear", "head", [32, 16]).batchNorm("norm", 32);
+ * const { spec } = build((at) => at.linearNorm(["head", "norm"], { in: 16, out: 32 }));
  * const state = initialize(spec, stream(1337, "weights"));
  * assert.equal(state["head.weight"].length, 512);
  * assert.ok(state["head.weight"].every((value) => Math.abs(value) <= 1 / Math.sqrt(16)));
@@ -135,13 +95,12 @@ const TO_PYTORCH: Record<number, number[]> = { 1: [0], 2: [1, 0], 4: [3, 2, 0, 1
 
 /** A tensor in TensorFlow's layout from a value in PyTorch's. Convolutions become `[k..., in, out]`, transposed ones `[k..., out, in]`. */
 export function toTensorFlow(values: Float32Array, shape: number[]): Tensor {
-  const { tf } = openTensorFlow();
   return tf.tidy(() => tf.transpose(tf.tensor(values, shape, "float32"), TO_TENSORFLOW[shape.length]));
 }
 
 /** The value in PyTorch's layout of a tensor in TensorFlow's. */
 export function toPyTorch(tensor: Tensor): Float32Array {
-  const { tf } = openTensorFlow(), transposed = tf.transpose(tensor, TO_PYTORCH[tensor.rank]);
+  const transposed = tf.transpose(tensor, TO_PYTORCH[tensor.rank]);
   const values = transposed.dataSync() as Float32Array; // not out of a tidy(), which would look for tensors among them
   transposed.dispose();
   return values;

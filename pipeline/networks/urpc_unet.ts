@@ -3,32 +3,19 @@
  * four decoder levels, the coarser three behind a perturbation that only their heads see.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import { masked, upNearest } from "../tensorflow/ops.ts";
 import type { Tensor4D } from "../tensorflow/tensors.ts";
-import type { DecoderOptions, Pass } from "./layers.ts";
-import type { SpecBuilder } from "./parameters.ts";
-import { unetDecoder, unetDecoderSpec, unetEncoder, unetEncoderSpec, unetHeadSpec } from "./unet.ts";
+import type { Pass } from "./layers.ts";
+import type { Forward, Scope } from "./scope.ts";
+import { unetDecoder, unetEncoder, unetHead } from "./unet.ts";
 
-const DECODER: DecoderOptions = { prefix: "decoder.", upsampling: "linear" };
-const NOISE = 0.3, DROPOUT = 0.5;
+const FILTERS = 16, NOISE = 0.3, DROPOUT = 0.5;
 /** Bounds of the share of the largest attention above which a region is removed. */
 const STRONGEST = [0.7, 0.9];
 
-/**
- * Parameters: 1,831,060 values for 4 classes. Those of a head on the encoder's last level, `out_conv_dp4`, are there as in
- * the public code; no output depends on them.
- */
-export function urpcUnetSpec(builder: SpecBuilder, { classes }: { classes: number }): SpecBuilder {
-  unetDecoderSpec(unetEncoderSpec(builder), DECODER);
-  unetHeadSpec(builder, "decoder.out_conv", { channels: classes });
-  for (const level of [4, 3, 2, 1]) unetHeadSpec(builder, `decoder.out_conv_dp${level}`, { channels: classes, level });
-  return builder;
-}
-
 /** `x + x n`, n uniform in ±0.3, the same for all samples; x itself where dropout is off. @param x `[B, H, W, C]` */
 export function featureNoise(pass: Pass, x: Tensor4D): Tensor4D {
-  const { tf } = openTensorFlow();
   const uniform = pass.uniform([1, ...x.shape.slice(1)]);
   return uniform ? tf.mul(x, tf.add(tf.mul(uniform, 2 * NOISE), 1 - NOISE)) : x;
 }
@@ -39,7 +26,6 @@ export function featureNoise(pass: Pass, x: Tensor4D): Tensor4D {
  * @param x `[B, H, W, C]`
  */
 export function featureDropout(pass: Pass, x: Tensor4D): Tensor4D {
-  const { tf } = openTensorFlow();
   const uniform = pass.uniform([]);
   if (!uniform) return x;
   const [low, high] = STRONGEST;
@@ -50,20 +36,28 @@ export function featureDropout(pass: Pass, x: Tensor4D): Tensor4D {
 }
 
 /**
- * Forward pass; the perturbations act where dropout is on.
- * @param x `[B, H, W, 1]`
- * @returns Logits of the four heads, the finest first, each resized to the input `[B, H, W, K]`; the first is tested.
+ * The network, for `[B, H, W, 1]`; 1,831,060 values for 4 classes. It gives the logits of the four heads, the finest first,
+ * each resized to the input; the first is tested. The perturbations act where dropout is on. The parameters of a head on the
+ * encoder's last level, `out_conv_dp4`, are there as in the public code; no output depends on them.
  */
-export function urpcUnet(pass: Pass, x: Tensor4D): Tensor4D[] {
-  const levels = unetDecoder(pass, unetEncoder(pass, x), DECODER);
-  const perturbed = [
-    levels[0],
-    featureNoise(pass, levels[1]),
-    featureDropout(pass, levels[2]),
-    pass.dropout(levels[3], DROPOUT),
-  ];
-  return perturbed.map((features, level) => {
-    if (level === 0) return pass.convolution(features, "decoder.out_conv");
-    return upNearest(pass.convolution(features, `decoder.out_conv_dp${level}`), 2 ** level);
-  });
+export function urpcUnet(at: Scope, { classes, filters = FILTERS }: { classes: number; filters?: number }): Forward {
+  const encoder = unetEncoder(at.in("encoder"), filters), decoder = unetDecoder(at.in("decoder"), "linear", filters);
+  const head = (level: number) =>
+    unetHead(at.in("decoder"), level ? `out_conv_dp${level}` : "out_conv", { in: filters * 2 ** level, out: classes });
+  const finest = head(0), [, ...coarser] = [4, 3, 2, 1].map(head);
+  const heads = [finest, ...coarser.toReversed()];
+  return (pass, x) => {
+    const levels = decoder(pass, encoder(pass, x as Tensor4D));
+    const perturbed = [
+      levels[0],
+      featureNoise(pass, levels[1]),
+      featureDropout(pass, levels[2]),
+      pass.dropout(levels[3], DROPOUT),
+    ];
+    const all = perturbed.map((features, level) => {
+      const logits = heads[level](pass, features);
+      return level ? upNearest(logits, 2 ** level) : logits;
+    });
+    return { logits: all[0], all };
+  };
 }

@@ -4,56 +4,63 @@
  * levels. Sizes must be multiples of 16.
  * @module
  */
-import { openTensorFlow } from "../tensorflow/device.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import { maxPool2, relu, upTrilinear } from "../tensorflow/ops.ts";
-import type { Tensor5D } from "../tensorflow/tensors.ts";
-import type { Pass } from "./layers.ts";
-import type { SpecBuilder } from "./parameters.ts";
+import type { Tensor, Tensor5D } from "../tensorflow/tensors.ts";
+import type { Forward, Layer, Scope, Width } from "./scope.ts";
 
-const WIDTHS = [16, 32, 64, 128, 256];
+const FILTERS = 16;
 /** By decoder level, the finest first. */
 const DROPOUT = [0.1, 0.2, 0.3, 0.5];
+/** By level, the finest first; every level has twice the filters of the one above. */
 const ENCODER = ["conv1", "conv2", "conv3", "conv4", "center"];
-const decoderStage = (level: number) => `up_concat${level + 1}`;
-const head = (level: number) => level === 0 ? "dsv1" : `dsv${level + 1}.dsv.0`;
+/** From the coarsest to the finest, as they run and as their parameters stand. */
+const DECODER = [3, 2, 1, 0];
+const KERNEL = { kernel: [3, 3, 3], normal: true };
 
-/** Parameters: 5,884,504 values for 2 classes, convolutions initialized as "conv_normal". There are no running statistics. */
-export function urpcUnet3dSpec(builder: SpecBuilder, { classes }: { classes: number }): SpecBuilder {
-  const block = (name: string, inputs: number, width: number) => {
-    builder.layer("conv_normal", `${name}.conv1.0`, [width, inputs, 3, 3, 3]);
-    builder.layer("conv_normal", `${name}.conv2.0`, [width, width, 3, 3, 3]);
-  };
-  WIDTHS.forEach((width, level) => block(ENCODER[level], level ? WIDTHS[level - 1] : 1, width));
-  for (const level of [3, 2, 1, 0]) {
-    block(`${decoderStage(level)}.conv`, WIDTHS[level] + WIDTHS[level + 1], WIDTHS[level]);
-  }
-  for (const level of [3, 2, 1, 0]) builder.layer("conv_normal", head(level), [classes, WIDTHS[level], 1, 1, 1]);
-  return builder;
+/** Two convolutions with instance norm and ReLU. */
+function block(at: Scope, { in: inputs, out }: Width): Layer<Tensor5D> {
+  const first = at.convInstanceNorm<Tensor5D>("conv1.0", { ...KERNEL, in: inputs, out });
+  const second = at.convInstanceNorm<Tensor5D>("conv2.0", { ...KERNEL, in: out, out });
+  return (pass, x) => relu(second(pass, relu(first(pass, x))));
 }
 
 /**
- * Forward pass.
- * @param x `[B, X, Y, Z, 1]`
- * @returns Logits of the four heads, the finest first, each interpolated to the input `[B, X, Y, Z, K]`; the first is tested.
+ * The network, for `[B, X, Y, Z, 1]`; 5,884,504 values for 2 classes, convolutions initialized as "conv_normal". It gives
+ * the logits of the four heads, the finest first, each interpolated to the input; the first is tested. There are no running
+ * statistics.
  */
-export function urpcUnet3d(pass: Pass, x: Tensor5D): Tensor5D[] {
-  const { tf } = openTensorFlow();
+export function urpcUnet3d(at: Scope, { classes, filters = FILTERS }: { classes: number; filters?: number }): Forward {
+  const width = (level: number) => filters * 2 ** level;
+  const encoder = ENCODER.map((name, level) =>
+    block(at.in(name), { in: level ? width(level - 1) : 1, out: width(level) })
+  );
+  const decoder = DECODER.map((level) =>
+    block(at.in(`up_concat${level + 1}.conv`), { in: width(level) + width(level + 1), out: width(level) })
+  );
+  const heads = DECODER.map((level) =>
+    at.conv<Tensor5D>(level ? `dsv${level + 1}.dsv.0` : "dsv1", {
+      kernel: [1, 1, 1],
+      normal: true,
+      in: width(level),
+      out: classes,
+    })
+  );
   const up = (x: Tensor5D, factor: number) => upTrilinear(x, { factor, alignedCorners: false });
-  const block = (x: Tensor5D, name: string) => {
-    for (const layer of ["conv1.0", "conv2.0"]) x = relu(pass.convolutionInstanceNorm(x, `${name}.${layer}`));
-    return x;
+  return (pass, image) => {
+    const levels: Tensor5D[] = [];
+    let x = image as Tensor5D;
+    for (const block of encoder) {
+      x = block(pass, levels.length ? maxPool2(x) : x); // half the size, twice the channels
+      levels.push(x);
+    }
+    const all: Tensor[] = [];
+    DECODER.forEach((level, i) => {
+      x = decoder[i](pass, tf.concat([levels[level], up(x, 2)], 4));
+      x = pass.channelDropout(x, DROPOUT[level]);
+      const own = heads[i](pass, x);
+      all.unshift(level ? up(own, 2 ** level) : own);
+    });
+    return { logits: all[0], all };
   };
-  const levels: Tensor5D[] = [];
-  for (const name of ENCODER) {
-    x = block(levels.length ? maxPool2(x) : x, name); // half the size, twice the channels
-    levels.push(x);
-  }
-  const logits: Tensor5D[] = [];
-  for (const level of [3, 2, 1, 0]) {
-    x = block(tf.concat([levels[level], up(x, 2)], 4), `${decoderStage(level)}.conv`);
-    x = pass.channelDropout(x, DROPOUT[level]);
-    const own = pass.convolution(x, head(level));
-    logits.unshift(level ? up(own, 2 ** level) : own);
-  }
-  return logits;
 }

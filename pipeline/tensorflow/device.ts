@@ -4,16 +4,14 @@
  * Nothing is opened at import: `openTensorFlow` needs `--allow-ffi`, `--allow-read`, `--allow-env`, `--allow-sys`.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import { createRequire } from "node:module";
-import type * as tfjs from "@tensorflow/tfjs";
 import { ATTRIBUTE, Binding, type BindingOptions, DTYPE } from "./binding.ts";
 import { TensorFlowError } from "./library.ts";
 import type { Tensor } from "./tensors.ts";
 
-/** tfjs with its TensorFlow backend, and the binding under it. */
+/** What is under tfjs: its TensorFlow backend, and the binding under that. */
 export interface TensorFlow {
-  /** All of tfjs; its operations run in TensorFlow. */
-  tf: typeof tfjs;
   /** tfjs-node's kernel backend. */
   backend: any;
   /** Recording, operations by TensorFlow's own names, version and device. */
@@ -23,7 +21,8 @@ export interface TensorFlow {
 let opened: TensorFlow | undefined;
 
 /**
- * tfjs on TensorFlow; the same object at every call. The first call decides on threads and device.
+ * Opens TensorFlow: from now on the operations of `import * as tf from "@tensorflow/tfjs"` run in it. The first call decides
+ * on threads and device; every call gives the same object.
  *
  * @throws {TensorFlowError} If the library is missing, broken, `device: "gpu"` finds none, or a later call names a device
  * that is not the open one.
@@ -31,9 +30,10 @@ let opened: TensorFlow | undefined;
  * @example Operations of tfjs run in TensorFlow
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
- * const { tf, binding } = openTensorFlow({ device: "cpu" });
+ * const { binding } = openTensorFlow({ device: "cpu" });
  * assert.equal(tf.add(1, 2).dataSync()[0], 3);
  * assert.match(binding.device, /CPU:0/);
  * ```
@@ -52,7 +52,6 @@ export function openTensorFlow(options: BindingOptions = {}): TensorFlow {
   const util = require("node:util");
   // tfjs-node calls it; current runtimes no longer have it.
   util.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
-  const tf = require("@tensorflow/tfjs") as typeof tfjs;
   require("@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js");
   const { NodeJSKernelBackend } = require("@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js");
   const backend = new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu");
@@ -64,16 +63,23 @@ export function openTensorFlow(options: BindingOptions = {}): TensorFlow {
     if (values && dtype !== "complex64" && !binding.recording) backend.getInputTensorIds([{ dataId }]);
   };
   tf.registerBackend("tensorflow", () => backend, 3);
+  tf.allowOperations();
   tf.setBackend("tensorflow");
-  registerReductionGradients(tf, backend);
-  return opened = { tf, backend, binding };
+  registerReductionGradients(backend);
+  return opened = { backend, binding };
+}
+
+/** The open TensorFlow, for code below tfjs. @throws {TensorFlowError} Before {@linkcode openTensorFlow}. */
+export function tensorflow(): TensorFlow {
+  if (opened) return opened;
+  throw new TensorFlowError("Cannot use TensorFlow: it is not open; call openTensorFlow() before it");
 }
 
 /**
  * Gradients of sums and means by one broadcast. tfjs multiplies by a tensor of ones as large as what was summed, which a
  * trace keeps as a constant: hundreds of megabytes for the losses of a step.
  */
-function registerReductionGradients(tf: typeof tfjs, backend: any): void {
+function registerReductionGradients(backend: any): void {
   const types = [["T", DTYPE.float], ["Tidx", DTYPE.int32]].map(([name, value]) => ({
     name,
     type: ATTRIBUTE.type,

@@ -4,8 +4,9 @@
  * Volumes are `[B, X, Y, Z, C]`, slices `[B, H, W, C]`, rows `[N, F]`; everything is float32.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import { ATTRIBUTE, type Attribute, DTYPE } from "./binding.ts";
-import { openTensorFlow } from "./device.ts";
+import { tensorflow } from "./device.ts";
 import type { Tensor, Tensor1D, Tensor4D, Tensor5D } from "./tensors.ts";
 
 /** The data type float32 as an attribute, most often "T". */
@@ -13,15 +14,15 @@ export const float = (name: string): Attribute => ({ name, type: ATTRIBUTE.type,
 const string = (name: string, value: string): Attribute => ({ name, type: ATTRIBUTE.string, value });
 /** One operation with one output, below tfjs: no gradient of its own. */
 export const one = (op: string, attributes: Attribute[], inputs: Tensor[]): Tensor =>
-  openTensorFlow().backend.executeSingleOutput(op, attributes, inputs);
+  tensorflow().backend.executeSingleOutput(op, attributes, inputs);
 const many = (op: string, attributes: Attribute[], inputs: Tensor[], outputs: number): Tensor[] =>
-  openTensorFlow().backend.executeMultipleOutputs(op, attributes, inputs, outputs);
+  tensorflow().backend.executeMultipleOutputs(op, attributes, inputs, outputs);
 
 const BIAS: Attribute[] = [float("T"), string("data_format", "NHWC")];
 
 /** `x + b` over the last axis. @param x `[..., C]` @param b `[C]` */
 export function addBias<T extends Tensor>(x: T, b: Tensor1D): T {
-  const op = openTensorFlow().tf.customGrad((x: any, b: any) => ({
+  const op = tf.customGrad((x: any, b: any) => ({
     value: one("BiasAdd", BIAS, [x, b]),
     gradFunc: (dy: any) => [dy, channelSums(dy)],
   }));
@@ -37,7 +38,7 @@ const WIDE = 64, FEW = 16;
  * @param x `[..., C]`; sizes that are not known while a step is traced read -1. @returns `[C]`
  */
 export function channelSums(x: Tensor): Tensor1D {
-  const { tf } = openTensorFlow(), channels = x.shape.at(-1)!;
+  const channels = x.shape.at(-1)!;
   const folds = channels < FEW && WIDE % channels === 0 && Math.min(...x.shape) > 0 && x.size % WIDE === 0;
   if (!folds) return one("BiasAddGrad", BIAS, [x]) as Tensor1D;
   const wide = one("BiasAddGrad", BIAS, [tf.reshape(x, [-1, WIDE])]);
@@ -50,7 +51,6 @@ export function channelSums(x: Tensor): Tensor1D {
  * @param logits `[..., K]`
  */
 export function softmax<T extends Tensor>(logits: T): T {
-  const { tf } = openTensorFlow();
   if (logits.shape.at(-1) !== 2) return tf.softmax(logits);
   const differences = (x: any) =>
     tf.reshape(tf.matMul(tf.reshape(x, [-1, 2]), tf.tensor2d([[1, -1], [-1, 1]])), x.shape);
@@ -72,7 +72,7 @@ function filterGradient(
     { name: "strides", type: ATTRIBUTE.int, value: [1, ...strides, 1] },
     string("padding", padding),
     string("data_format", "NDHWC"),
-  ], [x, openTensorFlow().tf.tensor1d(shape, "int32"), dy]);
+  ], [x, tf.tensor1d(shape, "int32"), dy]);
 }
 
 /** Lines of the last axis that {@linkcode imageConvolution} computes at once, backwards. */
@@ -85,7 +85,6 @@ export const IMAGE_LINES = 8;
  * @param x `[B, X, Y, Z, 1]`, Z a multiple of 8. @param weight `[3, 3, 3, 1, O]` @returns `[B, X, Y, Z, O]`
  */
 export function imageConvolution(x: Tensor5D, weight: Tensor5D): Tensor5D {
-  const { tf } = openTensorFlow();
   const toImage = (dy: Tensor5D, weight: Tensor5D) => {
     const mirrored = tf.transpose(tf.reverse(weight, [0, 1, 2]), [0, 1, 2, 4, 3]);
     const shifted = Array.from(
@@ -109,7 +108,7 @@ export function imageConvolution(x: Tensor5D, weight: Tensor5D): Tensor5D {
 
 /** `max(x, 0)`. */
 export function relu<T extends Tensor>(x: T): T {
-  const op = openTensorFlow().tf.customGrad((x: any, save: any) => {
+  const op = tf.customGrad((x: any, save: any) => {
     const y = one("Relu", [float("T")], [x]);
     save([y]);
     return { value: y, gradFunc: (dy: any, [y]: Tensor[]) => one("ReluGrad", [float("T")], [dy, y]) };
@@ -120,7 +119,7 @@ export function relu<T extends Tensor>(x: T): T {
 /** `x` where positive, else `slope * x`. @param slope Above 0. */
 export function leakyRelu<T extends Tensor>(x: T, slope: number): T {
   const attributes = [float("T"), { name: "alpha", type: ATTRIBUTE.float, value: slope }];
-  const op = openTensorFlow().tf.customGrad((x: any, save: any) => {
+  const op = tf.customGrad((x: any, save: any) => {
     const y = one("LeakyRelu", attributes, [x]);
     // y has the sign of x and is needed by the layer behind it anyway: x is free at once.
     save([y]);
@@ -182,7 +181,6 @@ export function batchNormTrain<T extends Tensor>(
   { gamma, beta, bias }: NormParameters,
   { rectified }: { rectified: boolean },
 ): Normalized<T> {
-  const { tf } = openTensorFlow();
   const statistics: Tensor1D[] = [];
   const op = tf.customGrad((x: any, gamma: any, beta: any, bias: any, save: any) => {
     const none = tf.tensor1d([]);
@@ -218,7 +216,6 @@ export function batchNormTrain<T extends Tensor>(
  * @param x `[B, ..., C]` without that bias. @param bias `[C]`
  */
 export function instanceNorm<T extends Tensor>(x: T, bias: Tensor1D): T {
-  const { tf } = openTensorFlow();
   const attributes = [...BATCH_STATISTICS, { name: "exponential_avg_factor", type: ATTRIBUTE.float, value: 1 }];
   const [b, h, w, c] = as4d(x.shape);
   const samples = (t: any): Tensor[] => tf.split(tf.reshape(t, [b, h, w, c]), b);
@@ -251,7 +248,6 @@ export function instanceNorm<T extends Tensor>(x: T, bias: Tensor1D): T {
  * @returns Twice the size, O channels.
  */
 export function upConvolution<T extends Tensor>(x: T, weight: Tensor): T {
-  const { tf } = openTensorFlow();
   const size = x.shape.slice(1, -1).map((n) => 2 * n), shape = [x.shape[0], ...size, weight.shape.at(-2)!] as any;
   if (x.rank === 4) return tf.conv2dTranspose(x as any, weight as Tensor4D, shape, 2, "same") as Tensor as T;
   registerTransposedGradient();
@@ -263,7 +259,6 @@ let registered = false;
 function registerTransposedGradient() {
   if (registered) return;
   registered = true;
-  const { tf } = openTensorFlow();
   tf.registerGradient({
     kernelName: "Conv3DBackpropInputV2",
     inputsToSave: ["dy", "filter"],
@@ -290,19 +285,16 @@ export function statelessNormal(shape: number[], seed: Tensor1D): Tensor {
 
 /** A seed for another draw of the same step. @param seed int32 `[2]` @param draw Another number for every draw. */
 export function seedOfDraw(seed: Tensor1D, draw: number): Tensor1D {
-  const { tf } = openTensorFlow();
   return tf.add(seed, tf.tensor1d([0, draw], "int32")) as Tensor1D;
 }
 
 function stateless(op: string, shape: number[], seed: Tensor1D): Tensor {
-  const { tf } = openTensorFlow();
   const int = (name: string) => ({ name, type: ATTRIBUTE.type, value: DTYPE.int32 });
   return one(op, [float("dtype"), int("T"), int("Tseed")], [tf.tensor1d(shape, "int32"), seed]);
 }
 
 /** Dropout of whole channels (`Dropout3d`): each `[b, c]` is 0 with `probability`, else scaled by `1 / (1 - probability)`. */
 export function channelDropout<T extends Tensor>(x: T, probability: number, seed: Tensor1D): T {
-  const { tf } = openTensorFlow();
   const shape = [x.shape[0], ...x.shape.slice(1, -1).map(() => 1), x.shape.at(-1)!];
   const keep = tf.cast(tf.greaterEqual(statelessUniform(shape, seed), probability), "float32");
   return tf.mul(x, tf.mul(keep, 1 / (1 - probability))) as T;
@@ -313,7 +305,7 @@ export function channelDropout<T extends Tensor>(x: T, probability: number, seed
  * order; this way the memory of one is free before the next begins.
  */
 export function after<T extends Tensor>(x: T, before: Tensor[]): T {
-  const { tf, backend, binding } = openTensorFlow();
+  const { backend, binding } = tensorflow();
   const op = tf.customGrad((x: any) => ({
     value: backend.createOutputTensor(
       binding.after(backend.getInputTensorIds([x])[0], backend.getInputTensorIds(before)),
@@ -325,7 +317,6 @@ export function after<T extends Tensor>(x: T, before: Tensor[]): T {
 
 /** What `fn` makes of x, outside of every gradient. The caller keeps what shall outlive the enclosing tidy. */
 export function withoutGradient<R>(x: Tensor, fn: (x: any) => R): R {
-  const { tf } = openTensorFlow();
   let result!: R;
   // The body of a customGrad is not recorded.
   tf.customGrad((x: any) => {
@@ -337,14 +328,12 @@ export function withoutGradient<R>(x: Tensor, fn: (x: any) => R): R {
 
 /** The same value, through which no gradient flows. */
 export function stopGradient<T extends Tensor>(x: T): T {
-  const { tf } = openTensorFlow();
   const op = tf.customGrad((x: any) => ({ value: tf.clone(x), gradFunc: (dy: any) => tf.zerosLike(dy) }));
   return op(x) as T;
 }
 
 /** x where `mask` makes it true, else 0; no gradient flows through the mask. @param mask Of what broadcasts to x's shape. */
 export function masked<T extends Tensor>(x: T, mask: (x: T) => Tensor): T {
-  const { tf } = openTensorFlow();
   const op = tf.customGrad((x: any, save: any) => {
     const factor = tf.cast(mask(x), "float32");
     save([factor]);
@@ -365,7 +354,7 @@ export function maxPool2<T extends Tensor>(x: T): T {
     { name: "strides", type: ATTRIBUTE.int, value: blocks },
   ];
   const backwards = volumes ? [...attributes, float("TInput")] : attributes;
-  const op = openTensorFlow().tf.customGrad((x: any, save: any) => {
+  const op = tf.customGrad((x: any, save: any) => {
     const y = one(name, attributes, [x]);
     save([x, y]);
     return { value: y, gradFunc: (dy: any, [x, y]: Tensor[]) => one(`${name}Grad`, backwards, [x, y, dy]) };
@@ -379,7 +368,6 @@ function resize(
   size: [number, number],
   { kernel, flags }: { kernel: "ResizeBilinear" | "ResizeNearestNeighbor"; flags: Record<string, boolean> },
 ): Tensor4D {
-  const { tf } = openTensorFlow();
   const set = Object.entries(flags).map(([name, value]): Attribute => ({ name, type: ATTRIBUTE.bool, value }));
   const attributes = [float("T"), ...set], [, h, w] = x.shape;
   const op = tf.customGrad((x: any, save: any) => {
@@ -422,10 +410,11 @@ export interface TrilinearOptions {
  * @example Without aligned corners the ends are held
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  * import { upTrilinear } from "@ssnet/pipeline/tensorflow/ops.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const line = tf.tensor5d([0, 4], [1, 2, 1, 1, 1]);
  * const up = upTrilinear(line, { factor: 2, alignedCorners: false });
  * assert.deepEqual(up.shape, [1, 4, 2, 2, 1]);
@@ -433,7 +422,6 @@ export interface TrilinearOptions {
  * ```
  */
 export function upTrilinear(x: Tensor5D, { factor, alignedCorners }: TrilinearOptions): Tensor5D {
-  const { tf } = openTensorFlow();
   const [b, X, Y, Z, c] = x.shape, how = linear(alignedCorners);
   const lines = resize(tf.reshape(x, [b, X, Y * Z, c]), [factor * X, Y * Z], how);
   const planes = resize(tf.reshape(lines, [b * factor * X, Y, Z, c]), [factor * Y, factor * Z], how);
@@ -454,7 +442,6 @@ export function upNearest(x: Tensor4D, factor: number): Tensor4D {
  * @param seed int32 `[2]`
  */
 export function dropout<T extends Tensor>(x: T, probability: number, seed: Tensor1D): T {
-  const { tf } = openTensorFlow();
   const type = (name: string, value: number): Attribute => ({ name, type: ATTRIBUTE.type, value });
   const { int32, uint8 } = DTYPE;
   const op = tf.customGrad((x: any, save: any) => {

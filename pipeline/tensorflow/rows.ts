@@ -4,8 +4,9 @@
  * such an N is not known and reads -1; so these operations and their gradients never use it as a number.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import { ATTRIBUTE, type Attribute, DTYPE } from "./binding.ts";
-import { openTensorFlow } from "./device.ts";
+import { tensorflow } from "./device.ts";
 import { addBias, after, channelSums, float, one, relu } from "./ops.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "./tensors.ts";
 
@@ -22,7 +23,7 @@ function product(a: Tensor, b: Tensor, { transposeA = false, transposeB = false 
 
 /** `x W`. @param x `[N, F]` @param weight `[F, G]` */
 export function matMul(x: Tensor2D, weight: Tensor2D): Tensor2D {
-  const op = openTensorFlow().tf.customGrad((x: any, weight: any, save: any) => {
+  const op = tf.customGrad((x: any, weight: any, save: any) => {
     save([x, weight]);
     return {
       value: product(x, weight),
@@ -52,7 +53,6 @@ export interface Moments {
 
 /** `[F + 1, F]`: the mean above the covariance `Σ (x - m) (x - m)ᵀ / n`; no gradient of its own. */
 function packedMoments(x: Tensor2D, n: Scalar): { packed: Tensor2D; mean: Tensor1D } {
-  const { tf } = openTensorFlow();
   const mean = tf.div(channelSums(x), n) as Tensor1D;
   // `Σ x xᵀ / n - m mᵀ` would lose what a few rows that are nearly the same differ in.
   const centered = addBias(x, tf.neg(mean));
@@ -62,7 +62,6 @@ function packedMoments(x: Tensor2D, n: Scalar): { packed: Tensor2D; mean: Tensor
 
 /** Gradient of `packedMoments`: `dx = (x (dC + dCᵀ) + dm - m (dC + dCᵀ)) / n`. */
 function momentsGradient(dy: Tensor, { x, n, mean }: { x: Tensor2D; n: Scalar; mean: Tensor1D }): Tensor2D {
-  const { tf } = openTensorFlow();
   const dMean = tf.slice(dy, [0, 0], [1, -1]), dCovariance = tf.slice(dy, [1, 0], [-1, -1]);
   const symmetric = tf.div(tf.add(dCovariance, tf.transpose(dCovariance)), n); // [F, F]
   const shift = tf.sub(tf.div(dMean, n), tf.matMul(tf.expandDims(mean, 0), symmetric)); // [1, F]
@@ -70,7 +69,7 @@ function momentsGradient(dy: Tensor, { x, n, mean }: { x: Tensor2D; n: Scalar; m
 }
 
 function unpack(packed: Tensor2D, count: Scalar): Moments {
-  const { tf } = openTensorFlow(), width = packed.shape[1];
+  const width = packed.shape[1];
   return {
     mean: tf.reshape(tf.slice(packed, [0, 0], [1, width]), [width]) as Tensor1D,
     covariance: tf.slice(packed, [1, 0], [width, width]) as Tensor2D,
@@ -85,7 +84,6 @@ function unpack(packed: Tensor2D, count: Scalar): Moments {
  * @param x `[N, F]` @param count N; 0 gives zeros.
  */
 export function moments(x: Tensor2D, count: Scalar): Moments {
-  const { tf } = openTensorFlow();
   const op = tf.customGrad((x: any, n: any, save: any) => {
     const { packed, mean } = packedMoments(x, n);
     save([x, n, mean]);
@@ -107,7 +105,6 @@ export function hiddenMoments(
   x: Tensor2D,
   { weight, bias, count }: { weight: Tensor2D; bias: Tensor1D; count: Scalar },
 ): Moments {
-  const { tf } = openTensorFlow();
   const hidden = (x: Tensor2D, weight: Tensor2D, bias: Tensor1D) => relu(addBias(product(x, weight), bias));
   const op = tf.customGrad((x: any, weight: any, bias: any, save: any) => {
     const { packed, mean } = packedMoments(hidden(x, weight, bias), count);
@@ -128,7 +125,6 @@ export function hiddenMoments(
 
 /** Sum of every column `[F]`. @param x `[N, F]` */
 export function sumRows(x: Tensor2D): Tensor1D {
-  const { tf } = openTensorFlow();
   const op = tf.customGrad((x: any, save: any) => {
     save([x]);
     return { value: channelSums(x), gradFunc: (dy: any, [x]: any[]) => addBias(tf.zerosLike(x), dy) };
@@ -138,7 +134,6 @@ export function sumRows(x: Tensor2D): Tensor1D {
 
 /** `Σ_i weight_i x_i`, `[F]`. @param weights `[N, 1]` @param x `[N, F]` */
 export function weightedSum(weights: Tensor2D, x: Tensor2D): Tensor1D {
-  const { tf } = openTensorFlow();
   const op = tf.customGrad((weights: any, x: any, save: any) => {
     save([weights, x]);
     return {
@@ -151,7 +146,6 @@ export function weightedSum(weights: Tensor2D, x: Tensor2D): Tensor1D {
 
 /** Rows divided by their L2 norm (at least 1e-12). @param x `[N, F]` */
 export function unitRows(x: Tensor2D): Tensor2D {
-  const { tf } = openTensorFlow();
   const op = tf.customGrad((x: any, save: any) => {
     const norm = tf.maximum(tf.sqrt(tf.sum(tf.square(x), 1, true)), 1e-12); // [N, 1]
     const unit = tf.div(x, norm);
@@ -167,7 +161,7 @@ export function unitRows(x: Tensor2D): Tensor2D {
 
 /** Positions where a condition holds, ascending, int32. @param condition bool `[N]` */
 export function positions(condition: Tensor1D): Tensor1D {
-  const { backend, binding } = openTensorFlow();
+  const { backend, binding } = tensorflow();
   const run = (op: string, attributes: Attribute[], inputs: number[]) => {
     const [{ id, ...output }] = binding.executeOp(op, attributes, inputs, 1);
     return { id, ...output };
@@ -184,7 +178,6 @@ export function positions(condition: Tensor1D): Tensor1D {
 
 /** The rows at some positions. @param x `[N, F]` with N known @param at int32 `[M]` */
 export function gatherRows(x: Tensor2D, at: Tensor1D): Tensor2D {
-  const { tf } = openTensorFlow();
   const op = tf.customGrad((x: any, save: any) => {
     save([at]);
     return {
@@ -202,7 +195,7 @@ export function gatherRows(x: Tensor2D, at: Tensor1D): Tensor2D {
 
 /** Positions of the `count` smallest values, ascending; of equal ones the first come first. No gradient. @param x `[N]` */
 export function smallest(x: Tensor1D, count: number): Tensor1D {
-  const { tf, backend } = openTensorFlow();
+  const { backend } = tensorflow();
   const [, at] = backend.executeMultipleOutputs(
     "TopKV2",
     [
@@ -224,7 +217,6 @@ export function either(condition: Tensor, a: Tensor1D, b: Tensor1D): Tensor1D {
 
 /** Rows of `b` behind those of `a`; no gradient. */
 export function append<T extends Tensor>(a: T, b: T): T {
-  const { tf } = openTensorFlow();
   const two: Attribute = { name: "N", type: ATTRIBUTE.int, value: 2 };
   return one("ConcatV2", [two, float("T"), int32("Tidx")], [a, b, tf.scalar(0, "int32")]) as T;
 }

@@ -4,8 +4,9 @@
  * What is random or changes from call to call must be an argument, or come from a stateless operation with a seed argument.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import { TensorFlowError } from "./library.ts";
-import { openTensorFlow } from "./device.ts";
+import { tensorflow } from "./device.ts";
 import { type OperationTime, readOperationTimes } from "./operation_times.ts";
 import type { Tensor } from "./tensors.ts";
 import type { Precision } from "./precision.ts";
@@ -54,18 +55,19 @@ export interface Traced {
  * @example A function and its gradient are one call of TensorFlow
  * ```ts
  * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  * import { type Tensor } from "@ssnet/pipeline/tensorflow/tensors.ts";
  * import { trace } from "@ssnet/pipeline/tensorflow/trace.ts";
  *
- * const { tf } = openTensorFlow({ device: "cpu" });
+ * openTensorFlow({ device: "cpu" });
  * const cube = trace((x: Tensor) => [tf.mul(x, tf.square(x)), tf.grad((x) => tf.mul(x, tf.square(x)))(x)]);
  * const [value, gradient] = await cube(tf.scalar(2));
  * assert.deepEqual([value.dataSync()[0], gradient.dataSync()[0]], [8, 12]);
  * ```
  */
 export function trace(fn: (...inputs: any[]) => Tensor[], precision: Precision = "fp32"): Traced {
-  const { tf, backend, binding } = openTensorFlow();
+  const { backend, binding } = tensorflow();
   if (precision === "bf16" && binding.isUsingGpuDevice()) {
     // Grappler's pass of that name leaves what runs on a GPU as it is; the one for GPUs gives float16.
     throw new TensorFlowError(

@@ -3,11 +3,11 @@
  * them with what resuming needs (weights, momentum, running statistics, the method's memory, iteration).
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import { DataError, DivergedError } from "../files/errors.ts";
 import type { NetworkParameters } from "../evaluation/inference.ts";
 import type { Method } from "../methods/method.ts";
 import { type NetworkSpec, type StateDict, toPyTorch, toTensorFlow } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { readSafetensors, type StoredTensor, type TensorSource, writeSafetensors } from "../files/safetensors.ts";
 import type { TrainingState } from "./training_step.ts";
@@ -164,7 +164,6 @@ export async function readState(
         `wanted; it is damaged, begin the run anew`,
     );
   }
-  const { tf } = openTensorFlow();
   const named = (list: { name: string; shape: number[] }[], prefix: string) =>
     list.map(({ name, shape }) => ({ name: prefix + name, shape }));
   const memories = Object.entries(memory(() => 0)).map(([name, tensor]) => {

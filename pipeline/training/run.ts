@@ -8,8 +8,8 @@ import { DataError } from "../files/errors.ts";
 import { unknownName } from "../files/words.ts";
 import { createMethod } from "../methods/method.ts";
 import { isMethod, METHOD_NAMES, type MethodName, METHODS } from "../methods/methods.ts";
-import { NETWORKS } from "../networks/network.ts";
-import { SpecBuilder, toWeights } from "../networks/parameters.ts";
+import { buildNetwork } from "../networks/network.ts";
+import { toWeights } from "../networks/parameters.ts";
 import { readRunConfig, type RunConfig } from "../records/run.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 import { readCheckpoint } from "./checkpoint.ts";
@@ -93,7 +93,7 @@ export async function loadRun(folder: string, options: RunOptions = {}): Promise
       : "train first";
     throw new DataError(`Cannot use the run "${folder}": it has no ${checkpoint}.safetensors; ${why}`);
   }
-  const spec = NETWORKS[profile.network].spec(new SpecBuilder(), { classes: profile.classes });
+  const { spec } = buildNetwork(profile.network, profile);
   const { state, iteration } = await readCheckpoint(path, spec), weights = toWeights(spec, state);
   const { batchNorm: statistics = "running", precision = "fp32", components } = options;
   const largestComponent = components ? components === "largest" : profile.largestComponent;

@@ -1,8 +1,8 @@
 /** Batches of the real shapes without data, on which steps are timed. @module */
+import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { DATASETS } from "../datasets/datasets.ts";
 import type { Method } from "../methods/method.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { stream } from "../arrays/random.ts";
 import { type Batch, toScalars, toTensors } from "./training_step.ts";
@@ -32,7 +32,7 @@ export function syntheticRows(
   profile: DatasetProfile,
   { labeled, unlabeled }: { labeled: number; unlabeled: number },
 ): { x: Tensor; label: Tensor; labels: Int32Array } {
-  const { tf } = openTensorFlow(), { patch } = profile, random = stream(1, "bench"), rows = labeled + unlabeled;
+  const { patch } = profile, random = stream(1, "bench"), rows = labeled + unlabeled;
   const labels = syntheticLabels(profile, labeled);
   const image = Float32Array.from({ length: rows * sizeOf(patch) }, () => 3.46 * (random() - 0.5));
   const label = tf.tensor(labels, [labeled, ...patch], "int32");
@@ -44,7 +44,7 @@ export function syntheticRows(
  * once: in a training that happens while the step before is computed.
  */
 export function syntheticBatches(method: Method): (i: number) => Batch {
-  const { tf } = openTensorFlow(), { profile } = method;
+  const { profile } = method;
   const { labeledPerBatch: labeled, unlabeledPerBatch } = profile;
   const { labels, ...rows } = syntheticRows(profile, {
     labeled,

@@ -3,9 +3,9 @@
  * `v = 0.9 v + g + 1e-4 p; p = p - rate v`, on every parameter that has had a gradient at least once.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import type { HostArray, Method, StepInputs } from "../methods/method.ts";
 import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import type { OperationTime } from "../tensorflow/operation_times.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { trace, type Traced } from "../tensorflow/trace.ts";
@@ -29,7 +29,7 @@ export interface TrainingState {
 
 /** The state before the first step. @param random Uniform in [0, 1), for the weights and then for the method's memory. */
 export function startState(method: Method, random: () => number): TrainingState {
-  const { tf } = openTensorFlow(), { spec } = method;
+  const { spec } = method;
   const { weights, buffers } = toWeights(spec, initialize(spec, random));
   const zeros = (shapes: [string, number[]][]) =>
     Object.fromEntries(shapes.map(([name, shape]) => [name, tf.zeros(shape)]));
@@ -44,7 +44,7 @@ export function startState(method: Method, random: () => number): TrainingState 
 
 /** Replaces what a method wants to begin anew when its warm-up is over; nothing where it says nothing. */
 export function beginAnew(method: Method, state: TrainingState): void {
-  const { tf } = openTensorFlow(), { memory, momentum } = method.begin?.(state) ?? {};
+  const { memory, momentum } = method.begin?.(state) ?? {};
   for (const [name, tensor] of Object.entries(memory ?? {})) {
     state.memory[name].dispose();
     state.memory[name] = tensor;
@@ -63,13 +63,11 @@ export interface Batch extends Omit<StepInputs, "weights" | "buffers" | "memory"
 
 /** Numbers as scalars; the caller disposes them. */
 export function toScalars(numbers: Record<string, number>): Record<string, Scalar> {
-  const { tf } = openTensorFlow();
   return Object.fromEntries(Object.entries(numbers).map(([name, value]) => [name, tf.scalar(value) as Scalar]));
 }
 
 /** A host's arrays as tensors; the caller disposes them. */
 export function toTensors(arrays: Record<string, HostArray>): Record<string, Tensor> {
-  const { tf } = openTensorFlow();
   const entries = Object.entries(arrays).map(([name, { data, shape }]) => [
     name,
     tf.tensor(data, shape, data instanceof Int32Array ? "int32" : "float32"),
@@ -97,7 +95,6 @@ export function toBatch(
     scheduled: Record<string, number>;
   },
 ): Batch {
-  const { tf } = openTensorFlow();
   return {
     x: tf.tensor(image, shape),
     label: tf.tensor(label, labelShape, "int32"),
@@ -124,7 +121,6 @@ export function updateParameters(
     rate: Scalar;
   },
 ): Pick<TrainingState, "weights" | "momentum" | "touched"> {
-  const { tf } = openTensorFlow();
   const names = Object.keys(weights);
   const took = names.map((name, i) =>
     gradients[i] ? participation[name.slice(0, name.indexOf("."))] ?? tf.scalar(1) : tf.scalar(0)

@@ -5,9 +5,9 @@
  * Paper: Polyak & Juditsky 1992 (averages of SGD's iterates).
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import type { NetworkParameters } from "../evaluation/inference.ts";
 import { type StateDict, toWeights, type Weights } from "../networks/parameters.ts";
-import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Scalar } from "../tensorflow/tensors.ts";
 import type { Method } from "../methods/method.ts";
 import { EMA_DECAY, prefixed, unprefixed, updateTeacher } from "../methods/teacher.ts";
@@ -21,7 +21,7 @@ function nothingYet({ parameters, buffers }: Method["spec"]): Weights {
   for (const { name, shape } of [...parameters, ...buffers]) {
     zeros[name] = new Float32Array(sizeOf(shape));
   }
-  const { tf } = openTensorFlow(), { weights, buffers: statistics } = toWeights({ parameters, buffers }, zeros);
+  const { weights, buffers: statistics } = toWeights({ parameters, buffers }, zeros);
   return { ...prefixed(PREFIX, { ...weights, ...statistics }), [UPDATES]: tf.scalar(0) };
 }
 
@@ -48,7 +48,7 @@ export function averaged(method: Method): Method {
       return { ...outputs, memory: { ...inputs.memory, ...outputs.memory } };
     },
     after(inputs) {
-      const { tf } = openTensorFlow(), { weights, buffers, memory } = inputs, { average, own } = apart(memory);
+      const { weights, buffers, memory } = inputs, { average, own } = apart(memory);
       const later = method.after?.({ ...inputs, memory: own }), updates = memory[UPDATES] as Scalar;
       const decay = tf.minimum(tf.div(updates, tf.add(updates, 9)), EMA_DECAY) as Scalar;
       const moved = prefixed(PREFIX, updateTeacher(average, { ...weights, ...buffers }, decay));

@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import esbuild from "esbuild-wasm/lib/browser.js";
 import jasmineRequire from "jasmine-core";
 import { z } from "zod";
+import * as tf from "@tensorflow/tfjs";
 import { parseOptions, runTask } from "../../pipeline/command/options.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
 
@@ -116,7 +117,7 @@ async function bundle(): Promise<string> {
 
 await runTask(async () => {
   // Before the specs: it registers the backend with the one engine that both copies of tfjs share.
-  const { binding, tf } = openTensorFlow({ device: options.device });
+  const { binding } = openTensorFlow({ device: options.device });
   const script = await bundle();
 
   const jasmine = jasmineRequire.boot(jasmineRequire), env = jasmine.getEnv();

@@ -5,6 +5,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import * as tf from "@tensorflow/tfjs";
 import { readArrays } from "../../pipeline/files/hdf5.ts";
 import { readJson } from "../../pipeline/files/json.ts";
 import { parseOptions, pathOption, runTask } from "../../pipeline/command/options.ts";
@@ -26,7 +27,7 @@ await runTask(async () => {
     remedy: "name a folder as tests/golden is",
   });
   const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => name.endsWith(".h5")).sort();
-  const { tf } = openTensorFlow();
+  openTensorFlow();
   // Behind that: they use TensorFlow as soon as they are loaded.
   const { CHECKS } = await import("./parity/checks.ts");
   const { Golden } = await import("./parity/golden.ts");

@@ -4,13 +4,12 @@
  * @module
  */
 import { z } from "zod";
+import * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile } from "@ssnet/pipeline/datasets/dataset.ts";
 import { predictiveEntropy } from "@ssnet/pipeline/losses/consistency.ts";
 import { oneHot, squaredDice } from "@ssnet/pipeline/losses/dice.ts";
 import { defineMethod, onePassStep } from "@ssnet/pipeline/methods/method.ts";
-import { NETWORKS } from "@ssnet/pipeline/networks/network.ts";
-import { SpecBuilder } from "@ssnet/pipeline/networks/parameters.ts";
-import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
+import { buildNetwork } from "@ssnet/pipeline/networks/network.ts";
 import { softmax } from "@ssnet/pipeline/tensorflow/ops.ts";
 import type { Scalar } from "@ssnet/pipeline/tensorflow/tensors.ts";
 
@@ -20,15 +19,15 @@ export const entropyMinimization = defineMethod({
   settings: (_: DatasetProfile) =>
     z.strictObject({ entropyWeight: z.number().nonnegative().default(0.1).describe("weight of the entropy") }),
   create(profile, { settings: { entropyWeight } }) {
-    const { spec, forward } = NETWORKS[profile.network], { classes } = profile;
+    const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
     return {
       profile,
-      spec: spec(new SpecBuilder(), { classes }),
+      spec,
       usesUnlabeled: true,
       memory: () => ({}),
       step: (inputs) =>
         onePassStep(inputs, forward, ({ logits }) => {
-          const { tf } = openTensorFlow(), { label, x, consistencyWeight } = inputs, labeled = label.shape[0];
+          const { label, x, consistencyWeight } = inputs, labeled = label.shape[0];
           const [own, others] = tf.split(softmax(logits), [labeled, x.shape[0] - labeled]);
           const supervised = squaredDice(own, oneHot(label, classes));
           const entropy = tf.mean(predictiveEntropy(others)) as Scalar;

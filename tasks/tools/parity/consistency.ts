@@ -1,4 +1,5 @@
 /** `consistency`: the consistency terms of UA-MT, URPC and MC-Net with their supervised terms, and all gradients. @module */
+import * as tf from "@tensorflow/tfjs";
 import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
 import {
   certainMask,
@@ -19,7 +20,7 @@ import { softmax } from "../../../pipeline/tensorflow/ops.ts";
 import { channelsLast, type Golden, numbers, sub } from "./golden.ts";
 import { consistencyWeight, uncertaintyThreshold } from "../../../pipeline/losses/ramps.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 /** Of the loss functions, and of their gradients by the largest entry. */
 const VALUE = { limit: 2e-6 }, GRADIENT = { limit: 1e-5 };
 

@@ -1,10 +1,12 @@
 /** The 3-D discriminator of `sdf_dtc_sassnet`: logits, both losses, gradients for the maps and for the parameters. @module */
+import * as tf from "@tensorflow/tfjs";
 import type { Tensor, Tensor2D } from "@tensorflow/tfjs";
 import { crossEntropy } from "../../../pipeline/losses/dice.ts";
 import { gradientsOf } from "../../../pipeline/methods/method.ts";
-import { discriminator, discriminatorSpec } from "../../../pipeline/networks/discriminator.ts";
+import { discriminator } from "../../../pipeline/networks/discriminator.ts";
 import { Pass } from "../../../pipeline/networks/layers.ts";
-import { SpecBuilder, toWeights } from "../../../pipeline/networks/parameters.ts";
+import { toWeights } from "../../../pipeline/networks/parameters.ts";
+import { build } from "../../../pipeline/networks/scope.ts";
 import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
 import { goldenState, N, U } from "../../../tests/golden_numbers.ts";
 import { type Golden, l2, norms, numbers } from "./golden.ts";
@@ -14,17 +16,16 @@ const PATCH = [112, 112, 80], ROWS = 4, LABELED = 2;
 
 /** Its part of the file; the maps and images are made by formula. */
 export function checkDiscriminator(golden: Golden): void {
-  const { tf } = openTensorFlow();
+  openTensorFlow();
   const { discriminatorWeightSet, mapStream, imageStream } = golden.cases;
-  const spec = discriminatorSpec(new SpecBuilder(), { channels: 1, patch: PATCH });
+  const { spec, forward } = build((at) => discriminator(at, { channels: 1, patch: PATCH }));
   const { weights } = toWeights(spec, goldenState(spec, discriminatorWeightSet));
   const filled = (value: (i: number) => number) =>
     tf.tensor(Float32Array.from({ length: ROWS * sizeOf(PATCH) }, (_, i) => value(i)), [ROWS, ...PATCH, 1]);
   const map = filled((i) => U(mapStream, i)), image = filled((i) => N(imageStream, i));
   const unlabeled = (t: Tensor) =>
     tf.slice(t, [LABELED, ...t.shape.slice(1).map(() => 0)], [ROWS - LABELED, ...t.shape.slice(1)]);
-  const logits = (map: Tensor, image: Tensor) =>
-    discriminator(new Pass(weights, {}, { training: true }), { map, image });
+  const logits = (map: Tensor, image: Tensor) => forward(new Pass(weights, {}, { training: true }), { map, image });
   const loss = (logits: Tensor2D, classes: number[]) => crossEntropy(logits, tf.oneHot(classes, 2).toFloat());
 
   const maps = unlabeled(map), images = unlabeled(image);

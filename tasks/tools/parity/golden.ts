@@ -4,14 +4,13 @@
  * is left out silently.
  * @module
  */
+import * as tf from "@tensorflow/tfjs";
 import type { Tensor } from "@tensorflow/tfjs";
 import type { HdfArray } from "../../../pipeline/files/hdf5.ts";
-import { headsSpec } from "../../../pipeline/networks/heads.ts";
-import { type Backbone, NETWORKS } from "../../../pipeline/networks/network.ts";
-import { type NetworkSpec, SpecBuilder, toPyTorch, type Weights } from "../../../pipeline/networks/parameters.ts";
+import { type NetworkSpec, toPyTorch, type Weights } from "../../../pipeline/networks/parameters.ts";
 import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 
 /** How a value may differ from the stored one. */
 export interface Tolerance {
@@ -198,10 +197,6 @@ export function l2(values: ArrayLike<number>): number {
 /** Norm of every tensor, null where there is none. */
 export function norms(tensors: (Tensor | null)[]): (number | null)[] {
   return tensors.map((tensor) => tensor && l2(tensor.dataSync()));
-}
-/** Parameters of a network with its heads. */
-export function specOf(network: Backbone, classes: number): NetworkSpec {
-  return headsSpec(NETWORKS[network].spec(new SpecBuilder(), { classes }), { classes });
 }
 /** A gradient in PyTorch's layout. */
 export function inTheirLayout(gradient: Tensor | null): ArrayLike<number> {

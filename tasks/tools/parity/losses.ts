@@ -1,4 +1,5 @@
 /** `losses`: the losses that the methods use, with their gradients. @module */
+import * as tf from "@tensorflow/tfjs";
 import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { sharpen } from "../../../pipeline/losses/consistency.ts";
 import {
@@ -13,7 +14,7 @@ import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
 import { softmax } from "../../../pipeline/tensorflow/ops.ts";
 import { type Golden, numbers, sub } from "./golden.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 
 export function losses(golden: Golden): void {
   const [a, b, a4, b4] = ["logits_a", "logits_b", "logits_a4", "logits_b4"].map((key) => golden.image(key));

@@ -1,24 +1,27 @@
 /** `vnet_forward`, `unet_forward`, `vnet_grad`, `unet_grad`: passes, running statistics, gradients, two SGD steps. @module */
+import * as tf from "@tensorflow/tfjs";
 import type { Scalar, Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { crossEntropy, foregroundDice, squaredDice } from "../../../pipeline/losses/dice.ts";
 import { gradientsOf } from "../../../pipeline/methods/method.ts";
 import { Pass } from "../../../pipeline/networks/layers.ts";
-import { type Backbone, NETWORKS } from "../../../pipeline/networks/network.ts";
+import type { Backbone } from "../../../pipeline/networks/backbones.ts";
 import { toWeights, type Weights } from "../../../pipeline/networks/parameters.ts";
 import { updateParameters } from "../../../pipeline/training/training_step.ts";
+import { networkWithHeads } from "../../../pipeline/methods/ssnet.ts";
 import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
 import { softmax } from "../../../pipeline/tensorflow/ops.ts";
 import { goldenState } from "../../../tests/golden_numbers.ts";
-import { type Golden, inTheirLayout, l2, norms, numbers, specOf, sub } from "./golden.ts";
+import { type Golden, inTheirLayout, l2, norms, numbers, sub } from "./golden.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 
 /** One training pass, then evaluation with the statistics it left, then with hashed ones. */
 export function forward(golden: Golden, network: Backbone): void {
-  const spec = specOf(network, golden.shape("train_logits")[1]), x = golden.image("input");
+  const { spec, forward: { forward } } = networkWithHeads(network, { classes: golden.shape("train_logits")[1] }),
+    x = golden.image("input");
   const { weights, buffers } = toWeights(spec, goldenState(spec, golden.cases.weightSet));
   const run = (buffers: Weights, training: boolean) =>
-    NETWORKS[network].forward(new Pass(weights, buffers, { training, updateStatistics: training }), x);
+    forward(new Pass(weights, buffers, { training, updateStatistics: training }), x);
   const train = run(buffers, true);
   golden.check("train_logits", sub(train.logits, 1), { limit: 1e-4 });
   golden.check("train_features_sub4", sub(train.features!, 4), { limit: 1e-4 });
@@ -41,14 +44,15 @@ const SUPERVISED = { vnet: foregroundDice, unet: squaredDice };
 
 /** Gradients of Dice and of cross entropy + Dice, then two steps of SGD with Dice alone. */
 export function gradients(golden: Golden, network: Backbone): void {
-  const classes = golden.shape("grad_dice__decoder.out_conv.weight")[0], spec = specOf(network, classes);
+  const classes = golden.shape("grad_dice__decoder.out_conv.weight")[0];
+  const { spec, forward: { forward } } = networkWithHeads(network, { classes });
   const x = golden.image("input");
   const target = tf.cast(tf.oneHot(golden.labels("label") as Tensor1D, classes), "float32");
   const start = toWeights(spec, goldenState(spec, golden.cases.weightSet));
   const dice = (logits: Tensor) => SUPERVISED[network](softmax(logits), target);
   const gradient = (objective: (logits: Tensor) => Tensor, weights = start.weights, pass?: Pass) => {
     pass ??= new Pass(weights, start.buffers, { training: true });
-    return gradientsOf(() => objective(NETWORKS[network].forward(pass, x).logits), weights);
+    return gradientsOf(() => objective(forward(pass, x).logits), weights);
   };
   const alone = gradient(dice), sum = gradient((logits) => tf.add(dice(logits), crossEntropy(logits, target)));
   golden.check("loss_dice", numbers(alone.value), { limit: 3e-6 });

@@ -1,17 +1,17 @@
 /** `prototypes_c2`, `prototypes_c4`: heads, feature bank and separation loss, in the order that the README gives. @module */
+import * as tf from "@tensorflow/tfjs";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import { type FeatureBank, separationLoss, updateBank } from "../../../pipeline/losses/separation.ts";
 import {
-  headsSpec,
-  prediction,
+  type Heads,
+  heads as buildHeads,
   PROJECTED,
   projectedMoments,
-  projection,
-  select,
   type Selection,
 } from "../../../pipeline/networks/heads.ts";
 import { Pass } from "../../../pipeline/networks/layers.ts";
-import { SpecBuilder, toWeights, type Weights } from "../../../pipeline/networks/parameters.ts";
+import { toWeights, type Weights } from "../../../pipeline/networks/parameters.ts";
+import { build } from "../../../pipeline/networks/scope.ts";
 import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
 import * as rows from "../../../pipeline/tensorflow/rows.ts";
 import { gradientsOf } from "../../../pipeline/methods/method.ts";
@@ -19,8 +19,8 @@ import { goldenState } from "../../../tests/golden_numbers.ts";
 import { plainHeads, toRows } from "../../../tests/plain_heads.ts";
 import { type Golden, l2, numbers } from "./golden.ts";
 
-const { tf } = openTensorFlow();
-const BANK_ROWS = 32;
+openTensorFlow();
+const BANK_ROWS = 32, FEATURES = 16;
 
 interface Half {
   name: string;
@@ -30,10 +30,10 @@ interface Half {
 
 export function prototypes(golden: Golden): void {
   const classes = golden.shape("memory")[0];
-  const spec = headsSpec(new SpecBuilder(), { classes });
+  const { spec, forward: headsOf } = build((at) => buildHeads(at, { classes, features: FEATURES }));
   const [firstParameter] = golden.values("first_head_k");
   const { weights, buffers } = toWeights(spec, goldenState(spec, golden.cases.weightSet, { firstParameter }));
-  const pass = new Pass(weights, buffers, { training: true, updateStatistics: true });
+  const heads = headsOf(new Pass(weights, buffers, { training: true, updateStatistics: true }));
   const half = (name: string): Half => ({
     name,
     features: golden.tensor(`features_${name}`) as Tensor2D,
@@ -46,20 +46,21 @@ export function prototypes(golden: Golden): void {
     counts: Array.from({ length: classes }, () => tf.scalar(0)),
   };
   const start = { ...buffers };
-  const bank = updateBank(pass, empty, { ...labeled, correct, keeps: "lowest" });
+  const bank = updateBank(heads, empty, { ...labeled, correct, keeps: "lowest" });
   checkBank(golden, "memory", bank);
-  checkHeads(golden, { weights, buffers: start, bank, halves: [labeled, unlabeled], correct });
+  const inPlace = headsOf(new Pass(weights, start, { training: true }));
+  checkHeads(golden, { heads: inPlace, bank, halves: [labeled, unlabeled], correct });
 
-  const loss = (pass: Pass, { features, labels }: Half): Scalar =>
-    separationLoss(pass, bank, { features, labels, bankWeights: "ones" }).loss;
+  const loss = (heads: Heads, { features, labels }: Half): Scalar =>
+    separationLoss(heads, bank, { features, labels, bankWeights: "ones" }).loss;
   const before = { ...buffers };
   for (const half of [labeled, unlabeled]) {
-    golden.check(`loss_${half.name}`, numbers(loss(pass, half)), { limit: 2e-6 });
-    const still = new Pass(weights, before, { training: true });
+    golden.check(`loss_${half.name}`, numbers(loss(heads, half)), { limit: 2e-6 });
+    const still = headsOf(new Pass(weights, before, { training: true }));
     const gradient = tf.grad((features) => loss(still, { ...half, features: features as Tensor2D }))(half.features);
     golden.checkGradient(`grad_features_${half.name}`, numbers(gradient), { limit: 2e-4 });
   }
-  const still = new Pass(weights, before, { training: true });
+  const still = headsOf(new Pass(weights, before, { training: true }));
   const { gradients } = gradientsOf(() => tf.add(loss(still, labeled), loss(still, unlabeled)), weights);
   // A class that took no part has an exact zero here and no gradient there: the trainer tells them apart by its counts.
   const stored = golden.values("head_grad_l2");
@@ -70,7 +71,7 @@ export function prototypes(golden: Golden): void {
   golden.checkNorms("head_grad_l2", found, { limit: 2e-4, zero: "head_grad_is_zero" });
 
   const all = tf.cast(tf.onesLike(second.labels), "bool") as Tensor1D;
-  checkBank(golden, "memory2", updateBank(pass, bank, { ...second, correct: all, keeps: "lowest" }));
+  checkBank(golden, "memory2", updateBank(heads, bank, { ...second, correct: all, keeps: "lowest" }));
   const exact = predictionStatistics(weights, [labeled, unlabeled]);
   for (const key of golden.keys(/^running_(mean|var)__/)) {
     const [kind, layer] = key.split("__"), found = numbers(buffers[`${layer}.${kind}`]);
@@ -115,24 +116,22 @@ function checkBank(golden: Golden, name: string, bank: FeatureBank): void {
 /** The heads' own outputs; selectors are compared behind their sigmoid, whose slope is at most 1/4. */
 function checkHeads(
   golden: Golden,
-  { weights, buffers, bank, halves, correct }: {
-    weights: Weights;
-    buffers: Weights;
+  { heads, bank, halves, correct }: {
+    heads: Heads;
     bank: FeatureBank;
     halves: Half[];
     correct: Tensor1D;
   },
 ): void {
-  const pass = new Pass(weights, buffers, { training: true });
   const sigmoid = (key: string) => Array.from(golden.values(key), (v) => 1 / (1 + Math.exp(-v)));
   const checkSelector = (key: string, x: Tensor2D, selector: Pick<Selection, "of" | "classIndex">) => {
     const batch = rows.moments(x, tf.scalar(x.shape[0]));
-    const scores = select(pass, x, { ...selector, batch, active: tf.scalar(1) });
+    const scores = heads.select(x, { ...selector, batch, active: tf.scalar(1) });
     golden.check(key, numbers(scores), { limit: 2.5e-5, expected: sigmoid(key) });
   };
   const where = (x: Tensor2D, condition: Tensor) => rows.gatherRows(x, rows.positions(condition as Tensor1D));
   const [labeled] = halves;
-  const evaluated = projection(pass, null)(labeled.features);
+  const evaluated = heads.projection(null)(labeled.features);
   golden.check("proj_correct_eval", numbers(where(evaluated, correct)), { limit: 1e-4 });
   for (const key of golden.keys(/^rank_logit_class/)) {
     const classIndex = Number(key.match(/\d+$/)![0]);
@@ -140,10 +139,10 @@ function checkHeads(
     checkSelector(key, where(evaluated, member), { of: "features", classIndex });
   }
   for (const { name, features, labels } of halves) {
-    const count = tf.scalar(features.shape[0]), project = projection(pass, rows.moments(features, count));
+    const count = tf.scalar(features.shape[0]), project = heads.projection(rows.moments(features, count));
     const projected = project(features);
     for (const key of golden.keys(new RegExp(`^proj_${name}$`))) golden.check(key, numbers(projected), { limit: 1e-4 });
-    const predicted = prediction(pass, projectedMoments(pass, { features, project, count }))(projected);
+    const predicted = heads.prediction(projectedMoments({ features, project, count }))(projected);
     golden.check(`pred_${name}`, numbers(predicted), { limit: 1e-4 });
     for (const key of golden.keys(new RegExp(`^selector_logit_${name}__`))) {
       const [, memory, digits] = key.match(/selector_(memory)?(\d+)$/)!, classIndex = Number(digits);

@@ -1,4 +1,5 @@
 /** `sdf_dtc_sassnet`: signed distance maps and DTC's losses. @module */
+import * as tf from "@tensorflow/tfjs";
 import type { Tensor, Tensor1D } from "@tensorflow/tfjs";
 import { crossEntropy, squaredDice } from "../../../pipeline/losses/dice.ts";
 import { distanceToMask, meanSquaredError, signedDistanceMaps } from "../../../pipeline/losses/signed_distance.ts";
@@ -6,7 +7,7 @@ import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
 import { type Golden, numbers, sub } from "./golden.ts";
 import { consistencyWeight } from "../../../pipeline/losses/ramps.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 
 export function signedDistances(golden: Golden): void {
   const mapsOf = (label: string) => {

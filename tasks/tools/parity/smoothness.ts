@@ -1,4 +1,5 @@
 /** `vat3d`, `vat2d`: the three passes of the smoothness term and its gradients. @module */
+import * as tf from "@tensorflow/tfjs";
 import type { Scalar, Tensor } from "@tensorflow/tfjs";
 import { linearDice, squaredDice } from "../../../pipeline/losses/dice.ts";
 import {
@@ -9,14 +10,15 @@ import {
 } from "../../../pipeline/losses/smoothness.ts";
 import { gradientsOf } from "../../../pipeline/methods/method.ts";
 import { Pass } from "../../../pipeline/networks/layers.ts";
-import { type Backbone, NETWORKS } from "../../../pipeline/networks/network.ts";
+import type { Backbone } from "../../../pipeline/networks/backbones.ts";
 import { toWeights } from "../../../pipeline/networks/parameters.ts";
+import { networkWithHeads } from "../../../pipeline/methods/ssnet.ts";
 import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
 import { softmax } from "../../../pipeline/tensorflow/ops.ts";
 import { goldenState, R } from "../../../tests/golden_numbers.ts";
-import { channelsLast, type Golden, l2, norms, numbers, specOf, sub } from "./golden.ts";
+import { channelsLast, type Golden, l2, norms, numbers, sub } from "./golden.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 
 /** The published settings. */
 const PROTOCOL = {
@@ -25,11 +27,12 @@ const PROTOCOL = {
 };
 
 export function adversarial(golden: Golden, network: Backbone): void {
-  const spec = specOf(network, golden.shape("pred_sub2")[1]), x = golden.image("input");
+  const { spec, forward: { forward } } = networkWithHeads(network, { classes: golden.shape("pred_sub2")[1] }),
+    x = golden.image("input");
   const { weights, buffers } = toWeights(spec, goldenState(spec, golden.cases.weightSet));
   const { distance, perturbationRadius } = PROTOCOL[network];
   const probabilities = (x: Tensor, updateStatistics = false) =>
-    softmax(NETWORKS[network].forward(new Pass(weights, buffers, { training: true, updateStatistics }), x).logits);
+    softmax(forward(new Pass(weights, buffers, { training: true, updateStatistics }), x).logits);
   const clean = probabilities(x, true);
   golden.check("pred_sub2", sub(clean, 2), { limit: 1e-4 });
   const noise = noiseOf(golden.cases.directionStream, golden.shape("d_init")), direction = channelsLast(noise);

@@ -1,10 +1,11 @@
 /** `ema`: the decay and six updates of a teacher. @module */
+import * as tf from "@tensorflow/tfjs";
 import { emaDecay, updateTeacher } from "../../../pipeline/methods/teacher.ts";
 import type { Weights } from "../../../pipeline/networks/parameters.ts";
 import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
 import { type Golden, numbers } from "./golden.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 /** Single precision, vectors up to 2. */
 const LIMIT = 1e-6;
 

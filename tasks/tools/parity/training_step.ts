@@ -1,8 +1,9 @@
 /** `ssnet_step3d`, `ssnet_step2d`: two whole iterations with momentum SGD. @module */
+import * as tf from "@tensorflow/tfjs";
 import type { Tensor1D } from "@tensorflow/tfjs";
 import type { DatasetProfile } from "../../../pipeline/datasets/dataset.ts";
 import { createMethod } from "../../../pipeline/methods/method.ts";
-import { ssnet, ssnetSettings, ssnetStep } from "../../../pipeline/methods/ssnet.ts";
+import { networkWithHeads, ssnet, ssnetSettings, ssnetStep } from "../../../pipeline/methods/ssnet.ts";
 import { toWeights, type Weights } from "../../../pipeline/networks/parameters.ts";
 import { updateParameters } from "../../../pipeline/training/training_step.ts";
 import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
@@ -12,11 +13,12 @@ import { checkParameters } from "./networks.ts";
 import { noiseOf } from "./smoothness.ts";
 import { consistencyWeight } from "../../../pipeline/losses/ramps.ts";
 
-const { tf } = openTensorFlow();
+openTensorFlow();
 export function iterations(golden: Golden, published: DatasetProfile): void {
   const { weightSet, labeled, iterations, directionStreams } = golden.cases;
   const classes = golden.shape("memory_count")[1], profile = { ...published, classes };
   const { spec, memory: startMemory } = createMethod(ssnet, profile);
+  const network = networkWithHeads(profile.network, { classes });
   const x = golden.image("input"), label = tf.slice(golden.labels("label"), 0, labeled);
   const start = toWeights(spec, goldenState(spec, weightSet));
   let buffers = start.buffers;
@@ -29,7 +31,7 @@ export function iterations(golden: Golden, published: DatasetProfile): void {
   };
   iterations.forEach((iteration, step) => {
     const consistency = consistencyWeight(iteration, profile.consistency);
-    const { losses, gradients, participation, ...after } = ssnetStep({
+    const { losses, gradients, participation, ...after } = ssnetStep(network.forward, {
       weights: state.weights,
       buffers,
       memory,

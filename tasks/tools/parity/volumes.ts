@@ -3,24 +3,26 @@ import { type CaseMetrics, caseMetrics } from "../../../pipeline/evaluation/case
 import { largestComponent } from "../../../pipeline/arrays/components.ts";
 import { predictSlices, sliceNetwork } from "../../../pipeline/evaluation/slices.ts";
 import { slidingWindow, windowNetwork } from "../../../pipeline/evaluation/sliding_window.ts";
-import type { Backbone } from "../../../pipeline/networks/network.ts";
+import type { Backbone } from "../../../pipeline/networks/backbones.ts";
+import { networkWithHeads } from "../../../pipeline/methods/ssnet.ts";
 import { toWeights } from "../../../pipeline/networks/parameters.ts";
 import { goldenState } from "../../../tests/golden_numbers.ts";
-import { type Golden, specOf } from "./golden.ts";
+import type { Golden } from "./golden.ts";
 import type { Shape3 } from "../../../pipeline/arrays/shape.ts";
 
 const PUBLISHED = { statistics: "running", precision: "fp32" } as const;
 const METRICS_LIMIT = 1e-9;
 
 const hashed = (golden: Golden, network: Backbone, classes: number) => {
-  const spec = specOf(network, classes);
-  return toWeights(spec, goldenState(spec, golden.cases.weightSet, { hashedStatistics: true }));
+  const { spec, forward: { forward } } = networkWithHeads(network, { classes });
+  const parameters = toWeights(spec, goldenState(spec, golden.cases.weightSet, { hashedStatistics: true }));
+  return [parameters, { forward, ...PUBLISHED }] as const;
 };
 const listed = ({ dice, jaccard, hd95, asd }: CaseMetrics["published"]) => [dice, jaccard, hd95, asd];
 
 /** Left atria: windows, mean probability, mask, largest component, metrics. */
 export async function windows(golden: Golden): Promise<void> {
-  const network = windowNetwork(hashed(golden, "vnet", 2), { network: "vnet", ...PUBLISHED });
+  const network = windowNetwork(...hashed(golden, "vnet", 2));
   const [px, py, pz, plane, last] = golden.values("patch_stride");
   for (const kind of golden.keys(/_image$/).map((key) => key.replace("_image", ""))) {
     const { data, shape } = golden.array(`${kind}_image`);
@@ -57,7 +59,7 @@ export async function windows(golden: Golden): Promise<void> {
 /** ACDC: slices to 256 x 256, classes, back to size; metrics per class on the volume. */
 export async function slices(golden: Golden): Promise<void> {
   const foreground = golden.shape("test_dice_jc_hd95_asd")[0];
-  const network = sliceNetwork(hashed(golden, "unet", foreground + 1), { network: "unet", ...PUBLISHED });
+  const network = sliceNetwork(...hashed(golden, "unet", foreground + 1));
   const { data, shape } = golden.array("image");
   const found = await predictSlices(Float32Array.from(data), shape as unknown as Shape3, { size: [256, 256], network });
   golden.checkSame("prediction", found, { limit: 3 });
