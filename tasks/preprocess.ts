@@ -7,9 +7,10 @@ import { z } from "zod";
 import { writeCase } from "../pipeline/records/case.ts";
 import { duplicatesIn } from "../pipeline/data/duplicates.ts";
 import { messageOf, Notes, type PreparedCase, type Problems } from "../pipeline/datasets/prepared_case.ts";
-import { checkRawFolder, isThere, leftoversIn, lostLinks } from "../pipeline/datasets/raw_folder.ts";
+import { checkRawFolder, leftoversIn, lostLinks } from "../pipeline/datasets/raw_folder.ts";
 import type { PreparationOptions } from "../pipeline/datasets/dataset.ts";
 import { removeFolder, writeJson } from "../pipeline/files/atomic.ts";
+import { isFolder } from "../pipeline/files/exists.ts";
 import { holderText, type Lock, takeLock } from "../pipeline/files/locks.ts";
 import { parseDataset, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
 import { homePath } from "../pipeline/files/places.ts";
@@ -31,7 +32,7 @@ const options = parsed as unknown as PreparationOptions;
 
 async function preprocess() {
   checkRawFolder(raw, preparation.caseFile);
-  const isNew = !isThere(cases);
+  const isNew = !isFolder(cases);
   await Deno.mkdir(cases, { recursive: true });
   const taken = await takeLock(cases);
   if ("holder" in taken) {
@@ -66,7 +67,7 @@ async function fill(folder: string, lock: Lock) {
     for (const name of names) await Deno.rename(`${temporary}/${name}.h5`, `${folder}/${name}.h5`);
     for (const made of preparation.exports ?? []) {
       await removeFolder(`${folder}/${made}`); // of other cases
-      if (isThere(`${temporary}/${made}`)) await Deno.rename(`${temporary}/${made}`, `${folder}/${made}`);
+      if (isFolder(`${temporary}/${made}`)) await Deno.rename(`${temporary}/${made}`, `${folder}/${made}`);
     }
     await Deno.rename(`${temporary}/manifest.json`, `${folder}/manifest.json`);
     console.log(`${counted(names.length, "case")} in ${folder}`);

@@ -14,7 +14,7 @@ import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
 import { createMethod, type Method } from "../pipeline/methods/method.ts";
 import { isMethod, METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
-import { averaged, averageOf } from "../pipeline/training/weight_average.ts";
+import { averaged, readAverage } from "../pipeline/training/weight_average.ts";
 import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/training/checkpoint.ts";
 import { coarseStage, patchAt } from "../pipeline/training/coarse.ts";
 import { differencesOf, readRunConfigIfThere, type RunConfig, writeRunConfig } from "../pipeline/records/run.ts";
@@ -31,11 +31,11 @@ import {
   patchText,
   pathOption,
   runTask,
-  sidesOf,
   withoutDefaults,
 } from "../pipeline/command/options.ts";
 import { homePath, userPath } from "../pipeline/files/places.ts";
 import { startProgress } from "../pipeline/training/progress.ts";
+import { sidesOf } from "../pipeline/arrays/shape.ts";
 import { stream, streamKey } from "../pipeline/arrays/random.ts";
 import { scheduleAt } from "../pipeline/training/schedule.ts";
 import { onStop } from "../pipeline/files/signals.ts";
@@ -206,7 +206,7 @@ await runTask(async () => {
         "damaged, begin the run anew",
     );
   }
-  const tested = training.averaged ? averageOf(method.spec, state) : state;
+  const tested = () => training.averaged ? readAverage(method.spec, state) : state;
   const validationCases = await readValidationCases(caseFolder, split.validation, manifest), items = await reading;
   let iteration = done;
 
@@ -234,7 +234,7 @@ await runTask(async () => {
       segment: segmenter(profile, tested, { patch, statistics: "running", precision }),
       classes: profile.classes,
       best: resume ? await readBestDice(bestPath) : 0,
-      keepBest: (dice) => writeCheckpoint(bestPath, method.spec, tested, iteration, { dice }),
+      keepBest: (dice) => writeCheckpoint(bestPath, method.spec, tested(), iteration, { dice }),
     })
     : null;
 
@@ -257,7 +257,7 @@ await runTask(async () => {
   const save = async () => {
     await log.sync();
     await writeState(`${folder}/state.safetensors`, method.spec, state, iteration);
-    await writeCheckpoint(`${folder}/last.safetensors`, method.spec, tested, iteration);
+    await writeCheckpoint(`${folder}/last.safetensors`, method.spec, tested(), iteration);
   };
   const progress = startProgress(iteration, iterations);
   let interrupted = false;

@@ -33,7 +33,8 @@ import { allSteps, countParts, evaluations, everything, scales } from "../pipeli
 import { takes, timeInference, timePass, timeStep } from "../pipeline/bench/passes.ts";
 import { type Measurement, parseMeasurement, partOf, readBaselines, seriesOf } from "../pipeline/bench/results.ts";
 import { comparisonText, countsText } from "../pipeline/bench/text.ts";
-import { median, timesOf } from "../pipeline/bench/timing.ts";
+import { timesOf } from "../pipeline/bench/timing.ts";
+import { median } from "../pipeline/arrays/quantiles.ts";
 import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
@@ -383,7 +384,7 @@ async function bench(folder: string, ...args: string[]): Promise<{ code: number;
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-ffi", "--allow-env", "--allow-sys"],
-      ...["--allow-run=deno,git", fileURLToPath(new URL("../tasks/tools/bench.ts", import.meta.url)), ...args],
+      ...["--allow-run=deno", fileURLToPath(new URL("../tasks/tools/bench.ts", import.meta.url)), ...args],
     ],
     env: { NO_COLOR: "1", TMPDIR: folder },
   }).output();
@@ -433,9 +434,9 @@ Deno.test("compare runs another checkout in turn with this one, or takes a file'
     assert.match(alone.out, /^not interleaved/);
     assert.match(alone.out, /^cases .*too few values +noise$/m);
     // A version that needs an hour for a batch and nothing for reading.
-    await Deno.mkdir(`${other}/tasks`, { recursive: true });
+    await Deno.mkdir(`${other}/tasks/tools`, { recursive: true });
     const slow = { ...JSON.parse(baseline), stepSeconds: timesOf([3600]), readSeconds: timesOf([1e-6]) };
-    await Deno.writeTextFile(`${other}/tasks/bench.ts`, `console.log(${JSON.stringify(JSON.stringify(slow))});`);
+    await Deno.writeTextFile(`${other}/tasks/tools/bench.ts`, `console.log(${JSON.stringify(JSON.stringify(slow))});`);
     await Deno.writeTextFile(`${other}/deno.json`, '{ "tasks": { "bench": "deno run tasks/tools/bench.ts" } }');
     const both = await bench(folder, "compare", file, "--with", other, "--json");
     assert.equal(both.code, 0, both.error);

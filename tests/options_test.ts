@@ -16,18 +16,18 @@ async function task(name: string, args: string[]) {
 }
 
 Deno.test("parity answers --help, unknown options and folders that are not there without TensorFlow", async () => {
-  const help = await task("parity", ["--help"]);
+  const help = await task("tools/parity", ["--help"]);
   assert.equal(help.code, 0, help.error);
   assert.match(help.out, /^Usage: deno task parity \[options\] \[folder...\]/);
-  const unknown = await task("parity", ["--folder", "a"]);
+  const unknown = await task("tools/parity", ["--folder", "a"]);
   assert.deepEqual([unknown.code, unknown.error], [2, "error: unknown option '--folder'\n"]);
-  const two = await task("parity", ["a", "b"]);
+  const two = await task("tools/parity", ["a", "b"]);
   assert.equal(two.code, 2);
   assert.equal(two.error, "Cannot start parity:\n  folder: 2 given, 1 at most wanted\n");
-  const missing = await task("parity", ["/no/golden/files"]);
+  const missing = await task("tools/parity", ["/no/golden/files"]);
   assert.equal(missing.code, 3, missing.error);
   assert.match(missing.error, /\/no\/golden\/files\/cases\.json/);
-  const good = await task("parity", []);
+  const good = await task("tools/parity", []);
   assert.equal(good.code, 2, "only then does it open TensorFlow");
   assert.match(good.error, /--allow-ffi/);
 });
@@ -66,4 +66,27 @@ Deno.test("a dataset that is none has its nearest; a file in a folder's place an
   const escape = await task("evaluate", ["la", "--run", "\x1b[31mred"]);
   assert.equal(escape.code, 3);
   assert.ok(escape.error.includes('"\\x1b[31mred/config.json"'), escape.error);
+});
+
+/** What a module and its static imports load, from first to last. */
+async function loadedBy(module: string): Promise<string[]> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json", module] }).output();
+  const { roots, modules } = JSON.parse(new TextDecoder().decode(stdout));
+  const found: string[] = [...roots];
+  for (const at of found) {
+    const { dependencies = [] } = modules.find(({ specifier }: { specifier: string }) => specifier === at) ?? {};
+    for (const { code, isDynamic } of dependencies) {
+      if (code?.specifier && !isDynamic && !found.includes(code.specifier)) found.push(code.specifier);
+    }
+  }
+  return found;
+}
+
+Deno.test("reading options, a checkpoint or a case does not load the library of HDF5 into the task", async () => {
+  for (const name of ["command/options", "training/checkpoint", "training/run", "records/case"]) {
+    const loaded = await loadedBy(fileURLToPath(new URL(`../pipeline/${name}.ts`, import.meta.url)));
+    assert.ok(loaded.length > 3 && loaded.every((module) => !module.includes("h5wasm")), name);
+  }
+  const library = await loadedBy(fileURLToPath(new URL("../pipeline/files/hdf5_library.ts", import.meta.url)));
+  assert.ok(library.some((module) => module.startsWith("npm:h5wasm")));
 });

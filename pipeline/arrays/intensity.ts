@@ -1,4 +1,5 @@
 /** Intensities of an image: mean and deviation, and the two published normalizations. @module */
+import { nearestQuantile } from "./quantiles.ts";
 
 /** Mean and deviation of all voxels, N in the denominator. */
 export function meanAndDeviation(image: Float32Array): { mean: number; deviation: number } {
@@ -67,7 +68,7 @@ export function intensityOf(image: Float32Array): Intensity {
   }
   const step = Math.max(Math.floor(image.length / 1e6), 1);
   const sorted = Float32Array.from({ length: Math.ceil(image.length / step) }, (_, i) => image[i * step]).sort();
-  const at = (percent: number) => sorted[Math.round(percent / 100 * (sorted.length - 1))];
+  const at = (percent: number) => nearestQuantile(sorted, percent / 100);
   return {
     ...meanAndDeviation(image),
     minimum,

@@ -9,7 +9,7 @@
  * @module
  */
 import { type Measurement, type Series, seriesOf } from "./results.ts";
-import { median } from "./timing.ts";
+import { median } from "../arrays/quantiles.ts";
 
 /** How often an interval must hold the true ratio: of a hundred equal benchmarks one may be called otherwise. */
 export const CONFIDENCE = 0.99;

@@ -94,13 +94,13 @@ async function figures({ kind, options }: Request): Promise<Figures> {
 }
 
 /**
- * Measures in this process. Needs `--allow-ffi`, `--allow-env`, `--allow-sys`, `--allow-run=git`,
- * `--allow-write` of the temporary folder.
+ * Measures in this process. Needs `--allow-read`, `--allow-ffi`, `--allow-env`, `--allow-sys`, `--allow-write` of
+ * the temporary folder.
  */
 export async function measure(request: Request): Promise<Measurement> {
   const { json: _, ...options } = request.options, result = await figures(request);
   const peakMemoryGb = round(process.resourceUsage().maxRSS / 1e6, 2);
   // Only now, where the work did without it.
   const tensorflow = openTensorFlow("device" in options ? options : { device: "cpu" });
-  return { kind: request.kind, ...options, ...result, peakMemoryGb, ...await settingOf(tensorflow) };
+  return { kind: request.kind, ...options, ...result, peakMemoryGb, ...settingOf(tensorflow) };
 }

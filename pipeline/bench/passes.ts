@@ -116,9 +116,9 @@ export async function timeInference(profile: DatasetProfile, { precision, iterat
   const { tf } = openTensorFlow(), { patch } = profile, state = untrained(profile);
   const how = { network: profile.network, statistics: "running", precision } as const;
   if (patch.length === 3) {
-    const network = windowNetwork(state, how), x = tf.randomNormal([1, ...patch, 1], 0, 1, "float32", 1);
+    const network = windowNetwork(() => state, how), x = tf.randomNormal([1, ...patch, 1], 0, 1, "float32", 1);
     return await repeat(iterations, () => network(x as Tensor5D));
   }
-  const network = sliceNetwork(state, how), { image, shape } = phantomCase(profile);
+  const network = sliceNetwork(() => state, how), { image, shape } = phantomCase(profile);
   return await repeat(iterations, () => predictSlices(image, shape, { size: patch as Shape2, network }));
 }

@@ -1,4 +1,5 @@
 /** Work that is repeated, and its seconds. @module */
+import { median } from "../arrays/quantiles.ts";
 
 /** Seconds of repeated work. */
 export interface Times {
@@ -20,12 +21,6 @@ export interface Timing {
 
 /** To a number of digits behind the point. */
 export const round = (value: number, digits: number): number => Number(value.toFixed(digits));
-
-/** The value in the middle; of an even number the mean of the two there. @param values At least one. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b), middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
 
 /** Seconds as they are reported. @param seconds At least one. */
 export function timesOf(seconds: readonly number[]): Times {

@@ -10,7 +10,7 @@ import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import { meanSeconds } from "../training/coarse.ts";
 import { readJsonIfThere } from "../files/json.ts";
 import { type MeasuredMemory, stepMemory } from "./memory.ts";
-import { sizeOf } from "../arrays/shape.ts";
+import { sidesOf, sizeOf } from "../arrays/shape.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 
 const MEDIAN = z.object({ median: z.number().positive() });
@@ -84,7 +84,7 @@ export function measuredStep(
   const row = own.find((row) => row.patch === undefined && (!coarse || row.coarseSeconds));
   const sized = own.find((row) => row.patch !== undefined);
   if (!row) return null;
-  const other = sized && { patch: sized.patch!.split("x").map(Number), peakMemoryGb: sized.peakMemoryGb };
+  const other = sized && { patch: sidesOf(sized.patch!), peakMemoryGb: sized.peakMemoryGb };
   return { ...row, other };
 }
 

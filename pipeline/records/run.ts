@@ -4,6 +4,7 @@
  * @module
  */
 import { z } from "zod";
+import { sidesOf } from "../arrays/shape.ts";
 import { parseSplit, type Split } from "./split.ts";
 import { writeJson } from "../files/atomic.ts";
 import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
@@ -132,7 +133,6 @@ function translated(content: unknown): unknown {
   const flat = FLAT.loose().safeParse(content);
   if (!flat.success) return content;
   const { dataset, method, splitContent, versions, split: _, run: __, patch, coarse, ...others } = flat.data;
-  const sides = (text: string) => text.split("x").map(Number);
   const entries = Object.entries(others), isTraining = ([key]: [string, unknown]) => key in FLAT.shape;
   return {
     dataset,
@@ -140,8 +140,8 @@ function translated(content: unknown): unknown {
     training: {
       ...Object.fromEntries(entries.filter(isTraining)),
       ...method === "supervised" && { warmup: 0 }, // it is its own warm-up; the first versions wrote the preset's
-      patch: sides(patch),
-      coarse: coarse && { ...coarse, patch: sides(coarse.patch) },
+      patch: sidesOf(patch),
+      coarse: coarse && { ...coarse, patch: sidesOf(coarse.patch) },
     },
     split: splitContent,
     versions,

@@ -9,6 +9,7 @@ import esbuild from "esbuild-wasm/lib/browser.js";
 import jasmineRequire from "jasmine-core";
 import { z } from "zod";
 import { parseOptions, runTask } from "../../pipeline/command/options.ts";
+import { isFile } from "../../pipeline/files/exists.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
 
 /**
@@ -66,14 +67,6 @@ function specFiles(folder: string): string[] {
     const path = join(folder, name);
     return isDirectory ? specFiles(path) : name.endsWith("_test.js") ? [path] : [];
   }).sort();
-}
-
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
 }
 
 /** The specs as one script: they import without file extensions, which no runtime resolves. */

@@ -14,7 +14,8 @@ const METRICS_LIMIT = 1e-9;
 
 const hashed = (golden: Golden, network: Backbone, classes: number) => {
   const spec = specOf(network, classes);
-  return toWeights(spec, goldenState(spec, golden.cases.weightSet, { hashedStatistics: true }));
+  const parameters = toWeights(spec, goldenState(spec, golden.cases.weightSet, { hashedStatistics: true }));
+  return () => parameters;
 };
 const listed = ({ dice, jaccard, hd95, asd }: CaseMetrics["published"]) => [dice, jaccard, hd95, asd];
 
