@@ -3,7 +3,6 @@
  * `best.safetensors` where the split has validation cases, `state.safetensors`, `DONE`).
  * @module
  */
-import { existsSync } from "node:fs";
 import { z } from "zod";
 import { assembleBatch, readTrainingItems } from "../pipeline/data/batches.ts";
 import { type Case, readCase } from "../pipeline/records/case.ts";
@@ -17,10 +16,17 @@ import { warmupOf } from "../pipeline/methods/supervised.ts";
 import { averaged, readAverage } from "../pipeline/training/weight_average.ts";
 import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/training/checkpoint.ts";
 import { coarseStage, patchAt } from "../pipeline/training/coarse.ts";
-import { differencesOf, readRunConfigIfThere, type RunConfig, writeRunConfig } from "../pipeline/records/run.ts";
-import { COSTS, readCosts } from "../pipeline/grid/costs.ts";
-import { writeAtomically } from "../pipeline/files/atomic.ts";
+import {
+  differencesOf,
+  readRunConfigIfThere,
+  type RunConfig,
+  writeDone,
+  writeRunConfig,
+} from "../pipeline/records/run.ts";
+import { COSTS } from "../pipeline/grid/costs.ts";
+import { isFile } from "../pipeline/files/exists.ts";
 import { missingIterations, openLog } from "../pipeline/files/log.ts";
+import { readSteps } from "../pipeline/records/measurement.ts";
 import { machineMemory } from "../pipeline/grid/memory.ts";
 import {
   EXIT,
@@ -106,7 +112,7 @@ await runTask(async () => {
 
   // ── The run: a new one, or the one that the folder holds ───────────────────────────────────────────────────────────
 
-  const [hasState, hasLast] = ["state", "last"].map((name) => existsSync(`${folder}/${name}.safetensors`));
+  const [hasState, hasLast] = ["state", "last"].map((name) => isFile(`${folder}/${name}.safetensors`));
   if (found && found.dataset !== dataset.name) {
     return refuse(
       `Cannot train ${dataset.name} in "${folder}": it holds a run of ${found.dataset}; go on with it by deno task ` +
@@ -180,7 +186,7 @@ await runTask(async () => {
   const reading = readTrainingItems(caseFolder, split, { profile, withUnlabeled: usesUnlabeled, cases: manifest });
   reading.catch(() => {}); // told where it is awaited, behind what else may be wrong
   const { tf, binding } = openTensorFlow({ threads: training.threads, device: training.device });
-  const measured = await readCosts(COSTS), preset = presetOf(profile, training.preset);
+  const measured = await readSteps(COSTS), preset = presetOf(profile, training.preset);
   const announced = { ...training, dataset: dataset.name, method: asked, patch, coarse: coarse && preset.coarse };
   const tooLarge = memoryProblem(measured, announced, memory);
   if (tooLarge) {
@@ -308,7 +314,7 @@ await runTask(async () => {
     console.error(`Stopped after iteration ${iteration}; go on with --resume`);
     return EXIT.interrupted;
   }
-  await writeAtomically(`${folder}/DONE`, [new TextEncoder().encode(`${iteration}\n`)]);
+  await writeDone(folder, iteration);
   console.log(`run: ${folder}`);
   return EXIT.done;
 });

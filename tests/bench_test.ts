@@ -21,7 +21,6 @@ import {
   type CountedPass,
   countsOf,
   type PassConvolutions,
-  PASSES,
   passesOf,
 } from "../pipeline/bench/counts.ts";
 import { timeEvaluation } from "../pipeline/bench/evaluation.ts";
@@ -31,7 +30,8 @@ import { timeCases } from "../pipeline/bench/loaders.ts";
 import { pieces } from "../pipeline/bench/micro.ts";
 import { allSteps, countParts, evaluations, everything, scales } from "../pipeline/bench/parts.ts";
 import { takes, timeInference, timePass, timeStep } from "../pipeline/bench/passes.ts";
-import { type Measurement, parseMeasurement, partOf, readBaselines, seriesOf } from "../pipeline/bench/results.ts";
+import { partOf, readBaselines, seriesOf } from "../pipeline/bench/results.ts";
+import { type Measurement, parseMeasurement, PASSES, readSteps, stepsText } from "../pipeline/records/measurement.ts";
 import { comparisonText, countsText } from "../pipeline/bench/text.ts";
 import { timesOf } from "../pipeline/bench/timing.ts";
 import { median } from "../pipeline/arrays/quantiles.ts";
@@ -40,7 +40,7 @@ import { createMethod } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { NETWORKS } from "../pipeline/networks/network.ts";
 import { SpecBuilder } from "../pipeline/networks/parameters.ts";
-import { costsOf, readCosts } from "../pipeline/grid/costs.ts";
+import { costsOf } from "../pipeline/grid/costs.ts";
 import { stream } from "../pipeline/arrays/random.ts";
 import { syntheticLabels } from "../pipeline/training/synthetic_batch.ts";
 import { withFolder } from "./with_folder.ts";
@@ -401,12 +401,9 @@ Deno.test("a step's JSON names machine and versions and feeds the costs of a gri
     assert.ok(step.cpu && machine!.cores >= 1 && machine!.memoryGb > 1 && step.peakMemoryGb > 0.2, out);
     assert.ok(versions.deno === Deno.version.deno && /^2\./.test(versions.tensorflow!) && "commit" in versions, out);
     assert.equal(stepSeconds!.all.length, 2);
-    await Deno.writeTextFile(
-      `${folder}/costs.json`,
-      JSON.stringify({ kind: "steps", steps: [{ ...step, patch: undefined }] }),
-    );
+    await Deno.writeTextFile(`${folder}/costs.json`, stepsText([{ ...step, patch: undefined }]));
     const key = { dataset: "acdc", method: "bcp", precision: "fp32", device: "cpu", coarse: null } as const;
-    const costs = costsOf(await readCosts(`${folder}/costs.json`), key)!;
+    const costs = costsOf(await readSteps(`${folder}/costs.json`), key)!;
     assert.equal(costs.stepSeconds, stepSeconds!.median);
     assert.ok(Math.abs(costs.memoryGb - step.peakMemoryGb) < 1e-9);
     assert.equal(costs.warmupSeconds, step.warmupSeconds!.median);

@@ -5,7 +5,7 @@ import project from "../../deno.json" with { type: "json" };
 import { commitOfTree } from "../files/commit.ts";
 import type { TensorFlow } from "../tensorflow/device.ts";
 import { instructionSets } from "../tensorflow/instruction_sets.ts";
-import type { Measurement } from "./results.ts";
+import type { Measurement } from "../records/measurement.ts";
 import { round } from "./timing.ts";
 
 /** Folder of this tree. */

@@ -5,15 +5,15 @@ import { createMethod, type Method } from "../methods/method.ts";
 import { METHODS } from "../methods/methods.ts";
 import { warmupOf } from "../methods/supervised.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
-import { type Convolutions, convolutionsOf, PASSES, type PassName } from "./counts.ts";
+import { type Convolutions, convolutionsOf } from "./counts.ts";
 import { timeEvaluation, timeMetrics } from "./evaluation.ts";
 import { sized } from "./inputs.ts";
-import { type Measured, type OptionsOf, patchProblem } from "./kinds.ts";
+import { type OptionsOf, patchProblem } from "./kinds.ts";
 import { timeCases } from "./loaders.ts";
 import { settingOf } from "./machine.ts";
 import { type Piece, pieces } from "./micro.ts";
 import { takes, timeInference, timePass, timeStep } from "./passes.ts";
-import type { Figures, Measurement } from "./results.ts";
+import { type Figures, type Measured, type Measurement, PASSES, type PassName } from "../records/measurement.ts";
 import { round, type Timing } from "./timing.ts";
 
 /** A kind that one process measures, with its options. */

@@ -16,7 +16,7 @@ import { openTensorFlow } from "../tensorflow/device.ts";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Tensor, Tensor1D, Tensor5D } from "../tensorflow/tensors.ts";
 import { trace } from "../tensorflow/trace.ts";
-import type { PassName } from "./counts.ts";
+import type { PassName } from "../records/measurement.ts";
 import { phantomCase } from "./inputs.ts";
 import type { CountedNetwork } from "./kinds.ts";
 import { repeat, type Timing } from "./timing.ts";

@@ -6,6 +6,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
 import { sidesOf } from "../arrays/shape.ts";
+import { flagOf } from "../files/flags.ts";
 import { DataError, DivergedError } from "../files/errors.ts";
 import type { Dataset, DatasetProfile, OptionSchema } from "../datasets/dataset.ts";
 import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
@@ -152,7 +153,6 @@ function tameConsole() {
   }
 }
 
-const flagOf = (key: string) => "--" + key.replace(/[A-Z]/g, (c) => "-" + c.toLowerCase());
 const isNumber = (type: string) => type === "number" || type === "integer";
 /** Number() takes "" for 0, and other bases. */
 const numberOrText = (text: string) => /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : text;

@@ -6,7 +6,8 @@
 import { z } from "zod";
 import { sidesOf } from "../arrays/shape.ts";
 import { parseSplit, type Split } from "./split.ts";
-import { writeJson } from "../files/atomic.ts";
+import { writeAtomically, writeJson } from "../files/atomic.ts";
+import { isFile } from "../files/exists.ts";
 import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
 import { type Precision, PRECISIONS } from "../tensorflow/precision.ts";
@@ -169,6 +170,17 @@ export async function readRunConfigIfThere(folder: string): Promise<RunConfig | 
 /** As {@linkcode readRunConfigIfThere}. @throws {DataError} Where there is none, too. */
 export async function readRunConfig(folder: string): Promise<RunConfig> {
   return withSplit(await readJson(pathOf(folder), FILE, RUN_CONFIG), pathOf(folder));
+}
+
+/** Whether a folder holds a run. Needs `--allow-read`. */
+export const isRun = (folder: string): boolean => isFile(pathOf(folder));
+
+/** Whether the training of a run has ended: it wrote `DONE`. Needs `--allow-read`. */
+export const isDone = (folder: string): boolean => isFile(`${folder}/DONE`);
+
+/** Writes `DONE`, which says after how many iterations. Needs `--allow-read`, `--allow-write`. */
+export function writeDone(folder: string, iterations: number): Promise<void> {
+  return writeAtomically(`${folder}/DONE`, `${iterations}\n`);
 }
 
 /** Writes the configuration of a run. Needs `--allow-read`, `--allow-write`. */

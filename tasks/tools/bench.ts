@@ -41,9 +41,10 @@ import {
   type Part,
   scales,
 } from "../../pipeline/bench/parts.ts";
-import { type Baseline, type Measurement, partOf, readBaselines, titleOf } from "../../pipeline/bench/results.ts";
+import { type Baseline, partOf, readBaselines, titleOf } from "../../pipeline/bench/results.ts";
 import { axisText, comparisonText, countsText, measurementText, RULE, settingText } from "../../pipeline/bench/text.ts";
 import { EXIT, parseOptions, runTask } from "../../pipeline/command/options.ts";
+import { type Measurement, stepsText } from "../../pipeline/records/measurement.ts";
 import { isFile } from "../../pipeline/files/exists.ts";
 
 const [name, ...args] = Deno.args;
@@ -71,7 +72,7 @@ async function measureAll(parts: Part[], json: boolean): Promise<Measurement[]> 
 
 async function steps(options: OptionsOf<"step">) {
   const steps = await measureAll(allSteps(options), options.json);
-  if (options.json) console.log(JSON.stringify({ kind: "steps", steps }));
+  if (options.json) console.log(stepsText(steps));
 }
 
 async function rows(kind: "end-to-end" | "counts" | "scaling" | "all", parts: Part[], { json }: { json: boolean }) {
