@@ -9,7 +9,7 @@ import { duplicatesIn } from "../pipeline/data/duplicates.ts";
 import { messageOf, Notes, type PreparedCase, type Problems } from "../pipeline/datasets/prepared_case.ts";
 import { checkRawFolder, leftoversIn, lostLinks } from "../pipeline/datasets/raw_folder.ts";
 import type { PreparationOptions } from "../pipeline/datasets/dataset.ts";
-import { removeFolder, writeJson } from "../pipeline/files/atomic.ts";
+import { removeFolder } from "../pipeline/files/atomic.ts";
 import { isFolder } from "../pipeline/files/exists.ts";
 import { holderText, type Lock, takeLock } from "../pipeline/files/locks.ts";
 import { parseDataset, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
@@ -17,7 +17,7 @@ import { homePath } from "../pipeline/files/places.ts";
 import { unlessStopped } from "../pipeline/files/signals.ts";
 import { counted, listed } from "../pipeline/files/words.ts";
 import { DataError } from "../pipeline/files/errors.ts";
-import { fingerprintProblems, type Manifest } from "../pipeline/records/manifest.ts";
+import { fingerprintProblems, type Manifest, writeManifest } from "../pipeline/records/manifest.ts";
 
 const { dataset, args } = parseDataset("preprocess", Deno.args), { name: NAME, unit, preparation } = dataset;
 const { raw, cases, ...parsed } = parseOptions(
@@ -59,7 +59,7 @@ async function fill(folder: string, lock: Lock) {
   await Deno.mkdir(temporary);
   try {
     const manifest = await unlessStopped(() => prepareAll(temporary)), names = Object.keys(manifest.cases);
-    await writeJson(`${temporary}/manifest.json`, manifest);
+    await writeManifest(temporary, manifest);
     if (lock.lost()) {
       throw new DataError(`Cannot prepare cases in "${folder}": another process has taken the folder over`);
     }

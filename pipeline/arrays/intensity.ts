@@ -68,11 +68,12 @@ export function intensityOf(image: Float32Array): Intensity {
   }
   const step = Math.max(Math.floor(image.length / 1e6), 1);
   const sorted = Float32Array.from({ length: Math.ceil(image.length / step) }, (_, i) => image[i * step]).sort();
-  const at = (percent: number) => nearestQuantile(sorted, percent / 100);
   return {
     ...meanAndDeviation(image),
     minimum,
     maximum,
-    percentiles: Object.fromEntries([0.5, 5, 25, 50, 75, 95, 99.5].map((percent) => [percent, at(percent)])),
+    percentiles: Object.fromEntries(
+      [0.5, 5, 25, 50, 75, 95, 99.5].map((percent) => [percent, nearestQuantile(sorted, percent / 100)]),
+    ),
   };
 }

@@ -1,15 +1,6 @@
 /** Work that is repeated, and its seconds. @module */
 import { median } from "../arrays/quantiles.ts";
-
-/** Seconds of repeated work. */
-export interface Times {
-  /** Other work on the machine can only add: the least disturbed one. */
-  minimum: number;
-  /** In the middle. */
-  median: number;
-  /** In the order in which they ran. */
-  all: number[];
-}
+import type { Times } from "../records/measurement.ts";
 
 /** What was measured of one piece of work. */
 export interface Timing {

@@ -2,8 +2,8 @@
  * Distances between the surfaces of two masks, on an exact Euclidean distance transform.
  * @module
  */
-import { checkSize, checkSpacing, squaredDistanceTransform, stridesOf } from "../arrays/distance_transform.ts";
 import { quantile } from "../arrays/quantiles.ts";
+import { checkSize, checkSpacing, squaredDistanceTransform, stridesOf } from "../arrays/distance_transform.ts";
 
 /** Distances between two surfaces, in the unit of the spacing (voxels without one). */
 export interface SurfaceMetrics {

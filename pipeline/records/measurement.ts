@@ -21,7 +21,14 @@ const SECONDS = z.number().nonnegative();
  * What earlier versions of this task did not print has a default or is optional: they can be run in turn with this
  * one.
  */
-const TIMES = z.object({ minimum: SECONDS, median: SECONDS, all: z.array(SECONDS).default([]) });
+const TIMES = z.object({
+  /** Other work on the machine can only add: the least disturbed one. */
+  minimum: SECONDS,
+  /** In the middle. */
+  median: SECONDS,
+  /** In the order in which they ran. */
+  all: z.array(SECONDS).default([]),
+});
 const CONVOLUTIONS = z.record(z.string(), z.int().positive());
 const FIGURES = z.object({
   /** Of one repetition: a step, a pass forward and back to all parameters, a case, a batch. */
@@ -69,6 +76,8 @@ export const MEASUREMENT = z.looseObject({
   }).optional(),
 });
 
+/** Seconds of repeated work. */
+export type Times = z.infer<typeof TIMES>;
 /** Times of one process. */
 export type Figures = z.infer<typeof FIGURES>;
 /** All that one process reports; its options stand beside the named fields. */
