@@ -2,13 +2,14 @@
  * `deno task doctor`: what this machine computes with, and how long one convolution takes; the text for a bug report.
  * What does not need TensorFlow comes first, so that it is printed where TensorFlow is broken.
  */
-import { existsSync, statfsSync } from "node:fs";
+import { statfsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus } from "node:os";
 import { z } from "zod";
 import defer * as tf from "@tensorflow/tfjs";
 import { repeat } from "../pipeline/bench/timing.ts";
 import { MACHINE, parseOptions, runTask } from "../pipeline/command/options.ts";
+import { exists } from "../pipeline/files/exists.ts";
 import { openTensorFlow, type TensorFlow } from "../pipeline/tensorflow/device.ts";
 import { instructionSets } from "../pipeline/tensorflow/instruction_sets.ts";
 import { cacheFolder, findLibrary, VERSION } from "../pipeline/tensorflow/library.ts";
@@ -38,7 +39,7 @@ const print = (name: string, value: string) => console.log(`${name.padEnd(14)}${
 /** Disk space for this user where the cache is or will be. */
 function freeDisk(): number {
   let folder = cacheFolder();
-  while (!existsSync(folder)) folder = folder.slice(0, folder.lastIndexOf("/")) || "/";
+  while (!exists(folder)) folder = folder.slice(0, folder.lastIndexOf("/")) || "/";
   const { bavail, bsize } = statfsSync(folder);
   return bavail * bsize;
 }

@@ -4,7 +4,6 @@
  * conventions for empty masks, in voxels and, where the spacing is known, in millimeters; where cases are frames of
  * patients also means by patient, volumes and ejection fractions.
  */
-import { existsSync } from "node:fs";
 import { z } from "zod";
 import { type Case, readCase } from "../pipeline/records/case.ts";
 import { DataError, readEach } from "../pipeline/files/errors.ts";
@@ -14,6 +13,7 @@ import { evaluateCase, strideOf } from "../pipeline/evaluation/evaluate_case.ts"
 import { clinicalAgreement, patientValues } from "../pipeline/evaluation/clinical.ts";
 import { correctedSpacings, patientRows, summarize } from "../pipeline/evaluation/summary.ts";
 import { loadRun, readRun, type Run } from "../pipeline/training/run.ts";
+import { isDone } from "../pipeline/records/run.ts";
 import { replaceFolder } from "../pipeline/files/atomic.ts";
 import { MACHINE, parseDataset, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
 import { homePath } from "../pipeline/files/places.ts";
@@ -61,7 +61,7 @@ async function evaluate() {
   const { binding } = openTensorFlow({ threads: options.threads, device: options.device });
   const { checkpoint, iteration, largestComponent, segment } = await loadRun(options.run, options);
   const { classNames } = profile, { batchNorm, precision } = options;
-  if (iteration && !existsSync(`${options.run}/DONE`)) {
+  if (iteration && !isDone(options.run)) {
     console.error(
       `note: the training of "${options.run}" has not ended: this is its ${checkpoint} checkpoint, after iteration ` +
         `${iteration}${training.iterations ? ` of ${training.iterations}` : ""}`,

@@ -7,16 +7,17 @@ import { z } from "zod";
 import { writeCase } from "../pipeline/records/case.ts";
 import { duplicatesIn } from "../pipeline/data/duplicates.ts";
 import { messageOf, Notes, type PreparedCase, type Problems } from "../pipeline/datasets/prepared_case.ts";
-import { checkRawFolder, isThere, leftoversIn, lostLinks } from "../pipeline/datasets/raw_folder.ts";
+import { checkRawFolder, leftoversIn, lostLinks } from "../pipeline/datasets/raw_folder.ts";
 import type { PreparationOptions } from "../pipeline/datasets/dataset.ts";
-import { removeFolder, writeJson } from "../pipeline/files/atomic.ts";
+import { removeFolder } from "../pipeline/files/atomic.ts";
+import { isFolder } from "../pipeline/files/exists.ts";
 import { holderText, type Lock, takeLock } from "../pipeline/files/locks.ts";
 import { parseDataset, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
 import { homePath } from "../pipeline/files/places.ts";
 import { unlessStopped } from "../pipeline/files/signals.ts";
 import { counted, listed } from "../pipeline/files/words.ts";
 import { DataError } from "../pipeline/files/errors.ts";
-import { fingerprintProblems, type Manifest } from "../pipeline/records/manifest.ts";
+import { fingerprintProblems, type Manifest, writeManifest } from "../pipeline/records/manifest.ts";
 
 const { dataset, args } = parseDataset("preprocess", Deno.args), { name: NAME, unit, preparation } = dataset;
 const { raw, cases, ...parsed } = parseOptions(
@@ -31,7 +32,7 @@ const options = parsed as unknown as PreparationOptions;
 
 async function preprocess() {
   checkRawFolder(raw, preparation.caseFile);
-  const isNew = !isThere(cases);
+  const isNew = !isFolder(cases);
   await Deno.mkdir(cases, { recursive: true });
   const taken = await takeLock(cases);
   if ("holder" in taken) {
@@ -58,7 +59,7 @@ async function fill(folder: string, lock: Lock) {
   await Deno.mkdir(temporary);
   try {
     const manifest = await unlessStopped(() => prepareAll(temporary)), names = Object.keys(manifest.cases);
-    await writeJson(`${temporary}/manifest.json`, manifest);
+    await writeManifest(temporary, manifest);
     if (lock.lost()) {
       throw new DataError(`Cannot prepare cases in "${folder}": another process has taken the folder over`);
     }
@@ -66,7 +67,7 @@ async function fill(folder: string, lock: Lock) {
     for (const name of names) await Deno.rename(`${temporary}/${name}.h5`, `${folder}/${name}.h5`);
     for (const made of preparation.exports ?? []) {
       await removeFolder(`${folder}/${made}`); // of other cases
-      if (isThere(`${temporary}/${made}`)) await Deno.rename(`${temporary}/${made}`, `${folder}/${made}`);
+      if (isFolder(`${temporary}/${made}`)) await Deno.rename(`${temporary}/${made}`, `${folder}/${made}`);
     }
     await Deno.rename(`${temporary}/manifest.json`, `${folder}/manifest.json`);
     console.log(`${counted(names.length, "case")} in ${folder}`);

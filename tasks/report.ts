@@ -26,12 +26,7 @@ async function report() {
   await Deno.mkdir(folder, { recursive: true });
   for (const note of contents.notes) console.log(`note: ${note}`);
   const files = { "report.md": markdown(contents), "report.html": page(contents) };
-  await writeTogether(
-    Object.entries(files).map(([name, text]) => ({
-      path: `${folder}/${name}`,
-      parts: [new TextEncoder().encode(text)],
-    })),
-  );
+  await writeTogether(Object.entries(files).map(([name, content]) => ({ path: `${folder}/${name}`, content })));
   console.log(`report: ${folder}/report.html`);
 }
 

@@ -4,6 +4,7 @@
  */
 import { userPath } from "../pipeline/files/places.ts";
 import { INTERRUPTED, onStop } from "../pipeline/files/signals.ts";
+import { writeAll } from "../pipeline/files/write_all.ts";
 import { setUpLibrary, TensorFlowError } from "../pipeline/tensorflow/library.ts";
 
 const HELP = `Usage: deno task setup [--gpu] [--wheel PATH]
@@ -41,7 +42,7 @@ try {
         if (!terminal && performance.now() - shown < 10_000) return;
         shown = performance.now();
         const line = `${Math.min(megabytes, total)} of ${total} MB`;
-        Deno.stderr.writeSync(new TextEncoder().encode(terminal ? `\r${line}\r` : line + "\n"));
+        writeAll(Deno.stderr, terminal ? `\r${line}\r` : line + "\n");
       },
     },
   });

@@ -5,8 +5,7 @@
 import { z } from "zod";
 import { patientOf } from "../pipeline/records/case.ts";
 import { duplicatesBetween } from "../pipeline/data/duplicates.ts";
-import { bindingTo, checkSplit, countCases, countPatients, type Lists, type Split } from "../pipeline/records/split.ts";
-import { writeJson } from "../pipeline/files/atomic.ts";
+import { bindingTo, countCases, countPatients, type Lists, type Split, writeSplit } from "../pipeline/records/split.ts";
 import { EXIT, parseDataset, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
 import { homePath } from "../pipeline/files/places.ts";
 import { counted, listed } from "../pipeline/files/words.ts";
@@ -79,7 +78,7 @@ async function split(): Promise<number> {
     ...(unit === "patient" && { patients, labeledSlices: slices }),
     ...lists,
   };
-  await writeJson(path, checkSplit(result, path));
+  await writeSplit(path, result);
   const told = Object.entries(unit === "patient" ? patients : counts).map(([role, count]) => `${count} ${role}`);
   const labeledSlices = unit === "patient" ? `; ${counted(slices, "labeled slice")}` : "";
   console.log(`${unit}s: ${told.join(", ")}${labeledSlices}; in ${path}`);

@@ -3,7 +3,6 @@
  * `best.safetensors` where the split has validation cases, `state.safetensors`, `DONE`).
  * @module
  */
-import { existsSync } from "node:fs";
 import { z } from "zod";
 import defer * as tf from "@tensorflow/tfjs";
 import { openBatches } from "../pipeline/data/batch_maker.ts";
@@ -16,7 +15,7 @@ import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
 import { createMethod, type Method } from "../pipeline/methods/method.ts";
 import { isMethod, METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
-import { averaged, averageOf } from "../pipeline/training/weight_average.ts";
+import { averaged, readAverage } from "../pipeline/training/weight_average.ts";
 import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/training/checkpoint.ts";
 import { coarseStage, patchAt } from "../pipeline/training/coarse.ts";
 import {
@@ -24,11 +23,13 @@ import {
   differencesOf,
   readRunConfigIfThere,
   type RunConfig,
+  writeDone,
   writeRunConfig,
 } from "../pipeline/records/run.ts";
-import { COSTS, readCosts } from "../pipeline/grid/costs.ts";
-import { writeAtomically } from "../pipeline/files/atomic.ts";
+import { COSTS } from "../pipeline/grid/costs.ts";
+import { isFile } from "../pipeline/files/exists.ts";
 import { missingIterations, openLog } from "../pipeline/files/log.ts";
+import { readSteps } from "../pipeline/records/measurement.ts";
 import { machineMemory } from "../pipeline/grid/memory.ts";
 import {
   EXIT,
@@ -39,11 +40,11 @@ import {
   patchText,
   pathOption,
   runTask,
-  sidesOf,
   withoutDefaults,
 } from "../pipeline/command/options.ts";
 import { homePath, userPath } from "../pipeline/files/places.ts";
 import { startProgress } from "../pipeline/training/progress.ts";
+import { sidesOf } from "../pipeline/arrays/shape.ts";
 import { stream, streamKey } from "../pipeline/arrays/random.ts";
 import { scheduleAt } from "../pipeline/training/schedule.ts";
 import { onStop } from "../pipeline/files/signals.ts";
@@ -118,7 +119,7 @@ await runTask(async () => {
 
   // ── The run: a new one, or the one that the folder holds ───────────────────────────────────────────────────────────
 
-  const [hasState, hasLast] = ["state", "last"].map((name) => existsSync(`${folder}/${name}.safetensors`));
+  const [hasState, hasLast] = ["state", "last"].map((name) => isFile(`${folder}/${name}.safetensors`));
   if (found && found.dataset !== dataset.name) {
     return refuse(
       `Cannot train ${dataset.name} in "${folder}": it holds a run of ${found.dataset}; go on with it by deno task ` +
@@ -199,7 +200,7 @@ await runTask(async () => {
   const reading = readTrainingItems(caseFolder, split, { profile, withUnlabeled: usesUnlabeled, cases: manifest });
   reading.catch(() => {}); // told where it is awaited, behind what else may be wrong
   const { binding } = openTensorFlow({ threads: training.threads, device: training.device });
-  const measured = await readCosts(COSTS), preset = presetOf(profile, training.preset);
+  const measured = await readSteps(COSTS), preset = presetOf(profile, training.preset);
   const announced = { ...training, dataset: dataset.name, method: asked, patch, coarse: coarse && preset.coarse };
   const tooLarge = memoryProblem(measured, announced, memory);
   if (tooLarge) {
@@ -225,7 +226,7 @@ await runTask(async () => {
         "damaged, begin the run anew",
     );
   }
-  const tested = training.averaged ? averageOf(method.spec, state) : state;
+  const tested = () => training.averaged ? readAverage(method.spec, state) : state;
   const validationCases = await readValidationCases(caseFolder, split.validation, manifest), items = await reading;
   let iteration = done;
 
@@ -253,7 +254,7 @@ await runTask(async () => {
       segment: segmenter(profile, tested, { patch, statistics: "running", precision }),
       classes: profile.classes,
       best: resume ? await readBestDice(bestPath) : 0,
-      keepBest: (dice) => writeCheckpoint(bestPath, method.spec, tested, iteration, { dice }),
+      keepBest: (dice) => writeCheckpoint(bestPath, method.spec, tested(), iteration, { dice }),
     })
     : null;
 
@@ -276,7 +277,7 @@ await runTask(async () => {
   const save = async () => {
     await log.sync();
     await writeState(`${folder}/state.safetensors`, method.spec, state, iteration);
-    await writeCheckpoint(`${folder}/last.safetensors`, method.spec, tested, iteration);
+    await writeCheckpoint(`${folder}/last.safetensors`, method.spec, tested(), iteration);
   };
   const progress = startProgress(iteration, iterations);
   let interrupted = false;
@@ -327,7 +328,7 @@ await runTask(async () => {
     console.error(`Stopped after iteration ${iteration}; go on with --resume`);
     return EXIT.interrupted;
   }
-  await writeAtomically(`${folder}/DONE`, [new TextEncoder().encode(`${iteration}\n`)]);
+  await writeDone(folder, iteration);
   console.log(`run: ${folder}`);
   return EXIT.done;
 });

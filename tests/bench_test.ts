@@ -21,7 +21,6 @@ import {
   type CountedPass,
   countsOf,
   type PassConvolutions,
-  PASSES,
   passesOf,
 } from "../pipeline/bench/counts.ts";
 import { timeEvaluation } from "../pipeline/bench/evaluation.ts";
@@ -31,14 +30,16 @@ import { timeCases } from "../pipeline/bench/loaders.ts";
 import { pieces } from "../pipeline/bench/micro.ts";
 import { allSteps, countParts, evaluations, everything, scales } from "../pipeline/bench/parts.ts";
 import { takes, timeInference, timePass, timeStep } from "../pipeline/bench/passes.ts";
-import { type Measurement, parseMeasurement, partOf, readBaselines, seriesOf } from "../pipeline/bench/results.ts";
+import { partOf, readBaselines, seriesOf } from "../pipeline/bench/results.ts";
+import { type Measurement, parseMeasurement, PASSES, readSteps, stepsText } from "../pipeline/records/measurement.ts";
 import { comparisonText, countsText } from "../pipeline/bench/text.ts";
-import { median, timesOf } from "../pipeline/bench/timing.ts";
+import { timesOf } from "../pipeline/bench/timing.ts";
+import { median } from "../pipeline/arrays/quantiles.ts";
 import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { buildNetwork } from "../pipeline/networks/network.ts";
-import { costsOf, readCosts } from "../pipeline/grid/costs.ts";
+import { costsOf } from "../pipeline/grid/costs.ts";
 import { stream } from "../pipeline/arrays/random.ts";
 import { syntheticLabels } from "../pipeline/training/synthetic_batch.ts";
 import { withFolder } from "./with_folder.ts";
@@ -380,7 +381,7 @@ async function bench(folder: string, ...args: string[]): Promise<{ code: number;
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-ffi", "--allow-env", "--allow-sys"],
-      ...["--allow-run=deno,git", fileURLToPath(new URL("../tasks/tools/bench.ts", import.meta.url)), ...args],
+      ...["--allow-run=deno", fileURLToPath(new URL("../tasks/tools/bench.ts", import.meta.url)), ...args],
     ],
     env: { NO_COLOR: "1", TMPDIR: folder },
   }).output();
@@ -397,12 +398,9 @@ Deno.test("a step's JSON names machine and versions and feeds the costs of a gri
     assert.ok(step.cpu && machine!.cores >= 1 && machine!.memoryGb > 1 && step.peakMemoryGb > 0.2, out);
     assert.ok(versions.deno === Deno.version.deno && /^2\./.test(versions.tensorflow!) && "commit" in versions, out);
     assert.equal(stepSeconds!.all.length, 2);
-    await Deno.writeTextFile(
-      `${folder}/costs.json`,
-      JSON.stringify({ kind: "steps", steps: [{ ...step, patch: undefined }] }),
-    );
+    await Deno.writeTextFile(`${folder}/costs.json`, stepsText([{ ...step, patch: undefined }]));
     const key = { dataset: "acdc", method: "bcp", precision: "fp32", device: "cpu", coarse: null } as const;
-    const costs = costsOf(await readCosts(`${folder}/costs.json`), key)!;
+    const costs = costsOf(await readSteps(`${folder}/costs.json`), key)!;
     assert.equal(costs.stepSeconds, stepSeconds!.median);
     assert.ok(Math.abs(costs.memoryGb - step.peakMemoryGb) < 1e-9);
     assert.equal(costs.warmupSeconds, step.warmupSeconds!.median);
@@ -430,9 +428,9 @@ Deno.test("compare runs another checkout in turn with this one, or takes a file'
     assert.match(alone.out, /^not interleaved/);
     assert.match(alone.out, /^cases .*too few values +noise$/m);
     // A version that needs an hour for a batch and nothing for reading.
-    await Deno.mkdir(`${other}/tasks`, { recursive: true });
+    await Deno.mkdir(`${other}/tasks/tools`, { recursive: true });
     const slow = { ...JSON.parse(baseline), stepSeconds: timesOf([3600]), readSeconds: timesOf([1e-6]) };
-    await Deno.writeTextFile(`${other}/tasks/bench.ts`, `console.log(${JSON.stringify(JSON.stringify(slow))});`);
+    await Deno.writeTextFile(`${other}/tasks/tools/bench.ts`, `console.log(${JSON.stringify(JSON.stringify(slow))});`);
     await Deno.writeTextFile(`${other}/deno.json`, '{ "tasks": { "bench": "deno run tasks/tools/bench.ts" } }');
     const both = await bench(folder, "compare", file, "--with", other, "--json");
     assert.equal(both.code, 0, both.error);

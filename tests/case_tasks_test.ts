@@ -11,13 +11,17 @@ import { LA } from "../pipeline/datasets/la/profile.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { METHODS } from "../pipeline/methods/methods.ts";
 import { writeCheckpoint } from "../pipeline/training/checkpoint.ts";
+import { sidesOf } from "../pipeline/arrays/shape.ts";
 import { writeJson } from "../pipeline/files/atomic.ts";
 import { takeLock } from "../pipeline/files/locks.ts";
 import { stream } from "../pipeline/arrays/random.ts";
 import { startState } from "../pipeline/training/training_step.ts";
 import { linkTo } from "./symbolic_links.ts";
 import { withFolder } from "./with_folder.ts";
-import { readManifest } from "../pipeline/records/manifest.ts";
+import { writeRunConfig } from "../pipeline/records/run.ts";
+import { writeSplit } from "../pipeline/records/split.ts";
+import { runConfig } from "./run_config.ts";
+import { type Fingerprint, readManifest, writeManifest } from "../pipeline/records/manifest.ts";
 
 const SHAPE = [20, 36, 34] as const; // along X smaller than the patch
 const PATCH = "32x32x32";
@@ -159,14 +163,14 @@ Deno.test("split:acdc says which patients stand in no published list", () =>
     const names = (await Deno.readTextFile(DATASETS.acdc.lists!.train)).split(
       "\n",
     );
-    const fingerprint = (file: string) => ({
+    const fingerprint = (file: string): Fingerprint => ({
       ...{ shape: [2, 3, 4], spacing: null, preparation: "as published", sources: [{ file, sha256: "0" }] },
       ...{ intensity: { mean: 0, deviation: 1, minimum: 0, maximum: 1, percentiles: {} }, labelVoxels: { 1: 5 } },
     });
     const patients = [...names.slice(0, 4), "patient901", "patient902"];
     const frames = patients.flatMap((name) => [`${name}_frame01`, `${name}_frame09`]);
     const cases = Object.fromEntries(frames.map((name) => [name, fingerprint(name)]));
-    await writeJson(`${folder}/manifest.json`, { dataset: "acdc", options: {}, cases });
+    await writeManifest(folder, { dataset: "acdc", options: {}, cases });
     const { code, out } = await task(folder, "split", ["acdc", "--cases", folder, "--labeled", "3"]);
     assert.equal(code, 0);
     assert.match(out, /^2 patients in no published list, left unused: patient901, patient902$/m);
@@ -207,8 +211,8 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
     );
     const split = { profile: "la", source: "by hand", labeled: ["a"], unlabeled: [], validation: [], test: ["b", "c"] };
     await Deno.mkdir(run);
-    const config = { dataset: "la", method: "supervised", patch: PATCH, cases, splitContent: split };
-    await writeJson(`${run}/config.json`, config);
+    const config = runConfig({ patch: sidesOf(PATCH), iterations: 0, cases, split });
+    await writeRunConfig(run, config);
     const evaluate = (...more: string[]) =>
       task(folder, "evaluate", ["la", "--run", run, "--batch-norm", "window", ...more]);
     const untrained = await evaluate();
@@ -259,10 +263,10 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
     assert.deepEqual(filesOf(run), ["config.json", "evaluation-window", "last.safetensors"]);
     // A name that leads out of the folder, a case that was changed, a network that is lost: nothing is written.
     const outside = "../../victim";
-    await writeJson(`${run}/config.json`, { ...config, splitContent: { ...split, test: [outside] } });
+    await writeRunConfig(run, { ...config, split: { ...split, test: [outside] } });
     const escaped = await evaluate();
     assert.deepEqual([escaped.code, /"..\/..\/victim" cannot be a name/.test(escaped.error)], [3, true], escaped.error);
-    await writeJson(`${run}/config.json`, config);
+    await writeRunConfig(run, config);
     const whole = await Deno.readFile(`${cases}/b.h5`), other = await readCase(`${cases}/b.h5`, "b");
     await writeCase(`${cases}/b.h5`, { ...other, label: other.label!.with(0, 1) }, { file: "b", sha256: "" });
     const changed = await evaluate();
@@ -282,7 +286,7 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
     await Deno.writeFile(`${run}/last.safetensors`, good12);
     assert.deepEqual(filesOf(run), ["config.json", "evaluation-window", "last.safetensors"]);
     // Another split leaves the evaluation of the own one where it is.
-    await writeJson(`${folder}/other.json`, { ...split, test: ["c"] });
+    await writeSplit(`${folder}/other.json`, { ...split, test: ["c"] });
     assert.equal((await evaluate("--split", `${folder}/other.json`)).code, 0);
     const own = filesOf(run).filter((name) => /^evaluation-window-[0-9a-f]{8}$/.test(name));
     assert.deepEqual(own.map((name) => filesOf(`${run}/${name}`)), [["c.nii.gz", "metrics.json"]]);

@@ -12,11 +12,13 @@ import { createMethod } from "../pipeline/methods/method.ts";
 import { METHODS } from "../pipeline/methods/methods.ts";
 import { readRuns } from "../pipeline/report/runs.ts";
 import { writeCheckpoint } from "../pipeline/training/checkpoint.ts";
-import { writeJson } from "../pipeline/files/atomic.ts";
 import { stream } from "../pipeline/arrays/random.ts";
 import { startState } from "../pipeline/training/training_step.ts";
 import { heart } from "./report_fixture.ts";
 import { CLINICAL_NAMES, type ResultRow } from "../pipeline/records/evaluation.ts";
+import { type Manifest, writeManifest } from "../pipeline/records/manifest.ts";
+import { writeRunConfig } from "../pipeline/records/run.ts";
+import { runConfig } from "./run_config.ts";
 
 const CLASSES = ["right ventricle", "myocardium", "left ventricle"];
 
@@ -172,12 +174,12 @@ Deno.test("eval:acdc takes the best checkpoint and writes masks in the files' or
   try {
     for (const path of [cases, run]) await Deno.mkdir(path);
     const all = ["a", "b", "c"].flatMap((patient) => heart(patient, { shape: [40, 32, 3], spacing: [1.5, 1.5, 10] }));
-    const source = { file: "phantom", sha256: "0" }, fingerprints: Record<string, unknown> = {};
+    const source = { file: "phantom", sha256: "0" }, fingerprints: Manifest["cases"] = {};
     for (const one of all) {
       await writeCase(`${cases}/${one.name}.h5`, one, source);
       fingerprints[one.name] = fingerprintOf(one, one, { sources: [source], classes: 4 });
     }
-    await writeJson(`${cases}/manifest.json`, { dataset: "acdc", options: {}, cases: fingerprints });
+    await writeManifest(cases, { dataset: "acdc", options: {}, cases: fingerprints });
     const of = (...patients: string[]) =>
       all.filter(({ patient }) => patients.includes(patient!)).map(({ name }) => name);
     const split = {
@@ -188,9 +190,7 @@ Deno.test("eval:acdc takes the best checkpoint and writes masks in the files' or
       validation: [],
       test: of("b", "c"),
     };
-    const training = { preset: "fast", iterations: 7, warmup: 0, precision: "fp32", seed: 1 };
-    const config = { dataset: "acdc", method: "supervised", patch: "32x32", cases, splitContent: split, ...training };
-    await writeJson(`${run}/config.json`, config);
+    await writeRunConfig(run, runConfig({ patch: [32, 32], cases, split }));
     const without = await evaluate();
     assert.deepEqual([without.code, /no best.safetensors.*--checkpoint last/.test(without.error)], [3, true]);
     const method = createMethod(METHODS.supervised, ACDC);

@@ -1,7 +1,7 @@
 /** `config.json`: one form for writer and readers, the flat one of earlier versions translated, what is wrong told. */
-import { readRun } from "../pipeline/training/run.ts";
 import assert from "node:assert/strict";
 import { differencesOf, readRunConfig, readRunConfigIfThere, writeRunConfig } from "../pipeline/records/run.ts";
+import { datasetOf } from "../pipeline/datasets/datasets.ts";
 import { DataError } from "../pipeline/files/errors.ts";
 import { writeJson } from "../pipeline/files/atomic.ts";
 import { withFolder } from "./with_folder.ts";
@@ -35,15 +35,15 @@ Deno.test("the flat configuration of version 0.1 is read as the present form, wh
     for (
       const [change, wanted] of [
         [{ patch: "256x250" }, /multiple of 16\n.*→ at training\.patch\[1\]/],
-        [{ patch: "32x32x32" }, /its patch is 32x32x32; 2 multiples of 16 wanted, as in 256x256$/],
-        [{ dataset: "hearts" }, /unknown dataset "hearts"; nearest is /],
+        [{ patch: "32x32x32" }, /2 multiples of 16 wanted, as in 256x256$/],
+        [{ dataset: "hearts" }, /unknown dataset "hearts"; nearest is/],
         [{ splitContent: { ...SPLIT, test: ["a"] } }, /these cases stand in it twice: a/],
         [{ splitContent: undefined }, /the split/],
       ] as const
     ) {
       await writeJson(`${folder}/config.json`, { ...least, ...change });
       await assert.rejects(
-        () => readRun(folder),
+        async () => datasetOf(await readRunConfig(folder), folder),
         (error) => error instanceof DataError && wanted.test(error.message),
       );
     }

@@ -13,8 +13,8 @@ function* failing() {
 Deno.test("writeTogether() puts no file in its place before all are written, and leaves nothing of a failure", () =>
   withFolder(async (folder) => {
     const [a, b] = [`${folder}/a`, `${folder}/b`];
-    await writeTogether([{ path: a, parts: bytes("old a") }, { path: b, parts: bytes("old b") }]);
-    const again = writeTogether([{ path: a, parts: bytes("new a") }, { path: b, parts: failing() }]);
+    await writeTogether([{ path: a, content: "old a" }, { path: b, content: bytes("old b") }]);
+    const again = writeTogether([{ path: a, content: bytes("new a") }, { path: b, content: failing() }]);
     await assert.rejects(again, /^Error: on the way$/);
     assert.deepEqual([namesIn(folder), await Deno.readTextFile(a)], [["a", "b"], "old a"]);
   }));

@@ -75,7 +75,7 @@ Deno.test("a network is traced and its batch norms are folded once; both follow 
   const first = settled(1), second = settled(2);
   const parameters: { weights: Weights; buffers: Weights } = { ...first };
   const how = { forward: VNET, statistics: "running", precision: "fp32" } as const;
-  const run = inference<Float32Array>(parameters, how, softened);
+  const run = inference<Float32Array>(() => parameters, how, softened);
   const image = tf.tensor(uniform(4096, "window"), [1, 16, 16, 16, 1]);
   const unfolded = trace((x: Tensor, ...values: Tensor[]) => {
     const named = (names: string[]) => Object.fromEntries(names.map((name) => [name, values.shift()!]));
@@ -105,7 +105,8 @@ Deno.test("a network is traced and its batch norms are folded once; both follow 
 });
 
 Deno.test("TensorFlow has a window before the caller goes on", async () => {
-  const network = windowNetwork(settled(1), { forward: VNET, statistics: "running", precision: "fp32" });
+  const parameters = settled(1);
+  const network = windowNetwork(() => parameters, { forward: VNET, statistics: "running", precision: "fp32" });
   const image = tf.zeros([2, 16, 16, 16, 1]) as Tensor5D;
   await network(image);
   const before = binding.operations, running = network(image);

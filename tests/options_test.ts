@@ -67,3 +67,26 @@ Deno.test("a dataset that is none has its nearest; a file in a folder's place an
   assert.equal(escape.code, 3);
   assert.ok(escape.error.includes('"\\x1b[31mred/config.json"'), escape.error);
 });
+
+/** What a module and its static imports load, from first to last. */
+async function loadedBy(module: string): Promise<string[]> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json", module] }).output();
+  const { roots, modules } = JSON.parse(new TextDecoder().decode(stdout));
+  const found: string[] = [...roots];
+  for (const at of found) {
+    const { dependencies = [] } = modules.find(({ specifier }: { specifier: string }) => specifier === at) ?? {};
+    for (const { code, isDynamic } of dependencies) {
+      if (code?.specifier && !isDynamic && !found.includes(code.specifier)) found.push(code.specifier);
+    }
+  }
+  return found;
+}
+
+Deno.test("reading options, a checkpoint or a case does not load the library of HDF5 into the task", async () => {
+  for (const name of ["command/options", "training/checkpoint", "training/run", "records/case"]) {
+    const loaded = await loadedBy(fileURLToPath(new URL(`../pipeline/${name}.ts`, import.meta.url)));
+    assert.ok(loaded.length > 3 && loaded.every((module) => !module.includes("h5wasm")), name);
+  }
+  const library = await loadedBy(fileURLToPath(new URL("../pipeline/files/hdf5_library.ts", import.meta.url)));
+  assert.ok(library.some((module) => module.startsWith("npm:h5wasm")));
+});

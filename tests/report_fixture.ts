@@ -9,33 +9,35 @@ import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { clinicalAgreement, patientValues } from "../pipeline/evaluation/clinical.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
 import { patientRows, summarize } from "../pipeline/evaluation/summary.ts";
-import { writeJson } from "../pipeline/files/atomic.ts";
+import { type LogRow, openLog } from "../pipeline/files/log.ts";
 import { stream } from "../pipeline/arrays/random.ts";
 import { stepRate } from "../pipeline/training/schedule.ts";
 import { consistencyWeight } from "../pipeline/losses/ramps.ts";
-import { type Manifest, readManifest } from "../pipeline/records/manifest.ts";
-import type { ResultRow } from "../pipeline/records/evaluation.ts";
+import { type Manifest, readManifest, writeManifest } from "../pipeline/records/manifest.ts";
+import { type Counts, type ResultRow, writeMetrics } from "../pipeline/records/evaluation.ts";
+import { writeRunConfig } from "../pipeline/records/run.ts";
+import { runConfig } from "./run_config.ts";
 
 type Shape3 = [number, number, number];
 
 /**
  * Writes `config.json` and `metrics.jsonl` of a training of `iterations`, SS-Net's after `warmup` of them; of ACDC also
  * `validation.jsonl`, the best at its last but one row.
- * @param options Of the method: other keys of `config.json`.
+ * @param given As {@linkcode runConfig} has it; what it lacks is as in a short training of SS-Net.
  */
 export async function writeRun(
   folder: string,
-  { method = "ssnet", dataset = "la", iterations = 300, warmup = 100, seed = 1337, preset = "fast", options = {} },
+  { dataset = "la", ...given }: { dataset?: string } & Partial<Parameters<typeof runConfig>[0]> = {},
 ) {
+  const { method = "ssnet", iterations = 300, warmup = 100 } = given;
   await Deno.mkdir(folder, { recursive: true });
-  await writeJson(`${folder}/config.json`, {
-    ...{ dataset, method, preset, iterations, warmup, precision: "bf16", seed },
-    patch: DATASETS[dataset].patch.map((_, axis) => axis === 2 ? 32 : 48).join("x"),
-    splitContent: { profile: dataset, source: "test", labeled: ["a"], unlabeled: [], validation: [], test: [] },
-    ...options,
-    validateEvery: 20,
-    ...{ threads: 2, computedOn: "cpu", versions: { deno: "2.9.6", tensorflow: "2.21.0" } },
+  const config = runConfig({
+    ...{ method, iterations, warmup, seed: 1337, precision: "bf16", validateEvery: 20, computedOn: "cpu" },
+    patch: DATASETS[dataset].patch.map((_, axis) => axis === 2 ? 32 : 48),
+    split: { profile: dataset, source: "test", labeled: ["a"], unlabeled: [], validation: [], test: [] },
+    ...given,
   });
+  await writeRunConfig(folder, config);
   const random = stream(7, method), noise = () => 0.9 + 0.2 * random();
   const rows = Array.from({ length: iterations }, (_, i) => {
     const iteration = i + 1,
@@ -54,15 +56,19 @@ export async function writeRun(
       seconds: 2,
     };
   });
-  const lines = (rows: object[]) => rows.map((row) => JSON.stringify(row) + "\n").join("");
-  await Deno.writeTextFile(`${folder}/metrics.jsonl`, lines(rows));
+  await writeLog(`${folder}/metrics.jsonl`, rows);
   if (dataset !== "acdc") return;
   const validations = Math.floor(iterations / 20);
   const validated = Array.from({ length: validations }, (_, i) => {
     const dice = 0.88 * (1 - Math.exp(-(i + 1) / 4)) - (i === validations - 1 ? 0.02 : 0);
     return { iteration: 20 * (i + 1), dice };
   });
-  await Deno.writeTextFile(`${folder}/validation.jsonl`, lines(validated));
+  await writeLog(`${folder}/validation.jsonl`, validated);
+}
+
+async function writeLog(path: string, rows: LogRow[]) {
+  using log = await openLog(path, 0);
+  rows.forEach(log.write);
 }
 
 /** One case of an evaluation: how far its mask lies off, in voxels along X; null for an empty mask. Of ACDC: a patient. */
@@ -108,7 +114,7 @@ export async function writeEvaluation(
       rows.push(...scoreCase(mask, one, { classNames: classes, seconds: 1.5 }));
     }
   }
-  await writeJson(`${folder}/manifest.json`, { dataset, options: {}, cases: known });
+  await writeManifest(folder, { dataset, options: {}, cases: known });
   const patients = patientValues(rows), of = dataset === "la" ? 1 : 2;
   const counts = {
     ...(dataset === "la"
@@ -116,7 +122,7 @@ export async function writeEvaluation(
       : { labeled: labeled ?? 7, unlabeled: 21, validation: 4 }),
     test: cases.length,
   };
-  await writeJson(`${out}/metrics.json`, {
+  await writeMetrics(out, {
     ...{ dataset, method, checkpoint: name.endsWith("-best") ? "best" : "last", iteration: 300 },
     ...{
       batchNorm: name.replace("-best", ""),
@@ -124,10 +130,11 @@ export async function writeEvaluation(
       largestComponent: DATASETS[dataset].largestComponent,
     },
     ...(dataset === "la" ? { patch: [48, 48, 32], stride: [12, 12, 8] } : { patch: [64, 64], stride: null }),
-    ...{ preparations: ["as published"], nominalSpacing: dataset === "acdc" && spacing !== null },
+    ...{ preparations: ["as published"], trainingPreparations: [], correctedSpacings: [] },
+    nominalSpacing: dataset === "acdc" && spacing !== null,
     split: {
       source: "published lists",
-      ...Object.fromEntries(Object.entries(counts).map(([role, count]) => [role, of * count])),
+      ...Object.fromEntries(Object.entries(counts).map(([role, count]) => [role, of * count])) as Counts,
       patients: dataset === "la" ? null : counts,
     },
     ...{ cases: folder, seconds: 10, versions: { deno: "2.9.6", tensorflow: "2.21.0" }, classes, rows },

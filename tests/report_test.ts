@@ -540,7 +540,7 @@ Deno.test("a comparison has a row a method: mean and interval over patients, dev
   await inFolder(async (root) => {
     // Dyadic numbers: sums are exact.
     const ssnet = (seed: number) => (k: number) => 0.75 + k / 64 + seed / 32, other = (k: number) => 0.625 + k / 128;
-    const coarse = { patch: "32x32", iterations: 600 };
+    const coarse = { patch: [32, 32], iterations: 600 };
     const folders = await writeGrid(root, {
       patients: 8,
       cells: {
@@ -548,7 +548,7 @@ Deno.test("a comparison has a row a method: mean and interval over patients, dev
         b2: { run: { method: "ua_mt", seed: 2 }, dice: other },
         a0: { run: { seed: 0 }, dice: ssnet(0) },
         c: {
-          run: { method: "supervised", seed: 1, iterations: 900, options: { coarse } },
+          run: { method: "supervised", seed: 1, iterations: 900, coarse },
           dice: (k) => 0.875 - (k % 2 ? k : -k) / 128,
         },
       },
@@ -650,11 +650,11 @@ Deno.test("with fewer than 8 patients, without SS-Net or without another method 
 
 Deno.test("rows of different protocols never share a table; its title says what differs", async () => {
   await inFolder(async (root) => {
-    const dice = () => 0.5, supervised = { method: "supervised" }, paper = { preset: "paper" };
+    const dice = () => 0.5, supervised = { method: "supervised" }, paper = { preset: "paper" } as const;
     const changes: Record<string, [Cell, RegExp]> = {
       norm: [{ dice, change: (m) => m.batchNorm = "running" }, /^Batch norm statistics: running$/],
       preset: [{ dice, run: paper }, /^Preset: paper$/],
-      average: [{ dice, run: { options: { averaged: true } } }, /^Tested weights: moving average$/],
+      average: [{ dice, run: { averaged: true } }, /^Tested weights: moving average$/],
       crop: [{ dice, change: (m) => m.preparations = ["whole volume"] }, /^Preparation: whole volume$/],
       checkpoint: [
         { dice, change: (m) => m.checkpoint = "best" },
@@ -665,9 +665,7 @@ Deno.test("rows of different protocols never share a table; its title says what 
       split: [{
         dice,
         run: {
-          options: {
-            splitContent: { profile: "la", source: "x", labeled: ["y"], unlabeled: [], validation: [], test: [] },
-          },
+          split: { profile: "la", source: "x", labeled: ["y"], unlabeled: [], validation: [], test: [] },
         },
       }, /^Lists of cases: number 2 of 2/],
       schedule: [{ dice, run: { seed: 2, iterations: 299 } }, /^Schedule: 299 iterations, 100 labeled only$/],
@@ -720,10 +718,10 @@ Deno.test("a seed counts once, an unfinished training not at all, and other opti
       folders = await writeGrid(root, {
         patients: 8,
         cells: {
-          s: { run: { options: { bankWeights: "ones" } }, dice },
-          twin: { run: { options: { bankWeights: "ones" } }, dice },
-          short: { run: { seed: 2, options: { bankWeights: "ones" } }, dice, change: (m) => m.iteration = 200 },
-          learned: { run: { options: { bankWeights: "learned" } }, dice: () => 0.25 },
+          s: { run: { settings: { bankWeights: "ones" } }, dice },
+          twin: { run: { settings: { bankWeights: "ones" } }, dice },
+          short: { run: { seed: 2, settings: { bankWeights: "ones" } }, dice, change: (m) => m.iteration = 200 },
+          learned: { run: { settings: { bankWeights: "learned" } }, dice: () => 0.25 },
         },
       });
     const { notes } = await gatherContents(folders), [{ methods, tests }] = await comparisonsOf(folders);
@@ -750,8 +748,8 @@ Deno.test("SS-Net as published is what is tested, wherever its ablations stand",
     const folders = await writeGrid(root, {
       patients: 8,
       cells: {
-        alone: { run: { options: { smoothnessWeight: 0, separationWeight: 0 } }, dice: () => 0.25 },
-        whole: { run: { options: { smoothnessWeight: 1, separationWeight: 0.1, bankRows: 32 } }, dice: () => 0.5 },
+        alone: { run: { settings: { smoothnessWeight: 0, separationWeight: 0 } }, dice: () => 0.25 },
+        whole: { run: { settings: { smoothnessWeight: 1, separationWeight: 0.1, bankRows: 32 } }, dice: () => 0.5 },
       },
     });
     const [{ methods, tests }] = await comparisonsOf(folders);

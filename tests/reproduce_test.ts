@@ -5,25 +5,12 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
 import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
-import {
-  benchCommand,
-  type CostKey,
-  COSTS as MEASURED,
-  type Costs,
-  costsOf,
-  readCosts,
-} from "../pipeline/grid/costs.ts";
-import {
-  type CellWork,
-  fillCells,
-  gridCells,
-  hoursOf,
-  lengthOf,
-  memoryProblems,
-  type PlannedCell,
-  planTable,
-  thirds,
-} from "../pipeline/grid/cells.ts";
+import { type CellWork, fillCells, gridCells } from "../pipeline/grid/cells.ts";
+import { thirds } from "../pipeline/grid/checks.ts";
+import { benchCommand, type CostKey, COSTS as MEASURED, costsOf, hoursOf, lengthOf } from "../pipeline/grid/costs.ts";
+import { memoryProblems, type PlannedCell, planTable } from "../pipeline/grid/plan.ts";
+import { type Costs, readCellIfThere, writeCell } from "../pipeline/records/cell.ts";
+import { type MeasuredStep, readSteps, stepsText } from "../pipeline/records/measurement.ts";
 import { DEAD_AFTER_SECONDS, takeLock } from "../pipeline/files/locks.ts";
 import { openLog, readLog } from "../pipeline/files/log.ts";
 import { type Announced, memoryProblem, trainingHeader } from "../pipeline/grid/training_header.ts";
@@ -83,27 +70,25 @@ Deno.test("minutes become iterations: half of them warm-up steps, half the metho
   for (const minutes of [1, 7, 29.9]) assert.ok(hoursOf(lengthOf(minutes, COSTS), COSTS) <= minutes / 60);
 });
 
+const times = (median: number) => ({ minimum: median, median, all: [median] });
+const STEP: MeasuredStep = {
+  ...{ kind: "step", dataset: "la", method: "ssnet", precision: "bf16", device: "cpu", threads: 2 },
+  ...{ stepSeconds: times(10), warmupSeconds: times(2), peakMemoryGb: 5.5 },
+  ...{ versions: { deno: "2", tensorflow: "2.21" }, cpu: "one CPU" },
+};
+
 Deno.test("costs are those of dataset, method, precision and device; what is missing names its bench command", () =>
   withFolder(async (folder) => {
     const key = { dataset: "la", method: "ssnet", precision: "bf16", device: "cpu", coarse: null } as const;
-    assert.deepEqual(await readCosts(`${folder}/none.json`), []);
-    const row = {
-      ...key,
-      threads: 2,
-      stepSeconds: { minimum: 9, median: 10 },
-      warmupSeconds: { minimum: 1, median: 2 },
-      peakMemoryGb: 5.5,
-      versions: { deno: "2", tensorflow: "2.21" },
-      cpu: "one CPU",
-    };
-    await Deno.writeTextFile(`${folder}/costs.json`, JSON.stringify({ kind: "steps", steps: [row] }));
-    const rows = await readCosts(`${folder}/costs.json`);
+    assert.deepEqual(await readSteps(`${folder}/none.json`), []);
+    await Deno.writeTextFile(`${folder}/costs.json`, stepsText([STEP]));
+    const rows = await readSteps(`${folder}/costs.json`);
     const machine = "one CPU, 2 threads, TensorFlow 2.21";
     assert.deepEqual(costsOf(rows, key), { stepSeconds: 10, warmupSeconds: 2, memoryGb: 5.5, machine });
     assert.equal(costsOf(rows, { ...key, precision: "fp32" }), null);
     const coarse = { patch: [128, 128], share: 0.75 };
     assert.equal(costsOf(rows, { ...key, coarse }), null, "smaller slices were not timed");
-    const [timed] = rows.map((row) => ({ ...row, coarseSeconds: { median: 0.4 } }));
+    const [timed] = rows.map((row) => ({ ...row, coarseSeconds: times(0.4) }));
     assert.equal(costsOf([timed], { ...key, coarse })!.warmupSeconds, 0.75 * 0.4 + 0.25 * 2);
     const alone = costsOf([{ ...timed, warmupSeconds: undefined }], { ...key, coarse })!;
     assert.deepEqual([alone.stepSeconds, alone.warmupSeconds], [0.75 * 0.4 + 0.25 * 10, null]);
@@ -112,7 +97,7 @@ Deno.test("costs are those of dataset, method, precision and device; what is mis
       "deno task bench step --dataset la --method ssnet --precision fp32 --json",
     );
     await Deno.writeTextFile(`${folder}/costs.json`, '{"steps": [{}]}');
-    await assert.rejects(readCosts(`${folder}/costs.json`), /Cannot read the measured figures .*costs\.json/);
+    await assert.rejects(readSteps(`${folder}/costs.json`), /Cannot read the measured figures .*costs\.json/);
   }));
 
 /**
@@ -133,7 +118,7 @@ const OF_PATCHES = [
 ] as const;
 
 Deno.test("the memory of a step is what it was measured with, and within 15 % for other patches", async () => {
-  const rows = await readCosts(MEASURED), off: string[] = [];
+  const rows = await readSteps(MEASURED), off: string[] = [];
   const compare = (key: Pick<CostKey, "dataset" | "method" | "precision" | "patch">, measured: number) => {
     const { memoryGb } = costsOf(rows, { device: "cpu", coarse: null, ...key })!;
     const told = `${Object.values(key).join(" ")}: ${memoryGb.toFixed(2)} GB, measured ${measured}`;
@@ -156,9 +141,8 @@ Deno.test("the memory of a step is what it was measured with, and within 15 % fo
 });
 
 const MEASURED_STEPS = (["fp32", "bf16"] as const).map((precision) => ({
-  ...{ dataset: "la" as const, method: "ssnet", precision, device: "cpu", threads: 2 },
-  ...{ stepSeconds: { median: 15 }, warmupSeconds: { median: 3 }, peakMemoryGb: precision === "fp32" ? 6 : 4 },
-  ...{ cpu: "one CPU", versions: { tensorflow: "2.21" } },
+  ...{ ...STEP, precision, peakMemoryGb: precision === "fp32" ? 6 : 4 },
+  ...{ stepSeconds: times(15), warmupSeconds: times(3) },
 }));
 const TRAINING: Announced = {
   dataset: "la",
@@ -403,7 +387,7 @@ Deno.test("a task of the job array passes the signal on and requeues itself when
 
 Deno.test("a task starts another one where the loader's variables are set", () =>
   withFolder(async (folder) => {
-    const module = new URL("../pipeline/grid/task_process.ts", import.meta.url);
+    const module = new URL("../pipeline/files/loader_variables.ts", import.meta.url);
     await Deno.writeTextFile(
       `${folder}/start.ts`,
       `import { emptyLoaderVariables } from "${module}";
@@ -427,8 +411,11 @@ Deno.test("a task starts another one where the loader's variables are set", () =
 Deno.test("a task starts from a checkout whose path has a space and a letter beyond ASCII", () =>
   withFolder(async (folder) => {
     const checkout = `${folder}/ein Prüfstand`, own = "pipeline/grid/task_process.ts";
-    for (const part of ["tasks", "pipeline/grid"]) await Deno.mkdir(`${checkout}/${part}`, { recursive: true });
-    await Deno.copyFile(new URL(`../${own}`, import.meta.url), `${checkout}/${own}`);
+    const parts = ["tasks", "pipeline/grid", "pipeline/files"];
+    for (const part of parts) await Deno.mkdir(`${checkout}/${part}`, { recursive: true });
+    for (const file of [own, "pipeline/files/loader_variables.ts"]) {
+      await Deno.copyFile(new URL(`../${file}`, import.meta.url), `${checkout}/${file}`);
+    }
     await Deno.writeTextFile(`${checkout}/tasks/hello.ts`, `console.log("hello", Deno.args[0]);`);
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
@@ -543,12 +530,12 @@ Deno.test("reproduce goes past a broken cell with code 1, stops with 75, goes on
     const iterations = (await readLog(`${cell(1)}/metrics.jsonl`)).map(({ iteration }) => iteration);
     assert.deepEqual(iterations, Array.from({ length: 24 }, (_, i) => i + 1));
 
-    const record = JSON.parse(await Deno.readTextFile(`${cell(2)}/cell.json`));
-    await Deno.writeTextFile(`${cell(2)}/cell.json`, JSON.stringify({ ...record, iterations: 25 }));
+    const record = (await readCellIfThere(cell(2)))!;
+    await writeCell(cell(2), { ...record, iterations: 25 });
     const other = await ended(reproduce(folder, args));
     assert.equal(other.code, 2);
-    assert.match(other.error, /acdc-3\/supervised\/2" was begun otherwise: iterations 25 then, 24 now/);
-    await Deno.writeTextFile(`${cell(2)}/cell.json`, JSON.stringify(record));
+    assert.match(other.error, /acdc-3\/supervised\/2" was begun otherwise: iterations: started with 25, now 24/);
+    await writeCell(cell(2), record);
 
     const path = `${folder}/acdc-3/split.json`, split = JSON.parse(await Deno.readTextFile(path));
     const less = { ...split, labeled: split.labeled.slice(0, 2), counts: undefined, patients: undefined };

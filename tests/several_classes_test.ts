@@ -57,7 +57,8 @@ Deno.test("a network of four classes gives a mask of them, of each the largest c
   const image = Float32Array.from({ length: 24 * 256 }, stream(2, "image")),
     shape: Vector3 = [24, 16, 16];
   const how = { patch: FOUR.patch, statistics: "window", precision: "fp32" } as const;
-  const of = (largestComponent: boolean) => segmenter({ ...FOUR, largestComponent }, state, how)({ image, shape });
+  const of = (largestComponent: boolean) =>
+    segmenter({ ...FOUR, largestComponent }, () => state, how)({ image, shape });
   const [all, largest] = [await of(false), await of(true)];
   assert.ok(new Set(all).size > 2, `classes ${[...new Set(all)]}`);
   assert.deepEqual([...new Set(largest)].sort(), [...new Set([0, ...all])].sort());

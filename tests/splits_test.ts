@@ -11,10 +11,9 @@ import {
   parseSplit,
   type Split,
 } from "../pipeline/records/split.ts";
-import { writeJson } from "../pipeline/files/atomic.ts";
 import { withFolder } from "./with_folder.ts";
 import { DataError } from "../pipeline/files/errors.ts";
-import { type Fingerprint, type Manifest, readManifest } from "../pipeline/records/manifest.ts";
+import { type Fingerprint, type Manifest, readManifest, writeManifest } from "../pipeline/records/manifest.ts";
 import { drawnLists, parseList, publishedLists } from "../pipeline/datasets/lists.ts";
 
 const fingerprint = (labelVoxels: Fingerprint["labelVoxels"]): Fingerprint => ({
@@ -170,7 +169,7 @@ Deno.test("a split is bound to the cases that it names: others may come, go and 
     const write = (images: Record<string, string>) => {
       const cases = casesOf(Object.keys(images));
       for (const [name, image] of Object.entries(images)) cases[name].hashes = hashes(image);
-      return writeJson(`${folder}/manifest.json`, { dataset: "la", options: {}, cases });
+      return writeManifest(folder, { dataset: "la", options: {}, cases });
     };
     await write({ a: "1", b: "2", c: "3", q: "4" });
     const named = ["a", "b", "c"], binding = bindingTo(await readManifest(folder), named);
@@ -183,7 +182,7 @@ Deno.test("a split is bound to the cases that it names: others may come, go and 
       checkCases(split, folder, "s.json"),
       /another place than it was made for have a, c; the same raw/,
     );
-    await writeJson(`${folder}/manifest.json`, { dataset: "la", options: {}, cases: casesOf(named) });
+    await writeManifest(folder, { dataset: "la", options: {}, cases: casesOf(named) });
     await assert.rejects(
       checkCases(split, folder, "s.json"),
       /have a, b, c;/,
@@ -205,7 +204,7 @@ Deno.test("a name that leads out of a folder, or hides, is refused in splits and
     for (const name of ["patient001_frame01", "Größe 1.2", "toString", ".x"]) assert.equal(nameProblem(name), null);
     const cases = casesOf(["toString", "valueOf", "a"]), choice = { ...CHOICE, labeled: 1, cases };
     assert.deepEqual(drawnLists({ ...choice, test: 1 }).unlabeled.length, 1);
-    await writeJson(`${folder}/manifest.json`, { dataset: "la", options: {}, cases: casesOf(["a", "b"]) });
+    await writeManifest(folder, { dataset: "la", options: {}, cases: casesOf(["a", "b"]) });
     await assert.rejects(checkCases({ ...SPLIT, test: ["toString"] }, folder, "s.json"), /has no toString/);
   }));
 
@@ -214,7 +213,7 @@ Deno.test("a split is refused with cases it does not know, or that were prepared
   try {
     await assert.rejects(checkCases(SPLIT, folder, "s.json"), /Cannot read the manifest .*; write it with/);
     const manifest: Manifest = { dataset: "la", options: { crop: "none", seed: 1 }, cases: casesOf(["a", "b", "c"]) };
-    await writeJson(`${folder}/manifest.json`, manifest);
+    await writeManifest(folder, manifest);
     const { sha256, cases } = await readManifest(folder);
     assert.deepEqual(cases, manifest.cases);
     await checkCases(SPLIT, folder, "s.json");

@@ -7,7 +7,6 @@ import { phantom } from "../pipeline/datasets/la/phantom.ts";
 import { readCase, writeCase } from "../pipeline/records/case.ts";
 import { fingerprintOf } from "../pipeline/datasets/prepared_case.ts";
 import { writeArrays } from "../pipeline/files/hdf5.ts";
-import { writeJson } from "../pipeline/files/atomic.ts";
 import { readLog } from "../pipeline/files/log.ts";
 import { readBestDice } from "../pipeline/training/checkpoint.ts";
 import { readSafetensors, type TensorSource, writeSafetensors } from "../pipeline/files/safetensors.ts";
@@ -15,7 +14,10 @@ import { scheduleAt } from "../pipeline/training/schedule.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
 import { writeRawHearts } from "../pipeline/datasets/acdc/phantom.ts";
 import { withFolder } from "./with_folder.ts";
-import { readManifest } from "../pipeline/records/manifest.ts";
+import { writeRunConfig } from "../pipeline/records/run.ts";
+import { writeSplit } from "../pipeline/records/split.ts";
+import { runConfig } from "./run_config.ts";
+import { readManifest, writeManifest } from "../pipeline/records/manifest.ts";
 
 const SHAPE = [40, 40, 40] as const;
 const rights = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys"];
@@ -75,8 +77,7 @@ Deno.test(
       // What a run leaves that ended before its first checkpoint is no run to go on with.
       await Deno.mkdir(`${folder}/whole`);
       const split = { profile: "la", source: "x", labeled: ["a"], unlabeled: [], validation: [], test: [] };
-      const begun = { dataset: "la", method: "ssnet", patch: "16x16x16", splitContent: split };
-      await writeJson(`${folder}/whole/config.json`, begun);
+      await writeRunConfig(`${folder}/whole`, runConfig({ method: "ssnet", patch: [16, 16, 16], split }));
       const nothing = await ended(start(folder, "whole", ["--iterations", "5", "--resume"]));
       assert.equal(nothing.code, 2);
       assert.match(nothing.stderr, /no checkpoint yet; start it anew, without --resume/);
@@ -174,8 +175,8 @@ Deno.test("train:la names every labeled case without a label and every missing c
     await writeCase(path, one, source);
     const { sha256: _, ...manifest } = await readManifest(`${folder}/cases`);
     manifest.cases[bare] = fingerprintOf(one, one, { sources: [source], classes: 2 });
-    await writeJson(`${folder}/cases/manifest.json`, manifest);
-    await writeJson(`${folder}/cases/split.json`, { ...split, hashes: undefined }); // as one made by hand
+    await writeManifest(`${folder}/cases`, manifest);
+    await writeSplit(`${folder}/cases/split.json`, { ...split, hashes: undefined }); // as one made by hand
     await Deno.remove(`${folder}/cases/${gone}.h5`);
     const { code, stderr } = await ended(start(folder, "run", ["--iterations", "3"]));
     assert.equal(code, 3, stderr);

@@ -159,7 +159,7 @@ Deno.test("running statistics treat each slice alone, the window's own look at t
   const volume = (z: number) => Float32Array.from({ length: z * 400 }, (_, i) => Math.sin(i * i) + Math.floor(i / 400));
   const predict = async (statistics: "running" | "window") => {
     const options = { forward: unet, statistics, precision: "fp32" } as const;
-    const slices = { size: [32, 32] as const, network: sliceNetwork({ weights, buffers }, options) };
+    const slices = { size: [32, 32] as const, network: sliceNetwork(() => ({ weights, buffers }), options) };
     const whole = await predictSlices(volume(3), [3, 20, 20], slices);
     const first = await predictSlices(volume(1), [1, 20, 20], slices); // another number of slices: traced again
     const count = binding.getNumOfTensors();

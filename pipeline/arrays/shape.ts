@@ -9,3 +9,6 @@ export type Shape3 = readonly [number, number, number];
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((a, b) => a * b, 1);
 }
+
+/** The sides of a shape in words, "112x112x80". */
+export const sidesOf = (text: string): number[] => text.split("x").map(Number);

@@ -8,8 +8,9 @@
  *   the two, and what it did to the machine is in the ratio.
  * @module
  */
-import { type Measurement, type Series, seriesOf } from "./results.ts";
-import { median } from "./timing.ts";
+import type { Measurement } from "../records/measurement.ts";
+import { type Series, seriesOf } from "./results.ts";
+import { median } from "../arrays/quantiles.ts";
 
 /** How often an interval must hold the true ratio: of a hundred equal benchmarks one may be called otherwise. */
 export const CONFIDENCE = 0.99;

@@ -4,14 +4,9 @@
  * @module
  */
 import { DataError } from "../files/errors.ts";
+import { type Measurement, PASSES, type PassName } from "../records/measurement.ts";
 import { tensorflow } from "../tensorflow/device.ts";
-import type { Measurement } from "./results.ts";
 import { round } from "./timing.ts";
-
-/** A pass: forward alone, forward and back to the input alone, forward and back to every parameter. */
-export const PASSES = ["forward", "input", "all"] as const;
-/** One of {@linkcode PASSES}. */
-export type PassName = typeof PASSES[number];
 
 /** Rows that every kind of convolution takes, by the operation and the shape of what it gives, rows left out. */
 export type Convolutions = Record<string, number>;

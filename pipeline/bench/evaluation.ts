@@ -22,7 +22,8 @@ export async function timeEvaluation(
   { precision, iterations }: How,
 ): Promise<Timing> {
   const one = phantomCase(profile), { label, shape } = one, { patch, classNames } = profile;
-  const segment = segmenter(profile, untrained(profile), { patch, statistics: "running", precision });
+  const state = untrained(profile);
+  const segment = segmenter(profile, () => state, { patch, statistics: "running", precision });
   const moved = new Uint8Array(label!.length), step = 2 * shape[2];
   moved.set(label!.subarray(0, -step), step);
   const segmentMoved: Segment = async (given) => {

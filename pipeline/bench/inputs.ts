@@ -1,4 +1,5 @@
 /** What the benchmarks work on beside synthetic batches: masks and cases of the real shapes. @module */
+import { sidesOf } from "../arrays/shape.ts";
 import { BARE_CASE, type Case } from "../records/case.ts";
 import { writeArrays } from "../files/hdf5.ts";
 import { cinePhantom } from "../datasets/acdc/phantom.ts";
@@ -12,7 +13,7 @@ import { temporaryFolder } from "../files/places.ts";
 /** A dataset's profile with another patch. */
 export function sized(dataset: string, patch: string | undefined): DatasetProfile {
   const published = DATASETS[dataset];
-  return { ...published, patch: patch ? patch.split("x").map(Number) : published.patch };
+  return { ...published, patch: patch ? sidesOf(patch) : published.patch };
 }
 
 /** Two balls in a volume of an LA case, as the authors' metrics are timed with. */

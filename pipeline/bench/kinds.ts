@@ -89,8 +89,6 @@ export const KINDS = {
 
 /** Name of a kind. */
 export type Kind = keyof typeof KINDS;
-/** Kind that one process measures. */
-export type Measured = Exclude<Kind, "counts" | "scaling" | "all" | "compare">;
 /** Options of a kind. */
 export type OptionsOf<K extends Kind> = z.infer<typeof KINDS[K]>;
 
@@ -111,8 +109,6 @@ export const DESCRIPTIONS: Record<Kind, string> = {
 };
 
 const NAMES = Object.keys(KINDS) as Kind[];
-/** All that one process measures, for schemas. */
-export const MEASURED = NAMES.filter((name) => !["counts", "scaling", "all", "compare"].includes(name)) as Measured[];
 
 /** Whether something is a kind. */
 export const isKind = (name: string | undefined): name is Kind => NAMES.includes(name as Kind);

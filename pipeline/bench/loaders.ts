@@ -2,7 +2,8 @@
 import { assembleBatch, readTrainingItems } from "../data/batches.ts";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { halves, withCaseFiles } from "./inputs.ts";
-import { repeat, type Times, timesOf, type Timing } from "./timing.ts";
+import type { Times } from "../records/measurement.ts";
+import { repeat, timesOf, type Timing } from "./timing.ts";
 
 /**
  * So many cases read as a training reads them, half of them labeled, and then batches of theirs. Needs

@@ -5,15 +5,15 @@ import { createMethod, type Method } from "../methods/method.ts";
 import { METHODS } from "../methods/methods.ts";
 import { warmupOf } from "../methods/supervised.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
-import { type Convolutions, convolutionsOf, PASSES, type PassName } from "./counts.ts";
+import { type Convolutions, convolutionsOf } from "./counts.ts";
 import { timeEvaluation, timeMetrics } from "./evaluation.ts";
 import { sized } from "./inputs.ts";
-import { type Measured, type OptionsOf, patchProblem } from "./kinds.ts";
+import { type OptionsOf, patchProblem } from "./kinds.ts";
 import { timeCases } from "./loaders.ts";
 import { settingOf } from "./machine.ts";
 import { type Piece, pieces } from "./micro.ts";
 import { takes, timeInference, timePass, timeStep } from "./passes.ts";
-import type { Figures, Measurement } from "./results.ts";
+import { type Figures, type Measured, type Measurement, PASSES, type PassName } from "../records/measurement.ts";
 import { round, type Timing } from "./timing.ts";
 
 /** A kind that one process measures, with its options. */
@@ -94,13 +94,13 @@ async function figures({ kind, options }: Request): Promise<Figures> {
 }
 
 /**
- * Measures in this process. Needs `--allow-ffi`, `--allow-env`, `--allow-sys`, `--allow-run=git`,
- * `--allow-write` of the temporary folder.
+ * Measures in this process. Needs `--allow-read`, `--allow-ffi`, `--allow-env`, `--allow-sys`, `--allow-write` of
+ * the temporary folder.
  */
 export async function measure(request: Request): Promise<Measurement> {
   const { json: _, ...options } = request.options, result = await figures(request);
   const peakMemoryGb = round(process.resourceUsage().maxRSS / 1e6, 2);
   // Only now, where the work did without it.
   const tensorflow = openTensorFlow("device" in options ? options : { device: "cpu" });
-  return { kind: request.kind, ...options, ...result, peakMemoryGb, ...await settingOf(tensorflow) };
+  return { kind: request.kind, ...options, ...result, peakMemoryGb, ...settingOf(tensorflow) };
 }

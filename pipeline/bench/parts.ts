@@ -5,9 +5,10 @@
  */
 import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import { createMethod } from "../methods/method.ts";
+import { flagsOf } from "../files/flags.ts";
 import { METHOD_NAMES, METHODS } from "../methods/methods.ts";
-import type { Measured, OptionsOf } from "./kinds.ts";
-import { type Measurement, parseMeasurement } from "./results.ts";
+import type { OptionsOf } from "./kinds.ts";
+import { type Measured, type Measurement, parseMeasurement } from "../records/measurement.ts";
 import { emptyLoaderVariables } from "../files/loader_variables.ts";
 import { PRECISIONS } from "../tensorflow/precision.ts";
 
@@ -100,10 +101,7 @@ export function everything({ json, ...how }: OptionsOf<"all">): Part[] {
  * @param folder A tree of this project, this one or another checkout.
  */
 export async function measureIn(folder: string, { kind, options, mark }: Part): Promise<Measurement> {
-  const given = Object.entries(options).flatMap(([name, value]) =>
-    value === undefined ? [] : [`--${name}`, String(value)]
-  );
-  const args = ["task", "--quiet", "bench", kind, ...given, "--json"];
+  const args = ["task", "--quiet", "bench", kind, ...flagsOf(options), "--json"];
   const command = new Deno.Command("deno", { args, cwd: folder, env: emptyLoaderVariables() });
   const { success, stdout, stderr } = await command.output();
   const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));

@@ -17,7 +17,7 @@ import { startState, type TrainingState, trainingStep } from "../training/traini
 import { softmax } from "../tensorflow/ops.ts";
 import type { Tensor, Tensor1D, Tensor5D } from "../tensorflow/tensors.ts";
 import { trace } from "../tensorflow/trace.ts";
-import type { PassName } from "./counts.ts";
+import type { PassName } from "../records/measurement.ts";
 import { phantomCase } from "./inputs.ts";
 import type { CountedNetwork } from "./kinds.ts";
 import { repeat, type Timing } from "./timing.ts";
@@ -116,9 +116,9 @@ export async function timeInference(profile: DatasetProfile, { precision, iterat
   const { patch } = profile, state = untrained(profile);
   const how = { forward: buildNetwork(profile.network, profile).forward, statistics: "running", precision } as const;
   if (patch.length === 3) {
-    const network = windowNetwork(state, how), x = tf.randomNormal([1, ...patch, 1], 0, 1, "float32", 1);
+    const network = windowNetwork(() => state, how), x = tf.randomNormal([1, ...patch, 1], 0, 1, "float32", 1);
     return await repeat(iterations, () => network(x as Tensor5D));
   }
-  const network = sliceNetwork(state, how), { image, shape } = phantomCase(profile);
+  const network = sliceNetwork(() => state, how), { image, shape } = phantomCase(profile);
   return await repeat(iterations, () => predictSlices(image, shape, { size: patch as Shape2, network }));
 }

@@ -1,70 +1,10 @@
-/** What `deno task bench KIND --json` prints, which is also what a baseline file holds. @module */
+/** Measurements as what they can be compared by, and baseline files of them. @module */
 import { z } from "zod";
 import { DataError, readEach } from "../files/errors.ts";
 import { checkContent, type JsonFile, readJson } from "../files/json.ts";
-import { PASSES } from "./counts.ts";
-import { KINDS, MEASURED } from "./kinds.ts";
+import { MEASUREMENT, type Measurement } from "../records/measurement.ts";
+import { KINDS } from "./kinds.ts";
 import type { Part } from "./parts.ts";
-
-const SECONDS = z.number().nonnegative();
-/**
- * What earlier versions of this task did not print has a default or is optional: they can be run in turn with this
- * one.
- */
-const TIMES = z.object({ minimum: SECONDS, median: SECONDS, all: z.array(SECONDS).default([]) });
-const CONVOLUTIONS = z.record(z.string(), z.int().positive());
-const FIGURES = z.object({
-  /** Of one repetition: a step, a pass forward and back to all parameters, a case, a batch. */
-  stepSeconds: TIMES.optional(),
-  /** Of the first repetition, which traces and is not counted. */
-  firstSeconds: SECONDS.optional(),
-  /** Of a step of the method's warm-up, where it has another one. */
-  warmupSeconds: TIMES.optional(),
-  /** Of a labeled-only step on the smaller slices of the dataset's fast preset, where it has any. */
-  coarseSeconds: TIMES.optional(),
-  /** Of a pass forward alone. */
-  forwardSeconds: TIMES.optional(),
-  /** Of a pass forward and back to the input alone. */
-  inputSeconds: TIMES.optional(),
-  /** Of reading all cases. */
-  readSeconds: TIMES.optional(),
-  /** 60 over the median. */
-  casesPerMinute: SECONDS.optional(),
-  /** A step's: the network that is tested. */
-  network: z.string().optional(),
-  /** Rows that a step's convolutions take ({@linkcode Convolutions}). */
-  convolutions: CONVOLUTIONS.optional(),
-  /** The same of one row of every pass of a network. */
-  passConvolutions: z.record(z.enum(PASSES), CONVOLUTIONS).optional(),
-  /** What has pieces has no other times. */
-  pieces: z.array(z.object({ name: z.string(), firstSeconds: SECONDS, seconds: TIMES })).min(1).optional(),
-});
-const MEASUREMENT = z.looseObject({
-  kind: z.enum(MEASURED),
-  ...FIGURES.shape,
-  peakMemoryGb: z.number().positive(),
-  versions: z.object({
-    deno: z.string(),
-    tensorflow: z.string().nullable(),
-    project: z.string().optional(),
-    commit: z.string().nullish(),
-  }),
-  cpu: z.string(),
-  machine: z.object({
-    target: z.string(),
-    cores: z.int().positive(),
-    memoryGb: z.number().positive(),
-    instructionSets: z.array(z.string()).nullable(),
-  }).optional(),
-});
-
-/** Times of one process. */
-export type Figures = z.infer<typeof FIGURES>;
-/** All that one process reports; its options stand beside the named fields. */
-export type Measurement = z.infer<typeof MEASUREMENT>;
-
-/** A result of a process. @throws {z.ZodError} When it is none. */
-export const parseMeasurement = (text: string): Measurement => MEASUREMENT.parse(JSON.parse(text));
 
 /** What measures the same again. */
 export function partOf(measurement: Measurement): Part {

@@ -1,14 +1,6 @@
 /** Work that is repeated, and its seconds. @module */
-
-/** Seconds of repeated work. */
-export interface Times {
-  /** Other work on the machine can only add: the least disturbed one. */
-  minimum: number;
-  /** In the middle. */
-  median: number;
-  /** In the order in which they ran. */
-  all: number[];
-}
+import { median } from "../arrays/quantiles.ts";
+import type { Times } from "../records/measurement.ts";
 
 /** What was measured of one piece of work. */
 export interface Timing {
@@ -20,12 +12,6 @@ export interface Timing {
 
 /** To a number of digits behind the point. */
 export const round = (value: number, digits: number): number => Number(value.toFixed(digits));
-
-/** The value in the middle; of an even number the mean of the two there. @param values At least one. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b), middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
 
 /** Seconds as they are reported. @param seconds At least one. */
 export function timesOf(seconds: readonly number[]): Times {

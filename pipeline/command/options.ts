@@ -5,6 +5,8 @@
  */
 import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
+import { sidesOf } from "../arrays/shape.ts";
+import { flagOf } from "../files/flags.ts";
 import { DataError, DivergedError } from "../files/errors.ts";
 import type { Dataset, DatasetProfile, OptionSchema } from "../datasets/dataset.ts";
 import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
@@ -25,10 +27,9 @@ export const MACHINE = {
 /** A patch as text, "112x112x80". */
 export function patchText({ patch }: DatasetProfile) {
   return z.string().refine(
-    (text) => {
-      const sizes = text.split("x");
-      return sizes.length === patch.length && sizes.every((n) => /^[1-9]\d*$/.test(n) && Number(n) % 16 === 0);
-    },
+    (text) =>
+      /^[1-9]\d*(x[1-9]\d*)*$/.test(text) && sidesOf(text).length === patch.length &&
+      sidesOf(text).every((n) => n % 16 === 0),
     `${patch.length} multiples of 16 wanted, as in ${patch.join("x")}`,
   );
 }
@@ -67,9 +68,6 @@ export function parseDataset(task: string, [name, ...args]: string[]): { dataset
   );
   Deno.exit(EXIT.usage);
 }
-
-/** Its numbers. */
-export const sidesOf = (patch: string): number[] => patch.split("x").map(Number);
 
 /** The value of one option on a command line, before the others are parsed; undefined where it does not stand there. */
 export function givenOption(args: readonly string[], flag: string): string | undefined {
@@ -155,7 +153,6 @@ function tameConsole() {
   }
 }
 
-const flagOf = (key: string) => "--" + key.replace(/[A-Z]/g, (c) => "-" + c.toLowerCase());
 const isNumber = (type: string) => type === "number" || type === "integer";
 /** Number() takes "" for 0, and other bases. */
 const numberOrText = (text: string) => /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : text;

@@ -4,6 +4,7 @@
  * @module
  */
 import { dirname, resolve } from "node:path";
+import { isFolder } from "../files/exists.ts";
 import { listed } from "../files/words.ts";
 import { DataError } from "../files/errors.ts";
 
@@ -46,7 +47,7 @@ export function lostLinks(folder: string): { name: string; problem: string }[] {
     if (isSymlink) return [{ name, problem: `a symbolic link to "${Deno.readLinkSync(path)}", which is not there` }];
     if (!isFile || Deno.statSync(path).size > PATH_BYTES) return [];
     const target = Deno.readTextFileSync(path).trim();
-    if (!target || /[\0\n]/.test(target) || !isThere(resolve(folder, target))) return [];
+    if (!target || /[\0\n]/.test(target) || !isFolder(resolve(folder, target))) return [];
     return [{
       name,
       problem: `a file that holds the path "${target}" instead of a symbolic link to it; make the link`,
@@ -94,19 +95,9 @@ export function checkRawFolder(raw: string, caseFile: RegExp): void {
   if (folders.length) return; // what is wrong with them is told one by one
   const entries = listed(entriesOf(raw).map((f) => f.name));
   throw new DataError(
-    `${cannot} ${isThere(raw) ? `it has no folders, found ${entries || "nothing"}` : "there is no such folder"}`,
+    `${cannot} ${isFolder(raw) ? `it has no folders, found ${entries || "nothing"}` : "there is no such folder"}`,
   );
 }
 
 /** As a shell takes it. */
 const quoted = (path: string) => /^[\w./@:+-]+$/.test(path) ? path : `"${path}"`;
-
-/** Whether a folder is there, behind a link too. Needs `--allow-read`. */
-export function isThere(folder: string): boolean {
-  try {
-    return Deno.statSync(folder).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}

@@ -30,18 +30,19 @@ const WINDOWS_AT_ONCE = 2;
 /**
  * A dataset's published way from an image to a mask. Volumes: sliding window, the probability above 0.5 or of more classes
  * the largest, the largest component of every class where the profile says so. Slices: the largest logit, slice by slice.
+ * @param read Gives the network's parameters; called whenever it runs, as a training replaces them.
  */
 export function segmenter(
   profile: DatasetProfile,
-  parameters: NetworkParameters,
+  read: () => NetworkParameters,
   { patch, ...options }: SegmentOptions,
 ): Segment {
   const how = { forward: buildNetwork(profile.network, profile).forward, ...options };
   if (patch.length === 2) {
-    const network = sliceNetwork(parameters, how);
+    const network = sliceNetwork(read, how);
     return ({ image, shape }) => predictSlices(image, shape, { size: patch as Shape2, network });
   }
-  const network = windowNetwork(parameters, how), stride = strideOf(profile, patch);
+  const network = windowNetwork(read, how), stride = strideOf(profile, patch);
   const { classes } = profile, atOnce = options.statistics === "window" ? 1 : WINDOWS_AT_ONCE;
   return async ({ image, shape }) => {
     const windows = { patch: patch as Shape3, stride: stride as Shape3, atOnce, classes, network };

@@ -7,7 +7,7 @@ import type { Tensor } from "../tensorflow/tensors.ts";
 import { trace } from "../tensorflow/trace.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 
-/** Whose parameters are used; read anew at every call, so that a training's state can be given and goes on. */
+/** What a network computes with. */
 export interface NetworkParameters {
   /** By name; of a method with heads these too, which inference does not run. */
   weights: Weights;
@@ -32,15 +32,16 @@ export interface InferenceOptions {
  * calls on the same parameters: inside the network's their quotients and roots, which stay in float32, would keep a bf16
  * network's biases and rectifiers in float32 too, apart from the convolutions that TensorFlow otherwise joins them with.
  *
+ * @param read Gives the parameters; called at every call, as a training replaces them.
  * @param output What is made of the logits `[B, ..., K]`.
  * @returns Values of the output; the caller keeps its images.
  */
 export function inference<Values extends Float32Array | Int32Array>(
-  parameters: NetworkParameters,
+  read: () => NetworkParameters,
   { forward, statistics, precision }: InferenceOptions,
   output: (logits: Tensor) => Tensor,
 ): (images: Tensor) => Promise<Values> {
-  const names = { weights: Object.keys(parameters.weights), buffers: Object.keys(parameters.buffers) };
+  const first = read(), names = { weights: Object.keys(first.weights), buffers: Object.keys(first.buffers) };
   const named = (names: string[], values: Tensor[]): Weights =>
     Object.fromEntries(names.map((name, i) => [name, values[i]]));
   const run = trace(function inference(images: Tensor, ...values: Tensor[]) {
@@ -61,7 +62,7 @@ export function inference<Values extends Float32Array | Int32Array>(
     [folded, foldedFrom] = [named(foldedNames, results), values];
   };
   return async (images) => {
-    const { weights, buffers } = parameters;
+    const { weights, buffers } = read();
     const values = [...names.weights.map((name) => weights[name]), ...names.buffers.map((name) => buffers[name])];
     // A training's step replaces the tensors that it changes.
     const isNew = values.some((value, i) => value !== foldedFrom[i]);

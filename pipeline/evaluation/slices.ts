@@ -14,8 +14,8 @@ import type { Shape2 } from "../arrays/shape.ts";
 export type SliceNetwork = (slices: Tensor4D) => Promise<Int32Array>;
 
 /** A 2-D network for slices: the class of the largest logit. "window" statistics are those of one volume's slices. */
-export function sliceNetwork(parameters: NetworkParameters, options: InferenceOptions): SliceNetwork {
-  return inference<Int32Array>(parameters, options, (logits) => tf.cast(tf.argMax(logits, -1), "int32"));
+export function sliceNetwork(read: () => NetworkParameters, options: InferenceOptions): SliceNetwork {
+  return inference<Int32Array>(read, options, (logits) => tf.cast(tf.argMax(logits, -1), "int32"));
 }
 
 /**

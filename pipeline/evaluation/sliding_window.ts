@@ -18,9 +18,9 @@ export type WindowNetwork = (windows: Tensor5D) => Promise<Float32Array>;
 /** How many probabilities tell a voxel's class: one of two classes, else all. */
 const channelsOf = (classes: number) => classes === 2 ? 1 : classes;
 
-/** A network for windows. */
-export function windowNetwork(parameters: NetworkParameters, options: InferenceOptions): WindowNetwork {
-  return inference<Float32Array>(parameters, options, (logits) => {
+/** A network for windows. @param read {@linkcode inference} */
+export function windowNetwork(read: () => NetworkParameters, options: InferenceOptions): WindowNetwork {
+  return inference<Float32Array>(read, options, (logits) => {
     const probabilities = softmax(logits);
     return logits.shape.at(-1) === 2
       ? tf.slice(probabilities, [0, 0, 0, 0, 1], [-1, -1, -1, -1, 1])

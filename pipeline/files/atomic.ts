@@ -5,28 +5,29 @@
  */
 import { basename, dirname } from "node:path";
 import { unlessStopped } from "./signals.ts";
+import { writeAll } from "./write_all.ts";
 
-/** Bytes of a file, taken one by one: a generator's are made when it is their turn, and one alone is in memory. */
-type Parts = Iterable<Uint8Array>;
+/** A text, or parts taken one by one: a generator's are made when it is their turn, and one alone is in memory. */
+type Content = string | Iterable<Uint8Array>;
 
 /** Writes a file beside its final place, syncs it and renames it. Needs `--allow-read`, `--allow-write`. */
-export function writeAtomically(path: string, parts: Parts): Promise<void> {
-  return writeTogether([{ path, parts }]);
+export function writeAtomically(path: string, content: Content): Promise<void> {
+  return writeTogether([{ path, content }]);
 }
 
 /**
  * As {@linkcode writeAtomically}, several files that belong together: the first is renamed when all are written. Needs
  * `--allow-read`, `--allow-write`.
  */
-export async function writeTogether(files: { path: string; parts: Parts }[]): Promise<void> {
+export async function writeTogether(files: { path: string; content: Content }[]): Promise<void> {
   const temporary = (path: string) => `${path}.${Deno.pid}.part`;
   using open = new DisposableStack(); // until all are renamed
   let at = "";
   try {
-    for (const { path, parts } of files) {
+    for (const { path, content } of files) {
       removeLeftovers(at = path);
       const file = open.use(lockedFile(temporary(path), { read: true, write: true, create: true, truncate: true }));
-      for (const part of parts) for (let n = 0; n < part.length;) n += await file.write(part.subarray(n));
+      for (const part of typeof content === "string" ? [content] : content) writeAll(file, part);
       await file.sync();
     }
     for (const { path } of files) await Deno.rename(temporary(at = path), path);
@@ -38,7 +39,7 @@ export async function writeTogether(files: { path: string; parts: Parts }[]): Pr
 
 /** Writes a value as JSON for readers: indented, with a last line end. NaN becomes null. Needs the rights of a file. */
 export function writeJson(path: string, value: unknown): Promise<void> {
-  return writeAtomically(path, [new TextEncoder().encode(JSON.stringify(value, null, 2) + "\n")]);
+  return writeAtomically(path, JSON.stringify(value, null, 2) + "\n");
 }
 
 /**

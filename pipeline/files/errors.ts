@@ -16,9 +16,9 @@ export class DivergedError extends Error {
  * What `read` makes of each, one after the other, and what is wrong with those that it refuses: a task names every bad one
  * at once. Other errors than {@linkcode DataError} are thrown.
  */
-export async function readEach<T>(
-  names: readonly string[],
-  read: (name: string) => Promise<T>,
+export async function readEach<Name, T>(
+  names: readonly Name[],
+  read: (name: Name) => Promise<T>,
 ): Promise<{ results: T[]; problems: string[] }> {
   const results: T[] = [], problems: string[] = [];
   for (const name of names) {

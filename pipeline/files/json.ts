@@ -1,8 +1,8 @@
 /** JSON files of the pipeline, read and checked by their schemas; all that can be wrong with one has the same words. @module */
-import { existsSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { z } from "zod";
 import { DataError } from "./errors.ts";
+import { exists } from "./exists.ts";
 import { listed } from "./words.ts";
 
 /** What errors say of a file. */
@@ -29,7 +29,7 @@ function filesNear(path: string): string[] {
   const folder = dirname(path), name = basename(path);
   try {
     const deeper = [...Deno.readDirSync(folder)].map((entry) => `${folder}/${entry.name}`).sort();
-    return [dirname(folder), ...deeper].map((folder) => `${folder}/${name}`).filter((path) => existsSync(path));
+    return [dirname(folder), ...deeper].map((folder) => `${folder}/${name}`).filter(exists);
   } catch {
     return []; // there is no such folder, or it is not ours to read
   }

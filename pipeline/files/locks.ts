@@ -8,6 +8,7 @@
 import { z } from "zod";
 import { writeAtomically } from "./atomic.ts";
 import { parseJson } from "./json.ts";
+import { writeAll } from "./write_all.ts";
 
 /** A holder touches its lock so often. */
 export const HEARTBEAT_SECONDS = 30;
@@ -126,7 +127,7 @@ async function create(folder: string, number: number, onLost?: () => void): Prom
     throw error;
   }
   file.lockSync(true); // before there is a text that others could judge it by
-  file.writeSync(new TextEncoder().encode(line()));
+  writeAll(file, line());
   const lost = () => numbers(folder).some((n) => n > number);
   if (lost()) { // while this number was chosen, others took and freed higher ones
     file.close();
@@ -154,7 +155,7 @@ async function create(folder: string, number: number, onLost?: () => void): Prom
       using _file = file;
       if (lost()) return;
       holder.released = new Date().toISOString();
-      await writeAtomically(path, [new TextEncoder().encode(line())]);
+      await writeAtomically(path, line());
     },
   };
 }

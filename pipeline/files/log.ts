@@ -1,8 +1,10 @@
 /** The log of a run, `metrics.jsonl`: one JSON object a line and iteration. @module */
+import { Buffer } from "node:buffer";
 import { z } from "zod";
 import { DataError } from "./errors.ts";
 import { named } from "./atomic.ts";
 import { listed } from "./words.ts";
+import { writeAll } from "./write_all.ts";
 
 /** One line: the iteration and named numbers; null is a number that was none (NaN, infinity). */
 export type LogRow = { iteration: number } & Record<string, number | null>;
@@ -100,7 +102,6 @@ export async function writerOf(path: string): Promise<string | null> {
  * @throws {DataError} When another process has it open: two would mix their rows, and overwrite each other's checkpoints.
  */
 export async function openLog(path: string, iteration: number): Promise<Log> {
-  const encoder = new TextEncoder();
   const file = await Deno.open(path, { write: true, create: true });
   if (!await file.tryLock(true)) {
     file.close();
@@ -115,7 +116,7 @@ export async function openLog(path: string, iteration: number): Promise<Log> {
       kept.push(one);
     }
     // Rows stand in the order of their iterations: the file is cut, and not written anew.
-    await file.truncate(encoder.encode(kept.map(({ line }) => line + "\n").join("")).length);
+    await file.truncate(Buffer.byteLength(kept.map(({ line }) => line + "\n").join("")));
     await file.seek(0, Deno.SeekMode.End);
     await Deno.writeTextFile(writerFile(path), `${Deno.pid}\n`);
   } catch (error) {
@@ -125,9 +126,8 @@ export async function openLog(path: string, iteration: number): Promise<Log> {
   return {
     rows: kept.map(({ row }) => row),
     write(row) {
-      const bytes = encoder.encode(JSON.stringify(row) + "\n");
       try {
-        for (let n = 0; n < bytes.length;) n += file.writeSync(bytes.subarray(n));
+        writeAll(file, JSON.stringify(row) + "\n");
       } catch (error) {
         throw named(error, path);
       }

@@ -1,16 +1,12 @@
 /**
- * The grid of a reproduction, {dataset} × {labeled count} × {method} × {seed}: its cells, what each costs, minutes turned
- * into iterations, and the walk over the cells. Cells are run folders; what computes them is given from outside.
+ * The grid of a reproduction, {dataset} × {labeled count} × {method} × {seed}: its cells, and the walk over
+ * them. Cells are run folders; what computes them is given from outside.
  * @module
  */
 import { closest } from "fastest-levenshtein";
 import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
-import type { Costs } from "./costs.ts";
 import { holderText, takeLock } from "../files/locks.ts";
-import { counted, unknownName } from "../files/words.ts";
-
-/** Part of a budget that is spent on the labeled half alone, before a method's own steps. */
-export const WARMUP_SHARE = 0.5;
+import { unknownName } from "../files/words.ts";
 
 /** One training with its evaluation. */
 export interface Cell {
@@ -94,70 +90,6 @@ export function gridCells(
   return cells.length ? { cells, problems } : { cells, problems: ["the grid has no cell"] };
 }
 
-/** Length of a training. */
-export interface Length {
-  /** The warm-up included. */
-  iterations: number;
-  /** First iterations on the labeled half alone. */
-  warmup: number;
-}
-
-/**
- * The longest training that fits a number of minutes by measured figures, {@linkcode WARMUP_SHARE} of them a warm-up; for
- * the labeled-only method, which is its own warm-up, all of them its steps. Whatever the figures, each stage has a step.
- */
-export function lengthOf(minutes: number, { stepSeconds, warmupSeconds }: Costs): Length {
-  const seconds = 60 * minutes, steps = (seconds: number, each: number) => Math.max(1, Math.floor(seconds / each));
-  if (warmupSeconds === null) return { iterations: steps(seconds, stepSeconds), warmup: 0 };
-  const warmup = steps(WARMUP_SHARE * seconds, warmupSeconds);
-  return { iterations: warmup + steps((1 - WARMUP_SHARE) * seconds, stepSeconds), warmup };
-}
-
-/** Hours of a training of that length by measured figures, evaluation and start left out. */
-export function hoursOf({ iterations, warmup }: Length, { stepSeconds, warmupSeconds }: Costs): number {
-  return (warmup * (warmupSeconds ?? 0) + (iterations - warmup) * stepSeconds) / 3600;
-}
-
-/** A cell with what it costs. */
-export interface PlannedCell extends Cell, Length {
-  /** Measured; null where the scale needs none. */
-  costs: Costs | null;
-  /** What is there of it. */
-  state: "new" | "begun" | "finished";
-}
-
-/** The plan for readers: a line a cell, then the sums over those that are not finished. */
-export function planTable(cells: PlannedCell[], memoryBytes: number): string {
-  const head = ["cell", "folder", "iterations", "warm-up", "hours", "GB", "state"];
-  const rows = cells.map(({ costs, ...cell }) => [
-    ...[cell.index, cell.folder, cell.iterations, cell.warmup].map(String),
-    ...costs ? [hoursOf(cell, costs).toFixed(2), costs.memoryGb.toFixed(1)] : ["-", "-"],
-    cell.state,
-  ]);
-  const widths = head.map((_, k) => Math.max(...[head, ...rows].map((row) => row[k].length)));
-  const isText = (k: number) => k === 1 || k === 6;
-  const line = (row: string[]) =>
-    row.map((text, k) => isText(k) ? text.padEnd(widths[k]) : text.padStart(widths[k])).join("  ").trimEnd();
-  const left = cells.filter(({ state }) => state !== "finished");
-  const told = [`${counted(cells.length, "cell")}, ${left.length} of them to do`];
-  const measured = left.flatMap(({ costs, ...cell }) => costs ? [{ hours: hoursOf(cell, costs), ...costs }] : []);
-  if (measured.length) {
-    const hours = measured.reduce((sum, { hours }) => sum + hours, 0).toFixed(2);
-    const peak = Math.max(...measured.map(({ memoryGb }) => memoryGb)).toFixed(1);
-    told.push(`${hours} hours of training from their start to their end, at most ${peak} GB at a time`);
-    for (const machine of new Set(measured.map(({ machine }) => machine))) told.push(`measured on ${machine}`);
-  }
-  told.push(`this machine has ${(memoryBytes / 1e9).toFixed(1)} GB of memory`);
-  return [line(head), ...rows.map(line), ...told].join("\n");
-}
-
-/** Every cell that needs more memory than there is, with the figures. */
-export function memoryProblems(cells: PlannedCell[], memoryBytes: number): string[] {
-  return cells.filter(({ costs, state }) => state !== "finished" && costs && costs.memoryGb * 1e9 > memoryBytes).map((
-    { folder, costs },
-  ) => `${folder} needs ${costs!.memoryGb.toFixed(1)} GB, this machine has ${(memoryBytes / 1e9).toFixed(1)} GB`);
-}
-
 /** How cells are computed; all of it works on folders, so that any number of processes may share a grid. */
 export interface CellWork<C> {
   /** The cell's folder; made where it is missing. */
@@ -237,10 +169,4 @@ export async function fillCells<C>(cells: C[], work: CellWork<C>): Promise<Outco
     work.tell(cell, `is broken: ${why}`);
     outcome.broken.push({ cell, why });
   }
-}
-
-/** Means of the first and the last third of a course. */
-export function thirds(values: number[]): { first: number; last: number } {
-  const n = Math.floor(values.length / 3), mean = (part: number[]) => part.reduce((sum, v) => sum + v, 0) / part.length;
-  return { first: mean(values.slice(0, n)), last: mean(values.slice(values.length - n)) };
 }

@@ -4,36 +4,20 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { z } from "zod";
+import { sidesOf, sizeOf } from "../arrays/shape.ts";
 import type { Preset } from "../datasets/dataset.ts";
-import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
-import { meanSeconds } from "../training/coarse.ts";
-import { readJsonIfThere } from "../files/json.ts";
-import { type MeasuredMemory, stepMemory } from "./memory.ts";
-import { sizeOf } from "../arrays/shape.ts";
+import { DATASETS } from "../datasets/datasets.ts";
+import type { Costs, Length } from "../records/cell.ts";
+import type { MeasuredStep } from "../records/measurement.ts";
 import type { Precision } from "../tensorflow/precision.ts";
+import { meanSeconds } from "../training/coarse.ts";
+import { type MeasuredMemory, stepMemory } from "./memory.ts";
 
-const MEDIAN = z.object({ median: z.number().positive() });
+/** Part of a budget that is spent on the labeled half alone, before a method's own steps. */
+export const WARMUP_SHARE = 0.5;
+
 /** The measured figures of this project. */
 export const COSTS = fileURLToPath(new URL("../../data/costs.json", import.meta.url));
-const ROW = z.looseObject({
-  dataset: z.enum(DATASET_NAMES),
-  method: z.string(),
-  precision: z.string(),
-  device: z.string(),
-  patch: z.string().optional(), // of a step at another size, which was timed for its memory alone
-  rows: z.int().optional(),
-  threads: z.int(),
-  stepSeconds: MEDIAN,
-  warmupSeconds: MEDIAN.optional(),
-  coarseSeconds: MEDIAN.optional(),
-  peakMemoryGb: z.number().positive(),
-  versions: z.object({ tensorflow: z.string().nullable() }),
-  cpu: z.string(),
-});
-
-/** One step that was measured. */
-export type CostRow = z.infer<typeof ROW>;
 
 /** Which training costs are asked for. */
 export interface CostKey {
@@ -51,32 +35,11 @@ export interface CostKey {
   patch?: readonly number[];
 }
 
-/** What a training costs. */
-export interface Costs {
-  /** Of one step of the method. */
-  stepSeconds: number;
-  /** Of one step of its warm-up, coarse ones counted by their share; null for the labeled-only method, which is its own. */
-  warmupSeconds: number | null;
-  /** Largest resident set. */
-  memoryGb: number;
-  /** Where it was measured: processor, threads, TensorFlow. */
-  machine: string;
-}
-
-/** The measured steps of a file, none where there is no file. Needs `--allow-read`. @throws {DataError} When it holds anything else. */
-export async function readCosts(path: string): Promise<CostRow[]> {
-  const costs = await readJsonIfThere(path, z.looseObject({ steps: z.array(ROW) }), {
-    what: "the measured figures",
-    remedy: "measure them with deno task bench step --method all --json",
-  });
-  return costs?.steps ?? [];
-}
-
 /** The measured step of a training, in batches as published, and its memory at another patch; null when it was not measured. */
 export function measuredStep(
-  rows: CostRow[],
+  rows: MeasuredStep[],
   { dataset, method, precision, device, coarse }: Omit<CostKey, "patch">,
-): (CostRow & MeasuredMemory) | null {
+): (MeasuredStep & MeasuredMemory) | null {
   const own = rows.filter((row) =>
     row.dataset === dataset && row.method === method && row.precision === precision && row.device === device &&
     row.rows === undefined
@@ -84,12 +47,12 @@ export function measuredStep(
   const row = own.find((row) => row.patch === undefined && (!coarse || row.coarseSeconds));
   const sized = own.find((row) => row.patch !== undefined);
   if (!row) return null;
-  const other = sized && { patch: sized.patch!.split("x").map(Number), peakMemoryGb: sized.peakMemoryGb };
+  const other = sized && { patch: sidesOf(sized.patch!), peakMemoryGb: sized.peakMemoryGb };
   return { ...row, other };
 }
 
 /** The costs of a training; null when it was not measured. Times of another patch are taken in proportion to its voxels. */
-export function costsOf(rows: CostRow[], key: CostKey): Costs | null {
+export function costsOf(rows: MeasuredStep[], key: CostKey): Costs | null {
   const row = measuredStep(rows, key), { coarse, dataset, patch = DATASETS[dataset].patch } = key;
   if (!row) return null;
   const share = sizeOf(patch) / sizeOf(DATASETS[dataset].patch);
@@ -107,4 +70,20 @@ export function costsOf(rows: CostRow[], key: CostKey): Costs | null {
 export function benchCommand({ dataset, method, precision, device }: Omit<CostKey, "coarse" | "patch">): string {
   const elsewhere = device === "cpu" ? "" : ` --device ${device}`;
   return `deno task bench step --dataset ${dataset} --method ${method} --precision ${precision}${elsewhere} --json`;
+}
+
+/**
+ * The longest training that fits a number of minutes by measured figures, {@linkcode WARMUP_SHARE} of them a warm-up; for
+ * the labeled-only method, which is its own warm-up, all of them its steps. Whatever the figures, each stage has a step.
+ */
+export function lengthOf(minutes: number, { stepSeconds, warmupSeconds }: Costs): Length {
+  const seconds = 60 * minutes, steps = (seconds: number, each: number) => Math.max(1, Math.floor(seconds / each));
+  if (warmupSeconds === null) return { iterations: steps(seconds, stepSeconds), warmup: 0 };
+  const warmup = steps(WARMUP_SHARE * seconds, warmupSeconds);
+  return { iterations: warmup + steps((1 - WARMUP_SHARE) * seconds, stepSeconds), warmup };
+}
+
+/** Hours of a training of that length by measured figures, evaluation and start left out. */
+export function hoursOf({ iterations, warmup }: Length, { stepSeconds, warmupSeconds }: Costs): number {
+  return (warmup * (warmupSeconds ?? 0) + (iterations - warmup) * stepSeconds) / 3600;
 }

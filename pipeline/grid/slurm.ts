@@ -1,5 +1,10 @@
 /** A job array for Slurm whose tasks are the cells of a grid. @module */
+import { dirname, resolve } from "node:path";
+import { writeAtomically } from "../files/atomic.ts";
 import { quoted } from "../files/places.ts";
+import { hoursOf } from "./costs.ts";
+import type { PlannedCell } from "./plan.ts";
+import type { Grid } from "./protocol.ts";
 
 /** What the script holds. */
 export interface SlurmOptions {
@@ -56,4 +61,27 @@ done
 if [ "$code" -eq 75 ]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit "$code"
 `;
+}
+
+/**
+ * Writes the job array of the cells, which are not finished, and says how to submit it. Needs `--allow-read`, `--allow-write`.
+ * @param command This task with its options.
+ */
+export async function writeJobArray({ scale, out, threads }: Grid, cells: PlannedCell[], command: string[]) {
+  const costs = cells.flatMap(({ costs, ...cell }) => costs ? [{ hours: hoursOf(cell, costs), ...costs }] : []);
+  const script = slurmScript({
+    name: `ss-net-${scale}`,
+    cells: cells.map(({ index }) => index),
+    threads,
+    memoryGb: costs.length ? 1 + 1.2 * Math.max(...costs.map(({ memoryGb }) => memoryGb)) : null,
+    minutes: 60 + 72 * Math.max(0, ...costs.map(({ hours }) => hours)), // a fifth more, and an hour for the evaluation
+    folder: resolve(out),
+    directory: Deno.cwd(),
+    deno: dirname(Deno.execPath()),
+    command,
+  });
+  await writeAtomically(`${out}/reproduce.sbatch`, script);
+  console.log(
+    `sbatch ${out}/reproduce.sbatch\nWhen its tasks have ended, the same command without --slurm reports them.`,
+  );
 }

@@ -1,7 +1,8 @@
 /** What a training says before it begins: what it is, what it costs by the measured figures, or why it cannot fit. @module */
 import { countCases, type Split } from "../records/split.ts";
-import { benchCommand, type CostKey, type CostRow, costsOf, measuredStep } from "./costs.ts";
-import { hoursOf, type Length } from "./cells.ts";
+import type { Length } from "../records/cell.ts";
+import type { MeasuredStep } from "../records/measurement.ts";
+import { benchCommand, type CostKey, costsOf, hoursOf, measuredStep } from "./costs.ts";
 import { largestPatch, type MachineMemory, stepMemory } from "./memory.ts";
 
 /** A training that is about to begin. */
@@ -24,7 +25,7 @@ const told = (hours: number) => hours < 1 ? `${(60 * hours).toFixed(0)} min` : `
  * was not measured, and on a GPU, of whose memory TensorFlow tells itself.
  */
 export function memoryProblem(
-  rows: CostRow[],
+  rows: MeasuredStep[],
   training: CostKey & Pick<Announced, "patch">,
   memory: MachineMemory,
 ): string | null {
@@ -45,7 +46,7 @@ export function memoryProblem(
 }
 
 /** The header of a training. */
-export function trainingHeader(rows: CostRow[], training: Announced, { split, memory }: {
+export function trainingHeader(rows: MeasuredStep[], training: Announced, { split, memory }: {
   split: Split;
   memory: MachineMemory;
 }): string {

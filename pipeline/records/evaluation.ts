@@ -187,73 +187,48 @@ export interface Metrics {
 }
 
 /** Bounded, so that sums and percentages stay numbers: there are no such volumes, and no such times. */
-const NUMBER = z.number().min(-1e15).max(1e15), OVERLAP = z.number().min(0).max(1);
-
-const SCORES = z.object({
-  dice: OVERLAP.nullable(),
-  jaccard: OVERLAP.nullable(),
-  hd95: NUMBER.nullable(),
-  asd: NUMBER.nullable(),
-});
+const NUMBER = z.number().min(-1e15).max(1e15),
+  KNOWN = NUMBER.nullable(),
+  OVERLAP = z.number().min(0).max(1).nullable();
+const SCORES = z.object({ dice: OVERLAP, jaccard: OVERLAP, hd95: KNOWN, asd: KNOWN });
 const DISTANCES = SCORES.pick({ hd95: true, asd: true });
-
-const SCORE_ROW = z.object({
+const RESULT_ROW = z.object({
   case: NAME,
   class: NAME,
   published: SCORES,
   honest: SCORES,
   millimeters: DISTANCES.nullable(),
-});
-const PHASE = z.enum(["ED", "ES"]);
-const RESULT_ROW = SCORE_ROW.extend({
   patient: NAME.nullable(),
-  phase: PHASE.nullable(),
+  phase: z.enum(["ED", "ES"]).nullable(),
   voxels: NUMBER,
   referenceVoxels: NUMBER,
   milliliters: z.object({ predicted: NUMBER, reference: NUMBER }).nullable(),
   seconds: NUMBER,
 });
-
-const SPREAD = z.object({
-  mean: NUMBER.nullable(),
-  deviation: NUMBER.nullable(),
-  cases: NUMBER,
-});
+const SPREAD = z.object({ mean: KNOWN, deviation: KNOWN, cases: NUMBER });
 const SUMMARY = z.object({ dice: SPREAD, jaccard: SPREAD, hd95: SPREAD, asd: SPREAD });
 const SUMMARIES = z.object({
   published: z.record(z.string(), SUMMARY),
   honest: z.record(z.string(), SUMMARY),
   millimeters: z.record(z.string(), SUMMARY.pick({ hd95: true, asd: true })).nullable(),
 });
-
-const CORRECTED_SPACING = z.object({
-  header: z.array(z.number()).nullable(),
-  used: z.array(z.number()),
-  cases: z.array(z.string()),
-});
-
+const SIDES = z.array(z.number());
+const CORRECTED_SPACING = z.object({ header: SIDES.nullable(), used: SIDES, cases: z.array(z.string()) });
 const BY_QUANTITY = <S extends z.ZodType>(schema: S) => z.record(z.enum(CLINICAL_NAMES), schema);
-
-const CLINICAL_VALUE = z.object({
-  predicted: NUMBER.nullable(),
-  reference: NUMBER.nullable(),
-  error: NUMBER.nullable(),
-});
 const PATIENT = z.object({
   patient: NAME,
   frames: z.object({ ED: z.string().nullable(), ES: z.string().nullable() }),
-  values: BY_QUANTITY(CLINICAL_VALUE),
+  values: BY_QUANTITY(z.object({ predicted: KNOWN, reference: KNOWN, error: KNOWN })),
 });
 const AGREEMENT = z.object({
   unit: z.enum(["ml", "%", "g"]),
-  bias: NUMBER.nullable(),
-  deviation: NUMBER.nullable(),
+  bias: KNOWN,
+  deviation: KNOWN,
   limits: z.tuple([NUMBER, NUMBER]).nullable(),
-  meanAbsolute: NUMBER.nullable(),
+  meanAbsolute: KNOWN,
   patients: NUMBER,
 });
 const COUNTS = z.object({ labeled: NUMBER, unlabeled: NUMBER, validation: NUMBER, test: NUMBER });
-
 const METRICS: z.ZodType<Metrics> = z.object({
   dataset: NAME,
   method: z.string(),

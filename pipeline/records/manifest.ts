@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import type { Intensity } from "../arrays/intensity.ts";
+import { writeJson } from "../files/atomic.ts";
 import { sha256 } from "../files/hash.ts";
 import { readJson } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
@@ -136,4 +137,9 @@ export async function readManifest(folder: string): Promise<Manifest & { sha256:
   const path = `${folder}/manifest.json`, remedy = "write it with deno task preprocess DATASET";
   const manifest = await readJson(path, MANIFEST, { what: "the manifest", remedy });
   return { ...manifest, sha256: sha256(await Deno.readFile(path)) };
+}
+
+/** Writes the manifest of a folder of cases. Needs `--allow-read`, `--allow-write`. */
+export function writeManifest(folder: string, manifest: Manifest): Promise<void> {
+  return writeJson(`${folder}/manifest.json`, manifest);
 }

@@ -4,8 +4,10 @@
  * @module
  */
 import { z } from "zod";
+import { sidesOf } from "../arrays/shape.ts";
 import { parseSplit, type Split } from "./split.ts";
-import { writeJson } from "../files/atomic.ts";
+import { writeAtomically, writeJson } from "../files/atomic.ts";
+import { isFile } from "../files/exists.ts";
 import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
 import { type Precision, PRECISIONS } from "../tensorflow/precision.ts";
@@ -140,7 +142,6 @@ function translated(content: unknown): unknown {
   const flat = FLAT.loose().safeParse(content);
   if (!flat.success) return content;
   const { dataset, method, splitContent, versions, split: _, run: __, patch, coarse, ...others } = flat.data;
-  const sides = (text: string) => text.split("x").map(Number);
   const entries = Object.entries(others), isTraining = ([key]: [string, unknown]) => key in FLAT.shape;
   return {
     dataset,
@@ -148,8 +149,8 @@ function translated(content: unknown): unknown {
     training: {
       ...Object.fromEntries(entries.filter(isTraining)),
       ...method === "supervised" && { warmup: 0 }, // it is its own warm-up; the first versions wrote the preset's
-      patch: sides(patch),
-      coarse: coarse && { ...coarse, patch: sides(coarse.patch) },
+      patch: sidesOf(patch),
+      coarse: coarse && { ...coarse, patch: sidesOf(coarse.patch) },
     },
     split: splitContent,
     versions,
@@ -177,6 +178,17 @@ export async function readRunConfigIfThere(folder: string): Promise<RunConfig | 
 /** As {@linkcode readRunConfigIfThere}. @throws {DataError} Where there is none, too. */
 export async function readRunConfig(folder: string): Promise<RunConfig> {
   return withSplit(await readJson(pathOf(folder), FILE, RUN_CONFIG), pathOf(folder));
+}
+
+/** Whether a folder holds a run. Needs `--allow-read`. */
+export const isRun = (folder: string): boolean => isFile(pathOf(folder));
+
+/** Whether the training of a run has ended: it wrote `DONE`. Needs `--allow-read`. */
+export const isDone = (folder: string): boolean => isFile(`${folder}/DONE`);
+
+/** Writes `DONE`, which says after how many iterations. Needs `--allow-read`, `--allow-write`. */
+export function writeDone(folder: string, iterations: number): Promise<void> {
+  return writeAtomically(`${folder}/DONE`, `${iterations}\n`);
 }
 
 /** Writes the configuration of a run. Needs `--allow-read`, `--allow-write`. */

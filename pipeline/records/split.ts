@@ -4,6 +4,7 @@
  * @module
  */
 import { z } from "zod";
+import { writeJson } from "../files/atomic.ts";
 import { checkContent, type JsonFile, readJson } from "../files/json.ts";
 import { listed } from "../files/words.ts";
 import { parseFrameName, patientOf } from "./case.ts";
@@ -111,6 +112,11 @@ export async function readSplit(path: string, dataset: string): Promise<Split> {
   throw new DataError(
     `Cannot use the split "${path}" for ${dataset}: it is of ${profile}; name one of ${dataset}, or run the tasks of ${profile}`,
   );
+}
+
+/** Writes a split. Needs `--allow-read`, `--allow-write`. @throws {DataError} As {@linkcode checkSplit}. */
+export async function writeSplit(path: string, split: Split): Promise<void> {
+  await writeJson(path, checkSplit(split, path));
 }
 
 /** A split of parsed JSON. @param source Its file, for errors. @throws {DataError} When it is not of the form above. */

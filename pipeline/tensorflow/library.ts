@@ -5,6 +5,7 @@
  * @module
  */
 import { removeFolder, writeAtomically } from "../files/atomic.ts";
+import { isFile } from "../files/exists.ts";
 import { download, downloadCommand, packageFolder, pipProblem, PYTHON_WANTED } from "./pip.ts";
 import { frameworkSymbols, runtimeSymbols } from "./symbols.ts";
 import { type Bundle, BUNDLES, CUDA_FILES, type Device, VERSION, type Wheel } from "./wheels.ts";
@@ -61,15 +62,6 @@ export function cacheFolder(): string {
 const fetchedFolder = (device: Device) => `${cacheFolder()}/tensorflow-${device === "gpu" ? "gpu-" : ""}${VERSION}`;
 /** Holds the folder of Python's package: only `setup` may run Python, the other tasks read what it found. */
 const recordPath = () => `${cacheFolder()}/python-tensorflow`;
-
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
-    throw error;
-  }
-}
 
 /** The files of the library that a folder lacks. */
 function missing(folder: string): string[] {
@@ -347,7 +339,7 @@ async function pythonLibrary({ progress: { say }, signal }: SetUp): Promise<Libr
   try {
     if (library) {
       openLibrary(library);
-      await writeAtomically(recordPath(), [new TextEncoder().encode(folder)]);
+      await writeAtomically(recordPath(), library.folder);
       say(`TensorFlow of Python's package: ${folder}`);
       return library;
     }

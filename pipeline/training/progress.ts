@@ -1,4 +1,5 @@
 /** Progress of a training: one line that is rewritten on a terminal, plain lines every half minute elsewhere. @module */
+import { writeAll } from "../files/write_all.ts";
 
 /** Shows where a training is. */
 export interface Progress {
@@ -10,11 +11,11 @@ export interface Progress {
 
 /** The clock begins with this call. @param first Iterations that were done before. @param total Iterations at the end. */
 export function startProgress(first: number, total: number): Progress {
-  const terminal = Deno.stdout.isTerminal(), encoder = new TextEncoder(), started = performance.now();
+  const terminal = Deno.stdout.isTerminal(), started = performance.now();
   let shown = -Infinity, isOpen = false;
   const print = (text: string) => {
     try {
-      Deno.stdout.writeSync(encoder.encode(text));
+      writeAll(Deno.stdout, text);
     } catch {
       // The terminal may be closed, or what the output was piped into: the training goes on.
     }

@@ -1,10 +1,10 @@
 /** A trained run: its configuration, its network's weights, and what the network makes of a volume. @module */
-import { existsSync } from "node:fs";
 import type { Dataset, DatasetProfile } from "../datasets/dataset.ts";
 import { datasetOf } from "../datasets/datasets.ts";
 import { type Segment, segmenter } from "../evaluation/evaluate_case.ts";
 import type { NetworkParameters } from "../evaluation/inference.ts";
 import { DataError } from "../files/errors.ts";
+import { isFile } from "../files/exists.ts";
 import { unknownName } from "../files/words.ts";
 import { createMethod } from "../methods/method.ts";
 import { isMethod, METHOD_NAMES, type MethodName, METHODS } from "../methods/methods.ts";
@@ -87,7 +87,7 @@ export async function loadRun(folder: string, options: RunOptions = {}): Promise
   const run = await readRun(folder), { profile, config: { training } } = run;
   const checkpoint = options.checkpoint ?? (training.averaged ? "last" : profile.checkpoint);
   const path = `${folder}/${checkpoint}.safetensors`;
-  if (!existsSync(path)) {
+  if (!isFile(path)) {
     const why = checkpoint === "best"
       ? "it comes with a validation above Dice 0; --checkpoint last takes the last one"
       : "train first";
@@ -97,7 +97,7 @@ export async function loadRun(folder: string, options: RunOptions = {}): Promise
   const { state, iteration } = await readCheckpoint(path, spec), weights = toWeights(spec, state);
   const { batchNorm: statistics = "running", precision = "fp32", components } = options;
   const largestComponent = components ? components === "largest" : profile.largestComponent;
-  const segment = segmenter({ ...profile, largestComponent }, weights, {
+  const segment = segmenter({ ...profile, largestComponent }, () => weights, {
     patch: training.patch,
     statistics,
     precision,

@@ -58,15 +58,7 @@ export function averaged(method: Method): Method {
   };
 }
 
-/** The average in the state of an {@linkcode averaged} method, read anew whenever it is asked for; before the first update the state itself. */
-export function averageOf(spec: Method["spec"], state: NetworkParameters & { memory: Weights }): NetworkParameters {
-  const now = () => state.memory[UPDATES].dataSync()[0] ? unprefixed(PREFIX, spec, state.memory) : state;
-  return {
-    get weights() {
-      return now().weights;
-    },
-    get buffers() {
-      return now().buffers;
-    },
-  };
+/** The average in the state of an {@linkcode averaged} method, as it is now; before the first update the state's own weights. */
+export function readAverage(spec: Method["spec"], state: NetworkParameters & { memory: Weights }): NetworkParameters {
+  return state.memory[UPDATES].dataSync()[0] ? unprefixed(PREFIX, spec, state.memory) : state;
 }

@@ -18,7 +18,6 @@
  * compare            FILE… of `--json`: what they hold is measured again, in turn with another checkout (`--with`) or
  *                    beside the file's own figures
  */
-import { existsSync } from "node:fs";
 import { compared, inTurn } from "../../pipeline/bench/comparison.ts";
 import { countsOf } from "../../pipeline/bench/counts.ts";
 import {
@@ -42,9 +41,11 @@ import {
   type Part,
   scales,
 } from "../../pipeline/bench/parts.ts";
-import { type Baseline, type Measurement, partOf, readBaselines, titleOf } from "../../pipeline/bench/results.ts";
+import { type Baseline, partOf, readBaselines, titleOf } from "../../pipeline/bench/results.ts";
 import { axisText, comparisonText, countsText, measurementText, RULE, settingText } from "../../pipeline/bench/text.ts";
 import { EXIT, parseOptions, runTask } from "../../pipeline/command/options.ts";
+import { type Measurement, stepsText } from "../../pipeline/records/measurement.ts";
+import { isFile } from "../../pipeline/files/exists.ts";
 
 const [name, ...args] = Deno.args;
 
@@ -71,7 +72,7 @@ async function measureAll(parts: Part[], json: boolean): Promise<Measurement[]> 
 
 async function steps(options: OptionsOf<"step">) {
   const steps = await measureAll(allSteps(options), options.json);
-  if (options.json) console.log(JSON.stringify({ kind: "steps", steps }));
+  if (options.json) console.log(stepsText(steps));
 }
 
 async function rows(kind: "end-to-end" | "counts" | "scaling" | "all", parts: Part[], { json }: { json: boolean }) {
@@ -112,9 +113,9 @@ async function compareFile({ path, measurements }: Baseline, { with: other, roun
 
 async function compare(options: OptionsOf<"compare">): Promise<number> {
   const { baselines, with: other, rounds, json } = options, files = [];
-  if (other && !existsSync(`${other}/tasks/bench.ts`)) {
+  if (other && !isFile(`${other}/deno.json`)) {
     return refuse(
-      `Cannot compare with "${other}": a folder of this project is wanted, with tasks/tools/bench.ts in it`,
+      `Cannot compare with "${other}": a folder of this project is wanted, with deno.json in it`,
     );
   }
   const read = await readBaselines(baselines);

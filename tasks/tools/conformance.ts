@@ -10,6 +10,7 @@ import jasmineRequire from "jasmine-core";
 import { z } from "zod";
 import * as tf from "@tensorflow/tfjs";
 import { parseOptions, runTask } from "../../pipeline/command/options.ts";
+import { isFile } from "../../pipeline/files/exists.ts";
 import { openTensorFlow } from "../../pipeline/tensorflow/device.ts";
 
 /**
@@ -67,14 +68,6 @@ function specFiles(folder: string): string[] {
     const path = join(folder, name);
     return isDirectory ? specFiles(path) : name.endsWith("_test.js") ? [path] : [];
   }).sort();
-}
-
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
 }
 
 /** The specs as one script: they import without file extensions, which no runtime resolves. */

@@ -16,7 +16,7 @@ const METRICS_LIMIT = 1e-9;
 const hashed = (golden: Golden, network: Backbone, classes: number) => {
   const { spec, forward: { forward } } = networkWithHeads(network, { classes });
   const parameters = toWeights(spec, goldenState(spec, golden.cases.weightSet, { hashedStatistics: true }));
-  return [parameters, { forward, ...PUBLISHED }] as const;
+  return [() => parameters, { forward, ...PUBLISHED }] as const;
 };
 const listed = ({ dice, jaccard, hd95, asd }: CaseMetrics["published"]) => [dice, jaccard, hd95, asd];
 

@@ -1,0 +1,122 @@
+/** What the cells of a grid are at each scale: the training's method and options, the test's, and where all of it lies. @module */
+import { type DatasetProfile, type Preset, presetOf } from "../datasets/dataset.ts";
+import { DATASETS } from "../datasets/datasets.ts";
+import { type AblationName, ABLATIONS } from "../methods/ablations.ts";
+import { createMethod } from "../methods/method.ts";
+import { type MethodName, METHODS } from "../methods/methods.ts";
+import type { CellRecord, Costs, Length, Scale } from "../records/cell.ts";
+import { type Metrics, readMetricsIfThere } from "../records/evaluation.ts";
+import { isDone, type Training } from "../records/run.ts";
+import type { Cell } from "./cells.ts";
+import { lengthOf } from "./costs.ts";
+
+/** How all cells of a grid are trained and tested, and where. */
+export interface Grid {
+  /** How long. */
+  scale: Scale;
+  /** fast: of every training. */
+  minutes: number;
+  /** Whether the cells are SS-Net's ablations. */
+  ablation: boolean;
+  /** Folder of the run folders. */
+  out: string;
+  /** Folder with the raw files of each dataset. */
+  raw: string;
+  /** Folder with the cases of each dataset. */
+  cases: string;
+  /** Of TensorFlow. */
+  threads: number;
+  /** Where it is computed. */
+  device: "cpu" | "gpu";
+}
+
+/** A cell's run folder. */
+export const pathOf = ({ out }: Grid, { folder }: Cell): string => `${out}/${folder}`;
+
+/** ci: its run folder of the untrained network, which the trained one is compared with. */
+export const untrainedOf = (grid: Grid, cell: Cell): string => `${pathOf(grid, cell)}-untrained`;
+
+/** The split of a cell, one with all others of its dataset and count. */
+export const splitPath = ({ out }: Grid, { dataset, labeled }: Cell): string =>
+  `${out}/${dataset}-${labeled}/split.json`;
+
+/** What trains a cell: a method, or SS-Net with an ablation's settings. */
+export function methodOf({ ablation }: Grid, { dataset, method }: Cell): {
+  name: MethodName;
+  settings: object;
+  /** The dataset's with what the method changes in it. */
+  profile: DatasetProfile;
+  usesUnlabeled: boolean;
+} {
+  const name = ablation ? "ssnet" : method as MethodName, settings = ablation ? ABLATIONS[method as AblationName] : {};
+  const { profile, usesUnlabeled } = createMethod(METHODS[name], DATASETS[dataset]);
+  return { name, settings, profile, usesUnlabeled };
+}
+
+const presetName = ({ scale }: Grid) => scale === "paper" ? "paper" : "fast";
+
+/** What a cell's training takes its other options from. */
+export function presetOfCell(grid: Grid, cell: Cell): Preset {
+  const preset = presetOf(methodOf(grid, cell).profile, presetName(grid));
+  return grid.scale === "ci" || grid.device === "gpu" ? { ...preset, precision: "fp32" } : preset; // GPUs have no other
+}
+
+/** How long a cell is trained that is begun now. @param costs fast: measured. */
+export function lengthOfCell(grid: Grid, cell: Cell, costs: Costs | null): Length {
+  if (grid.scale === "fast") return lengthOf(grid.minutes, costs!);
+  const { iterations, warmup } = presetOf(methodOf(grid, cell).profile, "paper");
+  if (grid.scale === "paper") return { iterations, warmup };
+  const short = DATASETS[cell.dataset].ci.iterations;
+  return { iterations: short, warmup: Math.round(short * warmup / iterations) };
+}
+
+/** What stands in a cell's folder from its start. */
+export function recordOf({ scale, minutes }: Grid, cell: Cell, length: Length & { costs: Costs | null }): CellRecord {
+  const { dataset, labeled, method, seed } = cell, { iterations, warmup, costs } = length;
+  const ofScale = { scale, minutes: scale === "fast" ? minutes : null };
+  return { ...ofScale, dataset, labeled, method, seed, iterations, warmup, costs };
+}
+
+/** Method, settings and options of a cell's training, as a run's configuration has them too. */
+export function trainingOf(grid: Grid, cell: Cell, length: Length): { method: MethodName } & Partial<Training> {
+  const { name, settings } = methodOf(grid, cell), { iterations, warmup } = length;
+  return {
+    ...settings,
+    method: name,
+    ...{ preset: presetName(grid), iterations, warmup, seed: cell.seed, precision: presetOfCell(grid, cell).precision },
+    patch: grid.scale === "ci" ? [...DATASETS[cell.dataset].ci.patch] : undefined,
+    // Only the published protocol chooses by the validation cases.
+    validateEvery: grid.scale === "paper" ? undefined : Math.max(1, iterations),
+  };
+}
+
+/** How each method is tested: as its own code does at the published scale, else all alike. */
+export function testOf(
+  grid: Grid,
+  cell: Cell,
+): Pick<Metrics, "batchNorm" | "checkpoint" | "largestComponent" | "precision"> {
+  const { checkpoint, largestComponent } = methodOf(grid, cell).profile;
+  return grid.scale === "paper" ? { batchNorm: "running", checkpoint, largestComponent, precision: "fp32" } : {
+    batchNorm: "window",
+    checkpoint: "last",
+    largestComponent: DATASETS[cell.dataset].largestComponent,
+    precision: presetOfCell(grid, cell).precision,
+  };
+}
+
+/** The evaluation of a cell's run as {@linkcode testOf} wants it; null where there is none yet. */
+export async function readTest(grid: Grid, cell: Cell, folder = pathOf(grid, cell)): Promise<Metrics | null> {
+  const wanted = Object.entries(testOf(grid, cell)) as [keyof Metrics, unknown][];
+  for (const { name } of isDone(folder) ? Deno.readDirSync(folder) : []) {
+    if (!name.startsWith("evaluation-") || name.endsWith(".part")) continue;
+    const found = await readMetricsIfThere(`${folder}/${name}`);
+    if (found && wanted.every(([key, value]) => found[key] === value)) return found;
+  }
+  return null;
+}
+
+/** Whether nothing of a cell is left to do. */
+export async function isFinished(grid: Grid, cell: Cell): Promise<boolean> {
+  const folders = [pathOf(grid, cell), ...grid.scale === "ci" ? [untrainedOf(grid, cell)] : []];
+  return !(await Promise.all(folders.map((folder) => readTest(grid, cell, folder)))).includes(null);
+}
