@@ -107,18 +107,29 @@ export interface BindingOptions {
   threads?: number;
   /** "cpu" hides every GPU; "gpu" is an error where there is none; left out: a GPU where there is one. */
   device?: Device;
+  /** Bound of TensorFlow's pool of the GPU's memory, 10⁹ bytes each; left out: all of it. */
+  pool?: number;
   /** {@linkcode findLibrary}'s for the device by default. */
   library?: Library;
 }
 
 /** `ConfigProto`'s bytes for a context. */
-export function contextConfig({ threads, device }: BindingOptions): Uint8Array<ArrayBuffer> {
+export function contextConfig({ threads, device, pool }: BindingOptions): Uint8Array<ArrayBuffer> {
   // intra_op_parallelism_threads (field 2), inter_op_parallelism_threads (field 5).
   const config = [0x10, ...varint(threads ?? navigator.hardwareConcurrency), 0x28, 1];
   // device_count (field 1): { "GPU": 0 }, without which TensorFlow takes a GPU that is there.
   if (device === "cpu") config.push(0x0a, 0x07, 0x0a, 0x03, ...encoder.encode("GPU"), 0x10, 0x00);
-  // gpu_options (field 6) { allow_growth (field 4): true }: else TensorFlow takes all of the GPU's memory at once.
-  else config.push(0x32, 0x02, 0x20, 0x01);
+  else {
+    // gpu_options (field 6) { allow_growth (field 4): true }: else TensorFlow takes all of the GPU's memory at once.
+    const options = [0x20, 0x01];
+    if (pool) {
+      // experimental (field 9) { virtual_devices (field 1) { memory_limit_mb (field 1), floats, 2²⁰ bytes each } }: a
+      // bound in bytes, which per_process_gpu_memory_fraction would be only where the memory of the GPU is known already.
+      const limit = new Uint8Array(Float32Array.of(pool * 1e9 / 2 ** 20).buffer);
+      options.push(0x4a, 0x08, 0x0a, 0x06, 0x0a, 0x04, ...limit);
+    }
+    config.push(0x32, options.length, ...options);
+  }
   return new Uint8Array(config);
 }
 
