@@ -436,7 +436,7 @@ Deno.test("compare runs another checkout in turn with this one, or takes a file'
     await Deno.mkdir(`${other}/tasks`, { recursive: true });
     const slow = { ...JSON.parse(baseline), stepSeconds: timesOf([3600]), readSeconds: timesOf([1e-6]) };
     await Deno.writeTextFile(`${other}/tasks/bench.ts`, `console.log(${JSON.stringify(JSON.stringify(slow))});`);
-    await Deno.writeTextFile(`${other}/deno.json`, '{ "tasks": { "bench": "deno run tasks/tools/bench.ts" } }');
+    await Deno.writeTextFile(`${other}/deno.json`, '{ "tasks": { "bench": "deno run tasks/bench.ts" } }');
     const both = await bench(folder, "compare", file, "--with", other, "--json");
     assert.equal(both.code, 0, both.error);
     const { interleaved, files: [{ comparisons: [{ series }] }] } = JSON.parse(both.out);

@@ -112,10 +112,8 @@ async function compareFile({ path, measurements }: Baseline, { with: other, roun
 
 async function compare(options: OptionsOf<"compare">): Promise<number> {
   const { baselines, with: other, rounds, json } = options, files = [];
-  if (other && !existsSync(`${other}/tasks/bench.ts`)) {
-    return refuse(
-      `Cannot compare with "${other}": a folder of this project is wanted, with tasks/tools/bench.ts in it`,
-    );
+  if (other && !existsSync(`${other}/deno.json`)) {
+    return refuse(`Cannot compare with "${other}": a folder of this project is wanted, with its deno.json`);
   }
   const read = await readBaselines(baselines);
   if (!json) {
