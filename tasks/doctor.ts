@@ -12,7 +12,7 @@ import { MACHINE, parseOptions, runTask } from "../pipeline/command/options.ts";
 import { exists } from "../pipeline/files/exists.ts";
 import { openTensorFlow, type TensorFlow } from "../pipeline/tensorflow/device.ts";
 import { instructionSets } from "../pipeline/tensorflow/instruction_sets.ts";
-import { cacheFolder, findLibrary, VERSION } from "../pipeline/tensorflow/library.ts";
+import { cacheFolder, findLibrary, takenFiles, VERSION } from "../pipeline/tensorflow/library.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 import type { Precision } from "../pipeline/tensorflow/precision.ts";
 
@@ -113,6 +113,9 @@ await runTask(async () => {
   print("cache", `${cacheFolder()}, ${gigabytes(freeDisk())} free`);
   const library = findLibrary(options.device);
   print("library", `${library.folder} (${FOUND_BY[library.source]})`);
+  for (const [folder, files] of Object.entries(takenFiles(library))) {
+    print("taken", `${files.map((path) => path.slice(path.lastIndexOf("/") + 1)).join(", ")} of ${folder}`);
+  }
   const tensorflow = openTensorFlow({ ...options, library }), { binding } = tensorflow;
   const node = createRequire(import.meta.url)("@tensorflow/tfjs-node-gpu/package.json");
   const tested = binding.TF_Version === VERSION ? "" : ` (tested: ${VERSION})`;

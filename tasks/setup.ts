@@ -11,7 +11,7 @@ const HELP = `Usage: deno task setup [--gpu] [--wheel PATH]
 
 Find TensorFlow's library, or fetch it into the cache with pip
 
-  --gpu         the one for NVIDIA GPUs, with CUDA's libraries
+  --gpu         the one for NVIDIA GPUs, with CUDA's libraries; what Python has installed of them is taken
   --wheel PATH  take the wheel from this file instead of fetching it, or the wheels from this folder`;
 
 function usage(code: number): never {

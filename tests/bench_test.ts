@@ -448,6 +448,7 @@ Deno.test("what cannot be measured is refused before any work, with code 2, and 
       [["step", "--patch", "30x32x16"], /Cannot take the patch "30x32x16" for la: 3 multiples of 16/],
       [["counts", "--patch", "32x32"], /Cannot take the patch "32x32" for la/],
       [["step", "--method", "bcp", "--rows", "3"], /an even number is wanted/],
+      [["step", "--pool", "4"], /--pool is of a GPU's, with --device gpu/],
       [["forward-backward", "--network", "unet"], /Cannot run unet on la/],
       [["micro", "--only", "nothing like it"], /Cannot time pieces with "nothing like it"/],
       [["metrics", "--dataset", "la"], /unknown option '--dataset'/],

@@ -2,7 +2,7 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
 import { PbfReader } from "pbf";
 import * as tf from "@tensorflow/tfjs";
-import { ATTRIBUTE, Binding, contextConfig, DTYPE } from "../pipeline/tensorflow/binding.ts";
+import { ATTRIBUTE, Binding, type BindingOptions, contextConfig, DTYPE } from "../pipeline/tensorflow/binding.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { findLibrary, TensorFlowError } from "../pipeline/tensorflow/library.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
@@ -120,24 +120,32 @@ Deno.test("more than 127 threads make a valid configuration", () => {
   many[Symbol.dispose]();
 });
 
-Deno.test("the CPU's configuration hides GPUs, any other takes their memory bit by bit", () => {
-  /** `ConfigProto`: device_count 1 (key 1, value 2), intra 2, inter 5, gpu_options 6 (allow_growth 4). */
-  const read = (device?: "cpu" | "gpu") => {
+Deno.test("the CPU's configuration hides GPUs, any other takes their memory bit by bit, up to a bound if there is one", () => {
+  /** A message's numbers by the path of their fields: `ConfigProto` has device_count 1, intra 2, inter 5, gpu_options 6. */
+  function read(reader: PbfReader, end: number, path = ""): Record<string, unknown> {
     const found: Record<string, unknown> = {};
-    new PbfReader(contextConfig({ threads: 300, device })).readFields((field, _, reader) => {
-      if (field === 2) found.intra = reader.readVarint();
-      if (field === 5) found.inter = reader.readVarint();
-      if (field === 1 || field === 6) {
-        reader.readMessage((inner: number) => {
-          found[`${field}.${inner}`] = field === 1 && inner === 1 ? reader.readString() : reader.readVarint();
-        }, undefined);
-      }
-    }, undefined);
+    reader.readFields(
+      (field) => {
+        const name = path + field;
+        if (name === "1.1") found[name] = reader.readString();
+        // gpu_options.experimental.virtual_devices.memory_limit_mb
+        else if (name === "6.9.1.1") found[name] = reader.readPackedFloat();
+        else if (reader.type === 2) Object.assign(found, read(reader, reader.readVarint() + reader.pos, `${name}.`));
+        else found[name] = reader.readVarint();
+      },
+      undefined,
+      end,
+    );
     return found;
+  }
+  const config = (options: BindingOptions) => {
+    const bytes = contextConfig({ threads: 300, ...options });
+    return read(new PbfReader(bytes), bytes.length);
   };
-  deepStrictEqual(read("cpu"), { intra: 300, inter: 1, "1.1": "GPU", "1.2": 0 });
-  deepStrictEqual(read("gpu"), { intra: 300, inter: 1, "6.4": 1 });
-  deepStrictEqual(read(), read("gpu"));
+  deepStrictEqual(config({ device: "cpu", pool: 4 }), { 2: 300, 5: 1, "1.1": "GPU", "1.2": 0 });
+  deepStrictEqual(config({ device: "gpu" }), { 2: 300, 5: 1, "6.4": 1 });
+  deepStrictEqual(config({}), config({ device: "gpu" }));
+  deepStrictEqual(config({ device: "gpu", pool: 4.194304 }), { 2: 300, 5: 1, "6.4": 1, "6.9.1.1": [4000] });
 });
 
 Deno.test("tensors and the results of a traced function lie on the device that computes, whole numbers on the host", async () => {

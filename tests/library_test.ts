@@ -14,11 +14,14 @@ import {
   openCudaLibraries,
   openLibrary,
   setUpLibrary,
+  takenFiles,
   TensorFlowError,
   VERSION,
 } from "../pipeline/tensorflow/library.ts";
+import { takeFrom } from "../pipeline/tensorflow/installed.ts";
+import type { Installed } from "../pipeline/tensorflow/pip.ts";
 import { unpackWheel } from "../pipeline/tensorflow/unpack.ts";
-import { CUDA_FILES, type Wheel } from "../pipeline/tensorflow/wheels.ts";
+import { CUDA_13, CUDA_FILES, type Wheel } from "../pipeline/tensorflow/wheels.ts";
 import { DENO_FOLDER, withFolder } from "./with_folder.ts";
 
 const library = findLibrary("cpu"), real = library.folder;
@@ -32,6 +35,7 @@ const linux = { ignore: Deno.build.os !== "linux" }; // names and headers of fil
 const FAKE_PYTHON = `#!/bin/sh
 case "$*" in
 *find_spec*) echo "$FAKE_PACKAGE";;
+*importlib.metadata*|*os.symlink*) test -n "$VIRTUAL_ENV" && exec /usr/bin/python3 "$@"; exit 1;;
 "-m pip --version") echo "\${FAKE_PIP:-pip 20.0.2 from /usr/lib (python 3.6)}";;
 *"pip download"*)
   test -z "$FAKE_PIP_ERROR" || { echo "$FAKE_PIP_ERROR" >&2; exit 1; }
@@ -90,7 +94,15 @@ async function wheelWith(path: string, members: string[]): Promise<Wheel> {
   const bytes = await zip.close();
   await Deno.writeFile(path, bytes);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
-  return { package: "p", version: "1", platform: "any", file: basename(path), sha256, megabytes: 274, members };
+  return {
+    package: basename(path, ".whl"),
+    version: "1",
+    platform: "any",
+    file: basename(path),
+    sha256,
+    megabytes: 274,
+    members,
+  };
 }
 
 const TENSORFLOW = [FRAMEWORK, RUNTIME].map((file) => `tensorflow/${file}`);
@@ -288,7 +300,7 @@ Deno.test(
       const { faults } = openCudaLibraries(openLibrary(library), folder);
       strictEqual(faults.length, 3, faults.join());
       lacking.forEach((file, i) => match(faults[i], new RegExp(`^${file.split("/").at(-1)}: cannot open`)));
-      match(faults[2], /tensorflow\/\.\.\/nvidia\/.*: file too short/);
+      match(faults[2], /\/nvidia\/.*: file too short/);
     }),
 );
 
@@ -487,6 +499,98 @@ Deno.test(
       strictEqual(findLibrary("gpu").folder, `${gpuCacheOf(home)}/tensorflow`);
     }),
 );
+
+/** A package as pip installs it into a virtual environment: its files, and the list of them. */
+async function install(environment: string, name: string, version: string, files: string[]) {
+  const packages = `${environment}/lib/python3.99/site-packages`;
+  await withCuda(packages, files, stub);
+  const info = await folderWith(`${packages}/${name.replaceAll("-", "_")}-${version}.dist-info`, {});
+  await Deno.writeTextFile(`${info}/METADATA`, `Metadata-Version: 2.1\nName: ${name}\nVersion: ${version}\n`);
+  await Deno.writeTextFile(`${info}/RECORD`, files.map((file) => `${file},,\n`).join(""));
+  return packages;
+}
+/** What Python has is asked of a true one, of which the stand-in knows where it mostly is. */
+const withPython = { ignore: Deno.build.target !== "x86_64-unknown-linux-gnu" || !existsSync("/usr/bin/python3") };
+/** The wheels of CUDA 12 of a byte a file, and TensorFlow's, all of the version 1. */
+function gpuWheels(): Record<string, string[]> {
+  const byFolder = Object.groupBy(CUDA_FILES, (file) => file.split("/")[1]) as Record<string, string[]>;
+  const cuda = Object.entries(byFolder).map(([name, files]) => [`nvidia-${name.replaceAll("_", "-")}-cu12.whl`, files]);
+  return { "tf.whl": TENSORFLOW, ...Object.fromEntries(cuda) };
+}
+
+Deno.test(
+  "setup --gpu takes what an active virtual environment has, fetches the rest, and doctor's list tells which",
+  withPython,
+  () =>
+    inEmptyHome(async (home) => {
+      const environment = `${home}/environment`, cublas = CUDA_FILES.filter((file) => file.includes("/cublas/"));
+      const packages = await install(environment, "nvidia-cublas-cu12", "1.2", cublas);
+      await install(environment, "nvidia-cufft-cu12", "0.9", ["nvidia/cufft/lib/libcufft.so.11"]); // too old
+      await install(environment, "nvidia-cudnn-cu13", "9.19", []); // without its files
+      const run = { args: ["gpu"], wheels: gpuWheels(), env: { VIRTUAL_ENV: environment } };
+      const { error } = await setup(home, run);
+      match(
+        error,
+        new RegExp(`taken: nvidia-cublas-cu12 1\\.2, ${packages}/nvidia/cublas/lib/libcublasLt\\.so\\.12\n`),
+      );
+      match(error, /fetching 8 wheels, /);
+      ok(!/fetching nvidia-cublas/.test(error), error);
+      match(error, /Cannot open TensorFlow in ".*": .* is no library: 1 bytes/); // the stand-ins
+      const library = findLibrary("gpu");
+      strictEqual(library.folder, `${gpuCacheOf(home)}/tensorflow`);
+      deepStrictEqual({ ...takenFiles(library) }, { [packages]: cublas.map((file) => `${packages}/${file}`) });
+      await Deno.remove(environment, { recursive: true });
+      throws(() => findLibrary("gpu"), /run deno task setup --gpu$/);
+      match((await setup(home, run)).error, /fetching 9 wheels, /);
+      deepStrictEqual({ ...takenFiles(findLibrary("gpu")) }, {});
+    }),
+);
+
+Deno.test(
+  "setup --gpu takes CUDA 13's libraries where all are there, under the names of CUDA 12's, and fetches the runtime",
+  withPython,
+  () =>
+    inEmptyHome(async (home) => {
+      const environment = `${home}/environment`;
+      for (const { package: name, files } of CUDA_13) {
+        const folder = name === "nvidia-cudnn-cu13" ? "nvidia/cudnn/lib" : "nvidia/cu13/lib";
+        await install(environment, name, "13", Object.values(files).map((file) => `${folder}/${file}`));
+      }
+      const { error } = await setup(home, { args: ["gpu"], wheels: gpuWheels(), env: { VIRTUAL_ENV: environment } });
+      match(error, /taken: CUDA 13's nvidia-cublas 13, .*; note: .* it was seen to work on one machine/);
+      match(error, /fetching 2 wheels, [^]*fetching tf\.whl [^]*fetching nvidia-cuda-runtime-cu12\.whl/);
+      // TensorFlow looks in cuBLAS's folder for a name that it asks for, and not in cuSOLVER's own.
+      const beside = (file: string) => basename(Deno.realPathSync(`${gpuCacheOf(home)}/nvidia/${file}`));
+      strictEqual(beside("cusolver/lib/libcusolver.so.11"), "libcusolver.so.12");
+      strictEqual(beside("cublas/lib/libcusolver.so.11"), "libcusolver.so.12");
+      strictEqual(beside("cuda_runtime/lib/libcudart.so.12"), "libcudart.so.12");
+    }),
+);
+
+Deno.test("of Python's packages TensorFlow's must be the pinned version, CUDA's not an older one, and no generation is mixed", () => {
+  const { wheels } = bundleFor("x86_64-unknown-linux-gnu", "gpu"), byName = new Map(wheels.map((w) => [w.package, w]));
+  const has = (name: string, version: string) => ({
+    version,
+    files: byName.get(name)!.members.map((file) => `/packages/${file}`),
+  });
+  const thirteen = Object.fromEntries(
+    CUDA_13.map(({ package: name, files }) => [name, {
+      version: "13",
+      files: Object.values(files).map((file) => `/packages/nvidia/cu13/lib/${file}`),
+    }]),
+  );
+  const taken = (packages: Record<string, Installed>) =>
+    takeFrom(wheels, packages).wheels.map((wheel) => wheel.package);
+  deepStrictEqual(taken({ tensorflow: has("tensorflow", VERSION) }), ["tensorflow"]);
+  deepStrictEqual(taken({ tensorflow: has("tensorflow", "2.20.0") }), []);
+  const cudnn = "nvidia-cudnn-cu12";
+  deepStrictEqual(taken({ [cudnn]: has(cudnn, "9.10.2.21") }), [cudnn]);
+  deepStrictEqual(taken({ [cudnn]: has(cudnn, "9.1.0.70") }), []);
+  deepStrictEqual(taken({ [cudnn]: has(cudnn, "9.10.2.21"), ...thirteen }), [cudnn]);
+  strictEqual(taken(thirteen).length, CUDA_13.length);
+  const { "nvidia-cufft": _, ...incomplete } = thirteen;
+  deepStrictEqual(taken(incomplete), []);
+});
 
 const forCpu = { ignore: openCuda(openLibrary(library), library).built };
 

@@ -34,6 +34,7 @@ export const KINDS = {
     rows: z.int().positive().optional().describe("labeled rows of a batch, and as many unlabeled ones"),
     iterations,
     ...MACHINE,
+    pool: z.number().positive().optional().describe("GB of the GPU's memory for TensorFlow, all of it without this"),
     json,
   }),
   "forward-backward": z.strictObject({

@@ -33,6 +33,9 @@ export function problemOf({ kind, options }: Request): string | null {
   if (kind === "step" && options.method === "bcp" && options.rows && options.rows % 2) {
     return `Cannot take ${options.rows} rows: bcp mixes one half of them with the other, an even number is wanted`;
   }
+  if (kind === "step" && options.pool && options.device === "cpu") {
+    return "Cannot bound the memory on a CPU: --pool is of a GPU's, with --device gpu";
+  }
   const { network, dataset } = { network: undefined, dataset: "la" as const, ...options };
   if (network && !takes(network, DATASETS[dataset])) {
     return `Cannot run ${network} on ${dataset}: a network for its rows of ${

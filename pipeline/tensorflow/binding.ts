@@ -107,18 +107,29 @@ export interface BindingOptions {
   threads?: number;
   /** "cpu" hides every GPU; "gpu" is an error where there is none; left out: a GPU where there is one. */
   device?: Device;
+  /** Bound of TensorFlow's pool of the GPU's memory, 10⁹ bytes each; left out: all of it. */
+  pool?: number;
   /** {@linkcode findLibrary}'s for the device by default. */
   library?: Library;
 }
 
 /** `ConfigProto`'s bytes for a context. */
-export function contextConfig({ threads, device }: BindingOptions): Uint8Array<ArrayBuffer> {
+export function contextConfig({ threads, device, pool }: BindingOptions): Uint8Array<ArrayBuffer> {
   // intra_op_parallelism_threads (field 2), inter_op_parallelism_threads (field 5).
   const config = [0x10, ...varint(threads ?? navigator.hardwareConcurrency), 0x28, 1];
   // device_count (field 1): { "GPU": 0 }, without which TensorFlow takes a GPU that is there.
   if (device === "cpu") config.push(0x0a, 0x07, 0x0a, 0x03, ...encoder.encode("GPU"), 0x10, 0x00);
-  // gpu_options (field 6) { allow_growth (field 4): true }: else TensorFlow takes all of the GPU's memory at once.
-  else config.push(0x32, 0x02, 0x20, 0x01);
+  else {
+    // gpu_options (field 6) { allow_growth (field 4): true }: else TensorFlow takes all of the GPU's memory at once.
+    const options = [0x20, 0x01];
+    if (pool) {
+      // experimental (field 9) { virtual_devices (field 1) { memory_limit_mb (field 1), floats, 2²⁰ bytes each } }: a
+      // bound in bytes, which per_process_gpu_memory_fraction would be only where the memory of the GPU is known already.
+      const limit = new Uint8Array(Float32Array.of(Math.floor(pool * 1e9 / 2 ** 20)).buffer);
+      options.push(0x4a, 0x08, 0x0a, 0x06, 0x0a, 0x04, ...limit);
+    }
+    config.push(0x32, options.length, ...options);
+  }
   return new Uint8Array(config);
 }
 
@@ -177,7 +188,8 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
 
   /**
    * Opens the library and a context of its own.
-   * @throws {TensorFlowError} When the library is missing or broken, or there is no GPU where one is wanted.
+   * @throws {TensorFlowError} When the library is missing or broken, or there is no GPU where one is wanted,
+   * or its memory is not bounded as wanted.
    */
   constructor({ library, ...options }: BindingOptions = {}) {
     library ??= findLibrary(options.device);
@@ -204,9 +216,16 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
           `${devices.map(({ name }) => name).join(", ")}; ${whyNoGpu(library, this.cuda!)}`,
       );
     }
+    const { pool } = options;
+    if (gpu && pool && gpu.bytes > pool * 1e9) {
+      this[Symbol.dispose]();
+      throw new TensorFlowError(
+        `Cannot bound the GPU's memory to ${pool} GB: TensorFlow ${this.TF_Version} takes up to ${gpu.bytes / 1e9} GB`,
+      );
+    }
   }
 
-  #devices(): { name: string; type: string }[] {
+  #devices(): { name: string; type: string; bytes: number }[] {
     const c = this.#c, list = c.TFE_ContextListDevices(this.#context, this.#status);
     this.#check("list devices");
     try {
@@ -215,7 +234,9 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
         this.#check("read a device's name");
         const type = c.TF_DeviceListType(list, i, this.#status);
         this.#check("read a device's type");
-        return { name: readString(name), type: readString(type) };
+        const bytes = Number(c.TF_DeviceListMemoryBytes(list, i, this.#status));
+        this.#check("read a device's memory");
+        return { name: readString(name), type: readString(type), bytes };
       });
     } finally {
       c.TF_DeleteDeviceList(list);

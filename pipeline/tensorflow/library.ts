@@ -6,6 +6,7 @@
  */
 import { removeFolder, writeAtomically } from "../files/atomic.ts";
 import { isFile } from "../files/exists.ts";
+import { takeInstalled } from "./installed.ts";
 import { download, downloadCommand, packageFolder, pipProblem, PYTHON_WANTED } from "./pip.ts";
 import { frameworkSymbols, runtimeSymbols } from "./symbols.ts";
 import { type Bundle, BUNDLES, CUDA_FILES, type Device, VERSION, type Wheel } from "./wheels.ts";
@@ -214,9 +215,24 @@ export function openCuda(c: Symbols, { folder }: Library): Cuda {
 export function openCudaLibraries(c: Symbols, folder: string): Omit<Cuda, "built"> {
   const faults = CUDA_FILES.flatMap((file) => {
     const beside = `${folder}/../${file}`;
-    return load(c, isFile(beside) ? beside : file.slice(file.lastIndexOf("/") + 1)) ?? [];
+    // Where a link leads: a library looks for its parts in its own folder, by the path under which it was opened.
+    return load(c, isFile(beside) ? Deno.realPathSync(beside) : file.slice(file.lastIndexOf("/") + 1)) ?? [];
   });
   return { faults, driverFault: load(c, DRIVER) };
+}
+
+/**
+ * Of the library for GPUs in the cache the files that `setup` did not fetch, by the folder of packages that they were taken
+ * from.
+ */
+export function takenFiles({ folder, source }: Library): Record<string, string[]> {
+  if (source !== "cache" || folder !== `${fetchedFolder("gpu")}/tensorflow`) return {};
+  const own = `${Deno.realPathSync(fetchedFolder("gpu"))}/`;
+  const paths = [FRAMEWORK, ...CUDA_FILES.map((file) => `../${file}`)].map((file) =>
+    Deno.realPathSync(`${folder}/${file}`)
+  );
+  const taken = paths.filter((path) => !path.startsWith(own));
+  return Object.groupBy(taken, (path) => path.replace(/\/(nvidia|tensorflow)\/.*$/, "")) as Record<string, string[]>;
 }
 
 /** What keeps a library from GPUs, the driver aside, and what to do; nothing where all is there. */
@@ -297,7 +313,8 @@ export interface SetUp {
 
 /**
  * Looks for the library as `findLibrary` does, and fetches its wheels when there is none. For the CPU Python's package
- * serves, for a GPU only what stands in the cache, with all of CUDA; that there is no driver is said, and no error.
+ * serves, for a GPU what stands in the cache, with all of CUDA, where that is made of what Python has installed
+ * ({@linkcode takeInstalled}) and of wheels for the rest; that there is no driver is said, and no error.
  *
  * Needs `--allow-run=python3`, `--allow-read`, `--allow-ffi`, `--allow-env`, `--allow-write` of the cache.
  *
@@ -376,15 +393,14 @@ function fetchError(reason: string, device: Device, { wheels }: Bundle): TensorF
 const DAY = 24 * 3600 * 1000; // milliseconds
 
 /**
- * Takes the wheels from the user's folder or fetches them with pip, checks their SHA-256, unpacks what is needed under a
- * temporary name, renames. Two processes may do so at once: the later one finds the folder there and discards its own copy.
+ * Takes the wheels from the user's folder or, but for what Python has installed of a library for GPUs, fetches them with
+ * pip, checks their SHA-256, unpacks what is needed under a temporary name, renames. Two processes may do so at once: the
+ * later one finds the folder there and discards its own copy.
  */
 async function fetchLibrary(device: Device, setUp: SetUp): Promise<Library> {
   const bundle = setUp.bundle ?? bundleFor(Deno.build.target, device), { wheels, tested } = bundle;
   const { progress: { say }, path, signal } = setUp, folder = fetchedFolder(device), parent = cacheFolder();
   const archiveOf = path === undefined ? undefined : ownArchives(wheels, path);
-  const problem = archiveOf ? undefined : await pipProblem(signal);
-  if (problem) throw fetchError(problem, device, bundle);
   for await (const { name } of Deno.readDir(parent)) {
     const left = `${parent}/${name}`; // by a fetch that was killed
     if (!name.startsWith("fetch-")) continue;
@@ -393,12 +409,23 @@ async function fetchLibrary(device: Device, setUp: SetUp): Promise<Library> {
   }
   const temporary = await Deno.makeTempDir({ dir: parent, prefix: "fetch-" });
   try {
+    const taken = device === "gpu" && !archiveOf
+      ? await takeInstalled(wheels, { folder: temporary, signal })
+      : { wheels: [], notes: [] };
+    const wanted = wheels.filter((wheel) => !taken.wheels.includes(wheel));
+    const problem = archiveOf || !wanted.length ? undefined : await pipProblem(signal);
+    if (problem) throw fetchError(problem, device, bundle);
+    taken.notes.forEach((note) => say(note));
     if (!tested) {
-      say(`note: this project is untested on ${Deno.build.target} with ${device === "gpu" ? "GPUs" : "its wheel"}`);
+      say(
+        device === "gpu"
+          ? "note: on GPUs this project was tried on one H100, with CUDA 13's libraries"
+          : `note: this project is untested on ${Deno.build.target} with its wheel`,
+      );
     }
-    const total = wheels.reduce((sum, { megabytes }) => sum + megabytes, 0);
-    if (wheels.length > 1 && !archiveOf) say(`fetching ${wheels.length} wheels, ${total} MB in all`);
-    for (const wheel of wheels) {
+    const total = wanted.reduce((sum, { megabytes }) => sum + megabytes, 0);
+    if (wanted.length > 1 && !archiveOf) say(`fetching ${wanted.length} wheels, ${total} MB in all`);
+    for (const wheel of wanted) {
       const target = { folder: temporary, strip: device === "gpu" ? "" : "tensorflow/" };
       if (archiveOf) await unpack(wheel, archiveOf(wheel), { ...target, ...setUp });
       else await fetchWheel(wheel, { ...target, ...setUp }, (reason) => fetchError(reason, device, bundle));

@@ -1,4 +1,4 @@
-/** What `deno task setup` asks the user's Python for: its `tensorflow`, and wheels through its pip. @module */
+/** What `deno task setup` asks the user's Python for: packages that it has, and wheels through its pip. @module */
 import type { Wheel } from "./wheels.ts";
 import { emptyLoaderVariables } from "../files/loader_variables.ts";
 
@@ -32,16 +32,68 @@ async function python(
   }
 }
 
-const FIND = `
+/** The packages of an active virtual environment come first, whichever Python `python3` is. */
+const ACTIVE = `
+import glob, os, sys
+environment = os.environ.get("VIRTUAL_ENV")
+if environment:
+    sys.path[:0] = glob.glob(glob.escape(environment) + "/lib/python3*/site-packages")
+`;
+const FIND = `${ACTIVE}
 import importlib.util
 spec = importlib.util.find_spec("tensorflow")
 print(spec.submodule_search_locations[0] if spec and spec.submodule_search_locations else "")
+`;
+const LIST = `${ACTIVE}
+import importlib.metadata, json
+found = {}
+for name in sys.argv[1:]:
+    try:
+        package = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        continue
+    paths = [str(package.locate_file(file)) for file in package.files or [] if ".so" in file.name]
+    found[name] = {"version": package.version, "files": [path for path in paths if os.path.isfile(path)]}
+print(json.dumps(found))
+`;
+const LINK = `
+import json, os, sys
+for path, link in json.loads(sys.argv[1]):
+    os.makedirs(os.path.dirname(link), exist_ok=True)
+    os.symlink(os.path.realpath(path), link)
 `;
 
 /** The folder of Python's package `tensorflow`, if there is one. Needs `--allow-run=python3`, `--allow-env`. */
 export async function packageFolder(signal?: AbortSignal): Promise<string | undefined> {
   const answer = await python(["-c", FIND], { signal });
   return answer?.success && answer.output || undefined;
+}
+
+/** A package that Python has. */
+export interface Installed {
+  /** Of the package. */
+  version: string;
+  /** Paths of its libraries that are there. */
+  files: string[];
+}
+
+/**
+ * Those of some packages that Python has, by name; none where there is no Python 3.8 or newer. Needs `--allow-run=python3`,
+ * `--allow-env`.
+ */
+export async function installedPackages(names: string[], signal?: AbortSignal): Promise<Record<string, Installed>> {
+  const answer = await python(["-c", LIST, ...names], { signal });
+  return answer?.success ? JSON.parse(answer.output) : {};
+}
+
+/**
+ * Makes symbolic links, for which Deno wants the right to write anywhere; says what was wrong. Needs
+ * `--allow-run=python3`, `--allow-env`.
+ * @param links Pairs of a file and its link; a link's folder is made.
+ */
+export async function linkFiles(links: [path: string, link: string][], signal?: AbortSignal) {
+  const answer = await python(["-c", LINK, JSON.stringify(links)], { signal });
+  return answer?.success ? undefined : answer?.error ?? "python3 is not installed";
 }
 
 /** Why pip cannot fetch wheels; nothing where it can. Needs `--allow-run=python3`, `--allow-env`. */
@@ -60,7 +112,8 @@ export async function pipProblem(signal?: AbortSignal): Promise<string | undefin
   }
 }
 
-function isOlder(version: string, other: string): boolean {
+/** By the numbers of two versions. */
+export function isOlder(version: string, other: string): boolean {
   const [a, b] = [version, other].map((text) => text.split(".").map(Number));
   const i = b.findIndex((number, i) => number !== (a[i] ?? 0));
   return i >= 0 && (a[i] ?? 0) < b[i];

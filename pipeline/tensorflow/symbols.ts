@@ -45,6 +45,7 @@ export const runtimeSymbols = {
   TF_DeviceListCount: { parameters: [P], result: I },
   TF_DeviceListName: { parameters: [P, I, P], result: P },
   TF_DeviceListType: { parameters: [P, I, P], result: P },
+  TF_DeviceListMemoryBytes: { parameters: [P, I, P], result: L },
   TFE_NewTensorHandle: { parameters: [P, P], result: P },
   TFE_DeleteTensorHandle: { parameters: [P], result: V },
   TFE_TensorHandleCopyToDevice: { parameters: [P, P, B, P], result: P },

@@ -142,3 +142,22 @@ export const BUNDLES: Record<Device, Record<string, Bundle>> = {
  */
 export const CUDA_FILES: string[] = BUNDLES.gpu["x86_64-unknown-linux-gnu"].wheels.slice(1)
   .flatMap(({ members }) => members.filter((name) => !name.endsWith("*")));
+
+/**
+ * CUDA 13's packages and which of their files serve under which of those names. TensorFlow is built for CUDA 12: this was
+ * seen to work on one machine (H100; cuBLAS 13, cuDNN 9.19, cuFFT 12, cuSOLVER 12, cuSPARSE 12). The runtime must be 12's.
+ */
+export const CUDA_13: { package: string; files: Record<string, string> }[] = [
+  {
+    package: "nvidia-cublas",
+    files: { "libcublasLt.so.12": "libcublasLt.so.13", "libcublas.so.12": "libcublas.so.13" },
+  },
+  { package: "nvidia-cufft", files: { "libcufft.so.11": "libcufft.so.12" } },
+  { package: "nvidia-nvjitlink", files: { "libnvJitLink.so.12": "libnvJitLink.so.13" } },
+  { package: "nvidia-cusparse", files: { "libcusparse.so.12": "libcusparse.so.12" } },
+  { package: "nvidia-cusolver", files: { "libcusolver.so.11": "libcusolver.so.12" } },
+  { package: "nvidia-cuda-nvrtc", files: { "libnvrtc.so.12": "libnvrtc.so.13" } },
+  { package: "nvidia-cudnn-cu13", files: { "libcudnn.so.9": "libcudnn.so.9" } },
+];
+/** A folder in which TensorFlow's framework library looks for whatever it opens by name; not in cuSOLVER's own. */
+export const SEARCHED_FOLDER = "nvidia/cublas/lib";

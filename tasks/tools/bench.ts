@@ -114,9 +114,7 @@ async function compareFile({ path, measurements }: Baseline, { with: other, roun
 async function compare(options: OptionsOf<"compare">): Promise<number> {
   const { baselines, with: other, rounds, json } = options, files = [];
   if (other && !isFile(`${other}/deno.json`)) {
-    return refuse(
-      `Cannot compare with "${other}": a folder of this project is wanted, with deno.json in it`,
-    );
+    return refuse(`Cannot compare with "${other}": a folder of this project is wanted, with its deno.json`);
   }
   const read = await readBaselines(baselines);
   if (!json) {

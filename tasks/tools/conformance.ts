@@ -53,6 +53,16 @@ const NEEDS_ONEDNN: typeof LEFT_OUT[number] = [
   /^(separableConv2d|depthwiseConv2D) input=.*,d=[234],|^conv2d (gradient )?x=.* NCHW$|^depthwiseConv2d gradients throws error on dilations > 1$/,
 ];
 
+/** What TensorFlow's kernels for GPUs cannot do: 13 of these 14 specs failed on an H100 (TensorFlow 2.21). */
+const NOT_ON_GPU: typeof LEFT_OUT = [
+  ["TensorFlow's Bincount takes no weights on a GPU", /^bincount with 1d float weights/],
+  [
+    "TensorFlow's depthwise convolution leaves dilations out of account on a GPU",
+    /^(separableConv2d|depthwiseConv2D) input=.*,d=[234],/,
+  ],
+  ["differs in float32's last places on a GPU, beyond the 1e-3 of 22026 that the spec allows", /^exp int32$/],
+];
+
 const options = parseOptions(
   z.strictObject({ device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute") }),
   { name: "conformance", description: "Run tfjs-core's op tests on TensorFlow", args: Deno.args },
@@ -122,7 +132,10 @@ await runTask(async () => {
       return false;
     }
   };
-  const rules = binding.isUsingGpuDevice() || hasChannelsFirst() ? LEFT_OUT : [...LEFT_OUT, NEEDS_ONEDNN];
+  const rules = [
+    ...LEFT_OUT,
+    ...binding.isUsingGpuDevice() ? NOT_ON_GPU : hasChannelsFirst() ? [] : [NEEDS_ONEDNN],
+  ];
   const leftOut = rules.map(([reason, pattern]) => ({ reason, pattern, specs: [] as string[] }));
   const nameOf = (spec: string) => spec.replace(/ +tensorflow \{\}/, "");
   env.configure({

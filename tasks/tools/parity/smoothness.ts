@@ -18,13 +18,22 @@ import { softmax } from "../../../pipeline/tensorflow/ops.ts";
 import { goldenState, R } from "../../../tests/golden_numbers.ts";
 import { channelsLast, type Golden, l2, norms, numbers, sub } from "./golden.ts";
 
-openTensorFlow();
+const { binding } = openTensorFlow();
 
 /** The published settings. */
 const PROTOCOL = {
   vnet: { distance: linearDice as (p: Tensor, q: Tensor) => Scalar, perturbationRadius: 10 },
   unet: { distance: squaredDice as (p: Tensor, q: Tensor) => Scalar, perturbationRadius: 6 },
 };
+
+/**
+ * Relative, of the norm of each parameter's gradient. The U-Net's case stands at a kink, a LeakyReLU or a pooled maximum
+ * that float32 cannot tell from its neighbor: random errors of 1e-7 of their RMS in what its convolutions give, 24 draws
+ * on a CPU, move the norm of `encoder.in_conv.conv_conv.1.bias` by 2.4e-2 of its float64 value in 7 draws and no norm by
+ * more than 1.4e-3 in the others, that over all parameters by 3e-5 at most. float64 and oneDNN stand on one side of it
+ * (1.2e-4), cuDNN on the other: 2.4e-2 on an H100.
+ */
+const GRADIENT_LIMIT = { vnet: 1e-2, unet: binding.isUsingGpuDevice() ? 3e-2 : 1e-2 };
 
 export function adversarial(golden: Golden, network: Backbone): void {
   const { spec, forward: { forward } } = networkWithHeads(network, { classes: golden.shape("pred_sub2")[1] }),
@@ -50,7 +59,7 @@ export function adversarial(golden: Golden, network: Backbone): void {
   golden.checkDirection("r_adv_sub2", sub(tf.mul(found, perturbationRadius), 2), { limit: 5e-3 });
   const lds = gradientsOf(() => smoothnessLoss({ ...inputs, adversarial: found }), weights);
   golden.check("lds", numbers(lds.value), { limit: 1e-5 });
-  golden.checkNorms("lds_grad_l2", norms(lds.gradients), { limit: 1e-2, zero: "grad_is_zero" });
+  golden.checkNorms("lds_grad_l2", norms(lds.gradients), { limit: GRADIENT_LIMIT[network], zero: "grad_is_zero" });
   golden.checkStatistics(spec, buffers);
 }
 
