@@ -6,7 +6,7 @@ import { discriminator, discriminatorSpec } from "../../../pipeline/networks/dis
 import { Pass } from "../../../pipeline/networks/layers.ts";
 import { SpecBuilder, toWeights } from "../../../pipeline/networks/parameters.ts";
 import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
-import { goldenState, N, U } from "../../../tests/golden_numbers.ts";
+import { goldenState, N, U } from "./golden_numbers.ts";
 import { type Golden, l2, norms, numbers } from "./golden.ts";
 import { sizeOf } from "../../../pipeline/arrays/shape.ts";
 

@@ -8,7 +8,7 @@ import { toWeights, type Weights } from "../../../pipeline/networks/parameters.t
 import { updateParameters } from "../../../pipeline/training/training_step.ts";
 import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
 import { softmax } from "../../../pipeline/tensorflow/ops.ts";
-import { goldenState } from "../../../tests/golden_numbers.ts";
+import { goldenState } from "./golden_numbers.ts";
 import { type Golden, inTheirLayout, l2, norms, numbers, specOf, sub } from "./golden.ts";
 
 const { tf } = openTensorFlow();

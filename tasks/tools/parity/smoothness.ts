@@ -13,7 +13,7 @@ import { type Backbone, NETWORKS } from "../../../pipeline/networks/network.ts";
 import { toWeights } from "../../../pipeline/networks/parameters.ts";
 import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
 import { softmax } from "../../../pipeline/tensorflow/ops.ts";
-import { goldenState, R } from "../../../tests/golden_numbers.ts";
+import { goldenState, R } from "./golden_numbers.ts";
 import { channelsLast, type Golden, l2, norms, numbers, specOf, sub } from "./golden.ts";
 
 const { tf } = openTensorFlow();

@@ -5,7 +5,7 @@ import { predictSlices, sliceNetwork } from "../../../pipeline/evaluation/slices
 import { slidingWindow, windowNetwork } from "../../../pipeline/evaluation/sliding_window.ts";
 import type { Backbone } from "../../../pipeline/networks/network.ts";
 import { toWeights } from "../../../pipeline/networks/parameters.ts";
-import { goldenState } from "../../../tests/golden_numbers.ts";
+import { goldenState } from "./golden_numbers.ts";
 import { type Golden, specOf } from "./golden.ts";
 import type { Shape3 } from "../../../pipeline/arrays/shape.ts";
 
