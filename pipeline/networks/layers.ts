@@ -21,9 +21,9 @@ export interface DecoderOptions {
 
 /** A layer and the batch norm behind it. */
 export interface NormalizedLayer {
-  /** As the convolution's parameters begin. */
+  /** What the names of the convolution's parameters begin with. */
   convolution: string;
-  /** As the norm's parameters begin. */
+  /** What the names of the norm's parameters begin with. */
   norm: string;
 }
 
@@ -44,7 +44,7 @@ export interface PassOptions {
 export class Pass {
   #draws = 0;
   /**
-   * Of a pass in evaluation: the weights and biases of the layers in front of batch norms with these folded in, under the
+   * The weights and biases of the layers in front of batch norms with these folded in, under the
    * layers' names. A pass that is given them, and no running statistics, computes the same.
    */
   readonly folded: Weights = {};
@@ -75,33 +75,51 @@ export class Pass {
     return tf.conv3d(x as unknown as Tensor5D, weight as Tensor5D, stride, padding) as Tensor as T;
   }
 
-  /** Convolution: kernels 3 and 1 keep the size, kernels 2 and 4 (its padding 1) have stride 2. @param x `[B, X, Y, Z, C]` or `[B, H, W, C]` */
+  /**
+   * Convolution: kernels 3 and 1 keep the size, kernels 2 and 4 (its padding 1) have stride 2.
+   * @param x `[B, X, Y, Z, C]` or `[B, H, W, C]`
+   */
   convolution<T extends Tensor>(x: T, name: string): T {
     return ops.addBias(this.#convolve(x, this.weights[`${name}.weight`]), this.#vector(`${name}.bias`));
   }
 
-  /** Convolution and the batch norm behind it. @param x `[B, X, Y, Z, C]` or `[B, H, W, C]` */
+  /**
+   * Convolution and the batch norm behind it.
+   * @param x `[B, X, Y, Z, C]` or `[B, H, W, C]`
+   */
   convolutionNorm<T extends Tensor>(x: T, names: NormalizedLayer): T {
     return this.#normalized(x, names, { apply: (x, weight) => this.#convolve(x, weight), outputAxis: [-1] });
   }
 
-  /** Convolution, batch norm and ReLU. @param x `[B, X, Y, Z, C]` */
+  /**
+   * Convolution, batch norm and ReLU.
+   * @param x `[B, X, Y, Z, C]`
+   */
   convolutionNormRelu(x: Tensor5D, names: NormalizedLayer): Tensor5D {
     const how = { outputAxis: [-1], rectified: true };
     return this.#normalized(x, names, { apply: (x, weight) => this.#convolve(x, weight), ...how });
   }
 
-  /** Convolution and the instance norm behind it, which is the same in training and evaluation. @param x `[B, X, Y, Z, C]` */
+  /**
+   * Convolution and the instance norm behind it, which is the same in training and evaluation.
+   * @param x `[B, X, Y, Z, C]`
+   */
   convolutionInstanceNorm<T extends Tensor>(x: T, name: string): T {
     return ops.instanceNorm(this.#convolve(x, this.weights[`${name}.weight`]), this.#vector(`${name}.bias`));
   }
 
-  /** Transposed convolution (kernel 2, stride 2). @param x `[B, H, W, C]` */
+  /**
+   * Transposed convolution (kernel 2, stride 2).
+   * @param x `[B, H, W, C]`
+   */
   upConvolution(x: Tensor4D, name: string): Tensor4D {
     return ops.addBias(ops.upConvolution(x, this.weights[`${name}.weight`]), this.#vector(`${name}.bias`));
   }
 
-  /** Transposed convolution (kernel 2, stride 2), batch norm and ReLU. @param x `[B, X, Y, Z, C]` */
+  /**
+   * Transposed convolution (kernel 2, stride 2), batch norm and ReLU.
+   * @param x `[B, X, Y, Z, C]`
+   */
   upConvolutionNormRelu(x: Tensor5D, names: NormalizedLayer): Tensor5D {
     return this.#normalized(x, names, { apply: ops.upConvolution, outputAxis: [-1, 1], rectified: true });
   }
@@ -133,7 +151,10 @@ export class Pass {
     return rectified ? ops.relu(y) : y;
   }
 
-  /** Weight and bias of a layer with the batch norm behind it in them. @param outputAxis As for `#normalized`. */
+  /**
+   * Weight and bias of a layer with the batch norm behind it in them.
+   * @param outputAxis As for `#normalized`.
+   */
   #fold({ convolution, norm }: NormalizedLayer, outputAxis: number[]): { weight: Tensor; bias: Tensor1D } {
     const { tf } = openTensorFlow();
     const weight = this.weights[`${convolution}.weight`], bias = this.#vector(`${convolution}.bias`);
@@ -160,7 +181,10 @@ export class Pass {
     return { scale, shift: tf.add(tf.mul(tf.sub(bias, mean), scale), this.#vector(`${norm}.bias`)) as Tensor1D };
   }
 
-  /** Running statistics take a tenth of the batch's. @param active 0 leaves them alone. */
+  /**
+   * Running statistics take a tenth of the batch's.
+   * @param active 0 leaves them alone.
+   */
   #move(norm: string, batch: { mean: Tensor1D; variance: Tensor1D }, active?: Scalar) {
     if (!this.options.updateStatistics) return;
     const { tf } = openTensorFlow();
@@ -205,7 +229,10 @@ export class Pass {
     return { weight: tf.mul(weight, scale), bias: shift };
   }
 
-  /** `x W + b`. @param x `[N, F]` */
+  /**
+   * `x W + b`.
+   * @param x `[N, F]`
+   */
   linear(x: Tensor2D, name: string): Tensor2D {
     return rows.linear(x, this.weights[`${name}.weight`] as Tensor2D, this.#vector(`${name}.bias`));
   }
@@ -216,13 +243,19 @@ export class Pass {
     return seed ? ops.seedOfDraw(seed, ++this.#draws) : null;
   }
 
-  /** Dropout of whole channels, fresh at every call of one pass. @param x `[B, ..., C]` */
+  /**
+   * Dropout of whole channels, fresh at every call of one pass.
+   * @param x `[B, ..., C]`
+   */
   channelDropout<T extends Tensor>(x: T, probability: number): T {
     const seed = this.#drawSeed();
     return seed ? ops.channelDropout(x, probability, seed) : x;
   }
 
-  /** Dropout of single entries, fresh at every call of one pass. @param x Any shape. */
+  /**
+   * Dropout of single entries, fresh at every call of one pass.
+   * @param x Any shape.
+   */
   dropout<T extends Tensor>(x: T, probability: number): T {
     const seed = this.#drawSeed();
     return seed ? ops.dropout(x, probability, seed) : x;

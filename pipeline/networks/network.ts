@@ -14,7 +14,7 @@ import { vnet, vnetSpec } from "./vnet.ts";
 export interface NetworkOutputs {
   /** What is tested `[B, ..., K]`. */
   logits: Tensor;
-  /** In front of the head `[B, ..., 16]`, of "vnet" and "unet". */
+  /** Features in front of the head `[B, ..., 16]`, of "vnet" and "unet". */
   features?: Tensor;
   /** Signed distances of the foreground classes `[B, ..., K - 1]`, of a network with a head for them. */
   distance?: Tensor;
@@ -26,13 +26,13 @@ export interface NetworkOutputs {
 export interface Network {
   /** Adds its parameters, in the order of the authors' `state_dict`. */
   spec(builder: SpecBuilder, options: { classes: number }): SpecBuilder;
-  /** From `[B, ..., 1]`. */
+  /** Runs the network on a batch `[B, ..., 1]`. */
   forward(pass: Pass, x: Tensor): NetworkOutputs;
 }
 
 /** What a network is built on: V-Net for volumes, U-Net for slices. */
 export type Backbone = "vnet" | "unet";
-/** What a profile chooses from. */
+/** Names of the networks, from which a profile chooses. */
 export const NETWORK_NAMES = [
   "vnet",
   "unet",

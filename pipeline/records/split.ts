@@ -26,7 +26,7 @@ export interface Split extends Lists {
   source: string;
   /** Where something was drawn: the seed. */
   seed?: number;
-  /** Of every case that it names: {@linkcode bindingTo}; {@linkcode checkCases} compares them. */
+  /** A hash of every case that it names: {@linkcode bindingTo}; {@linkcode checkCases} compares them. */
   hashes?: Record<string, string>;
   /** SHA-256 of the `manifest.json` of its cases, in the place of the hashes where that has none. */
   manifest?: string;
@@ -103,7 +103,7 @@ export function checkSplit(split: Split, source: string): Split {
 
 /**
  * Reads a split of a dataset. Needs `--allow-read`.
- * @throws {DataError} When it is missing, no JSON, not of the form above, or of another dataset.
+ * @throws {DataError} When it is missing, no JSON, not as {@linkcode Split} says, or of another dataset.
  */
 export async function readSplit(path: string, dataset: string): Promise<Split> {
   const split = checkSplit(await readJson(path, SPLIT, SPLIT_FILE), path), { profile } = split;
@@ -113,7 +113,7 @@ export async function readSplit(path: string, dataset: string): Promise<Split> {
   );
 }
 
-/** A split of parsed JSON. @param source Its file, for errors. @throws {DataError} When it is not of the form above. */
+/** A split of parsed JSON. @param source Its file, for errors. @throws {DataError} When it is not as {@linkcode Split} says. */
 export function parseSplit(content: unknown, source: string): Split {
   return checkSplit(checkContent(content, SPLIT, { ...SPLIT_FILE, path: source }), source);
 }

@@ -23,7 +23,7 @@ export interface TensorFlow {
 let opened: TensorFlow | undefined;
 
 /**
- * tfjs on TensorFlow; the same object at every call. The first call decides on threads and device.
+ * Opens TensorFlow and gives tfjs on it; the same object at every call. The first call decides on threads and device.
  *
  * @throws {TensorFlowError} If the library is missing, broken, `device: "gpu"` finds none, or a later call names a device
  * that is not the open one.
