@@ -45,7 +45,7 @@ export type {
   SmallTraining,
   Unit,
 } from "./pipeline/datasets/dataset.ts";
-export type { PreparedCase, Problems } from "./pipeline/datasets/prepared_case.ts";
+export type { PreparedCase, Problems, PublishedIntensities } from "./pipeline/datasets/prepared_case.ts";
 export { type MethodName, METHODS } from "./pipeline/methods/methods.ts";
 export {
   createMethod,

@@ -7,7 +7,7 @@ import { basename, dirname } from "node:path";
 import { unlessStopped } from "./signals.ts";
 
 /** Bytes of a file, taken one by one: a generator's are made when it is their turn, and one alone is in memory. */
-type Parts = Iterable<Uint8Array>;
+export type Parts = Iterable<Uint8Array>;
 
 /** Writes a file beside its final place, syncs it and renames it. Needs `--allow-read`, `--allow-write`. */
 export function writeAtomically(path: string, parts: Parts): Promise<void> {

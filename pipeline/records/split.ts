@@ -12,6 +12,7 @@ import { sha256 } from "../files/hash.ts";
 import { DataError } from "../files/errors.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
 
+/** What a case may be in a split, in the order in which a split names them. */
 export const ROLES = ["labeled", "unlabeled", "validation", "test"] as const satisfies readonly Role[];
 /** What a case may be in a split. */
 export type Role = "labeled" | "unlabeled" | "validation" | "test";
