@@ -7,7 +7,7 @@ import { temporaryFolder } from "../pipeline/files/places.ts";
 import { emptyLoaderVariables } from "../pipeline/files/loader_variables.ts";
 
 /** Test files that train, measure times or run the tasks of a whole grid. */
-const SLOW = ["bench", "example", "methods", "profile", "reproduce", "train"];
+const SLOW = ["bench", "example", "methods", "profile", "reproduce", "train", "training"];
 
 const unit = Deno.args[0] === "unit";
 const native = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env"];
