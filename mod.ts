@@ -24,7 +24,13 @@ export type { Device } from "./pipeline/tensorflow/wheels.ts";
 export { type Precision, PRECISIONS } from "./pipeline/tensorflow/precision.ts";
 export type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "./pipeline/tensorflow/tensors.ts";
 export { type LoadedRun, loadRun, readRun, type Run, type RunOptions } from "./pipeline/training/run.ts";
-export type { CoarseStage, RunConfig, Training } from "./pipeline/records/run.ts";
+export {
+  type Augmentation,
+  AUGMENTATIONS,
+  type CoarseStage,
+  type RunConfig,
+  type Training,
+} from "./pipeline/records/run.ts";
 export type { NetworkParameters } from "./pipeline/evaluation/inference.ts";
 export type { Segment } from "./pipeline/evaluation/evaluate_case.ts";
 export { largestComponents } from "./pipeline/arrays/components.ts";
