@@ -1,105 +1,163 @@
 /**
- * SS-Net on Deno: the public interface. Nothing is opened at import: TensorFlow at the first call of
- * {@linkcode openTensorFlow}, files when a function is given their path. Left out is what only the tasks need: options,
- * logs, reports, setting up the library.
+ * SS-Net on Deno as a library: a chosen list in six sections, each with the types that its functions speak in. Every other
+ * function is reached by its file, as `@ssnet/pipeline/losses/copy_paste.ts`; `docs/architecture.md` shows the folders.
  *
- * Axes everywhere: volumes `[B, X, Y, Z, C]`, slices `[B, H, W, C]`, feature rows `[N, F]`, the last axis fastest.
+ * - **Runs**: {@linkcode openTensorFlow}, then {@linkcode loadRun} gives a trained run and what it makes of a volume.
+ * - **Datasets and methods**: {@linkcode createMethod} makes one of {@linkcode METHODS}, or one of your own
+ *   ({@linkcode defineMethod}), for one of {@linkcode DATASETS}; {@linkcode trainingStep} trains it.
+ * - **Networks**: {@linkcode NETWORKS}, and the {@linkcode Pass} that runs one.
+ * - **Losses**: SS-Net's own terms and the supervised ones.
+ * - **Metrics**: overlap and surface distances of masks, by case and as means.
+ * - **Files**: cases, masks, splits, manifests, results, checkpoints.
+ *
+ * Nothing is opened at import: TensorFlow at the first call of {@linkcode openTensorFlow}, files when a function is given
+ * their path. Axes everywhere: volumes `[B, X, Y, Z, C]`, slices `[B, H, W, C]`, feature rows `[N, F]`, the last one
+ * fastest.
  * @module
  */
-export * from "./pipeline/data/augment.ts";
-export * from "./pipeline/data/batches.ts";
-export * from "./pipeline/datasets/acdc/cardiac_cine.ts";
-export * from "./pipeline/records/case.ts";
-export * from "./pipeline/data/coded_voxels.ts";
-export { distanceTransform } from "./pipeline/arrays/distance_transform.ts";
-export * from "./pipeline/arrays/geometry.ts";
-export * from "./pipeline/files/hdf5.ts";
-export * from "./pipeline/files/inflate.ts";
-export * from "./pipeline/datasets/la/left_atria.ts";
-export * from "./pipeline/files/nifti.ts";
-export * from "./pipeline/files/nrrd.ts";
-export * from "./pipeline/datasets/acdc/phantom.ts";
-export * from "./pipeline/datasets/la/phantom.ts";
-export * from "./pipeline/datasets/crop.ts";
+
+// Runs: what a training left, and what it makes of a volume.
+export { openTensorFlow, type TensorFlow } from "./pipeline/tensorflow/device.ts";
+export type { BindingOptions } from "./pipeline/tensorflow/binding.ts";
+export type { Library } from "./pipeline/tensorflow/library.ts";
+export type { Device } from "./pipeline/tensorflow/wheels.ts";
+export { type Precision, PRECISIONS } from "./pipeline/tensorflow/precision.ts";
+export type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "./pipeline/tensorflow/tensors.ts";
+export { type LoadedRun, loadRun, readRun, type Run, type RunOptions } from "./pipeline/training/run.ts";
+export {
+  type Augmentation,
+  AUGMENTATIONS,
+  type CoarseStage,
+  type RunConfig,
+  type Training,
+} from "./pipeline/records/run.ts";
+export type { NetworkParameters } from "./pipeline/evaluation/inference.ts";
+export type { Segment } from "./pipeline/evaluation/evaluate_case.ts";
+export { largestComponents } from "./pipeline/arrays/components.ts";
+
+// Datasets and methods: the two seams, and a training step of their own.
+export { DATASETS } from "./pipeline/datasets/datasets.ts";
+export type {
+  BenchShapes,
+  Dataset,
+  DatasetProfile,
+  OptionSchema,
+  PhantomSet,
+  Preparation,
+  PreparationOptions,
+  Preset,
+  Protocol,
+  Rate,
+  SmallTraining,
+  Unit,
+} from "./pipeline/datasets/dataset.ts";
 export type { PreparedCase, Problems, PublishedIntensities } from "./pipeline/datasets/prepared_case.ts";
-export * from "./pipeline/datasets/acdc/profile.ts";
-export * from "./pipeline/datasets/dataset.ts";
-export * from "./pipeline/datasets/datasets.ts";
-export * from "./pipeline/datasets/la/profile.ts";
-export * from "./pipeline/arrays/resample.ts";
-export * from "./pipeline/data/sampler.ts";
-export * from "./pipeline/records/split.ts";
-export * from "./pipeline/files/voxels.ts";
-export * from "./pipeline/evaluation/case_metrics.ts";
-export * from "./pipeline/evaluation/clinical.ts";
-export * from "./pipeline/arrays/components.ts";
-export * from "./pipeline/evaluation/evaluate_case.ts";
-export * from "./pipeline/evaluation/inference.ts";
-export * from "./pipeline/evaluation/overlap.ts";
-export * from "./pipeline/evaluation/slices.ts";
-export * from "./pipeline/evaluation/sliding_window.ts";
-export * from "./pipeline/evaluation/statistics.ts";
-export * from "./pipeline/evaluation/summary.ts";
-export * from "./pipeline/evaluation/surface_distance.ts";
-export * from "./pipeline/losses/consistency.ts";
-export * from "./pipeline/losses/copy_paste.ts";
-export * from "./pipeline/losses/dice.ts";
-export * from "./pipeline/losses/separation.ts";
-export * from "./pipeline/losses/signed_distance.ts";
-export * from "./pipeline/losses/smoothness.ts";
-export * from "./pipeline/methods/ablations.ts";
-export * from "./pipeline/methods/adam.ts";
-export * from "./pipeline/methods/bcp.ts";
-export * from "./pipeline/methods/dtc.ts";
-export * from "./pipeline/methods/mc_net.ts";
-export * from "./pipeline/methods/method.ts";
-export * from "./pipeline/methods/methods.ts";
-export * from "./pipeline/methods/sassnet.ts";
-export * from "./pipeline/methods/ssnet.ts";
-export * from "./pipeline/methods/supervised.ts";
-export * from "./pipeline/methods/teacher.ts";
-export * from "./pipeline/methods/ua_mt.ts";
-export * from "./pipeline/methods/urpc.ts";
-export * from "./pipeline/training/weight_average.ts";
-export * from "./pipeline/networks/discriminator.ts";
-export * from "./pipeline/networks/backbones.ts";
-export * from "./pipeline/networks/distance_heads.ts";
-export * from "./pipeline/networks/heads.ts";
-export * from "./pipeline/networks/layers.ts";
-export * from "./pipeline/networks/mcnet.ts";
-export * from "./pipeline/networks/network.ts";
-export * from "./pipeline/networks/parameters.ts";
-export * from "./pipeline/networks/scope.ts";
-export * from "./pipeline/networks/unet.ts";
-export * from "./pipeline/networks/urpc_unet.ts";
-export * from "./pipeline/networks/urpc_unet3d.ts";
-export * from "./pipeline/networks/vnet.ts";
-export * from "./pipeline/training/checkpoint.ts";
-export * from "./pipeline/arrays/random.ts";
-export * from "./pipeline/files/safetensors.ts";
-export * from "./pipeline/training/schedule.ts";
-export * from "./pipeline/training/training_step.ts";
+export { type MethodName, METHODS } from "./pipeline/methods/methods.ts";
 export {
-  ATTRIBUTE,
-  type Attribute,
-  type Binding,
-  type BindingOptions,
-  DTYPE,
-  type TensorMetadata,
-} from "./pipeline/tensorflow/binding.ts";
-export * from "./pipeline/tensorflow/device.ts";
+  createMethod,
+  defineMethod,
+  gradientsOf,
+  type HostArray,
+  type Method,
+  type MethodDefinition,
+  type MethodOptions,
+  onePassStep,
+  type StepInputs,
+  type StepOutputs,
+} from "./pipeline/methods/method.ts";
 export {
-  cacheFolder,
-  type Cuda,
-  type Device,
-  findLibrary,
-  type Library,
-  TensorFlowError,
-  VERSION,
-} from "./pipeline/tensorflow/library.ts";
-export * from "./pipeline/tensorflow/operation_times.ts";
-export * from "./pipeline/tensorflow/ops.ts";
-export * as rows from "./pipeline/tensorflow/rows.ts";
+  type Batch,
+  startState,
+  toBatch,
+  type TrainingState,
+  type TrainingStep,
+  trainingStep,
+} from "./pipeline/training/training_step.ts";
+export type { OperationTime } from "./pipeline/tensorflow/operation_times.ts";
+
+// Networks: built once, with their parameters under the authors' names and their forward pass.
+export {
+  buildNetwork,
+  type Network,
+  type NetworkName,
+  type NetworkOptions,
+  NETWORKS,
+} from "./pipeline/networks/network.ts";
+export {
+  type Built,
+  type Convolution,
+  type Forward,
+  type Layer,
+  type LayerAndNorm,
+  type Linear,
+  type NetworkOutputs,
+  Scope,
+  type Upsampling,
+  type Width,
+} from "./pipeline/networks/scope.ts";
+export type { BufferSpec, NetworkSpec, ParameterSpec, StateDict, Weights } from "./pipeline/networks/parameters.ts";
+export { type NormalizedLayer, Pass, type PassOptions } from "./pipeline/networks/layers.ts";
 export type { Moments } from "./pipeline/tensorflow/rows.ts";
-export * from "./pipeline/tensorflow/tensors.ts";
-export * from "./pipeline/tensorflow/trace.ts";
+export type { Head, Heads, Selection } from "./pipeline/networks/heads.ts";
+
+// Losses: SS-Net's smoothness and separation, and the supervised terms.
+export { crossEntropy, foregroundDice, linearDice, oneHot, squaredDice } from "./pipeline/losses/dice.ts";
+export { adversarialDirection, type SmoothnessInputs, smoothnessLoss } from "./pipeline/losses/smoothness.ts";
+export {
+  type BankOrder,
+  type BankWeights,
+  type FeatureBank,
+  type Separation,
+  separationLoss,
+  updateBank,
+} from "./pipeline/losses/separation.ts";
+export { consistencyWeight } from "./pipeline/losses/ramps.ts";
+
+// Metrics: of two masks, of a case, and their means.
+export { dice, jaccard, type MaskPair } from "./pipeline/evaluation/overlap.ts";
+export { type SurfaceMetrics, surfaceMetrics } from "./pipeline/evaluation/surface_distance.ts";
+export { type CaseMetrics, caseMetrics, type CaseScores } from "./pipeline/evaluation/case_metrics.ts";
+export { evaluateCase } from "./pipeline/evaluation/evaluate_case.ts";
+export { summarize } from "./pipeline/evaluation/summary.ts";
+
+// Files: readers and writers, and what they throw.
+export { DataError, DivergedError } from "./pipeline/files/errors.ts";
+export { type Case, readCase, writeCase } from "./pipeline/records/case.ts";
+export type { AxisOrder, Geometry, Vector3 } from "./pipeline/arrays/geometry.ts";
+export {
+  type MaskPlace,
+  type NiftiForms,
+  type NiftiVolume,
+  readNifti,
+  writeNiftiMask,
+} from "./pipeline/files/nifti.ts";
+export { readNrrd } from "./pipeline/files/nrrd.ts";
+export type { Volume } from "./pipeline/files/voxels.ts";
+export {
+  readSafetensors,
+  type StoredTensor,
+  type TensorSource,
+  writeSafetensors,
+} from "./pipeline/files/safetensors.ts";
+export { readCheckpoint, writeCheckpoint } from "./pipeline/training/checkpoint.ts";
+export { type CaseHashes, type Fingerprint, type Manifest, readManifest } from "./pipeline/records/manifest.ts";
+export type { Intensity } from "./pipeline/arrays/intensity.ts";
+export { type Lists, readSplit, type Role, type Split } from "./pipeline/records/split.ts";
+export {
+  type Agreement,
+  CLINICAL_UNITS,
+  type ClinicalName,
+  type ClinicalValue,
+  type CorrectedSpacing,
+  type Counts,
+  type Distances,
+  type Metrics,
+  type PatientValues,
+  readMetrics,
+  type ResultRow,
+  type ScoreRow,
+  type Scores,
+  type Spread,
+  type Summaries,
+  type Summary,
+} from "./pipeline/records/evaluation.ts";

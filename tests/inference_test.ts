@@ -12,7 +12,7 @@ import { stream } from "../pipeline/arrays/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 import type { Tensor, Tensor5D } from "../pipeline/tensorflow/tensors.ts";
-import { goldenState } from "./golden_numbers.ts";
+import { goldenState } from "../tasks/tools/parity/golden_numbers.ts";
 import type { Shape3 } from "../pipeline/arrays/shape.ts";
 
 const { binding } = openTensorFlow({ device: "cpu" });

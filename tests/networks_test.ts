@@ -15,7 +15,7 @@ import { stream } from "../pipeline/arrays/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { instanceNorm, upNearest, upTrilinear } from "../pipeline/tensorflow/ops.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
-import { goldenState } from "./golden_numbers.ts";
+import { goldenState } from "../tasks/tools/parity/golden_numbers.ts";
 import { sizeOf } from "../pipeline/arrays/shape.ts";
 
 openTensorFlow({ threads: 2 });

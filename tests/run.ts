@@ -1,13 +1,32 @@
 /**
- * Runs the tests, the examples, the golden values, tfjs-core's op tests and the small grid of all methods, and closes with
- * one line `N passed, N failed` over all.
+ * `deno task test`: format, lint, types and the documentation's form, the tests, the examples, the golden values,
+ * tfjs-core's op tests and the small grid of all methods; `deno task test:unit`: the same without the last three and
+ * without {@linkcode SLOW}. Closes with one line `N passed, N failed` over all; a check counts as one.
  */
 import { temporaryFolder } from "../pipeline/files/places.ts";
 import { emptyLoaderVariables } from "../pipeline/files/loader_variables.ts";
 
+/** Test files that train, measure times or run the tasks of a whole grid. */
+const SLOW = ["bench", "example", "methods", "profile", "reproduce", "train", "training"];
+
+const unit = Deno.args[0] === "unit";
 const native = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env"];
 /** The one folder that may be written to: all temporary files of the tests lie there. */
 const folder = await temporaryFolder("ss-net-test-");
+
+/** Files whose every export is documented: all but those of the tasks, and those that give types of zod, which are none of ours. */
+function documented(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
+    const path = `${folder}/${name}`;
+    if (/^pipeline\/(bench|command|grid|report)$|\/(json|names|prepared_case)\.ts$/.test(path)) return [];
+    return isDirectory ? documented(path) : path.endsWith(".ts") ? [path] : [];
+  });
+}
+
+interface Counts {
+  passed: number;
+  failed: number;
+}
 
 /** What a run printed, and whether its exit code was 0. */
 async function run(args: string[], more = {}): Promise<{ text: string; success: boolean }> {
@@ -27,30 +46,46 @@ async function run(args: string[], more = {}): Promise<{ text: string; success: 
   const [, { success }] = await Promise.all([shown, child.status]);
   return { text, success };
 }
-function count(text: string, word: string): number {
-  return Number(text.match(new RegExp(`(\\d+) ${word}(?![\\s\\S]*\\d+ ${word})`))?.[1] ?? NaN);
+
+/** A run of many tests, by its last closing line; one that has none, or ends badly without a failed test, has failed. */
+async function tests(args: string[], more = {}): Promise<Counts> {
+  const { text, success } = await run(args, more);
+  const [, passed, failed] = [...text.matchAll(/(\d+) passed[^\n]*?(\d+) failed/g)].at(-1) ?? [];
+  if (passed === undefined) console.log(`deno ${args.join(" ")} ended without its closing line`);
+  return { passed: Number(passed ?? 0), failed: Number(failed ?? 0) || Number(!success || passed === undefined) };
 }
-const runs = [
-  await run([
+
+/** A run that is one test. */
+async function check(...args: string[]): Promise<Counts> {
+  const { success } = await run(args);
+  console.log(`deno ${args[0]} ... ${success ? "ok" : "FAILED"}`);
+  return { passed: Number(success), failed: Number(!success) };
+}
+
+const counts = [
+  await check("fmt", "--check"),
+  await check("lint"),
+  await check("check", "--quiet", "."),
+  await check("doc", "--lint", "mod.ts", ...documented("pipeline")),
+  await tests([
     ...["test", ...native, `--allow-write=${folder}`, "--allow-sys=hostname"], // a lock names its machine
-    ...[`--allow-run=${Deno.execPath()}`, "tests/"], // the tasks themselves, and processes whose end a test watches
+    ...[`--allow-run=${Deno.execPath()}`], // the tasks themselves, and processes whose end a test watches
+    ...(unit ? [`--ignore=${SLOW.map((name) => `tests/${name}_test.ts`).join()}`] : []),
+    "tests/",
   ]),
-  await run(["test", "--doc", ...native, "mod.ts", "pipeline/"]),
-  await run(["run", ...native, "tasks/tools/parity.ts"]),
-  await run(["run", ...native, "tasks/tools/conformance.ts"]),
-  await run([
-    ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-env", "--allow-run=deno"],
-    ...["--allow-sys=hostname,systemMemoryInfo", "tasks/reproduce.ts", "--scale", "ci", "--out", `${folder}/grid`],
-  ], { TF_ENABLE_ONEDNN_OPTS: "1" }), // by default off without AVX-512, where the grid then takes twice as long
+  await tests(["test", "--doc", ...native, "mod.ts", "pipeline/"]),
 ];
-await Deno.remove(folder, { recursive: true });
-const total = (word: string) => runs.reduce((sum, { text }) => sum + count(text, word), 0);
-// A run that ends badly without a failed test, as by a leak or a crash behind its closing line, counts as one.
-const silent = runs.filter(({ text, success }) => !success && count(text, "failed") === 0).length;
-const passed = total("passed"), failed = total("failed") + silent;
-if (Number.isNaN(passed + failed)) {
-  console.log("A run ended without its closing line\n0 passed, 1 failed");
-  Deno.exit(1);
+if (!unit) {
+  counts.push(
+    await tests(["run", ...native, "tasks/tools/parity.ts"]),
+    await tests(["run", ...native, "tasks/tools/conformance.ts"]),
+    await tests([
+      ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-env", "--allow-run=deno"],
+      ...["--allow-sys=hostname,systemMemoryInfo", "tasks/reproduce.ts", "--scale", "ci", "--out", `${folder}/grid`],
+    ], { TF_ENABLE_ONEDNN_OPTS: "1" }), // by default off without AVX-512, where the grid then takes twice as long
+  );
 }
-console.log(`${passed} passed, ${failed} failed`);
-Deno.exit(failed ? 1 : 0);
+await Deno.remove(folder, { recursive: true });
+const total = (word: keyof Counts) => counts.reduce((sum, one) => sum + one[word], 0);
+console.log(`${total("passed")} passed, ${total("failed")} failed`);
+Deno.exit(total("failed") ? 1 : 0);

@@ -11,8 +11,8 @@ import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { hiddenMoments, moments } from "../pipeline/tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../pipeline/tensorflow/tensors.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
-import { goldenState, N } from "./golden_numbers.ts";
-import { plainHeads, type Rows, toRows } from "./plain_heads.ts";
+import { goldenState, N } from "../tasks/tools/parity/golden_numbers.ts";
+import { plainHeads, type Rows, toRows } from "../tasks/tools/parity/plain_heads.ts";
 
 openTensorFlow({ device: "cpu" });
 const CLASSES = 4, BANK_ROWS = 32, VOXELS = 90, FEATURES = 16;

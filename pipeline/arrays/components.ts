@@ -71,7 +71,8 @@ export function largestComponent(mask: Uint8Array, shape: readonly number[]): Ui
 
 /**
  * The largest component of every class from 1 on; the rest becomes background. A class without a voxel stays so.
- * @param classes Class numbers, raster order. @param shape `[X, Y]` or `[X, Y, Z]`.
+ * @param classes Class numbers, raster order.
+ * @param shape `[X, Y]` or `[X, Y, Z]`.
  *
  * @example The lone voxel goes
  * ```ts

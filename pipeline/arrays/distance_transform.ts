@@ -6,13 +6,19 @@
  * @module
  */
 
-/** @throws {RangeError} When the mask does not have the shape's size. */
+/**
+ * Checks a mask against its shape.
+ * @throws {RangeError} When the mask does not have the shape's size.
+ */
 export function checkSize(mask: Uint8Array, shape: readonly number[]): void {
   const count = shape.reduce((product, n) => product * n, 1);
   if (count !== mask.length) throw new RangeError(`mask has ${mask.length} voxels, shape [${shape}] has ${count}`);
 }
 
-/** @throws {RangeError} When the spacing is not one positive number per axis. */
+/**
+ * Checks a spacing.
+ * @throws {RangeError} When the spacing is not one positive number per axis.
+ */
 export function checkSpacing(shape: readonly number[], spacing: readonly number[]): void {
   if (spacing.length !== shape.length || !spacing.every((w) => w > 0 && Number.isFinite(w))) {
     throw new RangeError(`spacing [${spacing}] is not one positive number per axis of shape [${shape}]`);

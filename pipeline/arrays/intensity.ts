@@ -35,15 +35,15 @@ export function minMax(image: Float32Array): Float32Array {
 
 /** Intensities of an image in numbers. */
 export interface Intensity {
-  /** Over all voxels. */
+  /** Mean over all voxels. */
   mean: number;
-  /** With N in the denominator. */
+  /** Standard deviation, with N in the denominator. */
   deviation: number;
   /** Lowest value. */
   minimum: number;
   /** Highest value. */
   maximum: number;
-  /** By percent, "0.5" to "99.5". */
+  /** Percentiles by percent, "0.5" to "99.5". */
   percentiles: Record<string, number>;
 }
 

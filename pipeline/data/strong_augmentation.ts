@@ -22,7 +22,7 @@ import { sizeOf } from "../arrays/shape.ts";
 import type { TrainingItem } from "./batches.ts";
 
 /** Uniform in [0, 1). */
-type Random = () => number;
+export type Random = () => number;
 
 const between = (random: Random, low: number, high: number) => low + (high - low) * random();
 /** Below or above 1, either as likely as the other. */

@@ -11,9 +11,9 @@ import type { Precision } from "../tensorflow/precision.ts";
 
 /** Everything that a preset of a training changes. */
 export interface Preset {
-  /** Of the whole training, the warm-up included. */
+  /** Iterations of the whole training, the warm-up included. */
   iterations: number;
-  /** Of the convolutions. */
+  /** Arithmetic of the convolutions. */
   precision: Precision;
   /** First iterations on the labeled half alone. */
   warmup: number;
@@ -22,7 +22,7 @@ export interface Preset {
   /** Whether the moving average of the weights is tested instead of the last ones ({@linkcode averaged}). */
   averaged: boolean;
   /**
-   * Of the labeled-only iterations, warm-up or labeled-only training, the first `share` of them see slices resized to a
+   * The first `share` of the labeled-only iterations, warm-up or labeled-only training, see slices resized to a
    * smaller `patch`, which costs less; null: none. Only where a patch is a whole slice: a volume's patch would show less of it.
    */
   coarse: { patch: readonly number[]; share: number } | null;
@@ -36,21 +36,21 @@ export type Protocol = "la" | "acdc";
 
 /** A dataset and SS-Net's published protocol on it; another method spreads it and changes what its own paper has differently. */
 export interface DatasetProfile {
-  /** In tasks, split files, run folders. */
+  /** The name in tasks, split files and run folders. */
   name: string;
   /** Whose published code and tables a method follows: it looks up by it what the authors do differently there. */
   protocol: Protocol;
-  /** Background included. */
+  /** Number of classes, background included. */
   classes: number;
-  /** Of the classes from 1 on, as results print them. */
+  /** Names of the classes from 1 on, as results print them. */
   classNames: readonly string[];
   /** What is tested: V-Net for volumes, U-Net for slices, or a method's own. */
   network: NetworkName;
   /** Voxels of a network input along every axis. */
   patch: readonly number[];
-  /** First rows of a batch. */
+  /** Labeled rows of a batch; they come first. */
   labeledPerBatch: number;
-  /** Rows behind them, for a method that takes any. */
+  /** Unlabeled rows behind them, for a method that takes any. */
   unlabeledPerBatch: number;
   /** True millimeters along every axis, where the headers of the dataset's published files say 1; null: they are right. */
   knownSpacing: number | null;
@@ -76,11 +76,11 @@ export interface DatasetProfile {
 
 /** Sizes of a dataset's cases, for the benchmarks. */
 export interface BenchShapes {
-  /** Of a case, about the mean: `[X, Y, Z]`, or `[Z, Y, X]` of slices. */
+  /** Size of a case, about the mean: `[X, Y, Z]`, or `[Z, Y, X]` of slices. */
   volume: readonly [number, number, number];
   /** Gray levels for each unit of the prepared intensities, about as many as real cases have. */
   grayLevels: number;
-  /** Of every class from 1 on a box in a row of the published patch, in voxels. */
+  /** A box of every class from 1 on in a row of the published patch, in voxels. */
   boxes: readonly { from: readonly number[]; to: readonly number[] }[];
 }
 
@@ -100,9 +100,12 @@ export function presetOf(profile: DatasetProfile, name: "paper" | "fast"): Prese
 
 /** Options by name, a zod object: each with its default and a description for `--help`. */
 export interface OptionSchema<Options = Record<string, unknown>> {
-  /** All of them, defaults included. @throws For an option that there is not, or a value that it cannot have. */
+  /**
+   * Gives all of them, defaults included.
+   * @throws For an option that there is not, or a value that it cannot have.
+   */
   parse(given: unknown): Options;
-  /** A schema each. */
+  /** The schema of each. */
   readonly shape: Readonly<Record<string, unknown>>;
 }
 
@@ -121,11 +124,17 @@ export interface Preparation {
    * @throws {DataError} When the folder is not one of this dataset.
    */
   names(raw: string): string[];
-  /** Reads, checks and prepares all cases of a name. @returns Them in order, or all that is wrong with any. */
+  /**
+   * Reads, checks and prepares all cases of a name.
+   * @returns Them in order, or all that is wrong with any.
+   */
   prepare(raw: string, name: string, options: PreparationOptions): Promise<PreparedCase[] | Problems>;
   /** Matches the name of a file by which the folder of a case is known. */
   caseFile: RegExp;
-  /** Writes files of the field's own format beside the cases, where an option asks for them. @param folder Of the cases. */
+  /**
+   * Writes files of the field's own format beside the cases, where an option asks for them.
+   * @param folder Of the cases.
+   */
   exportCase?(folder: string, one: PreparedCase["prepared"], options: PreparationOptions): Promise<void>;
   /** Folders that `exportCase` may make. */
   exports?: string[];
@@ -133,11 +142,11 @@ export interface Preparation {
 
 /** How many phantoms of which size. */
 export interface PhantomSet {
-  /** Of everything random. */
+  /** Seed of everything random. */
   seed: number;
   /** Cases or patients. */
   count: number;
-  /** Of a volume, in the order of its axes. */
+  /** Size of a volume, in the order of its axes. */
   shape: readonly [number, number, number];
 }
 
@@ -145,35 +154,35 @@ export interface PhantomSet {
 export interface SmallTraining {
   /** What it is trained and tested on. */
   phantoms: PhantomSet;
-  /** Of its network. */
+  /** Input of its network. */
   patch: readonly number[];
-  /** The warm-up included. */
+  /** Iterations, the warm-up included. */
   iterations: number;
   /** Units that are drawn for them. */
   split: { validation: number; test: number };
 }
 
-/** A dataset. */
+/** A dataset: profile, way from raw files to cases, published lists and table, phantoms. */
 export interface Dataset extends DatasetProfile {
-  /** As readers know it. */
+  /** The name that readers know. */
   title: string;
   /** What a split counts. */
   unit: Unit;
-  /** Of its volumes. */
+  /** Axes of its volumes. */
   axes: AxisOrder;
   /** Labeled units of the published tables, ascending; the last one is the whole training list. */
   labeledCounts: readonly number[];
-  /** Of them the one that a split takes where none is given. */
+  /** The one of them that a split takes where none is given. */
   usualLabeledCount: number;
   /** Files of the published lists, a name a line; null where there are none, and a split is drawn. */
   lists: { train: URL; validation?: URL; test: URL } | null;
   /** The published table with its protocol; null where there is none. */
   published: URL | null;
-  /** From raw files to cases. */
+  /** The way from raw files to cases. */
   preparation: Preparation;
   /** Writes raw phantoms as the dataset is handed out. */
   writePhantoms(raw: string, set: PhantomSet): Promise<void>;
-  /** Of `reproduce --scale ci`. */
+  /** The training of `reproduce --scale ci`. */
   ci: SmallTraining;
 }
 

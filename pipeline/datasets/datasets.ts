@@ -11,7 +11,7 @@ const ALL: Dataset[] = [
   CARDIAC_CINE,
 ];
 
-/** By name. */
+/** The datasets by name. */
 export const DATASETS: Record<string, Dataset> = Object.fromEntries(ALL.map((dataset) => [dataset.name, dataset]));
 /** For schemas, which want at least one. */
 export const DATASET_NAMES = Object.keys(DATASETS) as [string, ...string[]];

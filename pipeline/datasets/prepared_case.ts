@@ -9,17 +9,17 @@ import { type Fingerprint, hashesOf } from "../records/manifest.ts";
 
 /** A case that is ready to be written. */
 export interface PreparedCase {
-  /** As it is written. */
+  /** The case as it is written. */
   prepared: Case;
-  /** As the manifest holds it. */
+  /** Its fingerprint, as the manifest holds it. */
   fingerprint: Fingerprint;
-  /** As those of {@linkcode Problems}. */
+  /** What a user should know of it, as in {@linkcode Problems}. */
   notes?: string[];
 }
 
 /** All that is wrong with a raw case, a line each. */
 export interface Problems {
-  /** At least one; each names the file, what was found and what is wanted. */
+  /** The problems, at least one; each names the file, what was found and what is wanted. */
   problems: string[];
   /**
    * What a user should know of the case though it is no fault, each without the case's name: the same note of several cases

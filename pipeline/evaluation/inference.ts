@@ -7,9 +7,9 @@ import type { Tensor } from "../tensorflow/tensors.ts";
 import { trace } from "../tensorflow/trace.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 
-/** What a network computes with. */
+/** Parameters and running statistics of a network, read anew at every call: a training's state can be given and goes on. */
 export interface NetworkParameters {
-  /** By name; of a method with heads these too, which inference does not run. */
+  /** Parameters by name; a method's heads among them, which inference does not run. */
   weights: Weights;
   /** Running statistics. */
   buffers: Weights;

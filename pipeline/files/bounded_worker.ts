@@ -7,7 +7,10 @@ export class BoundedWorker<Job, Result> {
   #worker: Worker | null = null;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** @param module What the thread runs. */
+  /**
+   * A thread that is not started yet.
+   * @param module What it runs.
+   */
   constructor(module: URL) {
     this.#module = module;
   }

@@ -70,7 +70,7 @@ const BYTES = { Float32: 4, Int16: 2, Uint8: 1 };
 
 /** A volume of a file, with what its header says of its place. */
 export interface NiftiVolume extends Volume {
-  /** As it stands in the file: along X, Y, Z, in the file's units. */
+  /** What stands in the file: along X, Y, Z, in the file's units. */
   header: NiftiForms;
   /** What the header contradicts itself in, or lacks, and what counts therefore; null for an ordinary header. */
   note: string | null;
@@ -80,7 +80,11 @@ type Refuse = (why: string) => DataError;
 const refuser = (source: string): Refuse => (why) => new DataError(`Cannot read "${source}" as NIfTI: ${why}`);
 const isPacked = (bytes: Uint8Array) => bytes[0] === 0x1f && bytes[1] === 0x8b;
 
-/** Reads a volume. Needs `--allow-read`. @param path Of a pair, the `.hdr`. @throws {DataError} As {@linkcode decodeNifti}. */
+/**
+ * Reads a NIfTI volume. Needs `--allow-read`.
+ * @param path Of a pair, the `.hdr`.
+ * @throws {DataError} As {@linkcode decodeNifti}.
+ */
 export async function readNifti(path: string, options?: { axes?: AxisOrder }): Promise<NiftiVolume> {
   const [header, voxels] = await readNiftiFiles(path);
   return decodeNifti(header.bytes, path, { ...options, voxels: voxels?.bytes });
@@ -271,9 +275,9 @@ function placeOf(
 
 /** Shape and place of a mask; a case has all of it. */
 export interface MaskPlace {
-  /** Along the array's axes, as the geometry. */
+  /** Voxels along the array's axes, which the geometry has too. */
   shape: readonly number[];
-  /** Null where it is not known. */
+  /** Place of the voxels; null where it is not known. */
   geometry: Geometry | null;
   /** What the header of the image says, which is then the mask's; null or absent where it was no NIfTI. */
   header?: NiftiForms | null;
@@ -340,7 +344,7 @@ function formsOf(geometry: Geometry | null): NiftiForms {
   };
 }
 
-/** Writes {@linkcode encodeNiftiMask}. Needs `--allow-read`, `--allow-write`. */
+/** Writes a mask as gzipped NIfTI, where its image lies ({@linkcode encodeNiftiMask}). Needs `--allow-read`, `--allow-write`. */
 export function writeNiftiMask(path: string, mask: Uint8Array, place: MaskPlace): Promise<void> {
   return writeAtomically(path, [encodeNiftiMask(mask, place)]);
 }

@@ -60,7 +60,10 @@ const vectorsOf = (text: string): number[][] =>
     part.startsWith("(") ? part.slice(1).split(",").map((number) => numberOf(number.trim())) : [NaN]
   );
 
-/** Reads a file, and the one that its header names. Needs `--allow-read`. @throws {DataError} As {@linkcode decodeNrrd}. */
+/**
+ * Reads an NRRD volume, and the data file that its header names. Needs `--allow-read`.
+ * @throws {DataError} As {@linkcode decodeNrrd}.
+ */
 export async function readNrrd(path: string): Promise<Volume> {
   return decodeNrrd(await readNrrdFile(path), path);
 }

@@ -7,7 +7,7 @@ import { writeAtomically } from "./atomic.ts";
 import { sizeOf } from "../arrays/shape.ts";
 import { DataError } from "./errors.ts";
 
-/** One array of a file. */
+/** One array of a safetensors file. */
 export interface StoredTensor {
   /** `[]` for a single number. */
   shape: number[];
@@ -15,7 +15,7 @@ export interface StoredTensor {
   data: Float32Array | BigInt64Array;
 }
 
-/** One array to write. */
+/** One array to write into a safetensors file. */
 export interface TensorSource {
   /** `[]` for a single number. */
   shape: number[];
@@ -70,7 +70,7 @@ function* partsOf(head: Uint8Array[], tensors: Record<string, TensorSource>): Ge
 }
 
 /**
- * Reads a file. Needs `--allow-read`.
+ * Reads the arrays and metadata of a safetensors file. Needs `--allow-read`.
  * @throws {DataError} Naming the file, when it is truncated, no safetensors, has gaps, overlaps or bytes behind its end, or
  * holds another data type.
  */

@@ -11,7 +11,7 @@ export interface Volume {
   shape: Vector3;
   /** The last axis fastest. */
   data: Float32Array;
-  /** Null where the file does not say how large a voxel is. */
+  /** Place of the voxels; null where the file does not say how large a voxel is. */
   geometry: Geometry | null;
   /** Whether the file says where its voxels lie; else the geometry is where programs put such a file. */
   isPlaced: boolean;

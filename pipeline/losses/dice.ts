@@ -9,7 +9,9 @@ import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
  * Dice with linear denominator, all entries pooled: `1 - (2 Σ p q + s) / (Σ p + Σ q + s)`.
  *
  * Reference: SS-Net, `Binary_dice_loss` (LA: supervised term, and the distance of the smoothness term).
- * @param p Probabilities, any shape. @param q Target of the same shape, probabilities or one-hot. @param smooth s.
+ * @param p Probabilities, any shape.
+ * @param q Target of the same shape, probabilities or one-hot.
+ * @param smooth s.
  * @returns In [0, 1] but for rounding; not 0 for p = q unless all entries are 0 or 1.
  *
  * @example Half the foreground found, and nothing else
@@ -39,7 +41,8 @@ function meanOverForeground(p: Tensor, q: Tensor, loss: (p: Tensor, q: Tensor) =
 
 /**
  * {@linkcode linearDice} of every foreground class, their mean; of two classes the supervised term of SS-Net and MC-Net on LA.
- * @param p Probabilities `[..., K]`. @param q One-hot target `[..., K]`.
+ * @param p Probabilities `[..., K]`.
+ * @param q One-hot target `[..., K]`.
  *
  * @example One of two foreground classes is found
  * ```ts
@@ -60,7 +63,8 @@ export function foregroundDice(p: Tensor, q: Tensor): Scalar {
 /**
  * {@linkcode squaredDice} of every foreground class, their mean, s = 1e-5: of two classes LA's supervised term of UA-MT,
  * SASSNet and DTC.
- * @param p Probabilities `[..., K]`. @param q One-hot target `[..., K]`.
+ * @param p Probabilities `[..., K]`.
+ * @param q One-hot target `[..., K]`.
  */
 export function foregroundSquaredDice(p: Tensor, q: Tensor): Scalar {
   return meanOverForeground(p, q, (p, q) => squaredDice(p, q, 1e-5));
@@ -77,7 +81,9 @@ function classSums(p: Tensor, q: Tensor): { overlap: Tensor; squares: Tensor } {
  * Dice with squared denominator, mean over classes: `mean_c [1 - (2 Σ p q + s) / (Σ p² + Σ q² + s)]`.
  *
  * Reference: SS-Net, `softDiceLoss` and `DiceLoss` (ACDC; s = 1e-10); UA-MT, SASSNet, DTC and URPC take s = 1e-5.
- * @param p Probabilities `[..., K]`. @param q Target `[..., K]`, probabilities or one-hot. @param smooth s.
+ * @param p Probabilities `[..., K]`.
+ * @param q Target `[..., K]`, probabilities or one-hot.
+ * @param smooth s.
  * @returns In [0, 1] but for rounding; 0 for p = q.
  *
  * @example The background counts as much as any other class
@@ -110,7 +116,8 @@ export const COMPARED_DICE = {
 /**
  * {@linkcode squaredDice} without the factor 2: `mean_c [1 - Σ p q / (Σ p² + Σ q² + 1e-10)]`. MC-Net's supervised term on
  * ACDC, as published: half of `squaredDice`, plus 0.5, so 0.5 for p = q.
- * @param p Probabilities `[..., K]`. @param q Target `[..., K]`.
+ * @param p Probabilities `[..., K]`.
+ * @param q Target `[..., K]`.
  *
  * @example Nothing is wrong, and the loss is 0.5
  * ```ts
@@ -129,7 +136,11 @@ export function halvedDice(p: Tensor, q: Tensor): Scalar {
   return tf.mean(tf.sub(1, tf.div(overlap, tf.add(squares, 1e-10)))) as Scalar;
 }
 
-/** Labels as the losses compare with them: one-hot, float32. @param label int32 `[...]` @returns `[..., K]` */
+/**
+ * Labels as the losses compare with them: one-hot, float32.
+ * @param label int32 `[...]`
+ * @returns `[..., K]`
+ */
 export function oneHot(label: Tensor, classes: number): Tensor {
   return tf.cast(tf.oneHot(label, classes), "float32");
 }
@@ -137,7 +148,8 @@ export function oneHot(label: Tensor, classes: number): Tensor {
 /**
  * Softmax cross entropy, mean over batch and space: `mean(-Σ_c t_c log softmax(logits)_c)`. SS-Net reports it and does not
  * train on it.
- * @param logits `[..., K]` @param target One-hot `[..., K]`
+ * @param logits `[..., K]`
+ * @param target One-hot `[..., K]`
  */
 export function crossEntropy(logits: Tensor, target: Tensor): Scalar {
   return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(logits), target), -1))) as Scalar;

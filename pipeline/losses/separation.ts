@@ -14,9 +14,9 @@ import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.t
 
 /** The feature bank: per class `[S, 32]` rows (published: S = 32), zero beyond its count. The background's stays empty. */
 export interface FeatureBank {
-  /** By class, from 0 on; entry 0 is never read. */
+  /** Rows by class, from 0 on; entry 0 is never read. */
   rows: Tensor2D[];
-  /** By class: how many of the rows are filled. */
+  /** How many of the rows are filled, by class. */
   counts: Scalar[];
 }
 /** Which scores stay when there are more voxels than rows. */
@@ -36,8 +36,10 @@ const countOf = (condition: Tensor1D): Scalar => tf.sum(asNumber(condition));
  * @param heads In a training pass that moves running statistics: the selectors run in it.
  * The paper speaks of the features with the highest scores; the authors' code keeps the lowest.
  *
- * @param features `[N, 16]` @param labels int32 `[N]`
- * @param correct bool `[N]`: labeled voxels predicted right and not background. @param keeps Which scores stay.
+ * @param features `[N, 16]`
+ * @param labels int32 `[N]`
+ * @param correct bool `[N]`: labeled voxels predicted right and not background.
+ * @param keeps Which scores stay.
  * @returns Tensors of their own; the bank that was given is left as it is.
  *
  * @example Two correct voxels of class 1 fill two rows; a second step without any keeps them
@@ -106,7 +108,7 @@ export function updateBank(
 export interface Separation {
   /** In [0, 2 (K - 1) / K]: mean cosine distances, summed over the foreground and divided by all K classes. */
   loss: Scalar;
-  /** By class, from 0 on. */
+  /** Whether a class took part, from class 0 on. */
   took: Scalar[];
 }
 
@@ -116,7 +118,8 @@ export interface Separation {
  *
  * `a = M/Σs · s`, `s = sigmoid(selector(z))`, z detached; b by `bankWeights`.
  * @param heads In a training pass; their batch norms take the statistics of these rows.
- * @param features `[N, 16]` @param labels Class of every row, int32 `[N]`: true labels, or pseudo labels of the other half.
+ * @param features `[N, 16]`
+ * @param labels Class of every row, int32 `[N]`: true labels, or pseudo labels of the other half.
  */
 export function separationLoss(
   heads: Heads,

@@ -29,7 +29,7 @@ export function unitPerSample(d: Tensor): Tensor {
   return tf.div(d, tf.add(tf.sqrt(tf.sum(tf.square(d), axes, true)), 1e-8));
 }
 
-/** What the term needs. */
+/** What the smoothness term needs. */
 export interface SmoothnessInputs {
   /** Batch `[B, ..., 1]`. */
   x: Tensor;

@@ -42,7 +42,7 @@ export interface StepOutputs {
   losses: Record<"total" | "supervised", Scalar> & Record<string, Scalar>;
   /** `gradients[i]` belongs to the i-th parameter; null where none can arrive. */
   gradients: (Tensor | null)[];
-  /** By the first part of a parameter's name: 1 if it took part, 0 if its gradient is absent (not zero) this time. */
+  /** Whether a parameter took part, by the first part of its name: 1, or 0 if its gradient is absent (not zero) this time. */
   participation: Record<string, Scalar>;
   /** Running statistics after the step, all of them. */
   buffers: Weights;
@@ -52,23 +52,23 @@ export interface StepOutputs {
 
 /** An array that the host made for a batch. */
 export interface HostArray {
-  /** The last axis fastest. */
+  /** Its numbers, the last axis fastest. */
   data: Float32Array | Int32Array;
-  /** Rows first. */
+  /** Its shape, rows first. */
   shape: number[];
 }
 
 /** What a method is made with, beside the dataset. */
 export interface MethodOptions<Settings = object> {
-  /** Of the definition's schema, every one. */
+  /** All settings of the definition's schema. */
   settings: Settings;
-  /** Of the training: SASSNet's 2-D discriminator is made for a size. */
+  /** Patch of the training: SASSNet's 2-D discriminator is made for a size. */
   patch: readonly number[];
 }
 
-/** What one file of this folder exports: a method for any dataset. */
+/** A method for any dataset: what one file of `pipeline/methods` exports. */
 export interface MethodDefinition {
-  /** As papers print it. */
+  /** The name that papers print. */
   title: string;
   /** What may be changed in it, with the published values on a dataset as defaults and a description of each for `--help`. */
   settings(dataset: DatasetProfile): OptionSchema;
@@ -76,7 +76,7 @@ export interface MethodDefinition {
   create(dataset: DatasetProfile, options: MethodOptions): Method;
 }
 
-/** A definition whose `create` knows the types of its settings; a method that has none leaves the schema out. */
+/** Defines a method whose `create` knows the types of its settings; a method that has none leaves the schema out. */
 export function defineMethod<Settings extends object>(
   { title, settings, create }: {
     title: string;
@@ -88,7 +88,7 @@ export function defineMethod<Settings extends object>(
 }
 
 /**
- * A method on a dataset, as published but for what is given.
+ * Makes a method for a dataset, as published but for what is given.
  * @param options `settings`: those that differ; `patch`: the training's, where it is not the dataset's.
  * @throws {z.ZodError} For a setting that the method does not have, or not with such a value.
  *
@@ -120,7 +120,10 @@ export interface Method {
   spec: NetworkSpec;
   /** Whether unlabeled rows are read at all. */
   usesUnlabeled: boolean;
-  /** The method's own state before the first step, by name. @param random Uniform in [0, 1). */
+  /**
+   * The method's own state before the first step, by name.
+   * @param random Uniform in [0, 1).
+   */
   memory(random: () => number): Weights;
   /** Losses, gradients and new state of one iteration; pure, runs once per shape on symbols ({@linkcode trace}). */
   step(inputs: StepInputs): StepOutputs;
@@ -136,16 +139,20 @@ export interface Method {
   begin?(state: { weights: Weights; buffers: Weights }): { memory?: Weights; momentum?: "zeros" };
   /**
    * Numbers that change from iteration to iteration beside weight and rate.
-   * @param iteration Behind the warm-up, from 0. @param share Of the training behind the warm-up that is done, in [0, 1).
+   * @param iteration Behind the warm-up, from 0.
+   * @param share Of the training behind the warm-up that is done, in [0, 1).
    */
   scheduled?(iteration: number, share: number): Record<string, number>;
-  /** Targets that the host makes from the labels while the step before is computed. @param shape `[L, ...patch]` */
+  /**
+   * Targets that the host makes from the labels while the step before is computed.
+   * @param shape `[L, ...patch]`
+   */
   targets?(label: Int32Array, shape: number[]): Record<string, HostArray>;
   /** Work of the host on what a first traced function gives, in front of the step. */
   hostWork?: {
     /** Pure and traced, as the step is. */
     read(inputs: StepInputs): Tensor;
-    /** From its int32 values to more targets. */
+    /** Makes more targets of its int32 values. */
     work(values: Int32Array, shape: number[]): Record<string, HostArray>;
   };
 }

@@ -9,7 +9,7 @@ import { supervised } from "./supervised.ts";
 import { uaMt } from "./ua_mt.ts";
 import { urpc } from "./urpc.ts";
 
-/** What `--method` chooses from. */
+/** The methods by name: what `--method` chooses from. */
 export const METHODS = {
   ssnet,
   supervised,
@@ -20,7 +20,7 @@ export const METHODS = {
   mc_net: mcNet,
   bcp,
 } as const satisfies Record<string, MethodDefinition>;
-/** As in `--method` and in a run's `config.json`. */
+/** A method's name, as in `--method` and in a run's `config.json`. */
 export type MethodName = keyof typeof METHODS;
 /** Whether there is a method of this name. */
 export function isMethod(name: string): name is MethodName {

@@ -11,9 +11,9 @@ import type { Weights } from "./parameters.ts";
 
 /** A layer and the batch norm behind it. */
 export interface NormalizedLayer {
-  /** As the convolution's parameters begin. */
+  /** What the names of the convolution's parameters begin with. */
   convolution: string;
-  /** As the norm's parameters begin. */
+  /** What the names of the norm's parameters begin with. */
   norm: string;
 }
 
@@ -34,7 +34,7 @@ export interface PassOptions {
 export class Pass {
   #draws = 0;
   /**
-   * Of a pass in evaluation: the weights and biases of the layers in front of batch norms with these folded in, under the
+   * The weights and biases of the layers in front of batch norms with these folded in, under the
    * layers' names. A pass that is given them, and no running statistics, computes the same.
    */
   readonly folded: Weights = {};
@@ -64,12 +64,18 @@ export class Pass {
     return tf.conv3d(x as unknown as Tensor5D, weight as Tensor5D, stride, padding) as Tensor as T;
   }
 
-  /** Convolution: kernels 3 and 1 keep the size, kernels 2 and 4 (its padding 1) have stride 2. @param x `[B, X, Y, Z, C]` or `[B, H, W, C]` */
+  /**
+   * Convolution: kernels 3 and 1 keep the size, kernels 2 and 4 (its padding 1) have stride 2.
+   * @param x `[B, X, Y, Z, C]` or `[B, H, W, C]`
+   */
   convolution<T extends Tensor>(x: T, name: string): T {
     return ops.addBias(this.#convolve(x, this.weights[`${name}.weight`]), this.#vector(`${name}.bias`));
   }
 
-  /** Convolution and the batch norm behind it. @param x `[B, X, Y, Z, C]` or `[B, H, W, C]` */
+  /**
+   * Convolution and the batch norm behind it.
+   * @param x `[B, X, Y, Z, C]` or `[B, H, W, C]`
+   */
   convolutionNorm<T extends Tensor>(x: T, names: NormalizedLayer): T {
     return this.#normalized(x, names, { apply: (x, weight) => this.#convolve(x, weight), outputAxis: [-1] });
   }
@@ -80,7 +86,10 @@ export class Pass {
     return this.#normalized(x, names, { apply: (x, weight) => this.#convolve(x, weight), ...how });
   }
 
-  /** Convolution and the instance norm behind it, which is the same in training and evaluation. @param x `[B, X, Y, Z, C]` */
+  /**
+   * Convolution and the instance norm behind it, which is the same in training and evaluation.
+   * @param x `[B, X, Y, Z, C]`
+   */
   convolutionInstanceNorm<T extends Tensor>(x: T, name: string): T {
     return ops.instanceNorm(this.#convolve(x, this.weights[`${name}.weight`]), this.#vector(`${name}.bias`));
   }
@@ -122,7 +131,10 @@ export class Pass {
     return rectified ? ops.relu(y) : y;
   }
 
-  /** Weight and bias of a layer with the batch norm behind it in them. @param outputAxis As for `#normalized`. */
+  /**
+   * Weight and bias of a layer with the batch norm behind it in them.
+   * @param outputAxis As for `#normalized`.
+   */
   #fold({ convolution, norm }: NormalizedLayer, outputAxis: number[]): { weight: Tensor; bias: Tensor1D } {
     const weight = this.weights[`${convolution}.weight`], bias = this.#vector(`${convolution}.bias`);
     if (!(`${norm}.running_mean` in this.buffers)) return { weight, bias };
@@ -147,7 +159,10 @@ export class Pass {
     return { scale, shift: tf.add(tf.mul(tf.sub(bias, mean), scale), this.#vector(`${norm}.bias`)) as Tensor1D };
   }
 
-  /** Running statistics take a tenth of the batch's. @param active 0 leaves them alone. */
+  /**
+   * Running statistics take a tenth of the batch's.
+   * @param active 0 leaves them alone.
+   */
   #move(norm: string, batch: { mean: Tensor1D; variance: Tensor1D }, active?: Scalar) {
     if (!this.options.updateStatistics) return;
     for (const [key, value] of [["running_mean", batch.mean], ["running_var", batch.variance]] as const) {
@@ -196,13 +211,19 @@ export class Pass {
     return seed ? ops.seedOfDraw(seed, ++this.#draws) : null;
   }
 
-  /** Dropout of whole channels, fresh at every call of one pass. @param x `[B, ..., C]` */
+  /**
+   * Dropout of whole channels, fresh at every call of one pass.
+   * @param x `[B, ..., C]`
+   */
   channelDropout<T extends Tensor>(x: T, probability: number): T {
     const seed = this.#drawSeed();
     return seed ? ops.channelDropout(x, probability, seed) : x;
   }
 
-  /** Dropout of single entries, fresh at every call of one pass. @param x Any shape. */
+  /**
+   * Dropout of single entries, fresh at every call of one pass.
+   * @param x Any shape.
+   */
   dropout<T extends Tensor>(x: T, probability: number): T {
     const seed = this.#drawSeed();
     return seed ? ops.dropout(x, probability, seed) : x;

@@ -9,22 +9,22 @@ import { sizeOf } from "../arrays/shape.ts";
 
 /** One parameter; `shape` in PyTorch's layout: convolutions `[out, in, k...]`, transposed ones `[in, out, k...]`, linear `[out, in]`. */
 export interface ParameterSpec {
-  /** As in the `state_dict`. */
+  /** Its name in the `state_dict`. */
   name: string;
-  /** In PyTorch's layout. */
+  /** Its shape in PyTorch's layout. */
   shape: number[];
-  /** Decides how it is initialized; "conv_normal" is a convolution with a normal distribution. */
+  /** What it is, which decides how it is initialized; "conv_normal" is a convolution with a normal distribution. */
   kind: "conv" | "conv_normal" | "convT" | "linear" | "bias" | "bn_gamma" | "bn_beta";
   /** PyTorch's fan-in of the weight (for a bias: of its weight): `shape[1] * k...`. */
   fanIn: number;
 }
 /** One running statistic. */
 export interface BufferSpec {
-  /** As in the `state_dict`. */
+  /** Its name in the `state_dict`. */
   name: string;
   /** `[C]` */
   shape: number[];
-  /** Begins as 0 or as 1. */
+  /** Which statistic: a mean begins as 0, a variance as 1. */
   kind: "running_mean" | "running_var";
 }
 /** All parameters and buffers of a network, in the order of the `state_dict`. */

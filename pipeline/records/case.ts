@@ -29,7 +29,7 @@ export interface Case {
   image: Float32Array;
   /** Class of every voxel, 0 is background; null for a case without a label. */
   label: Uint8Array | null;
-  /** As the source's header says it, along the array's axes, in its order; null where it does not tell the spacing. */
+  /** Place of the voxels along the array's axes, as the source's header says it; null where it does not tell the spacing. */
   geometry: Geometry | null;
   /** What distances and volumes take instead of the geometry's spacing ({@linkcode spacingOf}); null: that one. */
   correctedSpacing: Vector3 | null;
@@ -45,9 +45,9 @@ export interface Case {
   phase: "ED" | "ES" | null;
   /** Diagnosis, as the source names it. */
   group: string | null;
-  /** Of the patient, centimeters. */
+  /** Height of the patient, centimeters. */
   height: number | null;
-  /** Of the patient, kilograms. */
+  /** Weight of the patient, kilograms. */
   weight: number | null;
   /** What was done to the source; "as published" for the field's own files. */
   preparation: string;

@@ -27,7 +27,7 @@ export interface ScoreRow {
   published: Scores;
   /** Two empty masks overlap fully, one empty mask not at all; an empty mask has no distance. */
   honest: Scores;
-  /** Null where the spacing is not known; conventions as in `honest`. */
+  /** Distances in millimeters, conventions as in `honest`; null where the spacing is not known. */
   millimeters: Distances | null;
 }
 
@@ -43,13 +43,13 @@ export interface ResultRow extends ScoreRow {
   referenceVoxels: number;
   /** Voxels times the volume of a voxel; null where the spacing is not known. */
   milliliters: { predicted: number; reference: number } | null;
-  /** Of inference and metrics of the whole case. */
+  /** Seconds of inference and metrics of the whole case. */
   seconds: number;
 }
 
 /** A number over cases, or over patients. */
 export interface Spread {
-  /** Null where no case has a value. */
+  /** Mean; null where no case has a value. */
   mean: number | null;
   /** Sample deviation (N - 1 in the denominator); null for fewer than two cases. */
   deviation: number | null;
@@ -57,16 +57,16 @@ export interface Spread {
   cases: number;
 }
 
-/** By class, and under "mean" the mean over the classes of a case; then by metric. */
+/** Means by class, and under "mean" over the classes of a case; then by metric. */
 export type Summary<Metric extends string> = Record<string, Record<Metric, Spread>>;
 
 /** Summaries of the same rows. */
 export interface Summaries {
   /** An empty prediction scores 0. */
   published: Summary<keyof Scores>;
-  /** Over the values that exist. */
+  /** Means over the values that exist. */
   honest: Summary<keyof Scores>;
-  /** Over the rows whose spacing is known; null where there is none. */
+  /** Means over the rows whose spacing is known; null where there is none. */
   millimeters: Summary<keyof Distances> | null;
 }
 
@@ -99,9 +99,9 @@ export const CLINICAL_NAMES = Object.keys(CLINICAL_UNITS) as ClinicalName[];
 
 /** One quantity of one patient; null: does not exist. */
 export interface ClinicalValue {
-  /** From the predicted masks. */
+  /** The value from the predicted masks. */
   predicted: number | null;
-  /** From the reference's masks. */
+  /** The value from the reference's masks. */
   reference: number | null;
   /** `predicted - reference`; of an ejection fraction in percentage points. */
   error: number | null;
@@ -113,13 +113,13 @@ export interface PatientValues {
   patient: string;
   /** Names of the cases they come from; null: that frame is not among the rows. */
   frames: Record<"ED" | "ES", string | null>;
-  /** By quantity. */
+  /** Values by quantity. */
   values: Record<ClinicalName, ClinicalValue>;
 }
 
 /** How far predictions lie off, over patients. */
 export interface Agreement {
-  /** Of all numbers here; "%" are percentage points. */
+  /** Unit of all numbers here; "%" are percentage points. */
   unit: "ml" | "%" | "g";
   /** Mean error; null where no patient has one. */
   bias: number | null;
@@ -144,15 +144,15 @@ export interface Metrics {
   method: string;
   /** Which one of the run's. */
   checkpoint: string;
-  /** After which it was written; 0 where it does not say. */
+  /** The iteration after which it was written; 0 where it does not say. */
   iteration: number;
   /** Statistics of the batch norms: "running" or each "window"'s own. */
   batchNorm: string;
-  /** Of the convolutions. */
+  /** Arithmetic of the convolutions. */
   precision: string;
   /** The network's input. */
   patch: readonly number[];
-  /** Of the sliding window; null for slices. */
+  /** Stride of the sliding window; null for slices. */
   stride: readonly number[] | null;
   /** Whether only the largest component of each class was kept. */
   largestComponent: boolean;
@@ -162,27 +162,27 @@ export interface Metrics {
   trainingPreparations: string[];
   /** Whether the spacing is a usual one instead of the scanner's. */
   nominalSpacing: boolean;
-  /** None where the headers' count. */
+  /** Spacings that distances took instead of a header's; none where the headers' count. */
   correctedSpacings: CorrectedSpacing[];
   /** Where the test cases come from. */
   split: Counts & { source: string; patients: Counts | null };
   /** Folder of the cases. */
   cases: string;
-  /** Of the whole. */
+  /** Seconds of the whole evaluation. */
   seconds: number;
-  /** Of programs. */
+  /** Versions of the programs. */
   versions: Record<string, string>;
   /** Names of the classes from 1 on. */
   classes: readonly string[];
   /** A row a case and class. */
   rows: ResultRow[];
-  /** Over the rows. */
+  /** Means over the rows. */
   summary: Summaries;
-  /** With the patient as the unit; null where cases are none of patients. */
+  /** Means with the patient as the unit; null where cases are none of patients. */
   patientSummary: Summaries | null;
-  /** Of the rows; none where the cases are none of patients. */
+  /** Quantities of the patients; none where the cases are none of patients. */
   patients: PatientValues[];
-  /** Null without patients. */
+  /** How far the patients' quantities lie off; null without patients. */
   clinical: Record<ClinicalName, Agreement> | null;
 }
 
@@ -258,7 +258,10 @@ const METRICS: z.ZodType<Metrics> = z.object({
 const FILE: JsonFile = { what: "the evaluation", remedy: "write it with deno task eval DATASET" };
 const pathOf = (folder: string) => `${folder}/metrics.json`;
 
-/** Reads the results in an evaluation's folder. Needs `--allow-read`. @throws {DataError} When they are none. */
+/**
+ * Reads the results in an evaluation's folder. Needs `--allow-read`.
+ * @throws {DataError} When they are none.
+ */
 export function readMetrics(folder: string): Promise<Metrics> {
   return readJson(pathOf(folder), METRICS, FILE);
 }
@@ -287,7 +290,7 @@ export interface EvaluationKind {
   checkpoint: "last" | "best";
   /** Which components of a prediction were kept; null: the method's own choice. */
   components: "largest" | "all" | null;
-  /** Of the convolutions. */
+  /** Arithmetic of the convolutions. */
   precision: string;
   /** Whose test cases; null: the training's own split. */
   split: { test: readonly string[] } | null;

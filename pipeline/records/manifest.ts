@@ -13,17 +13,17 @@ import type { Case } from "./case.ts";
 
 /** SHA-256 of all that a case is made of, part by part, so that what has changed can be named. */
 export interface CaseHashes {
-  /** Of the image as it was decoded, before any preparation: the same for one image in two files. */
+  /** Hash of the image as it was decoded, before any preparation: the same for one image in two files. */
   sourceImage: string;
-  /** Of the label before any crop, a byte a voxel; null without one. */
+  /** Hash of the label before any crop, a byte a voxel; null without one. */
   sourceLabel: string | null;
-  /** Of the prepared image: its voxels as float32. */
+  /** Hash of the prepared image: its voxels as float32. */
   image: string;
-  /** Of the prepared label: a byte a voxel; null without one. */
+  /** Hash of the prepared label: a byte a voxel; null without one. */
   label: string | null;
-  /** Of shape and place: all that a case says beside image, label and what follows. */
+  /** Hash of shape and place: all that a case says beside image, label and what follows. */
   geometry: string;
-  /** Of patient, frame, phase, group, height, weight and preparation. */
+  /** Hash of patient, frame, phase, group, height, weight and preparation. */
   subject: string;
 }
 
@@ -68,9 +68,9 @@ export interface Fingerprint {
   shape: number[];
   /** Millimeters along the same axes, for distances and volumes; null where they are not known. */
   spacing: number[] | null;
-  /** As the source's header says it, where the spacing above stands in its place; null: it says none. */
+  /** The spacing that the source's header says, where the spacing above stands in its place; null: it says none. */
   headerSpacing?: number[] | null;
-  /** Of the source, before any preparation: {@linkcode intensityOf}. */
+  /** Intensities of the source, before any preparation: {@linkcode intensityOf}. */
   intensity: Intensity;
   /** Voxels of the prepared label by its value, background left out; null without a label. */
   labelVoxels: Record<string, number> | null;
@@ -78,7 +78,7 @@ export interface Fingerprint {
   preparation: string;
   /** Image, then label where it is a file of its own; the paths are relative to the folder of raw cases. */
   sources: { file: string; sha256: string }[];
-  /** By which a case is known again; absent in manifests of before there were any. */
+  /** Hashes by which a case is known again; absent in manifests of earlier versions. */
   hashes?: CaseHashes;
 }
 
@@ -114,11 +114,11 @@ export function fingerprintProblems(fingerprint: Fingerprint): string[] {
 
 /** Fingerprints of all cases of a folder and the options of the preparation; `manifest.json`. */
 export interface Manifest {
-  /** A profile's name. */
+  /** The dataset's name. */
   dataset: string;
-  /** As given to the preparation, defaults included. */
+  /** Options of the preparation, defaults included. */
   options: Record<string, string | number | boolean>;
-  /** By the name of the case. */
+  /** Fingerprints by the name of the case. */
   cases: Record<string, Fingerprint>;
 }
 
@@ -131,7 +131,7 @@ const MANIFEST = z.strictObject({
 /**
  * Reads the manifest of a folder of cases. Needs `--allow-read`.
  * @returns With the SHA-256 of the file, by which a split knows its cases.
- * @throws {DataError} When it is missing, no JSON, or not of the form above.
+ * @throws {DataError} When it is missing, no JSON, or not as {@linkcode Manifest} says.
  */
 export async function readManifest(folder: string): Promise<Manifest & { sha256: string }> {
   const path = `${folder}/manifest.json`, remedy = "write it with deno task preprocess DATASET";

@@ -14,9 +14,9 @@ import { type Precision, PRECISIONS } from "../tensorflow/precision.ts";
 
 /** The coarse stage of a short training: its first iterations see slices resized to a smaller patch. */
 export interface CoarseStage {
-  /** Of its slices. */
+  /** Size of its slices. */
   patch: number[];
-  /** The first ones of the run. */
+  /** How many of the run's first iterations it takes. */
   iterations: number;
 }
 
@@ -27,13 +27,13 @@ export type Augmentation = typeof AUGMENTATIONS[number];
 
 /** How a run is trained. */
 export interface Training {
-  /** Where what is not given came from. */
+  /** The preset that what is not given came from. */
   preset: "paper" | "fast";
-  /** The warm-up included. */
+  /** Iterations of the whole training, the warm-up included. */
   iterations: number;
   /** First iterations on the labeled half alone. */
   warmup: number;
-  /** Of the convolutions. */
+  /** Arithmetic of the convolutions. */
   precision: Precision;
   /** How the learning rate goes. */
   rateSchedule: "published" | "constant" | "cosine";
@@ -41,17 +41,17 @@ export interface Training {
   augmentation: Augmentation;
   /** Whether a moving average of the weights is kept and tested. */
   averaged: boolean;
-  /** Null where there is none. */
+  /** The coarse stage; null where there is none. */
   coarse: CoarseStage | null;
   /** The network's input: two sides or three. */
   patch: number[];
-  /** Of everything random. */
+  /** Seed of everything random. */
   seed: number;
   /** Iterations between validations. */
   validateEvery: number;
   /** Iterations between saved states. */
   saveEvery: number;
-  /** Of TensorFlow. */
+  /** TensorFlow's threads. */
   threads: number;
   /** Where it was computed. */
   device: "cpu" | "gpu";
@@ -61,19 +61,19 @@ export interface Training {
   computedOn?: unknown;
 }
 
-/** The configuration of a run. */
+/** The configuration of a run, as `config.json` holds it. */
 export interface RunConfig {
-  /** Its name. */
+  /** The dataset's name. */
   dataset: string;
-  /** Its name, and what differs from its defaults or is not said by them. */
+  /** The method's name and its settings. */
   method: { name: string; settings: Record<string, string | number> };
   /** How it is trained. */
   training: Training;
-  /** Its own: what is tested is not what is trained on, whatever a file says later. */
+  /** The split, a copy: what is tested is not what was trained on, whatever a file says later. */
   split: Split;
-  /** Of programs; null where one is not known. */
+  /** Versions of the programs; null where one is not known. */
   versions: Record<string, string | null>;
-  /** Of the source; null outside a checkout. */
+  /** Commit of the source; null outside a checkout. */
   commit: string | null;
 }
 

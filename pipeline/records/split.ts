@@ -13,6 +13,7 @@ import { sha256 } from "../files/hash.ts";
 import { DataError } from "../files/errors.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
 
+/** What a case may be in a split, in the order in which a split names them. */
 export const ROLES = ["labeled", "unlabeled", "validation", "test"] as const satisfies readonly Role[];
 /** What a case may be in a split. */
 export type Role = "labeled" | "unlabeled" | "validation" | "test";
@@ -27,7 +28,7 @@ export interface Split extends Lists {
   source: string;
   /** Where something was drawn: the seed. */
   seed?: number;
-  /** Of every case that it names: {@linkcode bindingTo}; {@linkcode checkCases} compares them. */
+  /** A hash of every case that it names: {@linkcode bindingTo}; {@linkcode checkCases} compares them. */
   hashes?: Record<string, string>;
   /** SHA-256 of the `manifest.json` of its cases, in the place of the hashes where that has none. */
   manifest?: string;
@@ -104,7 +105,7 @@ export function checkSplit(split: Split, source: string): Split {
 
 /**
  * Reads a split of a dataset. Needs `--allow-read`.
- * @throws {DataError} When it is missing, no JSON, not of the form above, or of another dataset.
+ * @throws {DataError} When it is missing, no JSON, not as {@linkcode Split} says, or of another dataset.
  */
 export async function readSplit(path: string, dataset: string): Promise<Split> {
   const split = checkSplit(await readJson(path, SPLIT, SPLIT_FILE), path), { profile } = split;
@@ -119,7 +120,7 @@ export async function writeSplit(path: string, split: Split): Promise<void> {
   await writeJson(path, checkSplit(split, path));
 }
 
-/** A split of parsed JSON. @param source Its file, for errors. @throws {DataError} When it is not of the form above. */
+/** A split of parsed JSON. @param source Its file, for errors. @throws {DataError} When it is not as {@linkcode Split} says. */
 export function parseSplit(content: unknown, source: string): Split {
   return checkSplit(checkContent(content, SPLIT, { ...SPLIT_FILE, path: source }), source);
 }

@@ -53,7 +53,7 @@ export interface TensorMetadata {
   dtype: number;
 }
 /** One output of a graph's operation, `TF_Output`. */
-type Output = Uint8Array<ArrayBuffer>;
+export type Output = Uint8Array<ArrayBuffer>;
 /** `TF_Output[]` */
 function joined(outputs: Output[]): Output {
   const bytes = new Uint8Array(16 * outputs.length);

@@ -20,9 +20,9 @@ const RUNTIMES = [`libtensorflow_cc${SUFFIX}`, `libtensorflow${SUFFIX}`];
 
 /** Where the library stands and how it was found. */
 export interface Library {
-  /** With `libtensorflow_framework` and `libtensorflow_cc` (or `libtensorflow`) in it. */
+  /** The folder that holds `libtensorflow_framework` and `libtensorflow_cc` (or `libtensorflow`). */
   folder: string;
-  /** By the variable `SSNET_TENSORFLOW`, as an installed Python package, or fetched by `setup`. */
+  /** How it was found: named by `SSNET_TENSORFLOW`, as an installed Python package, or in the cache, where `setup` puts it. */
   source: "named" | "python" | "cache";
 }
 

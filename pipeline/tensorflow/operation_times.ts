@@ -8,7 +8,7 @@ import { DTYPE } from "./binding.ts";
 
 /** One operation's run. */
 export interface OperationTime {
-  /** Of the node in the graph as TensorFlow has rewritten it. */
+  /** Name of the node in the graph as TensorFlow has rewritten it. */
   node: string;
   /** TensorFlow's operation, for example "Conv3D"; of a fused one the fused. */
   operation: string;

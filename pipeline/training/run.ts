@@ -16,13 +16,13 @@ import { readCheckpoint } from "./checkpoint.ts";
 
 /** What a run folder says of its training. */
 export interface Run {
-  /** Its folder. */
+  /** The run's folder. */
   folder: string;
   /** What stands in `config.json`. */
   config: RunConfig;
-  /** Its dataset. */
+  /** The dataset that it is trained on. */
   dataset: Dataset;
-  /** Its method's name. */
+  /** The method's name. */
   methodName: MethodName;
   /** The dataset's profile with what the method changes in it. */
   profile: DatasetProfile;
@@ -32,13 +32,13 @@ export interface Run {
 export interface LoadedRun extends Run {
   /** Which checkpoint was read. */
   checkpoint: "last" | "best";
-  /** After which it was written; 0 where it does not say. */
+  /** The iteration after which it was written; 0 where it does not say. */
   iteration: number;
   /** Whether only the largest component of each class is kept. */
   largestComponent: boolean;
   /** Parameters and running statistics. */
   weights: NetworkParameters;
-  /** Class numbers of a prepared image. */
+  /** Gives the class number of every voxel of a prepared image. */
   segment: Segment;
 }
 
@@ -50,12 +50,12 @@ export interface RunOptions {
   batchNorm?: "running" | "window";
   /** Which connected components are kept; absent: the method's own choice. */
   components?: "largest" | "all";
-  /** Of the convolutions; fp32 where it is absent. */
+  /** Arithmetic of the convolutions; fp32 where it is absent. */
   precision?: Precision;
 }
 
 /**
- * What a run folder says of its training. Needs `--allow-read`.
+ * Reads what a run folder says of its training. Needs `--allow-read`.
  * @throws {DataError} When it holds no run, or one of a dataset or method that there is not.
  */
 export async function readRun(folder: string): Promise<Run> {
@@ -68,7 +68,7 @@ export async function readRun(folder: string): Promise<Run> {
 }
 
 /**
- * A run with the weights of a checkpoint, ready to segment. TensorFlow must be open. Needs `--allow-read`.
+ * Loads a run with the weights of a checkpoint, ready to segment. TensorFlow must be open. Needs `--allow-read`.
  * @throws {DataError} As {@linkcode readRun}; when the checkpoint is not there, or one of another network.
  * @throws {DivergedError} When a weight or running statistic is not finite.
  *

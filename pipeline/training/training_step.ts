@@ -27,7 +27,10 @@ export interface TrainingState {
   touched: Tensor1D;
 }
 
-/** The state before the first step. @param random Uniform in [0, 1), for the weights and then for the method's memory. */
+/**
+ * The state before the first step.
+ * @param random Uniform in [0, 1), for the weights and then for the method's memory.
+ */
 export function startState(method: Method, random: () => number): TrainingState {
   const { spec } = method;
   const { weights, buffers } = toWeights(spec, initialize(spec, random));
@@ -55,7 +58,7 @@ export function beginAnew(method: Method, state: TrainingState): void {
   }
 }
 
-/** What changes from iteration to iteration. */
+/** What a training step reads beside its state: it changes from iteration to iteration. */
 export interface Batch extends Omit<StepInputs, "weights" | "buffers" | "memory"> {
   /** Learning rate. */
   rate: Scalar;
@@ -140,7 +143,7 @@ export function updateParameters(
   return { ...next, touched: nowTouched };
 }
 
-/** A traced step. */
+/** A traced training step. */
 export interface TrainingStep {
   /** The losses of one step; the state's tensors are replaced and the old ones disposed. */
   (state: TrainingState, batch: Batch): Promise<Record<string, Scalar>>;

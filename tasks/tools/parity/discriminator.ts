@@ -8,7 +8,7 @@ import { Pass } from "../../../pipeline/networks/layers.ts";
 import { toWeights } from "../../../pipeline/networks/parameters.ts";
 import { build } from "../../../pipeline/networks/scope.ts";
 import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
-import { goldenState, N, U } from "../../../tests/golden_numbers.ts";
+import { goldenState, N, U } from "./golden_numbers.ts";
 import { type Golden, l2, norms, numbers } from "./golden.ts";
 import { sizeOf } from "../../../pipeline/arrays/shape.ts";
 

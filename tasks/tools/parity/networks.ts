@@ -10,7 +10,7 @@ import { updateParameters } from "../../../pipeline/training/training_step.ts";
 import { networkWithHeads } from "../../../pipeline/methods/ssnet.ts";
 import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
 import { softmax } from "../../../pipeline/tensorflow/ops.ts";
-import { goldenState } from "../../../tests/golden_numbers.ts";
+import { goldenState } from "./golden_numbers.ts";
 import { type Golden, inTheirLayout, l2, norms, numbers, sub } from "./golden.ts";
 
 openTensorFlow();

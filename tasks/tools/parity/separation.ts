@@ -15,8 +15,8 @@ import { build } from "../../../pipeline/networks/scope.ts";
 import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
 import * as rows from "../../../pipeline/tensorflow/rows.ts";
 import { gradientsOf } from "../../../pipeline/methods/method.ts";
-import { goldenState } from "../../../tests/golden_numbers.ts";
-import { plainHeads, toRows } from "../../../tests/plain_heads.ts";
+import { goldenState } from "./golden_numbers.ts";
+import { plainHeads, toRows } from "./plain_heads.ts";
 import { type Golden, l2, numbers } from "./golden.ts";
 
 openTensorFlow();

@@ -15,7 +15,7 @@ import { toWeights } from "../../../pipeline/networks/parameters.ts";
 import { networkWithHeads } from "../../../pipeline/methods/ssnet.ts";
 import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
 import { softmax } from "../../../pipeline/tensorflow/ops.ts";
-import { goldenState, R } from "../../../tests/golden_numbers.ts";
+import { goldenState, R } from "./golden_numbers.ts";
 import { channelsLast, type Golden, l2, norms, numbers, sub } from "./golden.ts";
 
 const { binding } = openTensorFlow();

@@ -7,7 +7,7 @@ import { networkWithHeads, ssnet, ssnetSettings, ssnetStep } from "../../../pipe
 import { toWeights, type Weights } from "../../../pipeline/networks/parameters.ts";
 import { updateParameters } from "../../../pipeline/training/training_step.ts";
 import { openTensorFlow } from "../../../pipeline/tensorflow/device.ts";
-import { goldenState } from "../../../tests/golden_numbers.ts";
+import { goldenState } from "./golden_numbers.ts";
 import { channelsLast, type Golden, norms, numbers } from "./golden.ts";
 import { checkParameters } from "./networks.ts";
 import { noiseOf } from "./smoothness.ts";

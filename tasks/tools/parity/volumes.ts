@@ -6,7 +6,7 @@ import { slidingWindow, windowNetwork } from "../../../pipeline/evaluation/slidi
 import type { Backbone } from "../../../pipeline/networks/backbones.ts";
 import { networkWithHeads } from "../../../pipeline/methods/ssnet.ts";
 import { toWeights } from "../../../pipeline/networks/parameters.ts";
-import { goldenState } from "../../../tests/golden_numbers.ts";
+import { goldenState } from "./golden_numbers.ts";
 import type { Golden } from "./golden.ts";
 import type { Shape3 } from "../../../pipeline/arrays/shape.ts";
 

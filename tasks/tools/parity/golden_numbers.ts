@@ -1,6 +1,6 @@
 /** Parameters and random numbers by formula (tests/golden/README.md, "Numbers by formula"), in PyTorch's layout. */
-import type { NetworkSpec, StateDict } from "../pipeline/networks/parameters.ts";
-import { sizeOf } from "../pipeline/arrays/shape.ts";
+import type { NetworkSpec, StateDict } from "../../../pipeline/networks/parameters.ts";
+import { sizeOf } from "../../../pipeline/arrays/shape.ts";
 
 function fmix32(h: number): number {
   h ^= h >>> 16;
