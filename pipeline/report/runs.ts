@@ -101,7 +101,7 @@ async function readRun(folder: string): Promise<Run> {
     const own = { dataset: config.dataset, method: config.method.name };
     for (const key of ["dataset", "method"] as const) {
       if (metrics[key] === own[key]) continue;
-      throw new DataError(`Cannot report "${path}": its ${key} is "${metrics[key]}", that of its run "${config[key]}"`);
+      throw new DataError(`Cannot report "${path}": its ${key} is "${metrics[key]}", that of its run "${own[key]}"`);
     }
     evaluations.push({ folder: path, name: name.slice("evaluation-".length), metrics });
   }
