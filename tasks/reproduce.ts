@@ -12,6 +12,7 @@
 import { resolve } from "node:path";
 import { z } from "zod";
 import { EXIT, MACHINE, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
+import { writeAtomically } from "../pipeline/files/atomic.ts";
 import { DataError } from "../pipeline/files/errors.ts";
 import { flagsOf } from "../pipeline/files/flags.ts";
 import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS } from "../pipeline/files/locks.ts";
@@ -22,7 +23,7 @@ import { checkCells } from "../pipeline/grid/checks.ts";
 import { machineMemory } from "../pipeline/grid/memory.ts";
 import { memoryProblems, plan, type PlannedCell, planTable, splitProblems } from "../pipeline/grid/plan.ts";
 import { type Grid, isFinished, pathOf } from "../pipeline/grid/protocol.ts";
-import { writeJobArray } from "../pipeline/grid/slurm.ts";
+import { slurmScript } from "../pipeline/grid/slurm.ts";
 import { compute, prepare, startWorker, type Worker } from "../pipeline/grid/worker.ts";
 import { ABLATIONS } from "../pipeline/methods/ablations.ts";
 import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
@@ -72,7 +73,15 @@ await runTask(async () => {
   }
   const cells = index === undefined ? all : [all[index]];
   const { planned, problems: begun, unmeasured } = await plan(grid, cells);
-  if (unmeasured.length) throw unmeasuredError(unmeasured);
+  if (unmeasured.length) {
+    throw new DataError(
+      `Cannot plan ${
+        counted(unmeasured.length, "cell")
+      }: data/costs.json lacks the figures; measure all with\n  deno task ` +
+        'bench step --method all --json > data/costs.json\nor add to its "steps" what these print:\n  ' +
+        [...new Set(unmeasured)].join("\n  "),
+    );
+  }
   const { total } = machineMemory();
   console.log(planTable(planned, total));
   if (begun.length) return refuse(begun);
@@ -106,7 +115,13 @@ await runTask(async () => {
   if (!left.length) return refuse(["nothing is left to do"]);
   const { dataset, labeled, method, seed, minutes, raw, cases, threads, device } = options;
   const given = { scale, dataset, labeled, method, ablation, seed, minutes, out, raw, cases, threads, device };
-  await writeJobArray(grid, left, ownCommand(flagsOf(given)));
+  await writeAtomically(
+    `${out}/reproduce.sbatch`,
+    slurmScript(grid, { cells: left, command: ownCommand(flagsOf(given)) }),
+  );
+  console.log(
+    `sbatch ${out}/reproduce.sbatch\nWhen its tasks have ended, the same command without --slurm reports them.`,
+  );
   return EXIT.done;
 });
 
@@ -146,16 +161,6 @@ async function fill(worker: Worker, planned: PlannedCell[]): Promise<number> {
 function refuse(problems: string[]): number {
   console.error(`Cannot start the grid:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
   return EXIT.usage;
-}
-
-function unmeasuredError(commands: string[]): DataError {
-  return new DataError(
-    `Cannot tell what ${counted(commands.length, "cell")} cost${
-      commands.length === 1 ? "s" : ""
-    }: data/costs.json lacks ` +
-      "their figures; measure all with\n  deno task bench step --method all --json > data/costs.json\nor add to its " +
-      `"steps" what these print:\n  ${[...new Set(commands)].join("\n  ")}`,
-  );
 }
 
 /** This task as a command that may write to the folders of the grid, wherever they lie. */

@@ -29,13 +29,14 @@ export async function writeRun(
   folder: string,
   { dataset = "la", ...given }: { dataset?: string } & Partial<Parameters<typeof runConfig>[0]> = {},
 ) {
-  const { method = "ssnet", iterations = 300, warmup = 100 } = given;
+  const { method = "ssnet", iterations = 300 } = given, warmup = method === "supervised" ? 0 : given.warmup ?? 100;
   await Deno.mkdir(folder, { recursive: true });
   const config = runConfig({
-    ...{ method, iterations, warmup, seed: 1337, precision: "bf16", validateEvery: 20, computedOn: "cpu" },
+    ...{ seed: 1337, precision: "bf16", validateEvery: 20, computedOn: "cpu" },
     patch: DATASETS[dataset].patch.map((_, axis) => axis === 2 ? 32 : 48),
     split: { profile: dataset, source: "test", labeled: ["a"], unlabeled: [], validation: [], test: [] },
     ...given,
+    ...{ method, iterations, warmup },
   });
   await writeRunConfig(folder, config);
   const random = stream(7, method), noise = () => 0.9 + 0.2 * random();

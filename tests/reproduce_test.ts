@@ -12,6 +12,7 @@ import { memoryProblems, type PlannedCell, planTable } from "../pipeline/grid/pl
 import { type Costs, readCellIfThere, writeCell } from "../pipeline/records/cell.ts";
 import { type MeasuredStep, readSteps, stepsText } from "../pipeline/records/measurement.ts";
 import { DEAD_AFTER_SECONDS, takeLock } from "../pipeline/files/locks.ts";
+import { isFile } from "../pipeline/files/exists.ts";
 import { openLog, readLog } from "../pipeline/files/log.ts";
 import { type Announced, memoryProblem, trainingHeader } from "../pipeline/grid/training_header.ts";
 import { slurmScript } from "../pipeline/grid/slurm.ts";
@@ -359,30 +360,35 @@ Deno.test("a task of the job array passes the signal on and requeues itself when
       await Deno.writeTextFile(`${folder}/bin/${name}`, `#!/bin/sh\n${lines}\n`);
       await Deno.chmod(`${folder}/bin/${name}`, 0o755);
     };
+    const log = `${folder}/cell.log`, requeued = `${folder}/requeue.log`;
     // In the place of the cell: signals the batch shell as Slurm does, and leaves when the signal comes back.
-    await program("cell", 'trap "exit 75" TERM\necho "$@" >cell.log\nkill -USR1 $PPID\nwhile :; do sleep 0.05; done');
-    await program("scontrol", 'echo "$@" >requeue.log');
-    const how = { name: "grid", cells: [0, 2], threads: 2, memoryGb: 8.2, minutes: 90.5, folder, directory: folder };
-    const script = slurmScript({ ...how, deno: `${folder}/bin`, command: ["cell", "it's one", "--a"] });
+    await program("cell", `trap "exit 75" TERM\necho "$@" >${log}\nkill -USR1 $PPID\nwhile :; do sleep 0.05; done`);
+    await program("scontrol", `echo "$@" >${requeued}`);
+    const costs = { ...COSTS, memoryGb: 6 }, cells = [planned(0), planned(2, { costs })];
+    const given = { scale: "fast", out: folder, threads: 2 } as const;
+    const script = slurmScript(given, { cells, command: [`${folder}/bin/cell`, "it's one", "--a"] });
     for (
       const line of [
-        ...["array=0,2", "cpus-per-task=2", "mem=9G", "time=91", "requeue", "signal=B:USR1@300", "open-mode=append"],
+        ...["job-name=ss-net-fast", "array=0,2", "cpus-per-task=2", "mem=10G", "time=96", "requeue"],
+        ...["signal=B:USR1@300", "open-mode=append", `output="${folder}/slurm-%a.log"`],
       ]
     ) assert.ok(script.includes(`#SBATCH --${line}\n`), line);
+    const unmeasured = slurmScript(given, { cells: [planned(0, { costs: null })], command: ["cell"] });
+    assert.ok(!unmeasured.includes("--mem") && unmeasured.includes("--time=60\n"));
     await Deno.writeTextFile(`${folder}/array.sh`, script);
     const run = () =>
       new Deno.Command(Deno.execPath(), {
         args: ["task", "--eval", `sh ${folder}/array.sh`],
-        env: { SLURM_ARRAY_TASK_ID: "2", SLURM_JOB_ID: "41" },
+        env: { SLURM_ARRAY_TASK_ID: "2", SLURM_JOB_ID: "41", PATH: `${folder}/bin:${Deno.env.get("PATH")}` },
         cwd: folder,
       }).output();
     assert.equal((await run()).code, 75);
-    assert.equal(await Deno.readTextFile(`${folder}/cell.log`), "it's one --a --cell 2\n");
-    assert.equal(await Deno.readTextFile(`${folder}/requeue.log`), "requeue 41\n");
-    await Deno.remove(`${folder}/requeue.log`);
+    assert.equal(await Deno.readTextFile(log), "it's one --a --cell 2\n");
+    assert.equal(await Deno.readTextFile(requeued), "requeue 41\n");
+    await Deno.remove(requeued);
     await program("cell", "exit 5");
     assert.equal((await run()).code, 5);
-    assert.equal(await Deno.stat(`${folder}/requeue.log`).then(() => true, () => false), false);
+    assert.equal(isFile(requeued), false);
   }));
 
 Deno.test("a task starts another one where the loader's variables are set", () =>

@@ -1,5 +1,5 @@
 /** What the cells of a grid are at each scale: the training's method and options, the test's, and where all of it lies. @module */
-import { type DatasetProfile, type Preset, presetOf } from "../datasets/dataset.ts";
+import { type Preset, presetOf } from "../datasets/dataset.ts";
 import { DATASETS } from "../datasets/datasets.ts";
 import { type AblationName, ABLATIONS } from "../methods/ablations.ts";
 import { createMethod } from "../methods/method.ts";
@@ -40,14 +40,8 @@ export const untrainedOf = (grid: Grid, cell: Cell): string => `${pathOf(grid, c
 export const splitPath = ({ out }: Grid, { dataset, labeled }: Cell): string =>
   `${out}/${dataset}-${labeled}/split.json`;
 
-/** What trains a cell: a method, or SS-Net with an ablation's settings. */
-export function methodOf({ ablation }: Grid, { dataset, method }: Cell): {
-  name: MethodName;
-  settings: object;
-  /** The dataset's with what the method changes in it. */
-  profile: DatasetProfile;
-  usesUnlabeled: boolean;
-} {
+/** What trains a cell, a method or SS-Net with an ablation's settings, and the dataset's profile with what it changes in it. */
+export function methodOf({ ablation }: Grid, { dataset, method }: Cell) {
   const name = ablation ? "ssnet" : method as MethodName, settings = ablation ? ABLATIONS[method as AblationName] : {};
   const { profile, usesUnlabeled } = createMethod(METHODS[name], DATASETS[dataset]);
   return { name, settings, profile, usesUnlabeled };
@@ -91,10 +85,7 @@ export function trainingOf(grid: Grid, cell: Cell, length: Length): { method: Me
 }
 
 /** How each method is tested: as its own code does at the published scale, else all alike. */
-export function testOf(
-  grid: Grid,
-  cell: Cell,
-): Pick<Metrics, "batchNorm" | "checkpoint" | "largestComponent" | "precision"> {
+export function testOf(grid: Grid, cell: Cell) {
   const { checkpoint, largestComponent } = methodOf(grid, cell).profile;
   return grid.scale === "paper" ? { batchNorm: "running", checkpoint, largestComponent, precision: "fp32" } : {
     batchNorm: "window",

@@ -110,52 +110,30 @@ const CONFIG: z.ZodType<Unsplit> = z.strictObject({
 export const FREE: readonly (keyof Training)[] = ["threads", "device", "saveEvery", "cases", "computedOn"];
 
 /**
- * Fields of the flat form that versions up to 0.1 wrote, without those of the methods' settings; of one that was written by
- * hand, beside a checkpoint from elsewhere, dataset, method, patch and split are enough.
+ * A training as far as the flat form, which versions up to 0.1 wrote, may lack it: of one that was written by hand, beside a
+ * checkpoint from elsewhere, dataset, method, patch and split are enough.
  */
-const FLAT = z.object({
-  dataset: z.string(),
+const LACKING = {
+  ...{ preset: "paper", iterations: 0, warmup: 0, precision: "fp32", rateSchedule: "published", averaged: false },
+  ...{ seed: 1337, validateEvery: 200, saveEvery: 200, threads: 1, device: "cpu", cases: "", computedOn: undefined },
+};
+const FLAT = z.looseObject({
   method: z.string(),
-  preset: z.string().default("paper"),
-  iterations: z.number().default(0),
-  warmup: z.number().default(0),
-  precision: z.string().default("fp32"),
-  rateSchedule: z.string().default("published"),
-  averaged: z.boolean().default(false),
-  coarse: z.object({ patch: z.string(), iterations: z.number() }).nullable().default(null),
   patch: z.string(),
-  seed: z.number().default(1337),
-  validateEvery: z.number().default(200),
-  saveEvery: z.number().default(200),
-  threads: z.number().default(1),
-  device: z.string().default("cpu"),
-  cases: z.string().default(""),
-  split: z.unknown().optional(),
-  run: z.unknown().optional(),
-  splitContent: z.unknown().optional(),
-  computedOn: z.unknown().optional(),
-  versions: z.record(z.string(), z.string().nullable()).default({}),
+  coarse: z.object({ patch: z.string(), iterations: z.number() }).nullable().default(null),
 });
 
 /** The flat form as the present one; anything else as it is. */
 function translated(content: unknown): unknown {
-  const flat = FLAT.loose().safeParse(content);
+  const flat = FLAT.safeParse(content);
   if (!flat.success) return content;
-  const { dataset, method, splitContent, versions, split: _, run: __, patch, coarse, ...others } = flat.data;
-  const entries = Object.entries(others), isTraining = ([key]: [string, unknown]) => key in FLAT.shape;
-  return {
-    dataset,
-    method: { name: method, settings: Object.fromEntries(entries.filter((entry) => !isTraining(entry))) },
-    training: {
-      ...Object.fromEntries(entries.filter(isTraining)),
-      ...method === "supervised" && { warmup: 0 }, // it is its own warm-up; the first versions wrote the preset's
-      patch: sidesOf(patch),
-      coarse: coarse && { ...coarse, patch: sidesOf(coarse.patch) },
-    },
-    split: splitContent,
-    versions,
-    commit: null,
-  };
+  const { dataset, method, patch, coarse, splitContent, versions = {}, split: _, run: __, ...others } = flat.data;
+  const training: Record<string, unknown> = { ...LACKING }, settings: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(others)) (key in LACKING ? training : settings)[key] = value;
+  if (method === "supervised") training.warmup = 0; // it is its own warm-up; the first versions wrote the preset's
+  const sides = { patch: sidesOf(patch), coarse: coarse && { ...coarse, patch: sidesOf(coarse.patch) } };
+  const now = { dataset, method: { name: method, settings }, training: { ...training, ...sides } };
+  return { ...now, split: splitContent, versions, commit: null };
 }
 
 const RUN_CONFIG: JsonFile = { what: "the options of the run", remedy: "name a run folder of deno task train" };

@@ -56,27 +56,17 @@ const SPLIT = z.strictObject({
 }) satisfies z.ZodType<Split>;
 const SPLIT_FILE: JsonFile = { what: "the split", remedy: "write one with deno task split DATASET" };
 
-/** How many cases have each role. */
-export function countCases(split: Lists): Record<Role, number> {
-  const { labeled, unlabeled, validation, test } = split;
-  return {
-    labeled: labeled.length,
-    unlabeled: unlabeled.length,
-    validation: validation.length,
-    test: test.length,
-  };
+/** How many of something each role has. */
+function countEach(count: (role: Role) => number): Record<Role, number> {
+  return Object.fromEntries(ROLES.map((role) => [role, count(role)])) as Record<Role, number>;
 }
 
+/** How many cases have each role. */
+export const countCases = (split: Lists): Record<Role, number> => countEach((role) => split[role].length);
+
 /** How many patients have each role, by the names of their cases. */
-export function countPatients(split: Lists): Record<Role, number> {
-  const count = (role: Role) => new Set(split[role].map(patientOf)).size;
-  return {
-    labeled: count("labeled"),
-    unlabeled: count("unlabeled"),
-    validation: count("validation"),
-    test: count("test"),
-  };
-}
+export const countPatients = (split: Lists): Record<Role, number> =>
+  countEach((role) => new Set(split[role].map(patientOf)).size);
 
 /**
  * Refuses a case that stands twice, a patient with frames in two parts, and counts that are not those of the lists.
