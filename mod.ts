@@ -74,7 +74,11 @@ export * from "./pipeline/networks/urpc_unet3d.ts";
 export * from "./pipeline/networks/vnet.ts";
 export * from "./pipeline/training/checkpoint.ts";
 export * from "./pipeline/arrays/random.ts";
+export * from "./pipeline/files/dtypes.ts";
 export * from "./pipeline/files/safetensors.ts";
+export * from "./pipeline/files/torch_file.ts";
+export * from "./pipeline/files/weights_file.ts";
+export * from "./pipeline/networks/matching.ts";
 export * from "./pipeline/training/schedule.ts";
 export * from "./pipeline/training/training_step.ts";
 export {

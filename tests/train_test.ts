@@ -143,10 +143,9 @@ Deno.test(
       assert.equal(await bits("ahead/last"), await bits("whole/last"));
       // A state of more iterations than the run has empties no log.
       const { tensors } = await readSafetensors(`${folder}/ahead/state.safetensors`), kept5 = await Deno.readFile(log);
-      const sources = Object.entries(tensors).map(([name, { shape, data }]): [string, TensorSource] => [
-        name,
-        { shape, dtype: data instanceof Float32Array ? "F32" : "I64", values: () => data },
-      ]);
+      const sources = Object.entries(tensors).flatMap(([name, { dtype, ...rest }]): [string, TensorSource][] =>
+        dtype === "F32" ? [[name, { dtype, ...rest }]] : []
+      );
       await writeSafetensors(`${folder}/parts/state.safetensors`, Object.fromEntries(sources), { iteration: "999999" });
       const beyond = await ended(start(folder, "parts", ["--iterations", "5", "--resume"]));
       assert.equal(beyond.code, 3, beyond.stderr);
