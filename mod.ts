@@ -35,6 +35,7 @@ export * from "./pipeline/evaluation/clinical.ts";
 export * from "./pipeline/arrays/components.ts";
 export * from "./pipeline/evaluation/evaluate_case.ts";
 export * from "./pipeline/evaluation/inference.ts";
+export * from "./pipeline/evaluation/masks.ts";
 export * from "./pipeline/evaluation/overlap.ts";
 export * from "./pipeline/evaluation/slices.ts";
 export * from "./pipeline/evaluation/sliding_window.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { HostArray, Method, StepInputs } from "../methods/method.ts";
-import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
+import { initialize, type StateDict, toWeights, type Weights } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { OperationTime } from "../tensorflow/operation_times.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
@@ -27,10 +27,14 @@ export interface TrainingState {
   touched: Tensor1D;
 }
 
-/** The state before the first step. @param random Uniform in [0, 1), for the weights and then for the method's memory. */
-export function startState(method: Method, random: () => number): TrainingState {
+/**
+ * The state before the first step.
+ * @param random Uniform in [0, 1), for the weights and then for the method's memory.
+ * @param initial Arrays that do not begin at random: those of other weights.
+ */
+export function startState(method: Method, random: () => number, initial: StateDict = {}): TrainingState {
   const { tf } = openTensorFlow(), { spec } = method;
-  const { weights, buffers } = toWeights(spec, initialize(spec, random));
+  const { weights, buffers } = toWeights(spec, { ...initialize(spec, random), ...initial });
   const zeros = (shapes: [string, number[]][]) =>
     Object.fromEntries(shapes.map(([name, shape]) => [name, tf.zeros(shape)]));
   return {

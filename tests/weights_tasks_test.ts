@@ -1,0 +1,102 @@
+/** Weights from elsewhere in the tasks: what begins a training, and what is evaluated without a run folder. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { writeRawHearts } from "../pipeline/datasets/acdc/phantom.ts";
+import { readMetrics } from "../pipeline/records/evaluation.ts";
+import { readRunConfig } from "../pipeline/records/run.ts";
+import { withFolder } from "./with_folder.ts";
+
+/** Runs a task on slices, at home in the folder. */
+async function task(folder: string, name: string, args: string[]) {
+  const rights = [
+    "--no-prompt",
+    "--allow-read",
+    "--allow-ffi",
+    "--allow-env",
+    "--allow-sys",
+    `--allow-write=${folder}`,
+  ];
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", ...rights, fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url)), "acdc", ...args],
+    env: { NO_COLOR: "1", SSNET_HOME: folder },
+  }).output();
+  const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  return { code, out, error };
+}
+
+Deno.test("weights evaluate without their run as with it, and begin another training of the method or of another", () =>
+  withFolder(async (folder) => {
+    const done = async (name: string, ...args: string[]) => {
+      const { code, out, error } = await task(folder, name, args);
+      assert.equal(code, 0, error);
+      return out;
+    };
+    await writeRawHearts(`${folder}/raw/acdc`, { seed: 5, count: 4, shape: [3, 48, 40] });
+    await done("preprocess");
+    await done("split", "--labeled", "2", "--test-cases", "1");
+    const train = (run: string, method: string, ...args: string[]) =>
+      done("train", "--run", `${folder}/${run}`, "--method", method, "--patch", "64x64", ...args);
+    await train("first", "supervised", "--iterations", "2");
+    const weights = `${folder}/first/last.safetensors`;
+
+    await done("evaluate", "--run", `${folder}/first`, "--checkpoint", "last");
+    const out = await done("evaluate", "--weights", weights, "--method", "supervised", "--patch", "64x64");
+    const place = out.match(/(\/.*)\/metrics\.json/)![1];
+    assert.match(place.slice(folder.length), /^\/evaluations\/acdc-last-[0-9a-f]{8}\/evaluation-running$/);
+    const [alone, own] = [await readMetrics(place), await readMetrics(`${folder}/first/evaluation-running`)];
+    const scores = ({ rows }: typeof own) => rows.map((row) => ({ ...row, seconds: 0 }));
+    assert.deepEqual(scores(alone), scores(own));
+    assert.deepEqual([alone.checkpoint, alone.iteration, alone.trainingPreparations], [weights, 2, []]);
+
+    const refused = async (code: number, wanted: RegExp, name: string, ...args: string[]) => {
+      const answer = await task(folder, name, args);
+      assert.deepEqual([answer.code, wanted.test(answer.error)], [code, true], answer.error);
+    };
+    await refused(
+      2,
+      /--run and --checkpoint cannot stand beside --weights/,
+      "evaluate",
+      "--weights",
+      weights,
+      "--run",
+      "x",
+      "--checkpoint",
+      "best",
+    );
+    await refused(2, /--method wants --weights beside it/, "evaluate", "--method", "supervised");
+    await refused(
+      3,
+      /checkpoint of another network\ndecoder\.out_conv_dp4\.weight: /,
+      "evaluate",
+      "--weights",
+      weights,
+      "--method",
+      "urpc",
+    );
+    await refused(3, /there is no such file/, "evaluate", "--weights", `${folder}/none.pth`);
+
+    // Nothing is trained: what is written is what was begun with.
+    const begun = await train("second", "supervised", "--iterations", "0", "--init", weights);
+    assert.match(begun, /^init: (\d+) of \1 arrays are those of ".*first\/last\.safetensors"$/m);
+    const [a, b] = await Promise.all([weights, `${folder}/second/last.safetensors`].map((path) => Deno.readFile(path)));
+    assert.deepEqual(a.slice(-10000), b.slice(-10000));
+    const { training: { init } } = await readRunConfig(`${folder}/second`);
+    assert.equal(init!.file, weights);
+    const heads = await train("third", "ssnet", "--iterations", "0", "--init", weights);
+    assert.match(
+      heads,
+      /^init: 1\d\d of \d+ arrays .*\ninit: these begin anew:\n {2}projection_head\.0\.weight: \[32,16\] wanted, nothing found$/m,
+    );
+    const third = ["--run", `${folder}/third`, "--resume"];
+    await refused(
+      2,
+      /init: started with .*first.*, now .*third/,
+      "train",
+      ...third,
+      "--init",
+      `${folder}/third/last.safetensors`,
+    );
+    await refused(3, /No such file.*none\.pth/, "train", "--run", `${folder}/fourth`, "--init", `${folder}/none.pth`);
+    assert.ok(!existsSync(`${folder}/fourth`));
+  }));
