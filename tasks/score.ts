@@ -30,7 +30,7 @@ import { writeScores } from "../pipeline/records/score.ts";
 const { inputs, spacing, tolerance, dataset, shapeOnly, ...options } = parseOptions(
   z.strictObject({
     inputs: z.array(z.string()).max(2).describe("MASKS and REFERENCES: two folders, or two files"),
-    output: pathOption().optional().describe(
+    out: pathOption().optional().describe(
       `folder of scores.json and scores.csv (default: ${
         homePath("scores")
       }/FOLDER-MASKS, by the names of the masks' folder)`,
@@ -114,7 +114,7 @@ async function score() {
   const summary = summarize(rows, isOfPatients ? undefined : bootstrapInterval);
   const patientSummary = isOfPatients ? summarize(patientRows(rows), bootstrapInterval) : null;
   const named = `${basename(dirname(resolve(masks)))}-${basename(resolve(masks))}`;
-  const output = options.output ?? homePath(`scores/${named}`);
+  const output = options.out ?? homePath(`scores/${named}`);
   await Deno.mkdir(output, { recursive: true });
   await writeScores(output, {
     masks,

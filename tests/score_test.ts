@@ -182,7 +182,7 @@ Deno.test("score writes every metric of every case, in millimeters by header, ca
     const first = caseMetrics(ball[0], ball[1], shape),
       measured = caseMetrics(ball[0], ball[1], shape, [0.5, 0.5, 2], 1);
     assert.ok(good.out.startsWith(`a  foreground  Dice ${first.honest.dice.toFixed(4)}  Jaccard `), good.out);
-    assert.match(good.out, /  NSD [\d.]+ at 1 mm  [\d.]+ s\n/);
+    assert.match(good.out, / {2}NSD [\d.]+ at 1 mm {2}[\d.]+ s\n/);
     assert.match(
       good.out,
       /\nDice [\d.]+ \(95 % interval [\d.]+ to [\d.]+\) over 3 cases, .*\/scores\/.*-masks\/scores\.json\n$/,
@@ -223,7 +223,7 @@ Deno.test("score writes every metric of every case, in millimeters by header, ca
         ...{ correctedSpacing: [3, 1.5, 1.5], patient: name < "c" ? "p" : "q", phase: name === "a" ? "ED" : "ES" },
       }, { file: "x", sha256: "" });
     }
-    const output = ["--output", `${folder}/own`], of = [`${folder}/masks`, `${folder}/cases`, ...output];
+    const output = ["--out", `${folder}/own`], of = [`${folder}/masks`, `${folder}/cases`, ...output];
     const byCase = await score(folder, ...of);
     assert.equal(byCase.code, 0, byCase.error);
     assert.match(

@@ -6,10 +6,10 @@ import assert from "node:assert/strict";
 import { Uint8ArrayReader, Uint8ArrayWriter, ZipReader, ZipWriter } from "@zip.js/zip.js";
 import { stream } from "../pipeline/arrays/random.ts";
 import { sizeOf } from "../pipeline/arrays/shape.ts";
-import { REAL_TYPES } from "../pipeline/files/dtypes.ts";
+import { asHalf, REAL_TYPES, type TensorSource } from "../pipeline/files/dtypes.ts";
 import { DataError } from "../pipeline/files/errors.ts";
 import { decodeSafetensors } from "../pipeline/files/safetensors.ts";
-import { decodeTorchFile } from "../pipeline/files/torch_file.ts";
+import { decodeTorchFile, encodeTorchFile } from "../pipeline/files/torch_file.ts";
 import { readWeightsFile } from "../pipeline/files/weights_file.ts";
 import { matchWeights } from "../pipeline/networks/matching.ts";
 import { SpecBuilder } from "../pipeline/networks/parameters.ts";
@@ -108,6 +108,25 @@ Deno.test("what is no dictionary of tensors is refused with the way to save it, 
   await refused(read("system.pth"), /holds the object posix\.system, /);
   await refused(read("nothing.pth"), /there is no such file/);
   await refused(readWeightsFile(golden(".")), /it is no file/);
+});
+
+Deno.test("what is written for torch is read back bit by bit, and the same tensors are the same bytes", async () => {
+  const tensors: Record<string, TensorSource> = {
+    "a.weight": { shape: [2, 3], dtype: "F32", values: () => eighths(6) },
+    "a.half": { shape: [4], dtype: "F16", values: () => asHalf("a.half", eighths(4)) },
+    "ä": { shape: [0, 2], dtype: "F32", values: () => new Float32Array(0) },
+    "n": { shape: [], dtype: "I64", values: () => BigInt64Array.of(7n) },
+  };
+  const bytes = await encodeTorchFile(tensors), read = await decodeTorchFile(bytes, "x.pth");
+  assert.deepEqual(
+    Object.entries(read).map(([name, { shape, dtype }]) => [name, shape, dtype]),
+    Object.entries(tensors).map(([name, { shape, dtype }]) => [name, shape, dtype]),
+  );
+  assert.deepEqual([read["a.weight"].values(), read["a.half"].values()], [eighths(6), eighths(4)]);
+  assert.deepEqual(await encodeTorchFile(tensors), bytes);
+  const short = encodeTorchFile({ a: { shape: [2], dtype: "F32", values: () => eighths(1) } });
+  await assert.rejects(short, new RangeError("Cannot write a: [2] of F32 wanted, 4 bytes found"));
+  assert.throws(() => asHalf("a", Float32Array.of(1, -1e5)), /Cannot write a as float16: it holds -100000, /);
 });
 
 // ── Made by hand ───────────────────────────────────────────────────────────────────────────────────────────────────────

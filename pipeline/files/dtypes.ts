@@ -1,4 +1,5 @@
 /** Number types of stored tensors, by safetensors' names; the real ones become float32. @module */
+import { sizeOf } from "../arrays/shape.ts";
 
 /** Bytes of a value. */
 export const WIDTHS: Readonly<Record<string, number>> = {
@@ -55,4 +56,32 @@ export interface StoredTensor {
 export function realValues(bytes: Uint8Array, dtype: string): Float32Array {
   if (!REAL_TYPES.includes(dtype)) throw new RangeError(`it is ${dtype}; ${REAL_TYPES.join(", ")} wanted`);
   return DECODERS[dtype](new Uint8Array(bytes));
+}
+
+/** One array to write. */
+export interface TensorSource {
+  /** `[]` for a single number. */
+  shape: number[];
+  /** float32, float16 or int64. */
+  dtype: "F32" | "F16" | "I64";
+  /** C order, of the type's own array; asked for when it is written, so that one array alone is in memory. */
+  values: () => Float32Array | Float16Array | BigInt64Array;
+}
+
+/** The bytes of an array that is written. @throws {RangeError} Naming it when its values do not fill its shape. */
+export function valuesOf(name: string, { shape, dtype, values }: TensorSource): Uint8Array {
+  const { buffer, byteOffset, byteLength } = values();
+  if (byteLength === sizeOf(shape) * WIDTHS[dtype]) return new Uint8Array(buffer, byteOffset, byteLength);
+  throw new RangeError(`Cannot write ${name}: [${shape}] of ${dtype} wanted, ${byteLength} bytes found`);
+}
+
+/**
+ * Values in half precision.
+ * @throws {RangeError} Naming the array when a value is beyond half precision's largest, 65504.
+ */
+export function asHalf(name: string, values: Float32Array): Float16Array {
+  const halves = Float16Array.from(values),
+    beyond = halves.findIndex((value, i) => !Number.isFinite(value) && Number.isFinite(values[i]));
+  if (beyond < 0) return halves;
+  throw new RangeError(`Cannot write ${name} as float16: it holds ${values[beyond]}, and float16 ends at 65504`);
 }

@@ -6,18 +6,8 @@
 import { z } from "zod";
 import { writeAtomically } from "./atomic.ts";
 import { sizeOf } from "../arrays/shape.ts";
-import { realValues, type StoredTensor, WIDTHS } from "./dtypes.ts";
+import { realValues, type StoredTensor, type TensorSource, valuesOf, WIDTHS } from "./dtypes.ts";
 import { DataError } from "./errors.ts";
-
-/** One array to write. */
-export interface TensorSource {
-  /** `[]` for a single number. */
-  shape: number[];
-  /** float32 or int64. */
-  dtype: "F32" | "I64";
-  /** C order; asked for when it is written, so that one array alone is in memory. */
-  values: () => Float32Array | BigInt64Array;
-}
 
 const ENTRY = z.object({
   dtype: z.string(),
@@ -28,8 +18,8 @@ type HeaderEntry = z.infer<typeof ENTRY>;
 const HEADER = z.object({ __metadata__: z.record(z.string(), z.string()).default({}) }).catchall(ENTRY);
 
 /**
- * Writes float32 (`F32`) and int64 (`I64`) arrays in the order given and string metadata; under a temporary name, then
- * renamed. Needs `--allow-read`, `--allow-write`.
+ * Writes arrays in the order given and string metadata; under a temporary name, then renamed. Needs `--allow-read`,
+ * `--allow-write`.
  * @throws {RangeError} Naming the array whose values do not fill its shape.
  */
 export async function writeSafetensors(
@@ -37,6 +27,14 @@ export async function writeSafetensors(
   tensors: Record<string, TensorSource>,
   metadata: Record<string, string> = {},
 ): Promise<void> {
+  await writeAtomically(path, safetensorsParts(tensors, metadata));
+}
+
+/** The bytes of {@linkcode writeSafetensors}, array by array. @throws {RangeError} As that. */
+export function* safetensorsParts(
+  tensors: Record<string, TensorSource>,
+  metadata: Record<string, string>,
+): Generator<Uint8Array> {
   let end = 0;
   const header: Record<string, unknown> = { __metadata__: metadata };
   for (const [name, { shape, dtype }] of Object.entries(tensors)) {
@@ -48,18 +46,9 @@ export async function writeSafetensors(
   const head = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
   const length = new Uint8Array(8);
   new DataView(length.buffer).setBigUint64(0, BigInt(head.length), true);
-  await writeAtomically(path, partsOf([length, head], tensors));
-}
-
-function* partsOf(head: Uint8Array[], tensors: Record<string, TensorSource>): Generator<Uint8Array> {
-  yield* head;
-  for (const [name, { shape, dtype, values }] of Object.entries(tensors)) {
-    const { buffer, byteOffset, byteLength } = values();
-    if (byteLength !== sizeOf(shape) * WIDTHS[dtype]) {
-      throw new RangeError(`Cannot write ${name}: [${shape}] of ${dtype} wanted, ${byteLength} bytes found`);
-    }
-    yield new Uint8Array(buffer, byteOffset, byteLength);
-  }
+  yield length;
+  yield head;
+  for (const [name, source] of Object.entries(tensors)) yield valuesOf(name, source);
 }
 
 /**

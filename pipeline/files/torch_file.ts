@@ -1,14 +1,14 @@
 /**
  * Files of `torch.save` (`.pth`, `.pt`) in the zip format that torch writes since 1.6: a pickle that names tensors, and their
- * storages as stored bytes beside it. Dictionaries of tensors alone are read; nothing of a file is run or unpacked, so what
+ * storages as stored bytes beside it. Written is what `torch.load(path, weights_only=True)` reads. Dictionaries of tensors alone are read; nothing of a file is run or unpacked, so what
  * is in memory is at most the file a few times over.
  *
  * Source: torch 2.15, `torch/serialization.py` (`_save`, `persistent_id`), `torch/_utils.py` (`_rebuild_tensor_v2`).
  * @module
  */
-import { configure, type FileEntry, Uint8ArrayReader, Uint8ArrayWriter, ZipReader } from "@zip.js/zip.js";
+import { configure, type FileEntry, Uint8ArrayReader, Uint8ArrayWriter, ZipReader, ZipWriter } from "@zip.js/zip.js";
 import { sizeOf } from "../arrays/shape.ts";
-import { realValues, type StoredTensor, WIDTHS } from "./dtypes.ts";
+import { realValues, type StoredTensor, type TensorSource, valuesOf, WIDTHS } from "./dtypes.ts";
 import { DataError } from "./errors.ts";
 import { readPickle, UnknownGlobal } from "./pickle.ts";
 
@@ -36,6 +36,7 @@ interface Storage {
   bytes: Uint8Array;
 }
 
+const PROTO = 0x80, NEWFALSE = 0x89; // opcodes
 const MOST_AXES = 16, DEEPEST = 8, LONGEST_NAME = 400;
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 const isCounts = (value: unknown): value is number[] =>
@@ -210,4 +211,69 @@ function tensorsOf(value: unknown, most: number): Record<string, StoredTensor> {
   if (!(value instanceof Map)) throw new RangeError("a dictionary of tensors wanted, found another value");
   add(value, "", 0);
   return tensors;
+}
+
+/** The class of a storage by the type of its numbers. */
+const CLASSES = { F32: "FloatStorage", F16: "HalfStorage", I64: "LongStorage" } as const;
+const NO_TIME = new Date(1980, 0, 1); // the same tensors are the same bytes
+
+/**
+ * A dictionary of tensors as `torch.save` writes it, which `torch.load(path, weights_only=True)` and `load_state_dict` read.
+ * @throws {RangeError} Naming the array whose values do not fill its shape.
+ */
+export async function encodeTorchFile(tensors: Record<string, TensorSource>): Promise<Uint8Array> {
+  configure({ useWebWorkers: false });
+  const zip = new ZipWriter(new Uint8ArrayWriter(), {
+    ...{ level: 0, dataDescriptor: false, extendedTimestamp: false, lastModDate: NO_TIME },
+  });
+  const add = (name: string, bytes: Uint8Array) => zip.add(`archive/${name}`, new Uint8ArrayReader(bytes));
+  const text = (value: string) => new TextEncoder().encode(value);
+  await add("data.pkl", pickleOf(tensors));
+  await add("byteorder", text("little"));
+  for (const [key, [name, source]] of Object.entries(tensors).entries()) {
+    await add(`data/${key}`, valuesOf(name, source));
+  }
+  await add("version", text("3\n"));
+  return await zip.close();
+}
+
+/** The pickle of {@linkcode encodeTorchFile}; storages are named by their place. */
+function pickleOf(tensors: Record<string, TensorSource>): Uint8Array {
+  const parts: number[] = [];
+  const opcodes = (text: string) => parts.push(...new TextEncoder().encode(text));
+  const number = (code: string, value: number) => {
+    const bytes = new Uint8Array(4);
+    new DataView(bytes.buffer).setUint32(0, value, true);
+    opcodes(code);
+    parts.push(...bytes);
+  };
+  const string = (value: string) => {
+    const bytes = new TextEncoder().encode(value);
+    number("X", bytes.length);
+    parts.push(...bytes);
+  };
+  const tuple = (values: number[]) => {
+    opcodes("(");
+    for (const value of values) number("J", value);
+    opcodes("t");
+  };
+  parts.push(PROTO, 2);
+  opcodes("}(");
+  for (const [key, [name, { shape, dtype }]] of Object.entries(tensors).entries()) {
+    string(name);
+    opcodes("ctorch._utils\n_rebuild_tensor_v2\n((");
+    string("storage");
+    opcodes(`ctorch\n${CLASSES[dtype]}\n`);
+    string(`${key}`);
+    string("cpu");
+    number("J", sizeOf(shape));
+    opcodes("tQ");
+    number("J", 0);
+    tuple(shape);
+    tuple(shape.map((_, axis) => sizeOf(shape.slice(axis + 1))));
+    parts.push(NEWFALSE);
+    opcodes("ccollections\nOrderedDict\n)RtR");
+  }
+  opcodes("u.");
+  return Uint8Array.from(parts);
 }

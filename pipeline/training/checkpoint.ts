@@ -9,8 +9,9 @@ import type { Method } from "../methods/method.ts";
 import { type NetworkSpec, type StateDict, toPyTorch, toTensorFlow } from "../networks/parameters.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Tensor, Tensor1D } from "../tensorflow/tensors.ts";
-import type { StoredTensor } from "../files/dtypes.ts";
-import { readSafetensors, type TensorSource, writeSafetensors } from "../files/safetensors.ts";
+import { asHalf, type StoredTensor, type TensorSource } from "../files/dtypes.ts";
+import { encodeTorchFile } from "../files/torch_file.ts";
+import { readSafetensors, safetensorsParts, writeSafetensors } from "../files/safetensors.ts";
 import { listed } from "../files/words.ts";
 import { matchWeights, mismatch } from "../networks/matching.ts";
 import type { TrainingState } from "./training_step.ts";
@@ -24,14 +25,24 @@ function finite(values: Float32Array, name: string, told: { cannot: string; reme
 
 /** A network's parameters and running statistics; `num_batches_tracked` is what PyTorch expects beside them. */
 function stateDict(path: string, spec: NetworkSpec, { weights, buffers }: NetworkParameters, iteration: number) {
-  const tensors: Record<string, TensorSource> = {};
   const told = { cannot: `Cannot write "${path}"`, remedy: "the checkpoint before it, if any, is kept" };
-  const add = (name: string, shape: number[], tensor: Tensor) => {
-    tensors[name] = { shape, dtype: "F32", values: () => finite(toPyTorch(tensor), name, told) };
-  };
-  for (const { name, shape } of spec.parameters) add(name, shape, weights[name]);
+  return stateSources(spec, iteration, (name, shape) => ({
+    shape,
+    dtype: "F32",
+    values: () => finite(toPyTorch(weights[name] ?? buffers[name]), name, told),
+  }));
+}
+
+/** Parameters and running statistics in the order of PyTorch's `state_dict`, with its counters. */
+function stateSources(
+  spec: NetworkSpec,
+  iteration: number,
+  sourceOf: (name: string, shape: number[]) => TensorSource,
+): Record<string, TensorSource> {
+  const tensors: Record<string, TensorSource> = {};
+  for (const { name, shape } of spec.parameters) tensors[name] = sourceOf(name, shape);
   for (const { name, shape, kind } of spec.buffers) {
-    add(name, shape, buffers[name]);
+    tensors[name] = sourceOf(name, shape);
     if (kind === "running_var") {
       const counter = name.replace("running_var", "num_batches_tracked");
       tensors[counter] = { shape: [], dtype: "I64", values: () => new BigInt64Array([BigInt(iteration)]) };
@@ -127,6 +138,31 @@ export async function readCheckpoint(path: string, spec: NetworkSpec): Promise<C
   if (lacking.length) throw otherNetwork(path, lacking);
   checkFinite(path, state);
   return { state, iteration: Number(metadata.iteration ?? 0), prefix };
+}
+
+/**
+ * A checkpoint for other programs: the bytes of a safetensors or of a file of torch's, whose names and layouts
+ * `load_state_dict` reads. PyTorch's names, layouts and order are ours already.
+ * @param options `half`: the numbers as float16.
+ * @throws {RangeError} When a value is beyond float16.
+ */
+export async function encodeCheckpoint(
+  { state, iteration }: Pick<Checkpoint, "state" | "iteration">,
+  spec: NetworkSpec,
+  { format, half }: { format: "safetensors" | "pth"; half: boolean },
+): Promise<Uint8Array> {
+  const tensors = stateSources(
+    spec,
+    iteration,
+    (name, shape) =>
+      half
+        ? { shape, dtype: "F16", values: () => asHalf(name, state[name]) }
+        : { shape, dtype: "F32", values: () => state[name] },
+  );
+  if (format === "pth") return await encodeTorchFile(tensors);
+  return new Uint8Array(
+    await new Blob([...safetensorsParts(tensors, { iteration: `${iteration}` })] as BlobPart[]).arrayBuffer(),
+  );
 }
 
 /**

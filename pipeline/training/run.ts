@@ -145,16 +145,8 @@ export function weightsAsRun(path: string, { dataset, method, patch, split, case
  * ```
  */
 export async function loadRun(source: string | Run, options: RunOptions = {}): Promise<LoadedRun> {
-  const run = typeof source === "string" ? await readRun(source) : source;
-  const { folder, weights: file, profile, config: { training } } = run;
-  const checkpoint = file ? "last" : options.checkpoint ?? (training.averaged ? "last" : profile.checkpoint);
-  const path = file ?? `${folder}/${checkpoint}.safetensors`;
-  if (!file && !existsSync(path)) {
-    const why = checkpoint === "best"
-      ? "it comes with a validation above Dice 0; --checkpoint last takes the last one"
-      : "train first";
-    throw new DataError(`Cannot use the run "${folder}": it has no ${checkpoint}.safetensors; ${why}`);
-  }
+  const run = typeof source === "string" ? await readRun(source) : source, { profile, config: { training } } = run;
+  const { checkpoint, path } = checkpointOf(run, options);
   const spec = NETWORKS[profile.network].spec(new SpecBuilder(), { classes: profile.classes });
   const { state, iteration, prefix } = await readCheckpoint(path, spec), weights = toWeights(spec, state);
   const { batchNorm: statistics = "running", precision = "fp32", components } = options;
@@ -165,4 +157,23 @@ export async function loadRun(source: string | Run, options: RunOptions = {}): P
     precision,
   });
   return { ...run, checkpoint, prefix, iteration, largestComponent, weights, segment };
+}
+
+/**
+ * The file of a run's weights. Needs `--allow-read`.
+ * @param options `checkpoint` as of {@linkcode RunOptions}.
+ * @throws {DataError} When it is not there.
+ */
+export function checkpointOf(
+  { folder, weights, profile, config: { training } }: Run,
+  options: Pick<RunOptions, "checkpoint">,
+): { checkpoint: "last" | "best"; path: string } {
+  if (weights) return { checkpoint: "last", path: weights };
+  const checkpoint = options.checkpoint ?? (training.averaged ? "last" : profile.checkpoint);
+  const path = `${folder}/${checkpoint}.safetensors`;
+  if (existsSync(path)) return { checkpoint, path };
+  const why = checkpoint === "best"
+    ? "it comes with a validation above Dice 0; --checkpoint last takes the last one"
+    : "train first";
+  throw new DataError(`Cannot use the run "${folder}": it has no ${checkpoint}.safetensors; ${why}`);
 }
