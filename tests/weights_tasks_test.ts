@@ -6,6 +6,7 @@ import { sha256 } from "../pipeline/files/hash.ts";
 import { writeRawHearts } from "../pipeline/datasets/acdc/phantom.ts";
 import { readWeightsFile } from "../pipeline/files/weights_file.ts";
 import { readMetrics } from "../pipeline/records/evaluation.ts";
+import { readScores } from "../pipeline/records/score.ts";
 import { readRunConfig } from "../pipeline/records/run.ts";
 import { withFolder } from "./with_folder.ts";
 
@@ -22,7 +23,7 @@ async function task(folder: string, name: string, args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", ...rights, fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url))],
-      ...(name === "export" ? args : ["acdc", ...args]),
+      ...(["export", "score"].includes(name) ? args : ["acdc", ...args]),
     ],
     env: { NO_COLOR: "1", SSNET_HOME: folder },
   }).output();
@@ -53,6 +54,17 @@ Deno.test("weights evaluate without their run as with it, and begin another trai
     const scores = ({ rows }: typeof own) => rows.map((row) => ({ ...row, seconds: 0 }));
     assert.deepEqual(scores(alone), scores(own));
     assert.deepEqual([alone.checkpoint, alone.iteration, alone.trainingPreparations], [weights, 2, []]);
+
+    const printed = await done(
+      "score",
+      `${folder}/first/evaluation-running`,
+      `${folder}/cases/acdc`,
+      "--dataset",
+      "acdc",
+    );
+    const { rows, patientSummary } = await readScores(printed.match(/(\/.*)\/scores\.json/)![1]);
+    assert.deepEqual(rows.map((row) => ({ ...row, seconds: 0 })), scores(own));
+    assert.equal(patientSummary!.honest.mean.dice.mean, own.patientSummary!.honest.mean.dice.mean);
 
     // For other programs: the same network, from the file that they read.
     for (const [form, size] of [[["--format", "pth"], 7.5], [["--half"], 3.7]] as const) {
