@@ -68,7 +68,7 @@ async function score() {
   const notes = new Notes(),
     problems: string[] = [],
     values = { masks: new Set<number>(), references: new Set<number>() };
-  const unmeasured: string[] = [], nominal: string[] = [];
+  const unmeasured: string[] = [], unit: string[] = [], nominal: string[] = [];
   for (const pair of pairs) {
     try {
       const { found, wanted } = await read(pair);
@@ -78,6 +78,9 @@ async function score() {
       for (const value of found.label) values.masks.add(value);
       for (const value of wanted.label) values.references.add(value);
       if (!given && !wanted.geometry && !wanted.correctedSpacing) unmeasured.push(pair.name);
+      else if (!given && !wanted.correctedSpacing && wanted.geometry!.spacing.every((width) => width === 1)) {
+        unit.push(pair.name);
+      }
       if (wanted.nominalSpacing) nominal.push(pair.name);
     } catch (error) {
       problems.push(messageOf(error));
@@ -93,6 +96,14 @@ async function score() {
         `note: the spacing of ${counted(unmeasured.length, "case")} is not known, so nothing is in mm: ${
           listed(unmeasured)
         }`,
+      ]
+      : [],
+    ...unit.length
+      ? [
+        `note: ${
+          counted(unit.length, "reference")
+        } of a spacing of exactly 1 mm, which programs also write where they know ` +
+        `none; --spacing names another: ${listed(unit)}`,
       ]
       : [],
     ...nominal.length ? [`note: the mm of ${counted(nominal.length, "case")} are nominal: ${listed(nominal)}`] : [],
