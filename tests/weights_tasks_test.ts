@@ -10,6 +10,8 @@ import { readScores } from "../pipeline/records/score.ts";
 import { readRunConfig } from "../pipeline/records/run.ts";
 import { withFolder } from "./with_folder.ts";
 
+const TAKES_NO_DATASET = ["export", "score", "report"];
+
 /** Runs a task on slices, at home in the folder. */
 async function task(folder: string, name: string, args: string[]) {
   const rights = [
@@ -23,7 +25,7 @@ async function task(folder: string, name: string, args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", ...rights, fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url))],
-      ...(["export", "score"].includes(name) ? args : ["acdc", ...args]),
+      ...(TAKES_NO_DATASET.includes(name) ? args : ["acdc", ...args]),
     ],
     env: { NO_COLOR: "1", SSNET_HOME: folder },
   }).output();
@@ -122,6 +124,10 @@ Deno.test("weights evaluate without their run as with it, and begin another trai
     assert.deepEqual(await values(`${folder}/second/last.safetensors`), await values(weights));
     const { training: { init } } = await readRunConfig(`${folder}/second`);
     assert.equal(init!.file, weights);
+    await done("evaluate", "--run", `${folder}/second`, "--checkpoint", "last");
+    await done("report", `${folder}/second`);
+    const report = await Deno.readTextFile(`${folder}/second/report.md`);
+    assert.match(report, /^\| First weights \|.* last\.safetensors \(SHA-256 [0-9a-f]{8}…\)/m);
     const heads = await train("third", "ssnet", "--iterations", "0", "--init", weights);
     assert.match(
       heads,

@@ -5,6 +5,7 @@
  */
 import { basename, dirname, resolve } from "node:path";
 import { type AxisOrder, type Geometry, reverseAxes, type Vector3 } from "../arrays/geometry.ts";
+import { isThere } from "../datasets/raw_folder.ts";
 import { labelPlacement } from "../datasets/prepared_case.ts";
 import { DataError } from "../files/errors.ts";
 import { readNifti } from "../files/nifti.ts";
@@ -97,8 +98,7 @@ function inside(folder: string): { files: string[]; folders: string[] } {
   const paths = [...Deno.readDirSync(folder)].filter(({ name }) => !name.startsWith(".")).map(({ name }) =>
     `${folder}/${name}`
   );
-  const [folders, files] = [true, false].map((wanted) => paths.filter((path) => statOf(path).isDirectory === wanted));
-  return { files: files.filter((file) => FORMATS.test(file)), folders };
+  return { files: paths.filter((path) => FORMATS.test(path) && !isThere(path)), folders: paths.filter(isThere) };
 }
 
 const stemOf = (path: string) => basename(path).replace(FORMATS, "");
