@@ -12,7 +12,7 @@ import { type Case, readCase } from "../pipeline/records/case.ts";
 import { DataError, readEach } from "../pipeline/files/errors.ts";
 import { writeNiftiMask } from "../pipeline/files/nifti.ts";
 import { checkCases, countCases, countPatients, readSplit, type Split } from "../pipeline/records/split.ts";
-import { evaluateCase, rowText, strideOf, TOLERANCE } from "../pipeline/evaluation/evaluate_case.ts";
+import { evaluateCase, rowText, strideOf, SURFACE_TOLERANCE } from "../pipeline/evaluation/evaluate_case.ts";
 import { clinicalAgreement, patientValues } from "../pipeline/evaluation/clinical.ts";
 import { correctedSpacings, patientRows, summarize } from "../pipeline/evaluation/summary.ts";
 import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
@@ -139,7 +139,7 @@ async function evaluate() {
       trainingPreparations: run.weights ? [] : trainingPreparations(config.split, manifest.cases),
       nominalSpacing,
       correctedSpacings: correctedSpacings(measured),
-      tolerance: TOLERANCE,
+      tolerance: SURFACE_TOLERANCE,
       split: {
         source: split.source,
         ...countCases(split),

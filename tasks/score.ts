@@ -9,7 +9,7 @@ import type { Vector3 } from "../pipeline/arrays/geometry.ts";
 import { EXIT, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
 import { DATASET_NAMES, DATASETS } from "../pipeline/datasets/datasets.ts";
 import { messageOf, Notes } from "../pipeline/datasets/prepared_case.ts";
-import { rowText, scoreCase, TOLERANCE } from "../pipeline/evaluation/evaluate_case.ts";
+import { rowText, scoreCase, SURFACE_TOLERANCE } from "../pipeline/evaluation/evaluate_case.ts";
 import {
   classesFrom,
   classNumbers,
@@ -38,7 +38,7 @@ const { inputs, spacing, tolerance, dataset, shapeOnly, ...options } = parseOpti
     spacing: z.string().optional().describe(
       'mm between voxels instead of the headers\': a number, or three along X, Y, Z of the files, "1.5x1.5x10"',
     ),
-    tolerance: z.number().positive().default(TOLERANCE).describe("mm, of the normalized surface distance"),
+    tolerance: z.number().positive().default(SURFACE_TOLERANCE).describe("mm, of the normalized surface distance"),
     dataset: z.enum(DATASET_NAMES).optional().describe("whose class names to take (default: the numbers in the files)"),
     shapeOnly: z.boolean().default(false).describe(
       "compare shapes, not places: for masks of a program that does not keep the place",

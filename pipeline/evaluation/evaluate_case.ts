@@ -56,7 +56,7 @@ export type ScoredCase = Pick<
 >;
 
 /** Millimeters within which surfaces are taken to agree; ours: a little more than a voxel of either dataset in its planes. */
-export const TOLERANCE = 2;
+export const SURFACE_TOLERANCE = 2;
 
 /**
  * Results of a prediction, a row a class: voxels under both conventions for empty masks, millimeters and milliliters where
@@ -68,7 +68,7 @@ export const TOLERANCE = 2;
 export function scoreCase(
   prediction: Uint8Array,
   one: ScoredCase,
-  { classNames, seconds, tolerance = TOLERANCE }: {
+  { classNames, seconds, tolerance = SURFACE_TOLERANCE }: {
     classNames: readonly string[];
     seconds: number;
     tolerance?: number;
@@ -126,7 +126,7 @@ export async function evaluateCase(
 /** A row in words, as `eval` and `score` print it. @param nominal Whether millimeters are of a usual spacing. */
 export function rowText(
   { case: name, class: className, honest, millimeters, seconds }: ResultRow,
-  { nominal, tolerance = TOLERANCE }: { nominal: boolean; tolerance?: number },
+  { nominal, tolerance = SURFACE_TOLERANCE }: { nominal: boolean; tolerance?: number },
 ): string {
   const distance = (metric: "hd95" | "asd") => {
     const voxels = honest[metric], length = millimeters?.[metric] ?? null;
