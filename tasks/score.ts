@@ -24,6 +24,7 @@ import { patientRows, summarize } from "../pipeline/evaluation/summary.ts";
 import { DataError } from "../pipeline/files/errors.ts";
 import { homePath, userPath } from "../pipeline/files/places.ts";
 import { counted, listed } from "../pipeline/files/words.ts";
+import { parseFrameName } from "../pipeline/records/case.ts";
 import type { ResultRow } from "../pipeline/records/evaluation.ts";
 import { writeScores } from "../pipeline/records/score.ts";
 
@@ -113,7 +114,8 @@ async function score() {
   const rows: ResultRow[] = [];
   for (const pair of pairs) {
     const begun = performance.now(), { found, wanted } = await read(pair);
-    const label = classNumbers(wanted.label, classes.ofReference), one = { ...wanted, name: pair.name, label };
+    const label = classNumbers(wanted.label, classes.ofReference), { name } = pair;
+    const patient = wanted.patient ?? parseFrameName(name)?.patient ?? null, one = { ...wanted, name, patient, label };
     const own = scoreCase(classNumbers(found.label, classes.ofMask), measuredBy(one, given), {
       ...{ classNames: classes.names, tolerance, seconds: 0 },
     });

@@ -67,6 +67,14 @@ Deno.test("weights evaluate without their run as with it, and begin another trai
     const { rows, patientSummary } = await readScores(printed.match(/(\/.*)\/scores\.json/)![1]);
     assert.deepEqual(rows.map((row) => ({ ...row, seconds: 0 })), scores(own));
     assert.equal(patientSummary!.honest.mean.dice.mean, own.patientSummary!.honest.mean.dice.mean);
+    const raw = await done("score", `${folder}/first/evaluation-running`, `${folder}/raw/acdc`, "--dataset", "acdc");
+    const byNames = await readScores(raw.match(/(\/.*)\/scores\.json/)![1]); // the raw files say no phase
+    // Along X, Y, Z instead of Z, Y, X: sums differ by the last digit.
+    const rounded = (all: typeof rows) =>
+      all.map((
+        { patient, case: name, honest, voxels },
+      ) => [patient, name, honest.dice, honest.hd95, honest.asd?.toFixed(9), voxels]);
+    assert.deepEqual(rounded(byNames.rows), rounded(rows));
 
     // For other programs: the same network, from the file that they read.
     for (const [form, size] of [[["--format", "pth"], 7.5], [["--half"], 3.7]] as const) {
@@ -78,7 +86,7 @@ Deno.test("weights evaluate without their run as with it, and begin another trai
       assert.ok(card.includes(sha256(await Deno.readFile(file[1]))) && !/undefined|null|NaN/.test(card), card);
       assert.match(card, /^# .*\n\n\*\*Not for clinical use\.\*\*/);
       assert.match(card, /\| patients \| 2 labeled, 1 unlabeled, 0 for validation \|\n/);
-      assert.match(card, /\n`running`: 1 patients of .*\n\n\| class \| Dice % .*\n.*\n\| mean \| /);
+      assert.match(card, /\n`running`: 1 patient of .*\n\n\| class \| Dice % .*\n.*\n\| mean \| /);
       const again = await done("evaluate", "--weights", file[1], "--method", "supervised", "--patch", "64x64");
       const read = await readMetrics(again.match(/(\/.*)\/metrics\.json/)![1]);
       if (form[0] === "--half") {

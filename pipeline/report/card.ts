@@ -5,7 +5,7 @@
  */
 import type { Dataset } from "../datasets/dataset.ts";
 import { sha256 } from "../files/hash.ts";
-import { fixed } from "../files/words.ts";
+import { counted, fixed } from "../files/words.ts";
 import { METHODS } from "../methods/methods.ts";
 import type { Metrics, Spread, Summary } from "../records/evaluation.ts";
 import { countCases, countPatients } from "../records/split.ts";
@@ -34,7 +34,7 @@ export function modelCard(
   { config, minutes, evaluations, notes }: Run,
   { model, dataset }: { model: ExportedModel; dataset: Dataset },
 ): string {
-  const { method, training, split, versions, commit } = config, { lists, units } = listsOf(dataset, split);
+  const { method, training, split, versions, commit } = config, { lists, units, labeled } = listsOf(dataset, split);
   const title = METHODS[method.name as keyof typeof METHODS].title;
   const settings = Object.entries(method.settings).map(([name, value]) => `${name} ${value}`).join(", ");
   const computed = training.computedOn,
@@ -108,7 +108,7 @@ export function modelCard(
     "",
     `- For images as those of its training: ${dataset.title}, prepared by \`deno task preprocess ${config.dataset}\`. On other scanners, ` +
     "protocols or patients nothing is known of it.",
-    `- ${countCases(split).labeled} labeled cases are few; another seed or split gives other numbers.`,
+    `- ${labeled} labeled ${units} are few; another seed or split gives other numbers.`,
     "- A mask may be empty or wrong without any sign of it; each has to be looked at.",
     "- The terms of the data it was trained on hold for it too.",
     ...notes.map((note) => `- ${note}`),
@@ -123,10 +123,11 @@ function table(rows: [string, string][]): string[] {
   return ["| | |", "| --- | --- |", ...rows.map(([name, value]) => `| ${name} | ${cell(value)} |`), ""];
 }
 
-function listsOf({ unit }: Dataset, split: Run["config"]["split"]): { units: string; lists: string } {
+function listsOf({ unit }: Dataset, split: Run["config"]["split"]): { units: string; labeled: number; lists: string } {
   const { labeled, unlabeled, validation } = unit === "patient" ? countPatients(split) : countCases(split);
   return {
     units: unit === "patient" ? "patients" : "cases",
+    labeled,
     lists: `${labeled} labeled, ${unlabeled} unlabeled, ${validation} for validation`,
   };
 }
@@ -153,7 +154,7 @@ function resultsOf(name: string, { summary, patientSummary, ...metrics }: Metric
   const { patients, test, source } = metrics.split;
   return [
     `\`${name}\`: ${
-      patients ? `${patients.test} patients` : `${test} cases`
+      counted(patients?.test ?? test, patients ? "patient" : "case")
     } of ${source}; batch norm ${metrics.batchNorm}, ` +
     `${metrics.largestComponent ? "the largest component" : "all components"}, ${metrics.precision}` +
     `${
