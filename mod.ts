@@ -133,12 +133,8 @@ export {
 } from "./pipeline/files/nifti.ts";
 export { readNrrd } from "./pipeline/files/nrrd.ts";
 export type { Volume } from "./pipeline/files/voxels.ts";
-export {
-  readSafetensors,
-  type StoredTensor,
-  type TensorSource,
-  writeSafetensors,
-} from "./pipeline/files/safetensors.ts";
+export { readSafetensors, writeSafetensors } from "./pipeline/files/safetensors.ts";
+export type { StoredTensor, TensorSource } from "./pipeline/files/dtypes.ts";
 export { readCheckpoint, writeCheckpoint } from "./pipeline/training/checkpoint.ts";
 export { type CaseHashes, type Fingerprint, type Manifest, readManifest } from "./pipeline/records/manifest.ts";
 export type { Intensity } from "./pipeline/arrays/intensity.ts";

@@ -1,21 +1,34 @@
 /**
- * `deno task eval:la`, `eval:acdc`: a run folder with its cases in, `RUN/evaluation-…/` out ({@linkcode evaluationName}): the predicted mask of
+ * `deno task eval:la`, `eval:acdc`: a run folder with its cases in, `RUN/evaluation-…/` out ({@linkcode evaluationName}), or a
+ * file of weights with `--weights` and `evaluations/DATASET-NAME-HASH/evaluation-…/`: the predicted mask of
  * every test case as NIfTI in the place of the case, and `metrics.json` with Dice, Jaccard, 95HD and ASD under both
  * conventions for empty masks, in voxels and, where the spacing is known, in millimeters; where cases are frames of
  * patients also means by patient, volumes and ejection fractions.
  */
+import { basename } from "node:path";
 import { z } from "zod";
 import { type Case, readCase } from "../pipeline/records/case.ts";
 import { DataError, readEach } from "../pipeline/files/errors.ts";
 import { writeNiftiMask } from "../pipeline/files/nifti.ts";
 import { checkCases, countCases, countPatients, readSplit, type Split } from "../pipeline/records/split.ts";
-import { evaluateCase, strideOf } from "../pipeline/evaluation/evaluate_case.ts";
+import { evaluateCase, rowText, strideOf, SURFACE_TOLERANCE } from "../pipeline/evaluation/evaluate_case.ts";
 import { clinicalAgreement, patientValues } from "../pipeline/evaluation/clinical.ts";
 import { correctedSpacings, patientRows, summarize } from "../pipeline/evaluation/summary.ts";
-import { loadRun, readRun, type Run } from "../pipeline/training/run.ts";
+import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
+import { loadRun, readRun, type Run, weightsAsRun } from "../pipeline/training/run.ts";
 import { isDone } from "../pipeline/records/run.ts";
+import { sha256 } from "../pipeline/files/hash.ts";
 import { replaceFolder } from "../pipeline/files/atomic.ts";
-import { MACHINE, parseDataset, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
+import {
+  EXIT,
+  MACHINE,
+  parseDataset,
+  parseOptions,
+  patchText,
+  pathOption,
+  runTask,
+} from "../pipeline/command/options.ts";
+import { sidesOf } from "../pipeline/arrays/shape.ts";
 import { homePath } from "../pipeline/files/places.ts";
 import { counted, fixed, listed } from "../pipeline/files/words.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
@@ -33,7 +46,14 @@ import {
 const { dataset, args } = parseDataset("eval", Deno.args);
 const options = parseOptions(
   z.strictObject({
-    run: pathOption().default(homePath(`runs/${dataset.name}-ssnet`)).describe("run folder"),
+    run: pathOption().optional().describe(`run folder (default: ${homePath(`runs/${dataset.name}-ssnet`)})`),
+    weights: pathOption().optional().describe(
+      "file of weights instead of a run folder: .safetensors, or a state dict in a .pth of torch's",
+    ),
+    method: z.enum(METHOD_NAMES).optional().describe("with --weights: the method of the network (default: ssnet)"),
+    patch: patchText(dataset).optional().describe(
+      `with --weights: the network's input (default: ${dataset.patch.join("x")})`,
+    ),
     cases: pathOption().optional().describe("folder of the cases instead of the one that was trained on"),
     split: pathOption().optional().describe(
       "split file whose test cases are evaluated, instead of the training's split",
@@ -52,18 +72,33 @@ const options = parseOptions(
   }),
   { name: `eval:${dataset.name}`, description: "Evaluate a run on the test cases", args },
 );
+const place = options.weights ?? options.run ?? homePath(`runs/${dataset.name}-ssnet`);
+
 async function evaluate() {
-  const { config, methodName, profile } = await readTestedRun(), { training: { patch, ...training } } = config;
+  const misplaced = options.weights
+    ? [...options.run ? ["--run"] : [], ...options.checkpoint ? ["--checkpoint"] : []]
+    : [...options.method ? ["--method"] : [], ...options.patch ? ["--patch"] : []];
+  if (misplaced.length) {
+    console.error(
+      `Cannot start eval:${dataset.name}: ${misplaced.join(" and ")} ${
+        options.weights ? "cannot stand beside --weights" : "wants --weights beside it: a run folder says it"
+      }`,
+    );
+    return EXIT.usage;
+  }
+  const run = options.weights ? await readWeights(options.weights) : await readTestedRun();
+  const { config, methodName, profile } = run, { training: { patch, ...training } } = config;
   const split = await readTestSplit(config.split), folder = options.cases ?? training.cases;
-  const manifest = await checkCases(split, folder, options.split ?? `${options.run}/config.json`);
+  const manifest = await checkCases(split, folder, options.split ?? `${place}/config.json`);
   const read = (name: string) => readTestCase(folder, name, manifest.cases);
   await checkTestCases(split.test, read);
   const { binding } = openTensorFlow({ threads: options.threads, device: options.device });
-  const { checkpoint, iteration, largestComponent, segment } = await loadRun(options.run, options);
+  const { checkpoint, iteration, largestComponent, prefix, segment } = await loadRun(run, options);
+  if (prefix) console.log(`names in "${place}": behind "${prefix}"`);
   const { classNames } = profile, { batchNorm, precision } = options;
-  if (iteration && !isDone(options.run)) {
+  if (!run.weights && iteration && !isDone(place)) {
     console.error(
-      `note: the training of "${options.run}" has not ended: this is its ${checkpoint} checkpoint, after iteration ` +
+      `note: the training of "${place}" has not ended: this is its ${checkpoint} checkpoint, after iteration ` +
         `${iteration}${training.iterations ? ` of ${training.iterations}` : ""}`,
     );
   }
@@ -72,9 +107,9 @@ async function evaluate() {
     checkpoint,
     components: largestComponent === profile.largestComponent ? null : options.components!,
     precision,
-    split: split === config.split ? null : split,
+    split: options.split === undefined ? null : split,
   });
-  const target = `${options.run}/${kind}`;
+  const target = `${run.weights ? await folderOf(run.weights) : place}/${kind}`;
   const rows: ResultRow[] = [], preparations = new Set<string>(), begun = performance.now();
   const measured: Parameters<typeof correctedSpacings>[0] = [];
   let nominalSpacing = false;
@@ -87,13 +122,13 @@ async function evaluate() {
       const { prediction, rows: own } = await evaluateCase(one, { segment, classNames });
       await writeNiftiMask(`${temporary}/${name}.nii.gz`, prediction, one);
       rows.push(...own);
-      own.forEach((row) => printRow(row, one.nominalSpacing));
+      own.forEach((row) => console.log(rowText(row, { nominal: one.nominalSpacing })));
     }
     const patients = patientValues(rows);
     await writeMetrics(temporary, {
       dataset: dataset.name,
       method: methodName,
-      checkpoint,
+      checkpoint: run.weights ?? checkpoint,
       iteration,
       batchNorm,
       precision,
@@ -101,9 +136,10 @@ async function evaluate() {
       stride: profile.stride && strideOf(profile, patch),
       largestComponent,
       preparations: [...preparations],
-      trainingPreparations: trainingPreparations(config.split, manifest.cases),
+      trainingPreparations: run.weights ? [] : trainingPreparations(config.split, manifest.cases),
       nominalSpacing,
       correctedSpacings: correctedSpacings(measured),
+      tolerance: SURFACE_TOLERANCE,
       split: {
         source: split.source,
         ...countCases(split),
@@ -130,12 +166,25 @@ async function evaluate() {
   console.log(`Dice ${mean!.toFixed(4)}${around} over ${over}, ${target}/metrics.json`);
 }
 
+/** Weights without a run folder, with the split that was asked for or that stands beside the cases. */
+async function readWeights(path: string): Promise<Run> {
+  const { method = "ssnet", patch, cases = homePath(`cases/${dataset.name}`) } = options;
+  const split = await readSplit(options.split ?? `${cases}/split.json`, dataset.name);
+  return weightsAsRun(path, { dataset, method, patch: patch ? sidesOf(patch) : undefined, split, cases });
+}
+
+/** Where the evaluations of a file of weights stand: two files of one name have folders of their own. */
+async function folderOf(path: string): Promise<string> {
+  const name = basename(path).replace(/\.[^.]+$/, ""), hash = sha256(await Deno.readFile(path)).slice(0, 8);
+  return homePath(`evaluations/${dataset.name}-${name}-${hash}`);
+}
+
 /** @throws {DataError} When the run is of another dataset. */
 async function readTestedRun(): Promise<Run> {
-  const run = await readRun(options.run);
+  const run = await readRun(place);
   if (run.dataset.name === dataset.name) return run;
   throw new DataError(
-    `Cannot evaluate "${options.run}" as a run of ${dataset.name}: it is one of ${run.dataset.name}; run deno task ` +
+    `Cannot evaluate "${place}" as a run of ${dataset.name}: it is one of ${run.dataset.name}; run deno task ` +
       `eval ${run.dataset.name}`,
   );
 }
@@ -147,14 +196,14 @@ function trainingPreparations({ labeled, unlabeled }: Split, cases: Manifest["ca
 
 /** The split to evaluate. @throws {DataError} When it has no test case, or one that the run was trained on. */
 async function readTestSplit(trained: Split): Promise<Split> {
-  const split = options.split === undefined ? trained : await readSplit(options.split, dataset.name),
-    { source } = split;
+  const isOwn = options.split === undefined || options.weights !== undefined;
+  const split = isOwn ? trained : await readSplit(options.split!, dataset.name), { source } = split;
   if (!split.test.length) throw new DataError(`Cannot evaluate: the split (${source}) has no test case`);
   const used = [...trained.labeled, ...trained.unlabeled, ...trained.validation];
   const seen = split.test.filter((name) => used.includes(name));
   if (seen.length) {
     throw new DataError(
-      `Cannot test on cases of the training or validation of "${options.run}": ${listed(seen)} in "${options.split}"`,
+      `Cannot test on cases of the training or validation of "${place}": ${listed(seen)} in "${options.split}"`,
     );
   }
   return split;
@@ -175,19 +224,6 @@ async function readTestCase(folder: string, name: string, cases: Manifest["cases
   const one = await readCase(`${folder}/${name}.h5`, name, { expected: cases[name] });
   if (one.label) return one;
   throw new DataError(`Cannot evaluate "${name}": it has no label; leave it out of the split's test list`);
-}
-
-function printRow({ case: name, class: className, honest, millimeters, seconds }: ResultRow, nominal: boolean) {
-  const distance = (metric: "hd95" | "asd") => {
-    const voxels = honest[metric], length = millimeters?.[metric] ?? null;
-    if (voxels === null) return "none"; // of an empty mask
-    const inMillimeters = length === null ? "" : ` (${length.toFixed(2)} ${nominal ? "nominal mm" : "mm"})`;
-    return `${voxels.toFixed(2)} voxels${inMillimeters}`;
-  };
-  console.log(
-    `${name}  ${className}  Dice ${honest.dice!.toFixed(4)}  Jaccard ${honest.jaccard!.toFixed(4)}  ` +
-      `95HD ${distance("hd95")}  ASD ${distance("asd")}  ${seconds.toFixed(1)} s`,
-  );
 }
 
 function printAgreement(values: PatientValues[], nominal: boolean) {

@@ -16,7 +16,7 @@ import { createMethod, type Method } from "../pipeline/methods/method.ts";
 import { isMethod, METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
 import { averaged, readAverage } from "../pipeline/training/weight_average.ts";
-import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/training/checkpoint.ts";
+import { readBestDice, readInitial, readState, writeCheckpoint, writeState } from "../pipeline/training/checkpoint.ts";
 import { coarseStage, patchAt } from "../pipeline/training/coarse.ts";
 import {
   AUGMENTATIONS,
@@ -28,6 +28,8 @@ import {
 } from "../pipeline/records/run.ts";
 import { COSTS } from "../pipeline/grid/costs.ts";
 import { isFile } from "../pipeline/files/exists.ts";
+import { sha256 } from "../pipeline/files/hash.ts";
+import { readFileBytes } from "../pipeline/files/hdf5.ts";
 import { missingIterations, openLog } from "../pipeline/files/log.ts";
 import { readSteps } from "../pipeline/records/measurement.ts";
 import { machineMemory } from "../pipeline/grid/memory.ts";
@@ -96,6 +98,9 @@ await runTask(async () => {
       `patch, multiples of 16 (default: ${published.join("x")}${smaller})`,
     ),
     seed: z.int().nonnegative().optional().describe("seed of everything random (default: 1337)"),
+    init: pathOption().optional().describe(
+      "file of weights to begin with, .safetensors or .pth: what matches the network is taken, the rest begins at random",
+    ),
     ...MACHINE,
     validateEvery: z.int().positive().optional().describe(
       "iterations between two validations behind the warm-up, where the split has any (default: 200)",
@@ -103,7 +108,7 @@ await runTask(async () => {
     saveEvery: z.int().positive().optional().describe("iterations between two checkpoints (default: 200)"),
     resume: z.boolean().default(false).describe("go on with the run in --run: with its options and its split"),
   });
-  const { resume, split: splitPath, method: _, run: __, patch: patchGiven, ...given } = parseOptions(
+  const { resume, split: splitPath, method: _, run: __, patch: patchGiven, init, ...given } = parseOptions(
     schema.extend(ofMethod) as unknown as typeof schema,
     { name: `train:${dataset.name}`, description: `Train ${definition.title} with few labels`, args },
   );
@@ -150,6 +155,7 @@ await runTask(async () => {
   const wanted = {
     ...trainingGiven,
     ...(patchGiven ? { patch } : {}),
+    ...(init ? { init: { file: init, sha256: sha256(await readFileBytes(init)) } } : {}),
     ...(given.warmup === undefined ? {} : { warmup: usesUnlabeled ? given.warmup : 0 }),
   };
   const training = stored ? { ...stored.training, ...wanted } : newTraining();
@@ -217,9 +223,10 @@ await runTask(async () => {
     method,
     step: trainingStep(method, precision),
   }));
+  const initial = init && !resume ? await readInitial(init, method.spec) : null;
   const { state, iteration: done } = resume
     ? await readState(`${folder}/state.safetensors`, method)
-    : { state: startState(method, stream(seed, "weights")), iteration: 0 };
+    : { state: startState(method, stream(seed, "weights"), initial?.state), iteration: 0 };
   if (done > iterations) {
     throw new DataError(
       `Cannot resume "${folder}": its state.safetensors is of iteration ${done}, the run has ${iterations}; it is ` +
@@ -243,6 +250,7 @@ await runTask(async () => {
     });
   }
   console.log(trainingHeader(measured, { ...announced, done }, { split, memory }));
+  for (const line of initial?.lines ?? []) console.log(`init: ${line}`);
   const missing = missingIterations(log.rows, iteration);
   if (missing) console.error(`note: ${folder}/metrics.jsonl lacks iterations ${missing}; so will the learning curves`);
   const bestPath = `${folder}/best.safetensors`;

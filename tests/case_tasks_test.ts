@@ -22,6 +22,8 @@ import { writeRunConfig } from "../pipeline/records/run.ts";
 import { writeSplit } from "../pipeline/records/split.ts";
 import { runConfig } from "./run_config.ts";
 import { type Fingerprint, readManifest, writeManifest } from "../pipeline/records/manifest.ts";
+import type { ResultRow } from "../pipeline/records/evaluation.ts";
+import { readScores } from "../pipeline/records/score.ts";
 
 const SHAPE = [20, 36, 34] as const; // along X smaller than the patch
 const PATCH = "32x32x32";
@@ -244,6 +246,20 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
     );
     const corrected = { header: null, used: [0.7, 0.7, 0.7], cases: ["b", "c"] };
     assert.deepEqual([metrics.correctedSpacings, metrics.nominalSpacing], [[corrected], true]);
+    const scored = await task(folder, "score", [
+      `${run}/evaluation-window`,
+      cases,
+      "--dataset",
+      "la",
+      "--out",
+      `${folder}/s`,
+    ]);
+    assert.equal(scored.code, 0, scored.error);
+    assert.match(scored.error, /3 references without a mask: a, d, e\n.*mm of 2 cases are nominal: b, c\n/);
+    const untimed = (rows: ResultRow[]) => rows.map((row) => ({ ...row, seconds: 0 }));
+    assert.deepEqual(untimed((await readScores(`${folder}/s`)).rows), untimed(metrics.rows));
+    const lines = (text: string) => text.match(/^[bc] {2}left atrium .*(?= {2}[\d.]+ s$)/gm);
+    assert.deepEqual(lines(scored.out), lines(good.out));
     const mask = await readNifti(`${run}/evaluation-window/b.nii.gz`), { label } = await readCase(`${cases}/b.h5`, "b");
     const { voxels, referenceVoxels, honest } = metrics.rows[0];
     assert.deepEqual(mask.shape, [...SHAPE]);

@@ -124,6 +124,7 @@ export async function writeEvaluation(
     test: cases.length,
   };
   await writeMetrics(out, {
+    tolerance: null,
     ...{ dataset, method, checkpoint: name.endsWith("-best") ? "best" : "last", iteration: 300 },
     ...{
       batchNorm: name.replace("-best", ""),

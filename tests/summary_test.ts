@@ -30,10 +30,14 @@ Deno.test("a case is scored class by class, in voxels and, with a spacing, in mi
     ["m", 1, 1, 0, 3],
     ["l", 1, 1, 1, 0],
   ]);
-  assert.deepEqual(rows.map((row) => row.millimeters), [{ hd95: 3, asd: 3 }, { hd95: 30, asd: 30 }, {
-    hd95: 0,
-    asd: 0,
-  }]);
+  assert.deepEqual(rows.map((row) => row.millimeters), [
+    { hd95: 3, asd: 3, nsd: 0 },
+    { hd95: 30, asd: 30, nsd: 0 },
+    { hd95: 0, asd: 0, nsd: 1 },
+  ]);
+  const of = { classNames: ["r", "m", "l"], seconds: 2, tolerance: 3 };
+  const wider = scoreCase(prediction, made("a", label, [1.5, 1.5, 10]), of);
+  assert.deepEqual(wider.map((row) => row.millimeters!.nsd), [1, 0, 1]);
   assert.ok(rows.every((row) => row.case === "a" && row.seconds === 2));
   const [bare] = scoreCase(prediction, made("a", label), { classNames: ["r"], seconds: 2 });
   assert.equal(bare.millimeters, null);
@@ -43,7 +47,7 @@ Deno.test("a distance that does not exist is null, in voxels and in millimeters"
   const [row] = scoreCase(at(), made("a", at([0, 1]), [1, 1, 1]), { classNames: ["r"], seconds: 0 });
   assert.deepEqual(row.published, { dice: 0, jaccard: 0, hd95: 0, asd: 0 });
   assert.deepEqual(row.honest, { dice: 0, jaccard: 0, hd95: null, asd: null });
-  assert.deepEqual(row.millimeters, { hd95: null, asd: null });
+  assert.deepEqual(row.millimeters, { hd95: null, asd: null, nsd: 0 });
   const unlabeled = { ...made("u", at()), label: null };
   assert.throws(() => scoreCase(at(), unlabeled, { classNames: ["r"], seconds: 0 }), /case "u" has no label/);
 });
@@ -57,7 +61,7 @@ Deno.test("mean and sample deviation are over the values that exist, with their 
 Deno.test("a summary takes the mean over the classes of a case first, and millimeters where they are known", () => {
   const row = (name: string, className: string, dice: number, hd95: number | null, mm = true): ScoreRow => {
     const scores = { dice, jaccard: dice, hd95, asd: hd95 };
-    const millimeters = mm ? { hd95: hd95 && 2 * hd95, asd: null } : null;
+    const millimeters = mm ? { hd95: hd95 && 2 * hd95, asd: null, nsd: 0.5 } : null;
     return {
       case: name,
       class: className,
@@ -77,4 +81,6 @@ Deno.test("a summary takes the mean over the classes of a case first, and millim
   assert.equal(published.mean.hd95.mean, 3.5);
   assert.deepEqual(millimeters!.mean.hd95, { mean: 8, deviation: null, cases: 1 });
   assert.equal(summarize(rows.slice(2)).millimeters, null);
+  const bounds = (values: readonly number[]): [number, number] => [Math.min(...values), Math.max(...values)];
+  assert.deepEqual(summarize(rows, bounds).honest.mean.dice.interval, [0.5, 0.75]);
 });

@@ -123,21 +123,27 @@ export function labelProblems(
  * Whether a label has the shape of its image and lies where that lies. One that was saved again by another program is taken,
  * with a note: where one of the two says no place, and where both can be understood to say the same.
  * @param file The label's name, for the problems.
+ * @param names What the two are called: a mask lies where its reference does.
  */
-export function labelPlacement(label: Volume, image: Volume, file: string): Required<Problems> {
+export function labelPlacement(
+  label: Volume,
+  image: Volume,
+  file: string,
+  names: { label: string; image: string } = { label: "label", image: "image" },
+): Required<Problems> {
   if (String(label.shape) !== String(image.shape)) {
-    const problem = `${file}: the shape of its image [${image.shape}] wanted, found [${label.shape}]`;
+    const problem = `${file}: the shape of its ${names.image} [${image.shape}] wanted, found [${label.shape}]`;
     return { problems: [problem], notes: [] };
   }
   const differences = label.geometry && image.geometry ? geometryDifferences(label.geometry, image.geometry) : [];
   if (!label.isPlaced || !image.isPlaced) {
     const isOther = label.isPlaced !== image.isPlaced || differences.length;
     const which = label.isPlaced
-      ? "the image does not say"
+      ? `the ${names.image} does not say`
       : image.isPlaced
-      ? "the label does not say"
-      : "neither image nor label says";
-    const note = `${which} where it lies: the label is taken to cover its image's voxels`;
+      ? `the ${names.label} does not say`
+      : `neither ${names.image} nor ${names.label} says`;
+    const note = `${which} where it lies: the ${names.label} is taken to cover its ${names.image}'s voxels`;
     return { problems: [], notes: isOther ? [note] : [] };
   }
   if (!differences.length) return { problems: [], notes: [] };
@@ -145,10 +151,10 @@ export function labelPlacement(label: Volume, image: Volume, file: string): Requ
   if (labels.some((one) => images.some((other) => !geometryDifferences(one, other).length))) {
     return {
       problems: [],
-      notes: ["the label lies where its image does only by the form of a header that is not taken"],
+      notes: [`the ${names.label} lies where its ${names.image} does only by the form of a header that is not taken`],
     };
   }
-  return { problems: differences.map((what) => `${file}: not where its image is: ${what}`), notes: [] };
+  return { problems: differences.map((what) => `${file}: not where its ${names.image} is: ${what}`), notes: [] };
 }
 
 /** Numbers in order, the first eight. */

@@ -24,6 +24,8 @@ export interface CaseMetrics {
   published: CaseScores;
   /** Two empty masks overlap fully, one empty mask not at all; a distance of an empty mask is NaN. */
   honest: CaseScores;
+  /** Normalized surface distance, of empty masks as the overlap in `honest`; with a tolerance only. */
+  nsd?: number;
 }
 
 /**
@@ -40,6 +42,7 @@ export interface CaseMetrics {
  * @param reference as `prediction`
  * @param shape `[X, Y]` or `[X, Y, Z]`, in voxels
  * @param spacing size of a voxel along each axis, in the same order; 1 by default, as the authors evaluate
+ * @param tolerance in the unit of `spacing`; without it there is no `nsd`
  * @throws {RangeError} when a mask does not have the shape's size, or the spacing is not one positive number per axis;
  * the spacing is read only when both masks have an object
  *
@@ -58,6 +61,7 @@ export function caseMetrics(
   reference: Uint8Array,
   shape: readonly number[],
   spacing: readonly number[] = shape.map(() => 1),
+  tolerance?: number,
 ): CaseMetrics {
   const count = shape.reduce((product, n) => product * n, 1);
   if (count !== prediction.length) {
@@ -65,16 +69,18 @@ export function caseMetrics(
   }
   const masks = { prediction, reference };
   const isEmpty = (mask: Uint8Array) => !mask.some((value) => value !== 0);
+  const withNsd = (nsd: number | undefined) => tolerance !== undefined && { nsd };
   if (isEmpty(prediction)) {
     const overlap = isEmpty(reference) ? 1 : 0;
     return {
       published: { dice: 0, jaccard: 0, hd95: 0, asd: 0 },
       honest: { dice: overlap, jaccard: overlap, hd95: NaN, asd: NaN },
+      ...withNsd(overlap),
     };
   }
-  const { hd95, asd } = isEmpty(reference)
-    ? { hd95: NaN, asd: NaN }
-    : surfaceMetrics(prediction, reference, shape, spacing);
+  const { hd95, asd, nsd } = isEmpty(reference)
+    ? { hd95: NaN, asd: NaN, nsd: 0 }
+    : surfaceMetrics(prediction, reference, shape, spacing, tolerance);
   const scores = { dice: dice(masks), jaccard: jaccard(masks), hd95, asd };
-  return { published: scores, honest: { ...scores } };
+  return { published: scores, honest: { ...scores }, ...withNsd(nsd) };
 }

@@ -51,17 +51,30 @@ export function segmenter(
   };
 }
 
+/** What is read of a case that is scored. */
+export type ScoredCase = Pick<
+  Case,
+  "name" | "patient" | "phase" | "label" | "shape" | "geometry" | "correctedSpacing"
+>;
+
+/** Millimeters within which surfaces are taken to agree; ours: a little more than a voxel of either dataset in its planes. */
+export const SURFACE_TOLERANCE = 2;
+
 /**
  * Results of a prediction, a row a class: voxels under both conventions for empty masks, millimeters and milliliters where
  * the spacing is known. Formulas: {@linkcode caseMetrics}.
  * @param prediction Class numbers, in the order of the case's label.
  * @param one Its label must be there.
- * @param classNames Of the classes from 1 on.
+ * @param options `classNames` of the classes from 1 on; `tolerance` of the normalized surface distance, millimeters.
  */
 export function scoreCase(
   prediction: Uint8Array,
-  one: Case,
-  { classNames, seconds }: { classNames: readonly string[]; seconds: number },
+  one: ScoredCase,
+  { classNames, seconds, tolerance = SURFACE_TOLERANCE }: {
+    classNames: readonly string[];
+    seconds: number;
+    tolerance?: number;
+  },
 ): ResultRow[] {
   const { name, patient, phase, label, shape } = one, spacing = spacingOf(one);
   if (!label) throw new RangeError(`case "${name}" has no label to compare with`);
@@ -69,7 +82,7 @@ export function scoreCase(
     const mask = prediction.map((value) => value === k + 1 ? 1 : 0);
     const reference = label.map((value) => value === k + 1 ? 1 : 0);
     const { published, honest } = caseMetrics(mask, reference, shape);
-    const millimeters = spacing && scores(caseMetrics(mask, reference, shape, spacing).honest);
+    const measured = spacing && caseMetrics(mask, reference, shape, spacing, tolerance);
     const count = (values: Uint8Array) => values.reduce((sum, value) => sum + value, 0);
     const voxels = count(mask), referenceVoxels = count(reference);
     const milliliters = (count: number, [a, b, c]: readonly number[]) => count * a * b * c / 1000;
@@ -87,14 +100,16 @@ export function scoreCase(
       seconds,
       published: scores(published),
       honest: scores(honest),
-      millimeters: millimeters && { hd95: millimeters.hd95, asd: millimeters.asd },
+      millimeters: measured &&
+        { hd95: known(measured.honest.hd95), asd: known(measured.honest.asd), nsd: measured.nsd! },
     };
   });
 }
 
 /** NaN, a number that does not exist, becomes null. */
+const known = (value: number) => Number.isNaN(value) ? null : value;
+
 function scores({ dice, jaccard, hd95, asd }: CaseScores): Scores {
-  const known = (value: number) => Number.isNaN(value) ? null : value;
   return { dice: known(dice), jaccard: known(jaccard), hd95: known(hd95), asd: known(asd) };
 }
 
@@ -108,4 +123,20 @@ export async function evaluateCase(
   const rows = scoreCase(prediction, one, { classNames, seconds: 0 });
   const seconds = (performance.now() - begun) / 1000;
   return { prediction, rows: rows.map((row) => ({ ...row, seconds })) };
+}
+
+/** A row in words, as `eval` and `score` print it. @param nominal Whether millimeters are of a usual spacing. */
+export function rowText(
+  { case: name, class: className, honest, millimeters, seconds }: ResultRow,
+  { nominal, tolerance = SURFACE_TOLERANCE }: { nominal: boolean; tolerance?: number },
+): string {
+  const distance = (metric: "hd95" | "asd") => {
+    const voxels = honest[metric], length = millimeters?.[metric] ?? null;
+    if (voxels === null) return "none"; // of an empty mask
+    const inMillimeters = length === null ? "" : ` (${length.toFixed(2)} ${nominal ? "nominal mm" : "mm"})`;
+    return `${voxels.toFixed(2)} voxels${inMillimeters}`;
+  };
+  const nsd = millimeters?.nsd ?? null, within = nsd === null ? "" : `  NSD ${nsd.toFixed(4)} at ${tolerance} mm`;
+  return `${name}  ${className}  Dice ${honest.dice!.toFixed(4)}  Jaccard ${honest.jaccard!.toFixed(4)}  ` +
+    `95HD ${distance("hd95")}  ASD ${distance("asd")}${within}  ${seconds.toFixed(1)} s`;
 }

@@ -6,24 +6,33 @@
 import type { Case } from "../records/case.ts";
 import type { CorrectedSpacing, ResultRow, ScoreRow, Spread, Summaries } from "../records/evaluation.ts";
 
-/** Mean and sample deviation of the values that exist. */
-export function spread(values: readonly (number | null)[]): Spread {
+/** An interval of the mean of some values. */
+export type IntervalOf = (values: readonly number[]) => [number, number] | null;
+
+/** Mean and sample deviation of the values that exist, and with `intervalOf` the interval of the mean. */
+export function spread(values: readonly (number | null)[], intervalOf?: IntervalOf): Spread {
   const here = values.filter((value) => value !== null), cases = here.length;
-  if (!cases) return { mean: null, deviation: null, cases };
+  const interval = intervalOf && { interval: intervalOf(here) };
+  if (!cases) return { mean: null, deviation: null, cases, ...interval };
   const mean = here.reduce((sum, value) => sum + value, 0) / cases;
   const squares = here.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { mean, deviation: cases > 1 ? Math.sqrt(squares / (cases - 1)) : null, cases };
+  return { mean, deviation: cases > 1 ? Math.sqrt(squares / (cases - 1)) : null, cases, ...interval };
 }
 
-const SCORES = ["dice", "jaccard", "hd95", "asd"] as const, DISTANCES = ["hd95", "asd"] as const;
+const SCORES = ["dice", "jaccard", "hd95", "asd"] as const, DISTANCES = ["hd95", "asd", "nsd"] as const;
 
-/** Means and deviations of all rows, under both conventions, and in millimeters over the cases whose spacing is known. */
-export function summarize(rows: readonly ScoreRow[]): Summaries {
+/**
+ * Means and deviations of all rows, under both conventions, and in millimeters over the cases whose spacing is known.
+ * @param intervalOf As {@linkcode bootstrapInterval}; without it there are no intervals.
+ */
+export function summarize(rows: readonly ScoreRow[], intervalOf?: IntervalOf): Summaries {
   const measured = rows.filter((row) => row.millimeters);
   return {
-    published: summaryOf(rows, SCORES, (row) => row.published),
-    honest: summaryOf(rows, SCORES, (row) => row.honest),
-    millimeters: measured.length ? summaryOf(measured, DISTANCES, (row) => row.millimeters!) : null,
+    published: summaryOf(rows, { metrics: SCORES, valuesOf: (row) => row.published, intervalOf }),
+    honest: summaryOf(rows, { metrics: SCORES, valuesOf: (row) => row.honest, intervalOf }),
+    millimeters: measured.length
+      ? summaryOf(measured, { metrics: DISTANCES, valuesOf: (row) => row.millimeters!, intervalOf })
+      : null,
   };
 }
 
@@ -56,13 +65,16 @@ function meanOf<Metric extends string>(
 
 function summaryOf<Metric extends string>(
   rows: readonly ScoreRow[],
-  metrics: readonly Metric[],
-  valuesOf: (row: ScoreRow) => Record<Metric, number | null>,
+  { metrics, valuesOf, intervalOf }: {
+    metrics: readonly Metric[];
+    valuesOf: (row: ScoreRow) => Record<Metric, number | null>;
+    intervalOf?: IntervalOf;
+  },
 ): Record<string, Record<Metric, Spread>> {
   const classes = Object.groupBy(rows, (row) => row.class), cases = Object.groupBy(rows, (row) => row.case);
   const summary: Record<string, Record<Metric, Spread>> = {};
   const of = (values: (metric: Metric) => (number | null)[]) =>
-    Object.fromEntries(metrics.map((metric) => [metric, spread(values(metric))])) as Record<Metric, Spread>;
+    Object.fromEntries(metrics.map((metric) => [metric, spread(values(metric), intervalOf)])) as Record<Metric, Spread>;
   for (const [name, own] of Object.entries(classes)) {
     summary[name] = of((metric) => own!.map((row) => valuesOf(row)[metric]));
   }

@@ -15,6 +15,8 @@ export interface SurfaceMetrics {
   asd: number;
   /** Mean distance from the reference's surface to the prediction's. */
   asdReverse: number;
+  /** Normalized surface distance: the part of both surfaces that lies within the tolerance of the other; with one only. */
+  nsd?: number;
 }
 
 /**
@@ -154,14 +156,17 @@ function mean(values: Float64Array): number {
 /**
  * Hausdorff distance, its 95th percentile and the average surface distances of two masks. With `D(P, R)` the
  * {@linkcode surfaceDistances} from prediction to reference: `hd = max(D(P, R) ∪ D(R, P))`,
- * `hd95 = percentile95(D(P, R) ∪ D(R, P))`, `asd = mean D(P, R)`, `asdReverse = mean D(R, P)`.
+ * `hd95 = percentile95(D(P, R) ∪ D(R, P))`, `asd = mean D(P, R)`, `asdReverse = mean D(R, P)`, and at a tolerance t
+ * `nsd = |{d ∈ D(P, R) ∪ D(R, P): d ≤ t}| / (|D(P, R)| + |D(R, P)|)`.
  *
- * Source: tests/golden/README.md, section `metrics.h5` (values by medpy 0.5); `asd` is not symmetric.
+ * Source: tests/golden/README.md, section `metrics.h5` (values by medpy 0.5); `asd` is not symmetric. `nsd`: Nikolov et al.,
+ * arXiv 1809.04430, on surface voxels as MONAI counts them; `tests/golden/masks` compares it with their own areas.
  *
  * @param prediction any non-zero value is object; raster order, last axis fastest
  * @param reference as `prediction`
  * @param shape voxels per axis
  * @param spacing size of a voxel along each axis, in the same order; 1 by default, as the authors evaluate
+ * @param tolerance in the unit of `spacing`; without it there is no `nsd`
  * @returns distances in the unit of `spacing`
  * @throws {RangeError} when a mask is empty or does not have the shape's size, or the spacing is not one positive
  * number per axis
@@ -180,6 +185,7 @@ export function surfaceMetrics(
   reference: Uint8Array,
   shape: readonly number[],
   spacing: readonly number[] = shape.map(() => 1),
+  tolerance?: number,
 ): SurfaceMetrics {
   checkSpacing(shape, spacing);
   const crop = cropSurfaces(prediction, reference, shape);
@@ -194,5 +200,6 @@ export function surfaceMetrics(
     hd95: quantile(both, 0.95),
     asd: mean(forward),
     asdReverse: mean(reverse),
+    ...tolerance !== undefined && { nsd: both.filter((distance) => distance <= tolerance).length / both.length },
   };
 }

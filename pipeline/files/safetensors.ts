@@ -1,31 +1,14 @@
 /**
  * safetensors files: 8 bytes of header length, a JSON header, then the values, little-endian; as `safetensors.torch` reads them.
+ * Written are the types that PyTorch's `load_state_dict` wants of us, read those that others write.
  * @module
  */
 import { z } from "zod";
 import { writeAtomically } from "./atomic.ts";
 import { sizeOf } from "../arrays/shape.ts";
+import { realValues, type StoredTensor, type TensorSource, valuesOf, WIDTHS } from "./dtypes.ts";
 import { DataError } from "./errors.ts";
 
-/** One array of a safetensors file. */
-export interface StoredTensor {
-  /** `[]` for a single number. */
-  shape: number[];
-  /** C order; float32 (`F32`) or int64 (`I64`). */
-  data: Float32Array | BigInt64Array;
-}
-
-/** One array to write into a safetensors file. */
-export interface TensorSource {
-  /** `[]` for a single number. */
-  shape: number[];
-  /** float32 or int64. */
-  dtype: "F32" | "I64";
-  /** C order; asked for when it is written, so that one array alone is in memory. */
-  values: () => Float32Array | BigInt64Array;
-}
-
-const BYTES: Record<string, number> = { F32: 4, I64: 8 };
 const ENTRY = z.object({
   dtype: z.string(),
   shape: z.array(z.int().nonnegative()),
@@ -35,8 +18,8 @@ type HeaderEntry = z.infer<typeof ENTRY>;
 const HEADER = z.object({ __metadata__: z.record(z.string(), z.string()).default({}) }).catchall(ENTRY);
 
 /**
- * Writes float32 (`F32`) and int64 (`I64`) arrays in the order given and string metadata; under a temporary name, then
- * renamed. Needs `--allow-read`, `--allow-write`.
+ * Writes arrays in the order given and string metadata; under a temporary name, then renamed. Needs `--allow-read`,
+ * `--allow-write`.
  * @throws {RangeError} Naming the array whose values do not fill its shape.
  */
 export async function writeSafetensors(
@@ -44,44 +27,55 @@ export async function writeSafetensors(
   tensors: Record<string, TensorSource>,
   metadata: Record<string, string> = {},
 ): Promise<void> {
+  await writeAtomically(path, safetensorsParts(tensors, metadata));
+}
+
+/** The bytes of {@linkcode writeSafetensors}, array by array. @throws {RangeError} As that. */
+export function* safetensorsParts(
+  tensors: Record<string, TensorSource>,
+  metadata: Record<string, string>,
+): Generator<Uint8Array> {
   let end = 0;
   const header: Record<string, unknown> = { __metadata__: metadata };
   for (const [name, { shape, dtype }] of Object.entries(tensors)) {
     const begin = end;
-    end += sizeOf(shape) * BYTES[dtype];
+    end += sizeOf(shape) * WIDTHS[dtype];
     header[name] = { dtype, shape, data_offsets: [begin, end] };
   }
   const text = JSON.stringify(header);
   const head = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
   const length = new Uint8Array(8);
   new DataView(length.buffer).setBigUint64(0, BigInt(head.length), true);
-  await writeAtomically(path, partsOf([length, head], tensors));
-}
-
-function* partsOf(head: Uint8Array[], tensors: Record<string, TensorSource>): Generator<Uint8Array> {
-  yield* head;
-  for (const [name, { shape, dtype, values }] of Object.entries(tensors)) {
-    const { buffer, byteOffset, byteLength } = values();
-    if (byteLength !== sizeOf(shape) * BYTES[dtype]) {
-      throw new RangeError(`Cannot write ${name}: [${shape}] of ${dtype} wanted, ${byteLength} bytes found`);
-    }
-    yield new Uint8Array(buffer, byteOffset, byteLength);
-  }
+  yield length;
+  yield head;
+  for (const [name, source] of Object.entries(tensors)) yield valuesOf(name, source);
 }
 
 /**
  * Reads the arrays and metadata of a safetensors file. Needs `--allow-read`.
- * @throws {DataError} Naming the file, when it is truncated, no safetensors, has gaps, overlaps or bytes behind its end, or
- * holds another data type.
+ * @throws {DataError} As {@linkcode decodeSafetensors}.
  */
-export async function readSafetensors(path: string): Promise<{
+export async function readSafetensors(path: string): Promise<SafetensorsContent> {
+  return decodeSafetensors(await Deno.readFile(path), path);
+}
+
+/** What stands in a file. */
+export interface SafetensorsContent {
+  /** By their names; of any type, read when they are asked for. */
   tensors: Record<string, StoredTensor>;
+  /** Strings by name. */
   metadata: Record<string, string>;
-}> {
-  const bytes = await Deno.readFile(path);
-  const refuse = (why: string) => new DataError(`Cannot read "${path}" as safetensors: ${why}`);
+}
+
+/**
+ * The arrays of a file's bytes, which must stay as they are.
+ * @param source Its path, for errors.
+ * @throws {DataError} Naming the file, when it is truncated, no safetensors, or has gaps, overlaps or bytes behind its end.
+ */
+export function decodeSafetensors(bytes: Uint8Array, source: string): SafetensorsContent {
+  const refuse = (why: string) => new DataError(`Cannot read "${source}" as safetensors: ${why}`);
   if (bytes.length < 8) throw refuse(`${bytes.length} bytes found`);
-  const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
   if (8 + length > bytes.length) throw refuse(`its header claims ${length} bytes, the file has ${bytes.length}`);
   let content: unknown;
   try {
@@ -103,12 +97,11 @@ export async function readSafetensors(path: string): Promise<{
   const rest = bytes.length - 8 - length - next;
   if (rest) throw refuse(`${rest} bytes stand behind its last array`);
   for (const [name, { dtype, shape, data_offsets: [begin, end] }] of Object.entries(entries)) {
-    if (!(dtype in BYTES)) throw refuse(`${name} is ${dtype}; F32 or I64 wanted`);
-    if (end - begin !== sizeOf(shape) * BYTES[dtype]) {
+    if (dtype in WIDTHS && end - begin !== sizeOf(shape) * WIDTHS[dtype]) {
       throw refuse(`${name} is [${shape}] of ${dtype}, for which ${end - begin} bytes are too few or too many`);
     }
-    const part = bytes.slice(8 + length + begin, 8 + length + end).buffer;
-    tensors[name] = { shape, data: dtype === "F32" ? new Float32Array(part) : new BigInt64Array(part) };
+    const stored = bytes.subarray(8 + length + begin, 8 + length + end);
+    tensors[name] = { shape, dtype, values: () => realValues(stored, dtype) };
   }
   return { tensors, metadata };
 }

@@ -14,8 +14,11 @@ import { counted } from "../files/words.ts";
 /** Overlaps between 0 and 1, distances in voxels; null: does not exist. */
 export type Scores = Record<"dice" | "jaccard" | "hd95" | "asd", number | null>;
 
-/** Distances in millimeters; null: does not exist. */
-export type Distances = Record<"hd95" | "asd", number | null>;
+/**
+ * What is measured in millimeters: distances, and `nsd`, the part of the surfaces (between 0 and 1) that lies within the
+ * tolerance; null: does not exist, or was not measured by an earlier version.
+ */
+export type Distances = Record<"hd95" | "asd" | "nsd", number | null>;
 
 /** Scores of one class of a case, or of a patient. */
 export interface ScoreRow {
@@ -55,6 +58,8 @@ export interface Spread {
   deviation: number | null;
   /** How many cases (or patients) have a value. */
   cases: number;
+  /** 95 % interval of the mean; null for fewer than two cases, absent where none was wanted. */
+  interval?: [number, number] | null;
 }
 
 /** Means by class, and under "mean" over the classes of a case; then by metric. */
@@ -164,6 +169,8 @@ export interface Metrics {
   nominalSpacing: boolean;
   /** Spacings that distances took instead of a header's; none where the headers' count. */
   correctedSpacings: CorrectedSpacing[];
+  /** Millimeters, of the normalized surface distance; null: not measured by an earlier version. */
+  tolerance: number | null;
   /** Where the test cases come from. */
   split: Counts & { source: string; patients: Counts | null };
   /** Folder of the cases. */
@@ -187,17 +194,26 @@ export interface Metrics {
 }
 
 /** Bounded, so that sums and percentages stay numbers: there are no such volumes, and no such times. */
-const NUMBER = z.number().min(-1e15).max(1e15),
-  KNOWN = NUMBER.nullable(),
-  OVERLAP = z.number().min(0).max(1).nullable();
-const SCORES = z.object({ dice: OVERLAP, jaccard: OVERLAP, hd95: KNOWN, asd: KNOWN });
-const DISTANCES = SCORES.pick({ hd95: true, asd: true });
-const RESULT_ROW = z.object({
+const NUMBER = z.number().min(-1e15).max(1e15), KNOWN = NUMBER.nullable(), OVERLAP = z.number().min(0).max(1);
+
+const SCORES = z.object({
+  dice: OVERLAP.nullable(),
+  jaccard: OVERLAP.nullable(),
+  hd95: NUMBER.nullable(),
+  asd: NUMBER.nullable(),
+});
+const DISTANCES = SCORES.pick({ hd95: true, asd: true }).extend({ nsd: OVERLAP.nullable().default(null) });
+
+const SCORE_ROW = z.object({
   case: NAME,
   class: NAME,
   published: SCORES,
   honest: SCORES,
   millimeters: DISTANCES.nullable(),
+});
+const PHASE = z.enum(["ED", "ES"]);
+/** Of a {@linkcode ResultRow}. */
+export const RESULT_ROW: z.ZodType<ResultRow> = SCORE_ROW.extend({
   patient: NAME.nullable(),
   phase: z.enum(["ED", "ES"]).nullable(),
   voxels: NUMBER,
@@ -205,12 +221,23 @@ const RESULT_ROW = z.object({
   milliliters: z.object({ predicted: NUMBER, reference: NUMBER }).nullable(),
   seconds: NUMBER,
 });
-const SPREAD = z.object({ mean: KNOWN, deviation: KNOWN, cases: NUMBER });
+
+const SPREAD = z.object({
+  mean: NUMBER.nullable(),
+  deviation: NUMBER.nullable(),
+  cases: NUMBER,
+  interval: z.tuple([NUMBER, NUMBER]).nullable().optional(),
+});
+const NOT_MEASURED: Spread = { mean: null, deviation: null, cases: 0 };
 const SUMMARY = z.object({ dice: SPREAD, jaccard: SPREAD, hd95: SPREAD, asd: SPREAD });
-const SUMMARIES = z.object({
+/** Of {@linkcode Summaries}. */
+export const SUMMARIES: z.ZodType<Summaries> = z.object({
   published: z.record(z.string(), SUMMARY),
   honest: z.record(z.string(), SUMMARY),
-  millimeters: z.record(z.string(), SUMMARY.pick({ hd95: true, asd: true })).nullable(),
+  millimeters: z.record(
+    z.string(),
+    SUMMARY.pick({ hd95: true, asd: true }).extend({ nsd: SPREAD.default(NOT_MEASURED) }),
+  ).nullable(),
 });
 const SIDES = z.array(z.number());
 const CORRECTED_SPACING = z.object({ header: SIDES.nullable(), used: SIDES, cases: z.array(z.string()) });
@@ -243,6 +270,7 @@ const METRICS: z.ZodType<Metrics> = z.object({
   trainingPreparations: z.array(z.string()).default([]),
   nominalSpacing: z.boolean(),
   correctedSpacings: z.array(CORRECTED_SPACING).default([]),
+  tolerance: NUMBER.nullable().default(null),
   split: COUNTS.extend({ source: z.string(), patients: COUNTS.nullable() }),
   cases: z.string(),
   seconds: NUMBER,

@@ -47,6 +47,8 @@ export interface Training {
   patch: number[];
   /** Seed of everything random. */
   seed: number;
+  /** The file of weights that it began with, and its SHA-256; absent where it began with random ones. */
+  init?: { file: string; sha256: string };
   /** Iterations between validations. */
   validateEvery: number;
   /** Iterations between saved states. */
@@ -89,6 +91,7 @@ const TRAINING: z.ZodType<Training> = z.strictObject({
   coarse: z.strictObject({ patch: SIDES, iterations: z.int().positive() }).nullable(),
   patch: SIDES,
   seed: z.int().nonnegative(),
+  init: z.strictObject({ file: z.string(), sha256: z.string() }).optional(),
   validateEvery: z.int().positive(),
   saveEvery: z.int().positive(),
   threads: z.int().positive(),

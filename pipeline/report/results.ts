@@ -3,6 +3,7 @@
  * cases ordered by Dice. Rows of different datasets or numbers of labeled cases never share a table.
  * @module
  */
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { DATASETS } from "../datasets/datasets.ts";
@@ -202,6 +203,12 @@ export function protocolSettings({ results, protocol, labeled, unit }: Group): S
     ["Training precision", protocol && protocol.trainingPrecision, ({ run }) => run.config.training.precision],
     ["Patch", protocol && side(protocol.patch), ({ evaluation }) => side(evaluation.metrics.patch)],
     ["Seed", null, ({ run }) => String(run.config.training.seed)],
+    [
+      "First weights",
+      protocol && "random",
+      ({ run: { config: { training: { init } } } }) =>
+        init ? `${basename(init.file)} (SHA-256 ${init.sha256.slice(0, 8)}…)` : "random",
+    ],
     ["Split", protocol && protocol.split, ({ evaluation }) => evaluation.metrics.split.source],
     [
       `Training ${unit}, labeled + unlabeled`,

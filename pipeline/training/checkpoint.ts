@@ -9,9 +9,12 @@ import type { NetworkParameters } from "../evaluation/inference.ts";
 import type { Method } from "../methods/method.ts";
 import { type NetworkSpec, type StateDict, toPyTorch, toTensorFlow } from "../networks/parameters.ts";
 import type { Tensor, Tensor1D } from "../tensorflow/tensors.ts";
-import { readSafetensors, type StoredTensor, type TensorSource, writeSafetensors } from "../files/safetensors.ts";
+import { asHalf, type StoredTensor, type TensorSource } from "../files/dtypes.ts";
+import { encodeTorchFile } from "../files/torch_file.ts";
+import { readSafetensors, safetensorsParts, writeSafetensors } from "../files/safetensors.ts";
+import { listed } from "../files/words.ts";
+import { matchWeights, mismatch } from "../networks/matching.ts";
 import type { TrainingState } from "./training_step.ts";
-import { sizeOf } from "../arrays/shape.ts";
 
 /** The values, if all are finite. @throws {DivergedError} With the name and the first value that is not. */
 function finite(values: Float32Array, name: string, told: { cannot: string; remedy: string }): Float32Array {
@@ -22,14 +25,24 @@ function finite(values: Float32Array, name: string, told: { cannot: string; reme
 
 /** A network's parameters and running statistics; `num_batches_tracked` is what PyTorch expects beside them. */
 function stateDict(path: string, spec: NetworkSpec, { weights, buffers }: NetworkParameters, iteration: number) {
-  const tensors: Record<string, TensorSource> = {};
   const told = { cannot: `Cannot write "${path}"`, remedy: "the checkpoint before it, if any, is kept" };
-  const add = (name: string, shape: number[], tensor: Tensor) => {
-    tensors[name] = { shape, dtype: "F32", values: () => finite(toPyTorch(tensor), name, told) };
-  };
-  for (const { name, shape } of spec.parameters) add(name, shape, weights[name]);
+  return stateSources(spec, iteration, (name, shape) => ({
+    shape,
+    dtype: "F32",
+    values: () => finite(toPyTorch(weights[name] ?? buffers[name]), name, told),
+  }));
+}
+
+/** Parameters and running statistics in the order of PyTorch's `state_dict`, with its counters. */
+function stateSources(
+  spec: NetworkSpec,
+  iteration: number,
+  sourceOf: (name: string, shape: number[]) => TensorSource,
+): Record<string, TensorSource> {
+  const tensors: Record<string, TensorSource> = {};
+  for (const { name, shape } of spec.parameters) tensors[name] = sourceOf(name, shape);
   for (const { name, shape, kind } of spec.buffers) {
-    add(name, shape, buffers[name]);
+    tensors[name] = sourceOf(name, shape);
     if (kind === "running_var") {
       const counter = name.replace("running_var", "num_batches_tracked");
       tensors[counter] = { shape: [], dtype: "I64", values: () => new BigInt64Array([BigInt(iteration)]) };
@@ -84,45 +97,92 @@ export async function readBestDice(path: string): Promise<number> {
   );
 }
 
+/** The first lines, and how many more there are. */
+function firstOf(lines: string[]): string {
+  const shown = lines.slice(0, 8), rest = lines.length - shown.length;
+  return [...shown, ...rest ? [`and ${rest} more`] : []].join("\n");
+}
+
 /** Refuses a file that lacks arrays or holds them in other shapes, naming them. */
 function checkShapes(path: string, tensors: Record<string, StoredTensor>, wanted: { name: string; shape: number[] }[]) {
-  const problems = wanted.flatMap(({ name, shape }) => {
-    const found = tensors[name]?.shape;
-    return found && String(found) === String(shape) && tensors[name].data.length === sizeOf(shape)
-      ? []
-      : [`${name}: [${shape}] wanted, ${found ? `[${found}]` : "nothing"} found`];
-  });
-  if (!problems.length) return;
-  const names = Object.keys(tensors), first = wanted[0].name, like = names.find((name) => name.endsWith(`.${first}`));
-  const prefix = like?.slice(0, -first.length);
-  if (prefix && wanted.every(({ name }) => prefix + name in tensors)) {
-    throw new DataError(
-      `Cannot load "${path}": its names begin with "${prefix}" (${like}), those of the network do not (${first}); save it ` +
-        `without, in Python {name.removeprefix("${prefix}"): value for name, value in state.items()}`,
-    );
-  }
-  const shown = problems.slice(0, 8), rest = problems.length - shown.length;
-  if (rest) shown.push(`and ${rest} more`);
-  throw new DataError(`Cannot load "${path}": it is a checkpoint of another network\n${shown.join("\n")}`);
+  const problems = wanted.flatMap(({ name, shape }) => mismatch(tensors[name], { name, shape }) ?? []);
+  if (problems.length) throw otherNetwork(path, problems);
+}
+
+function checkFinite(path: string, state: StateDict) {
+  const told = { cannot: `Cannot use "${path}"`, remedy: "take another checkpoint, or train anew" };
+  for (const [name, values] of Object.entries(state)) finite(values, name, told);
+}
+
+const otherNetwork = (path: string, problems: string[]) =>
+  new DataError(`Cannot load "${path}": it is a checkpoint of another network\n${firstOf(problems)}`);
+
+/** A checkpoint's arrays. */
+export interface Checkpoint {
+  /** All of the network's, and nothing else. */
+  state: StateDict;
+  /** After which it was written; 0 where the file does not say it. */
+  iteration: number;
+  /** What stood in front of the names; "" as a rule. */
+  prefix: string;
 }
 
 /**
- * Reads a checkpoint of ours or one converted from PyTorch; what the network does not have is left out of its weights.
- * Needs `--allow-read`.
- * @returns `iteration` 0 where the file does not say it.
- * @throws {DataError} Naming what is missing or of another shape, or when it is no safetensors.
+ * Reads a checkpoint of ours or a state dict of PyTorch's, as {@linkcode matchWeights} does; what the network does not have is
+ * left out. Needs `--allow-read`.
+ * @throws {DataError} Naming what is missing or of another shape, or when it is no file of weights.
  * @throws {DivergedError} When a weight or running statistic is not finite.
  */
-export async function readCheckpoint(
-  path: string,
+export async function readCheckpoint(path: string, spec: NetworkSpec): Promise<Checkpoint> {
+  const { state, lacking, prefix, metadata } = await matchWeights(path, spec);
+  if (lacking.length) throw otherNetwork(path, lacking);
+  checkFinite(path, state);
+  return { state, iteration: Number(metadata.iteration ?? 0), prefix };
+}
+
+/**
+ * A checkpoint for other programs: the bytes of a safetensors or of a file of torch's, whose names and layouts
+ * `load_state_dict` reads. PyTorch's names, layouts and order are ours already.
+ * @param options `half`: the numbers as float16.
+ * @throws {RangeError} When a value is beyond float16.
+ */
+export async function encodeCheckpoint(
+  { state, iteration }: Pick<Checkpoint, "state" | "iteration">,
   spec: NetworkSpec,
-): Promise<{ state: StateDict; iteration: number }> {
-  const { tensors, metadata } = await readSafetensors(path);
-  checkShapes(path, tensors, [...spec.parameters, ...spec.buffers]);
-  const told = { cannot: `Cannot use "${path}"`, remedy: "take another checkpoint, or train anew" };
-  for (const { name } of [...spec.parameters, ...spec.buffers]) finite(tensors[name].data as Float32Array, name, told);
-  const state = Object.fromEntries(Object.entries(tensors).map(([name, { data }]) => [name, data as Float32Array]));
-  return { state, iteration: Number(metadata.iteration ?? 0) };
+  { format, half }: { format: "safetensors" | "pth"; half: boolean },
+): Promise<Uint8Array> {
+  const tensors = stateSources(
+    spec,
+    iteration,
+    (name, shape) =>
+      half
+        ? { shape, dtype: "F16", values: () => asHalf(name, state[name]) }
+        : { shape, dtype: "F32", values: () => state[name] },
+  );
+  if (format === "pth") return await encodeTorchFile(tensors);
+  return new Uint8Array(
+    await new Blob([...safetensorsParts(tensors, { iteration: `${iteration}` })] as BlobPart[]).arrayBuffer(),
+  );
+}
+
+/**
+ * What a training can begin with of a file: all of the network's arrays that are there in its shapes. Needs `--allow-read`.
+ * @returns `lines`: in words, what was taken, and by name what was not.
+ * @throws {DataError} When nothing matches, or it is no file of weights.
+ * @throws {DivergedError} When a weight or running statistic is not finite.
+ */
+export async function readInitial(path: string, spec: NetworkSpec): Promise<{ state: StateDict; lines: string[] }> {
+  const { state, prefix, lacking, others } = await matchWeights(path, spec), taken = Object.keys(state).length;
+  if (!taken) throw otherNetwork(path, lacking);
+  checkFinite(path, state);
+  return {
+    state,
+    lines: [
+      `${taken} of ${taken + lacking.length} arrays are those of "${path}"${prefix && `, there behind "${prefix}"`}`,
+      ...lacking.length ? [`these begin anew:\n${lacking.map((line) => `  ${line}`).join("\n")}`] : [],
+      ...others.length ? [`not of this network: ${listed(others)}`] : [],
+    ],
+  };
 }
 
 /**
@@ -177,7 +237,7 @@ export async function readState(
     ...named(memories, "memory."),
     { name: "touched", shape: [spec.parameters.length] },
   ]);
-  const values = (name: string) => tensors[name].data as Float32Array;
+  const values = (name: string) => tensors[name].values();
   const load = (list: { name: string; shape: number[] }[], prefix = ""): Record<string, Tensor> =>
     Object.fromEntries(list.map(({ name, shape }) => [name, toTensorFlow(values(prefix + name), shape)]));
   const state = {

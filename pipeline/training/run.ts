@@ -1,5 +1,9 @@
-/** A trained run: its configuration, its network's weights, and what the network makes of a volume. @module */
-import type { Dataset, DatasetProfile } from "../datasets/dataset.ts";
+/**
+ * A trained run: its configuration, its network's weights, and what the network makes of a volume; and weights from elsewhere
+ * as a run.
+ * @module
+ */
+import { type Dataset, type DatasetProfile, presetOf } from "../datasets/dataset.ts";
 import { datasetOf } from "../datasets/datasets.ts";
 import { type Segment, segmenter } from "../evaluation/evaluate_case.ts";
 import type { NetworkParameters } from "../evaluation/inference.ts";
@@ -11,13 +15,16 @@ import { isMethod, METHOD_NAMES, type MethodName, METHODS } from "../methods/met
 import { buildNetwork } from "../networks/network.ts";
 import { toWeights } from "../networks/parameters.ts";
 import { readRunConfig, type RunConfig } from "../records/run.ts";
+import type { Split } from "../records/split.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 import { readCheckpoint } from "./checkpoint.ts";
 
 /** What a run folder says of its training. */
 export interface Run {
-  /** The run's folder. */
+  /** The run's folder; of weights from elsewhere their file. */
   folder: string;
+  /** The file of weights that came without a run folder; null: the folder's checkpoints. */
+  weights: string | null;
   /** What stands in `config.json`. */
   config: RunConfig;
   /** The dataset that it is trained on. */
@@ -29,9 +36,11 @@ export interface Run {
 }
 
 /** A run with its weights. */
-export interface LoadedRun extends Run {
-  /** Which checkpoint was read. */
+export interface LoadedRun extends Omit<Run, "weights"> {
+  /** Which checkpoint was read; "last" of weights from elsewhere. */
   checkpoint: "last" | "best";
+  /** What stood in front of the network's names in the file; "" as a rule. */
+  prefix: string;
   /** The iteration after which it was written; 0 where it does not say. */
   iteration: number;
   /** Whether only the largest component of each class is kept. */
@@ -59,16 +68,76 @@ export interface RunOptions {
  * @throws {DataError} When it holds no run, or one of a dataset or method that there is not.
  */
 export async function readRun(folder: string): Promise<Run> {
-  const config = await readRunConfig(folder), dataset = datasetOf(config, folder), { name, settings } = config.method;
+  return runOf(await readRunConfig(folder), folder, null);
+}
+
+function runOf(config: RunConfig, folder: string, weights: string | null): Run {
+  const dataset = datasetOf(config, folder), { name, settings } = config.method;
   if (!isMethod(name)) {
     throw new DataError(`Cannot use the run "${folder}": ${unknownName("method", name, METHOD_NAMES)}`);
   }
   const { profile } = createMethod(METHODS[name], dataset, { settings, patch: config.training.patch });
-  return { folder, config, dataset, methodName: name, profile };
+  return { folder, weights, config, dataset, methodName: name, profile };
+}
+
+/** What must be said of weights that come without a run folder. */
+export interface WeightsOptions {
+  /** That the network is for. */
+  dataset: Dataset;
+  /** That it was trained by: this says which network it is. */
+  method: MethodName;
+  /** The network's input; the dataset's where it is absent. */
+  patch?: readonly number[];
+  /** Whose test cases are evaluated; none where it is absent. */
+  split?: Split;
+  /** Folder of the cases. */
+  cases?: string;
+}
+
+/**
+ * A file of weights as a run, of whose training nothing is known: what is told of it is the paper's. To {@linkcode loadRun}.
+ * @param path Ours or PyTorch's: {@linkcode readWeightsFile}.
+ *
+ * @example The mask of a case by the authors' network
+ * ```ts ignore
+ * import { LEFT_ATRIUM } from "@ssnet/pipeline/datasets/la/la.ts";
+ * import { readCase } from "@ssnet/pipeline/records/case.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
+ * import { loadRun, weightsAsRun } from "@ssnet/pipeline/training/run.ts";
+ *
+ * openTensorFlow({ threads: 2 });
+ * const { segment } = await loadRun(weightsAsRun("model.pth", { dataset: LEFT_ATRIUM, method: "ssnet" }));
+ * const mask = await segment(await readCase("data/cases/la/patient.h5", "patient"));
+ * ```
+ */
+export function weightsAsRun(path: string, { dataset, method, patch, split, cases = "" }: WeightsOptions): Run {
+  const none: Split = { profile: dataset.name, source: "none", labeled: [], unlabeled: [], validation: [], test: [] };
+  const config: RunConfig = {
+    dataset: dataset.name,
+    method: { name: method, settings: {} },
+    training: {
+      ...{
+        preset: "paper",
+        augmentation: "published",
+        seed: 0,
+        validateEvery: 1,
+        saveEvery: 1,
+        threads: 1,
+        device: "cpu",
+      },
+      ...presetOf(dataset, "paper"),
+      ...{ iterations: 0, warmup: 0, coarse: null, patch: [...patch ?? dataset.patch], cases },
+    },
+    split: split ?? none,
+    versions: {},
+    commit: null,
+  };
+  return runOf(config, path, path);
 }
 
 /**
  * Loads a run with the weights of a checkpoint, ready to segment. TensorFlow must be open. Needs `--allow-read`.
+ * @param source Its folder, or what was read of it.
  * @throws {DataError} As {@linkcode readRun}; when the checkpoint is not there, or one of another network.
  * @throws {DivergedError} When a weight or running statistic is not finite.
  *
@@ -83,18 +152,11 @@ export async function readRun(folder: string): Promise<Run> {
  * const mask = await segment(await readCase("data/cases/la/patient.h5", "patient"));
  * ```
  */
-export async function loadRun(folder: string, options: RunOptions = {}): Promise<LoadedRun> {
-  const run = await readRun(folder), { profile, config: { training } } = run;
-  const checkpoint = options.checkpoint ?? (training.averaged ? "last" : profile.checkpoint);
-  const path = `${folder}/${checkpoint}.safetensors`;
-  if (!isFile(path)) {
-    const why = checkpoint === "best"
-      ? "it comes with a validation above Dice 0; --checkpoint last takes the last one"
-      : "train first";
-    throw new DataError(`Cannot use the run "${folder}": it has no ${checkpoint}.safetensors; ${why}`);
-  }
+export async function loadRun(source: string | Run, options: RunOptions = {}): Promise<LoadedRun> {
+  const run = typeof source === "string" ? await readRun(source) : source, { profile, config: { training } } = run;
+  const { checkpoint, path } = checkpointOf(run, options);
   const { spec } = buildNetwork(profile.network, profile);
-  const { state, iteration } = await readCheckpoint(path, spec), weights = toWeights(spec, state);
+  const { state, iteration, prefix } = await readCheckpoint(path, spec), weights = toWeights(spec, state);
   const { batchNorm: statistics = "running", precision = "fp32", components } = options;
   const largestComponent = components ? components === "largest" : profile.largestComponent;
   const segment = segmenter({ ...profile, largestComponent }, () => weights, {
@@ -102,5 +164,24 @@ export async function loadRun(folder: string, options: RunOptions = {}): Promise
     statistics,
     precision,
   });
-  return { ...run, checkpoint, iteration, largestComponent, weights, segment };
+  return { ...run, checkpoint, prefix, iteration, largestComponent, weights, segment };
+}
+
+/**
+ * The file of a run's weights. Needs `--allow-read`.
+ * @param options `checkpoint` as of {@linkcode RunOptions}.
+ * @throws {DataError} When it is not there.
+ */
+export function checkpointOf(
+  { folder, weights, profile, config: { training } }: Run,
+  options: Pick<RunOptions, "checkpoint">,
+): { checkpoint: "last" | "best"; path: string } {
+  if (weights) return { checkpoint: "last", path: weights };
+  const checkpoint = options.checkpoint ?? (training.averaged ? "last" : profile.checkpoint);
+  const path = `${folder}/${checkpoint}.safetensors`;
+  if (isFile(path)) return { checkpoint, path };
+  const why = checkpoint === "best"
+    ? "it comes with a validation above Dice 0; --checkpoint last takes the last one"
+    : "train first";
+  throw new DataError(`Cannot use the run "${folder}": it has no ${checkpoint}.safetensors; ${why}`);
 }

@@ -5,7 +5,7 @@
  */
 import defer * as tf from "@tensorflow/tfjs";
 import type { HostArray, Method, StepInputs } from "../methods/method.ts";
-import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
+import { initialize, type StateDict, toWeights, type Weights } from "../networks/parameters.ts";
 import type { OperationTime } from "../tensorflow/operation_times.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { trace, type Traced } from "../tensorflow/trace.ts";
@@ -30,10 +30,11 @@ export interface TrainingState {
 /**
  * The state before the first step.
  * @param random Uniform in [0, 1), for the weights and then for the method's memory.
+ * @param initial Arrays that do not begin at random: those of other weights.
  */
-export function startState(method: Method, random: () => number): TrainingState {
+export function startState(method: Method, random: () => number, initial: StateDict = {}): TrainingState {
   const { spec } = method;
-  const { weights, buffers } = toWeights(spec, initialize(spec, random));
+  const { weights, buffers } = toWeights(spec, { ...initialize(spec, random), ...initial });
   const zeros = (shapes: [string, number[]][]) =>
     Object.fromEntries(shapes.map(([name, shape]) => [name, tf.zeros(shape)]));
   return {

@@ -8,6 +8,7 @@ import { decodeHdf5 } from "../../../pipeline/files/hdf5_library.ts";
 import { readLog } from "../../../pipeline/files/log.ts";
 import { encodeNiftiMask, readNifti } from "../../../pipeline/files/nifti.ts";
 import { readNrrd } from "../../../pipeline/files/nrrd.ts";
+import { REAL_TYPES } from "../../../pipeline/files/dtypes.ts";
 import { readSafetensors, writeSafetensors } from "../../../pipeline/files/safetensors.ts";
 import { unreadable } from "../../../pipeline/files/hdf5.ts";
 import { BARE_CASE, type Case, CASE_DATASETS, caseOf, writeCase } from "../../../pipeline/records/case.ts";
@@ -198,7 +199,10 @@ export const FORMATS: Record<string, Format> = {
     ],
     read: async (folder) => {
       const { tensors, metadata } = await readSafetensors(`${folder}/last.safetensors`);
-      const listed = Object.entries(tensors).map(([name, { shape, data }]) => [name, shape, Array.from(data, String)]);
+      const listed = Object.entries(tensors).map(([name, { shape, dtype, values }]) => [
+        ...[name, shape, dtype],
+        REAL_TYPES.includes(dtype) ? Array.from(values(), String) : null,
+      ]);
       return [listed.sort(), metadata];
     },
   },
