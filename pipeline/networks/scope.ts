@@ -78,7 +78,7 @@ export interface Linear {
  */
 export class Scope {
   readonly #spec: NetworkSpec;
-  /** As the names below begin, with the dot. */
+  /** What the names below begin with, the dot included. */
   readonly prefix: string;
 
   /** A scope that adds to a specification. */
