@@ -6,14 +6,16 @@
 import { temporaryFolder } from "../pipeline/files/places.ts";
 import { emptyLoaderVariables } from "../pipeline/files/loader_variables.ts";
 
-/** Test files that train, take times, count many draws or take cases through whole tasks. */
+/** Test files that train, take times, count many draws, take cases through whole tasks or make reports. */
 const SLOW = [
   "batches",
   "bench",
   "case_tasks",
   "example",
+  "library_example",
   "methods",
   "profile",
+  "report",
   "reproduce",
   "train",
   "training",
