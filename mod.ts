@@ -5,7 +5,8 @@
  * - **Runs**: {@linkcode openTensorFlow}, then {@linkcode loadRun} gives a trained run and what it makes of a volume.
  * - **Datasets and methods**: {@linkcode createMethod} makes one of {@linkcode METHODS}, or one of your own
  *   ({@linkcode defineMethod}), for one of {@linkcode DATASETS}; {@linkcode trainingStep} trains it.
- * - **Networks**: {@linkcode NETWORKS}, and the {@linkcode Pass} that runs one.
+ * - **Networks**: {@linkcode NETWORKS} by name ({@linkcode buildNetwork}) or of your own ({@linkcode build}), and the
+ *   {@linkcode Pass} that runs one.
  * - **Losses**: SS-Net's own terms and the supervised ones.
  * - **Metrics**: overlap and surface distances of masks, by case and as means.
  * - **Files**: cases, masks, splits, manifests, results, checkpoints.
@@ -22,7 +23,7 @@ export type { BindingOptions } from "./pipeline/tensorflow/binding.ts";
 export type { Library } from "./pipeline/tensorflow/library.ts";
 export type { Device } from "./pipeline/tensorflow/wheels.ts";
 export { type Precision, PRECISIONS } from "./pipeline/tensorflow/precision.ts";
-export type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "./pipeline/tensorflow/tensors.ts";
+export type { Scalar, Tensor, Tensor1D, Tensor2D } from "./pipeline/tensorflow/tensors.ts";
 export { type LoadedRun, loadRun, readRun, type Run, type RunOptions } from "./pipeline/training/run.ts";
 export {
   type Augmentation,
@@ -75,7 +76,7 @@ export {
 } from "./pipeline/training/training_step.ts";
 export type { OperationTime } from "./pipeline/tensorflow/operation_times.ts";
 
-// Networks: built once, with their parameters under the authors' names and their forward pass.
+// Networks: said once, with their parameters under the authors' names, and run by a pass.
 export {
   buildNetwork,
   type Network,
@@ -84,6 +85,7 @@ export {
   NETWORKS,
 } from "./pipeline/networks/network.ts";
 export {
+  build,
   type Built,
   type Convolution,
   type Forward,
@@ -92,17 +94,16 @@ export {
   type Linear,
   type NetworkOutputs,
   Scope,
-  type Upsampling,
   type Width,
 } from "./pipeline/networks/scope.ts";
 export type { BufferSpec, NetworkSpec, ParameterSpec, StateDict, Weights } from "./pipeline/networks/parameters.ts";
 export { type NormalizedLayer, Pass, type PassOptions } from "./pipeline/networks/layers.ts";
 export type { Moments } from "./pipeline/tensorflow/rows.ts";
-export type { Head, Heads, Selection } from "./pipeline/networks/heads.ts";
 
-// Losses: SS-Net's smoothness and separation, and the supervised terms.
+// Losses: SS-Net's smoothness and separation with its heads, and the supervised terms.
 export { crossEntropy, foregroundDice, linearDice, oneHot, squaredDice } from "./pipeline/losses/dice.ts";
 export { adversarialDirection, type SmoothnessInputs, smoothnessLoss } from "./pipeline/losses/smoothness.ts";
+export { type Head, type Heads, heads, type Selection } from "./pipeline/networks/heads.ts";
 export {
   type BankOrder,
   type BankWeights,

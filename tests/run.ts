@@ -6,19 +6,34 @@
 import { temporaryFolder } from "../pipeline/files/places.ts";
 import { emptyLoaderVariables } from "../pipeline/files/loader_variables.ts";
 
-/** Test files that train, measure times or run the tasks of a whole grid. */
-const SLOW = ["bench", "example", "methods", "profile", "reproduce", "train", "training"];
+/** Test files that train, take times, count many draws, take cases through whole tasks or make reports. */
+const SLOW = [
+  "batches",
+  "bench",
+  "case_tasks",
+  "example",
+  "library_example",
+  "methods",
+  "profile",
+  "report",
+  "reproduce",
+  "train",
+  "training",
+  "unet",
+];
 
 const unit = Deno.args[0] === "unit";
 const native = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env"];
 /** The one folder that may be written to: all temporary files of the tests lie there. */
 const folder = await temporaryFolder("ss-net-test-");
 
-/** Files whose every export is documented: all but those of the tasks, and those that give types of zod, which are none of ours. */
+/** Files whose every export is documented: all but those of the tasks, and those that give types of packages. */
 function documented(folder: string): string[] {
   return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
     const path = `${folder}/${name}`;
-    if (/^pipeline\/(bench|command|grid|report)$|\/(json|names|prepared_case)\.ts$/.test(path)) return [];
+    if (/^pipeline\/(bench|command|grid|report)$|\/(json|measurement|names|prepared_case|tfjs)\.ts$/.test(path)) {
+      return [];
+    }
     return isDirectory ? documented(path) : path.endsWith(".ts") ? [path] : [];
   });
 }

@@ -88,7 +88,7 @@ export function imageProblems(image: Float32Array, file: string): string[] {
 
 /** Intensities that a dataset is published with. */
 export interface PublishedIntensities {
-  /** In words. */
+  /** What they are, in words. */
   text: string;
   /** Whether an image can have them. */
   has(intensity: Intensity): boolean;

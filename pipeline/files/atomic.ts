@@ -8,7 +8,7 @@ import { unlessStopped } from "./signals.ts";
 import { writeAll } from "./write_all.ts";
 
 /** A text, or parts taken one by one: a generator's are made when it is their turn, and one alone is in memory. */
-type Content = string | Iterable<Uint8Array>;
+export type Content = string | Iterable<Uint8Array>;
 
 /** Writes a file beside its final place, syncs it and renames it. Needs `--allow-read`, `--allow-write`. */
 export function writeAtomically(path: string, content: Content): Promise<void> {

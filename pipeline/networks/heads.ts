@@ -26,7 +26,7 @@ export interface Head {
 export interface Selection {
   /** Whose selector: that of the features, or that of the bank. */
   of: "features" | "bank";
-  /** From 1 on: the background has no selector that runs. */
+  /** The class, from 1 on: the background has no selector that runs. */
   classIndex: number;
   /** Moments of the rows that the batch norm takes as its batch. */
   batch: Moments;
@@ -36,9 +36,15 @@ export interface Selection {
 
 /** The heads in one pass. */
 export interface Heads {
-  /** The projection head, `[N, F]` to `[N, 32]`. @param batch Moments of the features; null takes the running statistics. */
+  /**
+   * The projection head, `[N, F]` to `[N, 32]`.
+   * @param batch Moments of the features; null takes the running statistics.
+   */
   projection(batch: Moments | null): Head;
-  /** The prediction head, `[N, 32]` to `[N, 32]`. @param batch Moments of the projected features. */
+  /**
+   * The prediction head, `[N, 32]` to `[N, 32]`.
+   * @param batch Moments of the projected features.
+   */
   prediction(batch: Moments): Head;
   /** Scores in (0, 1) of a class's selector in training mode, `[N, 32]` to `[N, 1]`. */
   select(x: Tensor2D, selection: Selection): Tensor2D;

@@ -80,7 +80,10 @@ export class Pass {
     return this.#normalized(x, names, { apply: (x, weight) => this.#convolve(x, weight), outputAxis: [-1] });
   }
 
-  /** Convolution, batch norm and ReLU. @param x `[B, X, Y, Z, C]` */
+  /**
+   * Convolution, batch norm and ReLU.
+   * @param x `[B, X, Y, Z, C]`
+   */
   convolutionNormRelu<T extends Tensor>(x: T, names: NormalizedLayer): T {
     const how = { outputAxis: [-1], rectified: true };
     return this.#normalized(x, names, { apply: (x, weight) => this.#convolve(x, weight), ...how });
@@ -94,12 +97,18 @@ export class Pass {
     return ops.instanceNorm(this.#convolve(x, this.weights[`${name}.weight`]), this.#vector(`${name}.bias`));
   }
 
-  /** Transposed convolution (kernel 2, stride 2). @param x `[B, H, W, C]` */
+  /**
+   * Transposed convolution (kernel 2, stride 2).
+   * @param x `[B, H, W, C]`
+   */
   upConvolution<T extends Tensor>(x: T, name: string): T {
     return ops.addBias(ops.upConvolution(x, this.weights[`${name}.weight`]), this.#vector(`${name}.bias`));
   }
 
-  /** Transposed convolution (kernel 2, stride 2), batch norm and ReLU. @param x `[B, X, Y, Z, C]` */
+  /**
+   * Transposed convolution (kernel 2, stride 2), batch norm and ReLU.
+   * @param x `[B, X, Y, Z, C]`
+   */
   upConvolutionNormRelu<T extends Tensor>(x: T, names: NormalizedLayer): T {
     return this.#normalized(x, names, { apply: ops.upConvolution<T>, outputAxis: [-1, 1], rectified: true });
   }

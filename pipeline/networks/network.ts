@@ -9,7 +9,7 @@ import { vnet } from "./vnet.ts";
 
 /** What every network is built with. */
 export interface NetworkOptions {
-  /** Background included. */
+  /** Number of classes, background included. */
   classes: number;
 }
 
@@ -21,7 +21,7 @@ const unetDistance: Network = (at, options) => distanceHeads(at, { backbone: "un
 const vnetMutual: Network = (at, options) => mcnet(at, { backbone: "vnet", ...options });
 const unetMutual: Network = (at, options) => mcnet(at, { backbone: "unet", ...options });
 
-/** What a profile chooses from. */
+/** The networks by name, from which a profile chooses. */
 export const NETWORKS = {
   vnet,
   unet,
@@ -32,9 +32,9 @@ export const NETWORKS = {
   unet3d_pyramid: urpcUnet3d,
   unet_pyramid: urpcUnet,
 } as const satisfies Record<string, Network>;
-/** As a profile names one. */
+/** A network's name, as a profile has it. */
 export type NetworkName = keyof typeof NETWORKS;
-/** For schemas, which want at least one. */
+/** The names, for schemas, which want at least one. */
 export const NETWORK_NAMES = Object.keys(NETWORKS) as [NetworkName, ...NetworkName[]];
 
 /** A network by its name, with its parameters. */

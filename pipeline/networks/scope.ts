@@ -15,7 +15,7 @@ export type Layer<T extends Tensor> = (pass: Pass, x: T) => T;
 export interface NetworkOutputs {
   /** What is tested `[B, ..., K]`. */
   logits: Tensor;
-  /** In front of the head `[B, ..., F]`, of a network that says its `featureWidth`. */
+  /** Features in front of the head `[B, ..., F]`, of a network that says its `featureWidth`. */
   features?: Tensor;
   /** Signed distances of the foreground classes `[B, ..., K - 1]`, of a network with a head for them. */
   distance?: Tensor;
@@ -32,15 +32,15 @@ export interface Forward {
 
 /** Channels of a layer. */
 export interface Width {
-  /** That it reads. */
+  /** Channels that it reads. */
   in: number;
-  /** That it gives. */
+  /** Channels that it gives. */
   out: number;
 }
 
 /** Shape of a convolution. */
 export interface Convolution extends Width {
-  /** One size an axis: 3 and 1 keep the size, 2 and 4 (its padding 1) have stride 2. */
+  /** The size along every axis: 3 and 1 keep the size, 2 and 4 (its padding 1) have stride 2. */
   kernel: readonly number[];
   /** Whether the weights begin as normal numbers, where PyTorch's default is uniform ones. */
   normal?: boolean;
@@ -54,9 +54,9 @@ export type LayerAndNorm = readonly [layer: string, norm: string];
 
 /** A linear layer as it stands in a pass: weight `[F, G]`, bias `[G]`. */
 export interface Linear {
-  /** `[F, G]` */
+  /** The weight `[F, G]`. */
   weight: Tensor2D;
-  /** `[G]` */
+  /** The bias `[G]`. */
   bias: Tensor1D;
 }
 
@@ -78,7 +78,7 @@ export interface Linear {
  */
 export class Scope {
   readonly #spec: NetworkSpec;
-  /** As the names below begin, with the dot. */
+  /** What the names below begin with, the dot included. */
   readonly prefix: string;
 
   /** A scope that adds to a specification. */

@@ -91,7 +91,10 @@ export async function installedPackages(names: string[], signal?: AbortSignal): 
  * `--allow-run=python3`, `--allow-env`.
  * @param links Pairs of a file and its link; a link's folder is made.
  */
-export async function linkFiles(links: [path: string, link: string][], signal?: AbortSignal) {
+export async function linkFiles(
+  links: [path: string, link: string][],
+  signal?: AbortSignal,
+): Promise<string | undefined> {
   const answer = await python(["-c", LINK, JSON.stringify(links)], { signal });
   return answer?.success ? undefined : answer?.error ?? "python3 is not installed";
 }
