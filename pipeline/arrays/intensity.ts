@@ -1,4 +1,5 @@
 /** Intensities of an image: mean and deviation, and the two published normalizations. @module */
+import { nearestQuantile } from "./quantiles.ts";
 
 /** Mean and deviation of all voxels, N in the denominator. */
 export function meanAndDeviation(image: Float32Array): { mean: number; deviation: number } {
@@ -67,11 +68,10 @@ export function intensityOf(image: Float32Array): Intensity {
   }
   const step = Math.max(Math.floor(image.length / 1e6), 1);
   const sorted = Float32Array.from({ length: Math.ceil(image.length / step) }, (_, i) => image[i * step]).sort();
-  const at = (percent: number) => sorted[Math.round(percent / 100 * (sorted.length - 1))];
   return {
     ...meanAndDeviation(image),
     minimum,
     maximum,
-    percentiles: Object.fromEntries([0.5, 5, 25, 50, 75, 95, 99.5].map((percent) => [percent, at(percent)])),
+    percentiles: Object.fromEntries([0.5, 5, 25, 50, 75, 95, 99.5].map((percent) => [percent, nearestQuantile(sorted, percent / 100)])),
   };
 }

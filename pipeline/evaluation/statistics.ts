@@ -5,6 +5,7 @@
  * Journal of Statistics 6, 1979).
  * @module
  */
+import { quantile } from "../arrays/quantiles.ts";
 import { stream } from "../arrays/random.ts";
 import { patientRows, spread } from "./summary.ts";
 import type { ResultRow, Scores } from "../records/evaluation.ts";
@@ -94,12 +95,7 @@ export function bootstrapInterval(
     for (let i = 0; i < n; i++) sum += values[Math.floor(random() * n)];
     return sum / n;
   }).sort();
-  return [percentile(means, 0.025), percentile(means, 0.975)];
-}
-
-function percentile(sorted: Float64Array, part: number): number {
-  const place = part * (sorted.length - 1), below = Math.floor(place), above = Math.ceil(place);
-  return sorted[below] + (place - below) * (sorted[above] - sorted[below]);
+  return [quantile(means, 0.025), quantile(means, 0.975)];
 }
 
 /** Result of {@linkcode wilcoxonSignedRank}. */

@@ -2,6 +2,7 @@
  * Distances between the surfaces of two masks, on an exact Euclidean distance transform.
  * @module
  */
+import { quantile } from "../arrays/quantiles.ts";
 import { checkSize, checkSpacing, squaredDistanceTransform, stridesOf } from "../arrays/distance_transform.ts";
 
 /** Distances between two surfaces, in the unit of the spacing (voxels without one). */
@@ -150,13 +151,6 @@ function mean(values: Float64Array): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** `numpy.percentile` with linear interpolation, `fraction` from 0 to 1, of sorted values. */
-function percentile(sorted: Float64Array, fraction: number): number {
-  const at = (sorted.length - 1) * fraction, below = Math.floor(at);
-  const low = sorted[below], high = sorted[Math.min(below + 1, sorted.length - 1)];
-  return low + (high - low) * (at - below);
-}
-
 /**
  * Hausdorff distance, its 95th percentile and the average surface distances of two masks. With `D(P, R)` the
  * {@linkcode surfaceDistances} from prediction to reference: `hd = max(D(P, R) ∪ D(R, P))`,
@@ -197,7 +191,7 @@ export function surfaceMetrics(
   both.sort();
   return {
     hd: both[both.length - 1],
-    hd95: percentile(both, 0.95),
+    hd95: quantile(both, 0.95),
     asd: mean(forward),
     asdReverse: mean(reverse),
   };
