@@ -36,7 +36,9 @@ async function exportModel() {
     console.error("Cannot start export: a run folder wanted");
     return EXIT.usage;
   }
-  const run = await readRun(folder), [told] = await readRuns([folder]), { config: { method, training }, dataset } = run;
+  const run = await readRun(folder),
+    [told] = await readRuns([folder], METHODS),
+    { config: { method, training }, dataset } = run;
   const { settings } = method, { patch } = training;
   const { spec } = createMethod(METHODS[run.methodName], dataset, { settings, patch });
   const { checkpoint, path } = checkpointOf(run, options), read = await readCheckpoint(path, spec);

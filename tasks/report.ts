@@ -3,6 +3,7 @@
  * network out.
  */
 import { z } from "zod";
+import { METHODS } from "../pipeline/methods/methods.ts";
 import { gatherContents } from "../pipeline/report/contents.ts";
 import { markdown } from "../pipeline/report/markdown.ts";
 import { page } from "../pipeline/report/page.tsx";
@@ -22,7 +23,7 @@ const options = parseOptions(
 );
 
 async function report() {
-  const contents = await gatherContents(options.run), folder = options.out ?? contents.runs[0].folder;
+  const contents = await gatherContents(options.run, METHODS), folder = options.out ?? contents.runs[0].folder;
   await Deno.mkdir(folder, { recursive: true });
   for (const note of contents.notes) console.log(`note: ${note}`);
   const files = { "report.md": markdown(contents), "report.html": page(contents) };

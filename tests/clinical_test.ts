@@ -203,7 +203,7 @@ Deno.test("eval:acdc takes the best checkpoint and writes masks in the files' or
     assert.match(out, /^b_frame01 {2}right ventricle {2}Dice .* nominal mm/m);
     assert.match(out, /^LV EDV {2}bias -?[\d.]+, limits .* nominal ml, 2 patients$/m);
     assert.match(out, /over 4 cases of 2 patients, .*evaluation-window-best\/metrics.json$/m);
-    const [{ evaluations: [{ metrics }] }] = await readRuns([run]);
+    const [{ evaluations: [{ metrics }] }] = await readRuns([run], METHODS);
     assert.deepEqual([metrics.checkpoint, metrics.iteration, metrics.nominalSpacing], ["best", 5, true]);
     assert.deepEqual(metrics.split, {
       ...{ source: "by hand", labeled: 2, unlabeled: 0, validation: 0, test: 4 },

@@ -1,21 +1,31 @@
 /** The report of run folders made for it: the right numbers in the right places, and everything else said. */
 import assert from "node:assert/strict";
+import { h } from "preact";
+import { renderToString } from "preact-render-to-string";
 import { type Geometry, reverseAxes } from "../pipeline/arrays/geometry.ts";
 import { bootstrapInterval } from "../pipeline/evaluation/statistics.ts";
 import { smooth, ticks } from "../pipeline/report/charts.tsx";
+import { METHODS } from "../pipeline/methods/methods.ts";
 import { apart } from "../pipeline/report/clinical.tsx";
-import type { Comparison } from "../pipeline/report/comparison.ts";
+import type { Comparison } from "../pipeline/report/compared_methods.ts";
 import { gatherContents } from "../pipeline/report/contents.ts";
-import { markdown } from "../pipeline/report/markdown.ts";
+import { HtmlTable } from "../pipeline/report/html_table.tsx";
+import { markdown, tableMarkdown } from "../pipeline/report/markdown.ts";
 import { makeOverlay, outline } from "../pipeline/report/overlays.ts";
 import { page } from "../pipeline/report/page.tsx";
-import { protocolSettings, readPublished, shownCases, signed } from "../pipeline/report/results.ts";
+import { readPublished, shownCases } from "../pipeline/report/groups.ts";
+import { signed } from "../pipeline/report/numbers.ts";
+import { protocolSettings } from "../pipeline/report/protocol.ts";
+import type { Table } from "../pipeline/report/tables.ts";
 import { readRuns } from "../pipeline/report/runs.ts";
 import { writeEvaluation, writeRun } from "./report_fixture.ts";
 import { linkTo } from "./symbolic_links.ts";
 import type { Metrics } from "../pipeline/records/evaluation.ts";
 
 const CASES = [{ name: "a", shift: 1 }, { name: "b", shift: 4 }, { name: "c", shift: null }, { name: "d", shift: 2 }];
+
+const runsOf = (folders: string[]) => readRuns(folders, METHODS);
+const contentsOf = (folders: string[]) => gatherContents(folders, METHODS);
 
 async function inFolder(action: (folder: string) => Promise<void>) {
   const folder = await Deno.makeTempDir();
@@ -61,7 +71,7 @@ Deno.test("the Markdown shows each number of the summary in its column, with its
     const run = `${root}/la-8`;
     await writeWhole(run, { spacing: [0.625, 0.625, 0.625] });
     const { summary: { published, honest, millimeters } } = await readMetrics(run);
-    const [row] = firstTable(markdown(await gatherContents([run]))), key = "left atrium";
+    const [row] = firstTable(markdown(await contentsOf([run]))), key = "left atrium";
     const shown = ({ mean, deviation }: { mean: number | null; deviation: number | null }, factor = 1) =>
       `${(factor * mean!).toFixed(2)} ± ${(factor * deviation!).toFixed(2)}`;
     assert.equal(row.method, "SS-Net");
@@ -87,7 +97,7 @@ Deno.test("published rows are those of the dataset and the number of labeled cas
   await inFolder(async (root) => {
     const dice = async (labeled: number) => {
       await writeWhole(`${root}/${labeled}`, { labeled });
-      const rows = firstTable(markdown(await gatherContents([`${root}/${labeled}`])));
+      const rows = firstTable(markdown(await contentsOf([`${root}/${labeled}`])));
       return rows.slice(1).map((row) => `${row.method} ${row.labeled} ${row["published: Dice %"]} ${row["95HD mm"]}`);
     };
     const [four, eight] = [await dice(4), await dice(8)];
@@ -97,7 +107,7 @@ Deno.test("published rows are those of the dataset and the number of labeled cas
     assert.ok(!eight.some((row) => / 4 /.test(row)));
     assert.match(eight.at(-1)!, /^V-Net, all labeled \(4\) 80 91\.47/);
     assert.deepEqual(await dice(5), []);
-    assert.match(markdown(await gatherContents([`${root}/5`])), /no published results here .* 5 labeled cases/);
+    assert.match(markdown(await contentsOf([`${root}/5`])), /no published results here .* 5 labeled cases/);
   });
 });
 
@@ -119,7 +129,7 @@ Deno.test("the protocol table marks what differs from the published protocol and
   await inFolder(async (root) => {
     await writeWhole(`${root}/r`);
     await writeEvaluation(`${root}/r`, { name: "running", cases: CASES, folder: `${root}/cases` });
-    const { groups: [group] } = await gatherContents([`${root}/r`]), settings = protocolSettings(group);
+    const { groups: [group] } = await contentsOf([`${root}/r`]), settings = protocolSettings(group);
     assert.deepEqual(group.results.map(({ label }) => label), ["r, running", "r, window"]);
     const differs = (name: string) => settings.find((s) => s.name === name)!.values.map((value) => value.differs);
     assert.deepEqual(differs("Batch norm statistics"), [false, true]);
@@ -127,14 +137,14 @@ Deno.test("the protocol table marks what differs from the published protocol and
     assert.deepEqual(differs("Iterations"), [true, true]);
     assert.deepEqual(differs("Largest component"), [false, false]);
     assert.deepEqual(differs("Preset"), [false, false]);
-    assert.match(markdown(await gatherContents([`${root}/r`])), /\| Test cases \| 20 \| \*\*≠ 4\*\* \| \*\*≠ 4\*\* \|/);
+    assert.match(markdown(await contentsOf([`${root}/r`])), /\| Test cases \| 20 \| \*\*≠ 4\*\* \| \*\*≠ 4\*\* \|/);
   });
 });
 
 Deno.test("several classes give a mean line, a line a class and one by patient, counted in patients", async () => {
   await inFolder(async (root) => {
     await writeWhole(`${root}/acdc`, { dataset: "acdc", spacing: NOMINAL });
-    const contents = await gatherContents([`${root}/acdc`]), rows = firstTable(markdown(contents));
+    const contents = await contentsOf([`${root}/acdc`]), rows = firstTable(markdown(contents));
     const classes = ["right ventricle", "myocardium", "left ventricle"];
     assert.deepEqual(rows.slice(0, 5).map((row) => row.method), [
       "SS-Net",
@@ -162,7 +172,7 @@ Deno.test("several classes give a mean line, a line a class and one by patient, 
 Deno.test("the best checkpoint's selection is named, with what was validated how often", async () => {
   await inFolder(async (root) => {
     await writeWhole(`${root}/r`, { dataset: "acdc", name: "running-best" });
-    const contents = await gatherContents([`${root}/r`]);
+    const contents = await contentsOf([`${root}/r`]);
     const [setting] = contents.groups.flatMap(protocolSettings).filter(({ name }) => name === "Checkpoint");
     assert.equal(setting.published, "best of the validation list, every 200 iterations");
     assert.deepEqual(setting.values, [{ text: "best of the validation list, every 20 iterations", differs: true }]);
@@ -176,7 +186,7 @@ Deno.test("the best checkpoint's selection is named, with what was validated how
 Deno.test("clinical tables hold each number of metrics.json, marked where the spacing is nominal", async () => {
   await inFolder(async (root) => {
     await writeWhole(`${root}/r`, { dataset: "acdc", spacing: NOMINAL });
-    const { clinical, patients } = await readMetrics(`${root}/r`), text = markdown(await gatherContents([`${root}/r`]));
+    const { clinical, patients } = await readMetrics(`${root}/r`), text = markdown(await contentsOf([`${root}/r`]));
     const [agreement, of] = ["### Volumes and ejection fractions", "### Patients of"].map((head) =>
       firstTable(text.slice(text.indexOf(head)))
     );
@@ -211,20 +221,20 @@ Deno.test("without a spacing there are ejection fractions, but no volumes; LA ha
   await inFolder(async (root) => {
     await writeWhole(`${root}/acdc`, { dataset: "acdc" });
     await writeWhole(`${root}/la`);
-    const html = page(await gatherContents([`${root}/acdc`]));
+    const html = page(await contentsOf([`${root}/acdc`]));
     assert.deepEqual(html.match(/Bland–Altman plot of [^"]+/g), [
       "Bland–Altman plot of LV EF",
       "Bland–Altman plot of RV EF",
     ]);
     assert.ok(!/nominal/.test(html));
-    assert.ok(!page(await gatherContents([`${root}/la`])).includes("Bland–Altman"));
+    assert.ok(!page(await contentsOf([`${root}/la`])).includes("Bland–Altman"));
   });
 });
 
 Deno.test("a Bland–Altman plot has a dot a patient, bias and limits with their values, and a range that holds them", async () => {
   await inFolder(async (root) => {
     await writeWhole(`${root}/r`, { dataset: "acdc", spacing: NOMINAL });
-    const { clinical, patients } = await readMetrics(`${root}/r`), html = page(await gatherContents([`${root}/r`]));
+    const { clinical, patients } = await readMetrics(`${root}/r`), html = page(await contentsOf([`${root}/r`]));
     const plot = html.slice(html.indexOf(`aria-label="Bland–Altman plot of LV EDV"`)).split("</svg>")[0];
     const circles = [...plot.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)"/g)].map((
       [, x, y],
@@ -340,7 +350,7 @@ Deno.test("the page escapes names from files, reaches no network and closes its 
       for (const row of metrics.rows) if (row.case === "a") row.case = name;
       metrics.split.source = evil;
     });
-    const contents = await gatherContents([run]), html = page(contents), text = markdown(contents);
+    const contents = await contentsOf([run]), html = page(contents), text = markdown(contents);
     assert.ok(!html.includes("<img"));
     assert.ok(html.includes("&lt;img src=x onerror=&quot;alert(1)&quot;>|*x*"));
     const [address] =
@@ -356,13 +366,13 @@ Deno.test("a case whose image or mask is gone is a note in both forms; the other
   await inFolder(async (root) => {
     const run = `${root}/r`;
     await writeWhole(run);
-    const figures = async () => page(await gatherContents([run])).match(/data:image\/png/g)?.length ?? 0;
+    const figures = async () => page(await contentsOf([run])).match(/data:image\/png/g)?.length ?? 0;
     assert.equal(await figures(), 3);
     await Deno.remove(`${run}/cases/a.h5`);
     await Deno.writeTextFile(`${run}/evaluation-window/c.nii.gz`, "no NIfTI");
     await Deno.remove(`${run}/evaluation-window/d.nii.gz`); // neither best, median nor worst
     assert.equal(await figures(), 1);
-    const contents = await gatherContents([run]);
+    const contents = await contentsOf([run]);
     for (const text of [page(contents), contents.notes.join("\n")]) {
       assert.ok(/no slices of the best case a: .*cases\/a\.h5/.test(text));
       assert.ok(/no slices of the worst case c: Cannot read .*c\.nii\.gz.* as NIfTI/.test(text));
@@ -374,7 +384,7 @@ Deno.test("a case whose image or mask is gone is a note in both forms; the other
 Deno.test("a slice's picture is clipped to its own tile of the montage, with voxels as high as they are", async () => {
   await inFolder(async (root) => {
     await writeWhole(`${root}/r`, { spacing: [1, 2, 3], cases: CASES.slice(0, 1) });
-    const html = page(await gatherContents([`${root}/r`]));
+    const html = page(await contentsOf([`${root}/r`]));
     const pictures = [
       ...html.matchAll(
         /<svg class="slice" viewBox="0 0 (\d+) (\d+)"[^>]*><svg width="(\d+)" height="(\d+)" viewBox="0 0 (\d+) (\d+)" preserveAspectRatio="none"><use/g,
@@ -391,7 +401,7 @@ Deno.test("a spacing that only some cases have is said beside the mm", async () 
   await inFolder(async (root) => {
     await writeWhole(`${root}/r`, { spacing: [0.625, 0.625, 0.625] });
     await changeMetrics(`${root}/r`, (metrics) => metrics.rows[0].millimeters = null);
-    assert.deepEqual((await gatherContents([`${root}/r`])).notes, [
+    assert.deepEqual((await contentsOf([`${root}/r`])).notes, [
       "r, window: the mm leave out 1 case whose spacing is not known",
     ]);
   });
@@ -404,7 +414,7 @@ Deno.test("a corrected spacing stands in the protocol's table; cases that were n
       metrics.trainingPreparations = ["as published", "whole"];
       metrics.correctedSpacings = [{ header: [1, 1, 1], used: [0.625, 0.625, 0.625], cases: ["a", "b"] }];
     });
-    const contents = await gatherContents([`${root}/r`]);
+    const contents = await contentsOf([`${root}/r`]);
     assert.deepEqual(contents.notes, ["r, window: its cases were not all prepared alike: as published; whole"]);
     const text = "from the images; spacing 0.625 x 0.625 x 0.625 mm instead of the header's 1 x 1 x 1 mm (2 cases)";
     assert.ok(markdown(contents).includes(text));
@@ -416,7 +426,7 @@ Deno.test("runs of several datasets and label counts get a table each, and the p
     await writeWhole(`${root}/la-4`, { labeled: 4 });
     await writeWhole(`${root}/la-8`, { labeled: 8 });
     await writeWhole(`${root}/acdc`, { dataset: "acdc" });
-    const contents = await gatherContents(["la-4", "la-8", "acdc"].map((name) => `${root}/${name}`));
+    const contents = await contentsOf(["la-4", "la-8", "acdc"].map((name) => `${root}/${name}`));
     assert.deepEqual(contents.groups.map(({ dataset, labeled, results }) => [dataset, labeled, results.length]), [
       ["la", 4, 1],
       ["la", 8, 1],
@@ -437,7 +447,7 @@ Deno.test("a run without evaluation, unfinished, resumed, diverged or half-logge
     const log = (...rows: string[]) => Deno.writeTextFile(`${run}/metrics.jsonl`, rows.join("\n"));
     const row = (iteration: number, total: number | null) => JSON.stringify({ iteration, total, seconds: 30 });
     await log(row(1, 0.9), row(2, 0.8), row(3, 0.7), row(2, 0.75), row(3, null), `{"iteration": 4, "tot`);
-    const [{ minutes, curves, notes }] = await readRuns([`${run}/`]);
+    const [{ minutes, curves, notes }] = await runsOf([`${run}/`]);
     assert.equal(minutes, 2.5);
     assert.deepEqual(curves.total, [{ iteration: 1, value: 0.9 }, { iteration: 2, value: 0.75 }]);
     for (
@@ -448,15 +458,15 @@ Deno.test("a run without evaluation, unfinished, resumed, diverged or half-logge
         /no evaluation-\* folder/,
       ]
     ) assert.match(notes.join("\n"), wanted);
-    assert.ok(page(await gatherContents([run])).includes("Learning curves"));
+    assert.ok(page(await contentsOf([run])).includes("Learning curves"));
     // Any word may be a key of a log, those that every object has too.
     await log(...[2, 4].map((iteration) => `{"iteration": ${iteration}, "toString": 0.5}`), "");
-    const gaps = (await readRuns([run]))[0];
+    const gaps = (await runsOf([run]))[0];
     assert.deepEqual(Object.keys(gaps.curves), ["toString"]);
     assert.match(gaps.notes.join("\n"), /lacks iterations 1, 3: neither curves nor minutes/);
-    assert.ok(page(await gatherContents([run])).includes(">toString<"));
+    assert.ok(page(await contentsOf([run])).includes(">toString<"));
     await Deno.remove(`${run}/metrics.jsonl`);
-    assert.match((await readRuns([run]))[0].notes.join("\n"), /no metrics\.jsonl/);
+    assert.match((await runsOf([run]))[0].notes.join("\n"), /no metrics\.jsonl/);
   });
 });
 
@@ -465,7 +475,7 @@ Deno.test("an evaluation behind a symbolic link is one of its run", () =>
     await writeWhole(`${root}/run`);
     await Deno.rename(`${root}/run/evaluation-window`, `${root}/elsewhere`);
     await linkTo({ [`${root}/run/evaluation-window`]: "../elsewhere" });
-    const [run] = await readRuns([`${root}/run`]);
+    const [run] = await runsOf([`${root}/run`]);
     assert.deepEqual(run.evaluations.map(({ name }) => name), ["window"]);
   }));
 
@@ -477,7 +487,7 @@ Deno.test("all unreadable folders and files are named at once, as bad data", asy
     await changeMetrics(`${root}/dataset`, (metrics) => metrics.dataset = "acdc");
     await Deno.writeTextFile(`${root}/log/metrics.jsonl`, `{"iteration": 1}\nnot JSON\n{"iteration": 3}\n`);
     await assert.rejects(
-      readRuns(["missing", "json", "form", "dataset", "log"].map((n) => `${root}/${n}`)),
+      runsOf(["missing", "json", "form", "dataset", "log"].map((n) => `${root}/${n}`)),
       (e: Error) => {
         assert.equal(e.name, "DataError");
         assert.match(e.message, /missing\/config\.json"/);
@@ -489,10 +499,10 @@ Deno.test("all unreadable folders and files are named at once, as bad data", asy
       },
     );
     await changeMetrics(`${root}/summary`, (metrics) => metrics.rows[0].honest.dice = 1e308);
-    await assert.rejects(readRuns([`${root}/summary`]), /metrics\.json"[^]*rows\[0\]\.honest\.dice/);
+    await assert.rejects(runsOf([`${root}/summary`]), /metrics\.json"[^]*rows\[0\]\.honest\.dice/);
     await changeMetrics(`${root}/summary`, (metrics) => metrics.rows[0].honest.dice = 0.5);
     await changeMetrics(`${root}/summary`, (metrics) => delete metrics.summary.honest["left atrium"]);
-    await assert.rejects(readRuns([`${root}/summary`]), /its summary lacks "left atrium"/);
+    await assert.rejects(runsOf([`${root}/summary`]), /its summary lacks "left atrium"/);
   });
 });
 
@@ -534,7 +544,7 @@ async function writeGrid(
 }
 
 const comparisonsOf = async (folders: string[]): Promise<Comparison[]> =>
-  [...(await gatherContents(folders)).comparisons.values()].flat();
+  [...(await contentsOf(folders)).comparisons.values()].flat();
 
 Deno.test("a comparison has a row a method: mean and interval over patients, deviation over seeds, its published row", async () => {
   await inFolder(async (root) => {
@@ -553,7 +563,7 @@ Deno.test("a comparison has a row a method: mean and interval over patients, dev
         },
       },
     });
-    const contents = await gatherContents(folders), text = markdown(contents);
+    const contents = await contentsOf(folders), text = markdown(contents);
     const rows = firstTable(text), [table] = await comparisonsOf(folders);
     assert.deepEqual(rows.map((row) => row.method), ["SS-Net", "labeled only", "UA-MT"]);
     assert.deepEqual(rows.map((row) => row.seeds), ["0, 1", "1", "2"]);
@@ -605,7 +615,7 @@ Deno.test("SS-Net is tested against every other method, each number a family wit
         d: { run: { method: "dtc" }, dice: (k) => 0.75 + k / 64 - (k === 3 ? -4 : k + 1) / 128 },
       },
     });
-    const contents = await gatherContents(folders), text = markdown(contents), html = page(contents);
+    const contents = await contentsOf(folders), text = markdown(contents), html = page(contents);
     const tests = firstTable(text.slice(text.indexOf("| number |")));
     assert.equal(tests.length, 8);
     assert.deepEqual(tests.map((row) => row.number.split(" ")[0]), [
@@ -635,7 +645,7 @@ Deno.test("with fewer than 8 patients, without SS-Net or without another method 
     const of = (patients: number, ...names: (keyof typeof cells)[]) =>
       writeGrid(root, { patients, cells: Object.fromEntries(names.map((name) => [name, cells[name]])) });
     const told = async (folders: string[], sentence: string) => {
-      const contents = await gatherContents(folders);
+      const contents = await contentsOf(folders);
       for (const text of [markdown(contents), page(contents)]) {
         assert.ok(text.includes(sentence), sentence);
         assert.ok(!text.includes("p, Holm"));
@@ -655,7 +665,12 @@ Deno.test("rows of different protocols never share a table; its title says what 
       norm: [{ dice, change: (m) => m.batchNorm = "running" }, /^Batch norm statistics: running$/],
       preset: [{ dice, run: paper }, /^Preset: paper$/],
       average: [{ dice, run: { averaged: true } }, /^Tested weights: moving average$/],
+      rate: [{ dice, run: { rateSchedule: "cosine" } }, /^Rate schedule: cosine$/],
       crop: [{ dice, change: (m) => m.preparations = ["whole volume"] }, /^Preparation: whole volume$/],
+      crops: [
+        { dice, change: (m) => m.preparations = ["as published", "whole"] },
+        /^Preparation: as published; whole$/,
+      ],
       checkpoint: [
         { dice, change: (m) => m.checkpoint = "best" },
         /^Checkpoint: best of the validation list, every 20/,
@@ -692,7 +707,7 @@ Deno.test("where a mask is empty both conventions have a table, and published ro
         u: { run: { method: "ua_mt" }, dice: (k) => 0.5 + k / 64 },
       },
     });
-    const tables = await comparisonsOf(folders), contents = await gatherContents(folders);
+    const tables = await comparisonsOf(folders), contents = await contentsOf(folders);
     assert.deepEqual(tables.map(({ convention }) => convention), ["published", "honest"]);
     assert.deepEqual(tables.map(({ title }) => title), [
       "Empty masks: published convention",
@@ -724,7 +739,7 @@ Deno.test("a seed counts once, an unfinished training not at all, and other opti
           learned: { run: { settings: { bankWeights: "learned" } }, dice: () => 0.25 },
         },
       });
-    const { notes } = await gatherContents(folders), [{ methods, tests }] = await comparisonsOf(folders);
+    const { notes } = await contentsOf(folders), [{ methods, tests }] = await comparisonsOf(folders);
     const leftOut = notes.filter((note) => note.includes("left out"));
     assert.deepEqual(leftOut, [
       "twin, window: left out of the comparison, SS-Net with seed 1337 is in it from s, window",
@@ -737,9 +752,34 @@ Deno.test("a seed counts once, an unfinished training not at all, and other opti
     assert.deepEqual(methods.map(({ published }) => published?.dice), [88.55, undefined]);
     assert.ok("pairs" in tests && tests.pairs[0].difference === 0.25);
     // With one run left there is nothing to compare, and the note says why.
-    const pair = await gatherContents(folders.slice(0, 2));
+    const pair = await contentsOf(folders.slice(0, 2));
     assert.deepEqual([...pair.comparisons.values()], [[]]);
     assert.equal(pair.notes.filter((note) => note.includes("left out")).length, 1);
+  });
+});
+
+Deno.test("seeds of one row have the same settings, whatever is printed of them; a setting as published may be left out", async () => {
+  await inFolder(async (root) => {
+    const dice = () => 0.5;
+    const folders = await writeGrid(root, {
+      patients: 8,
+      cells: {
+        silent: { run: { seed: 1 }, dice },
+        telling: { run: { seed: 2, settings: { bankRows: 32, bankKeeps: "lowest" } }, dice },
+        ablation: { run: { seed: 3, settings: { bankRows: 16, bankKeeps: "highest" } }, dice },
+        turned: { run: { seed: 4, settings: { bankKeeps: "highest", bankRows: 16 } }, dice },
+        other: { run: { method: "ua_mt", seed: 1 }, dice },
+      },
+    });
+    // Methods of one title are as far apart as any.
+    const titled = Object.entries(METHODS).map(([key, method]) => [key, { ...method, title: "the method" }]);
+    const { comparisons } = await gatherContents(folders, Object.fromEntries(titled));
+    const [[{ methods }]] = comparisons.values();
+    assert.deepEqual(methods.map(({ method, label, seeds }) => [method, label, seeds]), [
+      ["ssnet", "the method", [1, 2]],
+      ["ssnet", "the method, bankRows 16, bankKeeps highest", [3, 4]],
+      ["ua_mt", "the method", [1]],
+    ]);
   });
 });
 
@@ -775,6 +815,60 @@ Deno.test("a patient of two frames is one unit, averaged over both", async () =>
     assert.deepEqual([bcp.published?.dice, ssnet.published?.dice], [88.84, 86.78]);
     assert.ok("pairs" in tests && tests.pairs[0].patients === 8);
   });
+});
+
+Deno.test("a table says the same in both forms: marks, sources, parts, sections, and one cell for all that are missing", () => {
+  const group = { title: "of two", detail: "a detail" };
+  const table: Table = {
+    ...{ title: "folded <x>", caption: "before", note: "after", sectionColumn: "where" },
+    columns: [
+      ...[{ name: "name" }, { name: "run", isBeneath: true }, { name: "plain" }],
+      ...[{ name: "our a", head: "a", group, isNumber: true }, { name: "our b", head: "b", group, isNumber: true }],
+    ],
+    sections: [
+      {
+        title: "here",
+        rows: [
+          { cells: ["*m*", "r", { text: "x", differs: true }, { text: "1", details: ["± 2"], source: 1 }, "–"] },
+          { cells: ["p", "r", "why not"], partOf: "m", isBold: true },
+        ],
+      },
+      { title: "there", detail: "of all", rows: [{ cells: ["n", "s", "y", "3", "4"] }] },
+    ],
+  };
+  assert.deepEqual(tableMarkdown(table, "##"), [
+    ...["## folded \\<x\\>", "", "before", ""],
+    "| where | name | run | plain | our a | our b |",
+    "| --- | --- | --- | --- | --: | --: |",
+    "| here | \\*m\\* | r | **≠ x** | 1 ± 2 (2) | – |",
+    "| here | m, p | r | why not | – | – |",
+    "| there | n | s | y | 3 | 4 |",
+    ...["", "there: of all.", "", "after", ""],
+  ]);
+  assert.equal(
+    renderToString(h(HtmlTable, { table })),
+    `<details><summary>folded &lt;x></summary><p class="quiet">before</p><div class="scroll"><table><thead>` +
+      `<tr><th></th><th></th><th class="group first" colspan="2" scope="colgroup">of two<small>a detail</small></th></tr>` +
+      `<tr><th scope="col">name, run</th><th scope="col">plain</th><th class="number first" scope="col">a</th>` +
+      `<th class="number" scope="col">b</th></tr></thead>` +
+      `<tbody><tr class="section-row"><th colspan="4" scope="rowgroup"><span>here</span></th></tr>` +
+      `<tr><th scope="row"><strong>*m*</strong><small>r</small></th><td class="differs">≠ x</td>` +
+      `<td class="number first">1\u00a0<sup>b</sup><small>± 2</small></td><td class="number none">–</td></tr>` +
+      `<tr class="part bold"><th scope="row">p</th><td class="none" colspan="3">why not</td></tr></tbody>` +
+      `<tbody><tr class="section-row"><th colspan="4" scope="rowgroup"><span>there<small>of all</small></span></th></tr>` +
+      `<tr><th scope="row">n</th><td>y</td><td class="number first">3</td><td class="number">4</td></tr></tbody>` +
+      `</table></div><p>after</p></details>`,
+  );
+});
+
+Deno.test("the report imports no method and nothing that computes", () => {
+  const folder = new URL("../pipeline/report/", import.meta.url);
+  for (const { name } of Deno.readDirSync(folder)) {
+    const found = Deno.readTextFileSync(new URL(name, folder)).match(
+      /from "\.\.\/(methods|networks|losses|tensorflow)\/.*/,
+    );
+    assert.equal(found, null, name);
+  }
 });
 
 Deno.test("ticks are round numbers over the range; smoothing keeps constants, lines and the length", () => {

@@ -211,7 +211,6 @@ const SCORE_ROW = z.object({
   honest: SCORES,
   millimeters: DISTANCES.nullable(),
 });
-const PHASE = z.enum(["ED", "ES"]);
 /** Of a {@linkcode ResultRow}. */
 export const RESULT_ROW: z.ZodType<ResultRow> = SCORE_ROW.extend({
   patient: NAME.nullable(),

@@ -3,10 +3,12 @@
 // deno-lint-ignore-file jsx-key -- rendered once, never compared with an earlier rendering
 import { rounded, seriesStyle, short, ticks } from "./charts.tsx";
 import { clinicalReading } from "./contents.ts";
-import { fixed } from "../files/words.ts";
-import { anyNominal, type Group, type Result, signed, unitText } from "./results.ts";
+import { anyNominal, type Group } from "./groups.ts";
+import { HtmlTable } from "./html_table.tsx";
+import { measured, signed, unitText } from "./numbers.ts";
 import type { Run } from "./runs.ts";
-import { CLINICAL_NAMES, CLINICAL_UNITS, type ClinicalName, type Metrics } from "../records/evaluation.ts";
+import { agreementTable, clinicalTable } from "./tables.ts";
+import { CLINICAL_NAMES, type ClinicalName, type Metrics } from "../records/evaluation.ts";
 
 const WIDTH = 400, HEIGHT = 250, LEFT = 50, RIGHT = 88, TOP = 28, BOTTOM = 40;
 const INNER = { width: WIDTH - LEFT - RIGHT, height: HEIGHT - TOP - BOTTOM };
@@ -15,15 +17,13 @@ const PLOTTED = CLINICAL_NAMES.filter((name) => name !== "LV mass");
 /** Least distance of two labels on top of each other. */
 const LINE = 13;
 
-const number = (value: number | null) => value === null ? "–" : fixed(value, 1);
-
 /** Differences of prediction and reference over their means, with bias and limits of agreement; a dot a patient. */
 function BlandAltman({ name, metrics, place }: { name: ClinicalName; metrics: Metrics; place: number }) {
   const { unit, bias, limits } = metrics.clinical![name], told = unitText(unit, metrics.nominalSpacing);
   const points = metrics.patients.flatMap(({ patient, values }) => {
     const { predicted, reference, error } = values[name];
     return error === null ? [] : [{
-      words: `${patient}: predicted ${number(predicted)}, reference ${number(reference)}, error ${
+      words: `${patient}: predicted ${measured(predicted)}, reference ${measured(reference)}, error ${
         signed(error)
       } ${told}`,
       mean: (predicted! + reference!) / 2,
@@ -94,119 +94,24 @@ export function apart(places: number[], least: number): number[] {
   return moved.map((value) => rounded(value - shift));
 }
 
-function AgreementTable({ results }: { results: Result[] }) {
-  return (
-    <div class="scroll">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">quantity</th>
-            <th class="number" scope="col">bias</th>
-            <th class="group first" colspan={2} scope="colgroup">limits of agreement</th>
-            <th class="number first" scope="col">
-              mean absolute<br />error
-            </th>
-            <th class="number" scope="col">patients</th>
-          </tr>
-        </thead>
-        {results.map(({ label, evaluation: { metrics: { clinical, nominalSpacing } } }) => (
-          <tbody>
-            {results.length > 1 && (
-              <tr class="section-row">
-                <th colspan={6} scope="rowgroup">
-                  <span>{label}</span>
-                </th>
-              </tr>
-            )}
-            {CLINICAL_NAMES.map((name) => {
-              const { unit, bias, limits, meanAbsolute, patients } = clinical![name];
-              return (
-                <tr>
-                  <th scope="row">{name}, {unitText(unit, nominalSpacing)}</th>
-                  <td class="number">{signed(bias)}</td>
-                  <td class="number first">{signed(limits?.[0] ?? null)}</td>
-                  <td class="number">{signed(limits?.[1] ?? null)}</td>
-                  <td class="number first">{number(meanAbsolute)}</td>
-                  <td class="number">{patients}</td>
-                </tr>
-              );
-            })}
-          </tbody>
-        ))}
-      </table>
-    </div>
-  );
-}
-
-function PatientTable({ names, metrics }: { names: ClinicalName[]; metrics: Metrics }) {
-  return (
-    <div class="scroll">
-      <table>
-        <thead>
-          <tr>
-            <th></th>
-            {names.map((name) => (
-              <th class="group first" colspan={3} scope="colgroup">
-                {name}, {unitText(CLINICAL_UNITS[name], metrics.nominalSpacing)}
-              </th>
-            ))}
-          </tr>
-          <tr>
-            <th scope="col">patient</th>
-            {names.map(() => (
-              <>
-                <th class="number first" scope="col">
-                  <small>predicted</small>
-                </th>
-                <th class="number" scope="col">
-                  <small>reference</small>
-                </th>
-                <th class="number" scope="col">
-                  <small>error</small>
-                </th>
-              </>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {metrics.patients.map(({ patient, values }) => (
-            <tr>
-              <th scope="row">{patient}</th>
-              {names.map((name) => (
-                <>
-                  <td class="number first">{number(values[name].predicted)}</td>
-                  <td class="number">{number(values[name].reference)}</td>
-                  <td class="number">{signed(values[name].error)}</td>
-                </>
-              ))}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
-}
-
 /** The clinical part of a group; nothing where its cases are no frames of patients. */
 export function Clinical({ group, runs }: { group: Group; runs: Run[] }) {
   const results = group.results.filter(({ evaluation }) => evaluation.metrics.clinical);
   if (!results.length) return null;
-  const ofSide = (side: "LV" | "RV") => CLINICAL_NAMES.filter((name) => name.startsWith(side));
   return (
     <>
       <h3>Volumes and ejection fractions</h3>
       {clinicalReading(anyNominal(results)).map((line) => <p class="quiet">{line}</p>)}
-      <AgreementTable results={results} />
-      {results.map(({ run, label, evaluation: { metrics } }) => (
+      <HtmlTable table={agreementTable(results)} />
+      {results.map((result) => (
         <section>
-          <h4>Bland–Altman plots of {label}</h4>
+          <h4>Bland–Altman plots of {result.label}</h4>
           <div class="charts">
-            {PLOTTED.map((name) => <BlandAltman name={name} metrics={metrics} place={runs.indexOf(run)} />)}
+            {PLOTTED.map((name) => (
+              <BlandAltman name={name} metrics={result.evaluation.metrics} place={runs.indexOf(result.run)} />
+            ))}
           </div>
-          <details>
-            <summary>Every patient of {label}</summary>
-            {(["LV", "RV"] as const).map((side) => <PatientTable names={ofSide(side)} metrics={metrics} />)}
-          </details>
+          <HtmlTable table={clinicalTable(result)} />
         </section>
       ))}
       <p class="quiet">

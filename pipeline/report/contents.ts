@@ -1,24 +1,25 @@
 /** Everything that a report shows, read and ordered once for both of its forms. @module */
 import { counted } from "../files/words.ts";
-import { compareMethods, type Comparison } from "./comparison.ts";
+import { compareMethods, type Comparison } from "./compared_methods.ts";
 import { type Overlay, readOverlay } from "./overlays.ts";
 import {
   type CaseDice,
-  datasetTitle,
   type Group,
   groupResults,
+  type Rank,
   readPublished,
   type Result,
   shownCases,
-} from "./results.ts";
-import { readRuns, type Run } from "./runs.ts";
+} from "./groups.ts";
+import { type Methods, readRuns, type Run } from "./runs.ts";
+import { DATASETS } from "../datasets/datasets.ts";
 import { DataError } from "../files/errors.ts";
 import type { Metrics } from "../records/evaluation.ts";
 
 /** A case of the figures; without an overlay where its files are not there. */
 export interface ShownCase extends CaseDice {
   /** By Dice over all cases of the result. */
-  rank: "best" | "median" | "worst" | "only";
+  rank: Rank;
   /** The case's own, a class each. */
   rows: Metrics["rows"];
   /** Null where the image or the mask is gone. */
@@ -67,11 +68,14 @@ export function clinicalReading(nominal: boolean): string[] {
 /**
  * Reads runs, their evaluations, the published tables and the slices to show. A case whose image or mask is gone is a
  * note, not an error. Needs `--allow-read`, `--allow-env`.
+ * @param folders Of the runs.
+ * @param methods Titles, order and published settings.
  * @throws {DataError} As {@linkcode readRuns}.
  */
-export async function gatherContents(folders: string[]): Promise<Contents> {
-  const runs = await readRuns(folders), tables = await readPublished();
-  const groups = groupResults(runs, tables), notes = runs.flatMap((run) => run.notes.map((n) => `${run.name}: ${n}`));
+export async function gatherContents(folders: string[], methods: Methods): Promise<Contents> {
+  const runs = await readRuns(folders, methods), tables = await readPublished();
+  const groups = groupResults(runs, tables, methods),
+    notes = runs.flatMap((run) => run.notes.map((n) => `${run.name}: ${n}`));
   const names = [...new Set(runs.map(({ config }) => config.dataset))];
   if (names.length > 1) notes.push(`these runs are of different datasets (${names.join(", ")}): a table for each`);
   const comparisons = new Map<Group, Comparison[]>();
@@ -104,7 +108,7 @@ export async function gatherContents(folders: string[]): Promise<Contents> {
     shown.set(result, cases);
   }
   const evaluations = runs.reduce((n, run) => n + run.evaluations.length, 0);
-  const title = `${names.map(datasetTitle).join(", ")}: ${counted(runs.length, "run")}, ${
+  const title = `${names.map((name) => DATASETS[name].title).join(", ")}: ${counted(runs.length, "run")}, ${
     counted(evaluations, "evaluation")
   }`;
   const sources = Object.assign({}, ...Object.values(tables).map(({ sources }) => sources)) as Contents["sources"];

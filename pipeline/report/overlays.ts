@@ -5,6 +5,7 @@
  */
 import { encode } from "fast-png";
 import { type Case, readCase, spacingOf } from "../records/case.ts";
+import { nearestQuantile } from "../arrays/quantiles.ts";
 import { readNifti } from "../files/nifti.ts";
 import type { Evaluation } from "./runs.ts";
 import { DataError } from "../files/errors.ts";
@@ -151,8 +152,8 @@ function montage(
   for (let z = 0, i = 0; z < depth; z++) {
     for (let y = 0; y < height; y += step) for (let x = 0; x < width; x += step) values[i++] = image[at(x, y, z)];
   }
-  const sorted = values.toSorted(), quantile = (q: number) => sorted[Math.round(q * (sorted.length - 1))];
-  const black = quantile(0.01), range = quantile(0.99) - black || 1;
+  const sorted = values.toSorted(), black = nearestQuantile(sorted, 0.01);
+  const range = nearestQuantile(sorted, 0.99) - black || 1;
   const data = new Uint8Array(columns * tileWidth * rows * tileHeight);
   values.forEach((value, i) => {
     const z = Math.floor(i / (tileWidth * tileHeight)), y = Math.floor(i / tileWidth) % tileHeight, x = i % tileWidth;

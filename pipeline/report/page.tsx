@@ -9,264 +9,17 @@ import type { ComponentChildren } from "preact";
 import { renderToString } from "preact-render-to-string";
 import { DiceByCase, LearningCurves, seriesStyle } from "./charts.tsx";
 import { Clinical } from "./clinical.tsx";
-import { Comparisons } from "./comparison_tables.tsx";
+import { COMPARISON_READING } from "./compared_methods.ts";
 import { type Contents, READING, type ShownCase } from "./contents.ts";
 import { ERRORS, type Overlay, type OverlaySlice, VIEWS } from "./overlays.ts";
+import { casesByDice, type Group, labeledText, nothingPublished, publishedRowOf } from "./groups.ts";
+import { HtmlTable } from "./html_table.tsx";
+import { grouped, printed } from "./numbers.ts";
 import css from "./page.css" with { type: "text" };
-import {
-  anyNominal,
-  casesByDice,
-  type Group,
-  labeledText,
-  letter,
-  methodName,
-  nothingPublished,
-  type NumberName,
-  NUMBERS,
-  printed,
-  printedStatistic,
-  protocolReading,
-  protocolSettings,
-  type Result,
-  resultLines,
-  shortProtocol,
-  shortPublished,
-  UNITS,
-  unitText,
-} from "./results.ts";
 import type { Run } from "./runs.ts";
+import { casesTable, comparisonTables, protocolTable, resultsTable } from "./tables.ts";
 import viewer from "./viewer.js" with { type: "text" };
-import type { Metrics, Spread } from "../records/evaluation.ts";
-
-function NumberCell({ text, deviation, first }: { text: string; deviation?: string | null; first?: boolean }) {
-  return (
-    <td class={`number${first ? " first" : ""}${text === "–" ? " none" : ""}`}>
-      {text}
-      {deviation && <span class="deviation">± {deviation}</span>}
-    </td>
-  );
-}
-
-function StatisticCell({ name, value, first }: { name: NumberName; value?: Spread; first?: boolean }) {
-  const { mean, deviation } = printedStatistic(name, value);
-  return <NumberCell text={mean} deviation={deviation} first={first} />;
-}
-
-function MillimeterHeads({ nominal }: { nominal: boolean }) {
-  return (["95HD", "ASD"] as const).map((word, i) => (
-    <th class={`number${i ? "" : " first"}`} scope="col">
-      {word}
-      <br />
-      <small>{unitText("mm", nominal)}</small>
-    </th>
-  ));
-}
-
-function NumberHeads() {
-  return NUMBERS.map((name, i) => {
-    const [word, unit] = UNITS[name].split(" ");
-    return (
-      <th class={`number${i ? "" : " first"}`} scope="col">
-        {word}
-        <br />
-        <small>{unit}</small>
-      </th>
-    );
-  });
-}
-
-function ResultsTable({ group, sources }: { group: Group; sources: string[] }) {
-  const methods = group.results.map(({ run }) => methodName(run.config.method.name));
-  // The published labeled-only rows name their network first.
-  const isOurs = ({ method }: { method: string }) => methods.some((m) => method === m || method.endsWith(`, ${m}`));
-  return (
-    <>
-      <p class="quiet">
-        Means over the test cases ± sample deviation. Distances in voxels ignore the spacing
-        {anyNominal(group.results) && "; mm are from a nominal spacing, not the scanner's"}.
-      </p>
-      <div class="scroll">
-        <table class="results">
-          <thead>
-            <tr>
-              <th colspan={2}></th>
-              <th class="group first" colspan={4} scope="colgroup">
-                published convention<br />
-                <small>an empty prediction scores 0 everywhere</small>
-              </th>
-              <th class="group first" colspan={5} scope="colgroup">
-                honest convention<br />
-                <small>no distance where a mask is empty</small>
-              </th>
-              <th class="group first" colspan={2} scope="colgroup">
-                millimeters<br />
-                <small>honest</small>
-              </th>
-            </tr>
-            <tr>
-              <th scope="col">method, run, protocol</th>
-              <th class="number" scope="col">
-                labeled<br />
-                <small>{group.unit}</small>
-              </th>
-              <NumberHeads />
-              <NumberHeads />
-              <th class="number" scope="col">
-                with a<br />distance
-              </th>
-              <MillimeterHeads nominal={anyNominal(group.results)} />
-            </tr>
-          </thead>
-          <tbody>
-            <tr class="section-row">
-              <th colspan={13} scope="rowgroup">
-                <span>This report</span>
-              </th>
-            </tr>
-            {group.results.flatMap((result) =>
-              resultLines(result).map(({ part, published, honest, millimeters, count }) => (
-                <tr class={part ? "class" : ""}>
-                  <th scope="row">
-                    {part ?? <strong>{methodName(result.run.config.method.name)}</strong>}
-                    {!part && <small>{result.label}</small>}
-                    {!part && <small class="settings">{shortProtocol(result)}</small>}
-                  </th>
-                  <td class="number">{group.labeled}</td>
-                  {NUMBERS.map((name, i) => <StatisticCell name={name} value={published[name]} first={!i} />)}
-                  {NUMBERS.map((name, i) => <StatisticCell name={name} value={honest[name]} first={!i} />)}
-                  <td class="number">{honest.hd95.cases} of {count}</td>
-                  <StatisticCell name="hd95" value={millimeters?.hd95} first />
-                  <StatisticCell name="asd" value={millimeters?.asd} />
-                </tr>
-              ))
-            )}
-          </tbody>
-          {group.protocol && group.published.length > 0 && (
-            <tbody>
-              <tr class="section-row">
-                <th colspan={13} scope="rowgroup">
-                  <span>
-                    Published, under their protocol
-                    <small>{shortPublished({ ...group, protocol: group.protocol })}</small>
-                  </span>
-                </th>
-              </tr>
-              {group.published.map((row) => (
-                <tr class={`${row.class ? "class" : ""}${isOurs(row) && !row.class ? " same-method" : ""}`}>
-                  <th scope="row">
-                    {row.class ?? row.method}&nbsp;<sup>{letter(sources.indexOf(row.source))}</sup>
-                  </th>
-                  <td class="number">{row.labeled}</td>
-                  {NUMBERS.map((name, i) => <NumberCell text={row[name].toFixed(2)} first={!i} />)}
-                  {NUMBERS.map((_, i) => <NumberCell text="–" first={!i} />)}
-                  <NumberCell text="–" />
-                  <NumberCell text="–" first />
-                  <NumberCell text="–" />
-                </tr>
-              ))}
-            </tbody>
-          )}
-        </table>
-      </div>
-    </>
-  );
-}
-
-function ProtocolTable({ group }: { group: Group }) {
-  return (
-    <>
-      <p class="quiet">
-        {protocolReading(group)}
-      </p>
-      <div class="scroll">
-        <table class="protocol">
-          <thead>
-            <tr>
-              <th scope="col">setting</th>
-              <th scope="col">published</th>
-              {group.results.map(({ label }) => <th scope="col">{label}</th>)}
-            </tr>
-          </thead>
-          <tbody>
-            {protocolSettings(group).map(({ name, published, values }) => (
-              <tr>
-                <th scope="row">{name}</th>
-                <td class={published === null ? "none" : ""}>{published ?? "–"}</td>
-                {values.map(({ text, differs }) => <td class={differs ? "differs" : ""}>{differs && "≠ "}{text}</td>)}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-    </>
-  );
-}
-
-function CaseTable({ result: { label, evaluation: { metrics } }, shown }: { result: Result; shown: ShownCase[] }) {
-  const remark = ({ case: name, phase }: Metrics["rows"][number]) => {
-    const rank = shown.find((one) => one.name === name)?.rank;
-    return [phase, rank && `${rank} by Dice`].filter(Boolean).join(", ");
-  };
-  return (
-    <details>
-      <summary>Every case of {label}</summary>
-      <div class="scroll">
-        <table>
-          <thead>
-            <tr>
-              <th colspan={2}></th>
-              <th class="group first" colspan={2} scope="colgroup">voxels</th>
-              <th class="group first" colspan={2} scope="colgroup">{unitText("ml", metrics.nominalSpacing)}</th>
-              <th class="group first" colspan={4} scope="colgroup">published convention</th>
-              <th class="group first" colspan={4} scope="colgroup">honest convention</th>
-              <th class="group first" colspan={2} scope="colgroup">millimeters</th>
-              <th></th>
-            </tr>
-            <tr>
-              <th scope="col">case</th>
-              <th scope="col">class</th>
-              <th class="number first" scope="col">predicted</th>
-              <th class="number" scope="col">reference</th>
-              <th class="number first" scope="col">predicted</th>
-              <th class="number" scope="col">reference</th>
-              <NumberHeads />
-              <NumberHeads />
-              <MillimeterHeads nominal={metrics.nominalSpacing} />
-              <th class="number first" scope="col">
-                time<br />
-                <small>s</small>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {metrics.rows.map((row, i) => (
-              <tr>
-                {row.case !== metrics.rows[i - 1]?.case && (
-                  <th
-                    scope="rowgroup"
-                    rowspan={metrics.rows.filter((one) => one.case === row.case).length}
-                  >
-                    {row.case} <small>{remark(row)}</small>
-                  </th>
-                )}
-                <td class="word">{row.class}</td>
-                <NumberCell text={row.voxels.toLocaleString("en-US")} first />
-                <NumberCell text={row.referenceVoxels.toLocaleString("en-US")} />
-                <NumberCell text={row.milliliters ? row.milliliters.predicted.toFixed(1) : "–"} first />
-                <NumberCell text={row.milliliters ? row.milliliters.reference.toFixed(1) : "–"} />
-                {NUMBERS.map((name, i) => <NumberCell text={printed(name, row.published[name])} first={!i} />)}
-                {NUMBERS.map((name, i) => <NumberCell text={printed(name, row.honest[name])} first={!i} />)}
-                <NumberCell text={printed("hd95", row.millimeters?.hd95)} first />
-                <NumberCell text={printed("asd", row.millimeters?.asd)} />
-                <NumberCell text={row.seconds.toFixed(1)} first />
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-    </details>
-  );
-}
+import type { Metrics } from "../records/evaluation.ts";
 
 /** CSS classes of a view's paths, in their order. */
 function pathClasses(view: typeof VIEWS[number], classes: number): string[] {
@@ -427,31 +180,28 @@ function Figures({ group, shown, prefix }: { group: Group; shown: Contents["show
 }
 
 function GroupSection({ group, contents, number }: { group: Group; contents: Contents; number: number }) {
-  const sources = [...new Set(group.published.map(({ source }) => source))];
-  const reference = group.published.find((row) => row.method === "SS-Net" && !row.class);
-  const comparisons = contents.comparisons.get(group)!;
-  const differing = [
-    ...new Set(protocolSettings(group).filter(({ values }) => values.some((v) => v.differs)).map(({ name }) => name)),
-  ];
+  const reference = publishedRowOf(group, "ssnet"), comparisons = contents.comparisons.get(group)!;
   const mean = ({ summary, classes }: Metrics) => summary.honest[classes.length > 1 ? "mean" : classes[0]].dice.mean;
   return (
     <section>
       <h2>{group.title}, {labeledText(group)}</h2>
-      <Comparisons tables={comparisons} unit={group.unit} sources={sources} />
+      {comparisons.length > 0 && <h3>Methods compared</h3>}
+      {comparisons.length > 0 && COMPARISON_READING.map((line) => <p class="quiet">{line}</p>)}
+      {comparisons.map((one) => (
+        <section>
+          {one.title && <h4>{one.title}</h4>}
+          {comparisonTables(one, group).map((table) => <HtmlTable table={table} />)}
+        </section>
+      ))}
       {comparisons.length > 0 && <h3>Every run</h3>}
-      <ResultsTable group={group} sources={sources} />
-      {sources.length
+      <HtmlTable table={resultsTable(group)} />
+      {group.sources.length
         ? (
           <ol class="sources" type="a">
-            {sources.map((source) => <li>{contents.sources[source]}</li>)}
+            {group.sources.map((source) => <li>{contents.sources[source]}</li>)}
           </ol>
         )
         : <p>{nothingPublished(group)}</p>}
-      {group.protocol && sources.length > 0 && differing.length > 0 && (
-        <p>
-          Our rows and the published ones are not comparable as they stand. They differ in: {differing.join("; ")}.
-        </p>
-      )}
       <h3>Dice of every case</h3>
       <div class="scroll">
         <DiceByCase
@@ -461,18 +211,18 @@ function GroupSection({ group, contents, number }: { group: Group; contents: Con
             mean: mean(metrics),
             cases: casesByDice(metrics),
           }))}
-          published={reference ? { name: reference.method, dice: reference.dice } : null}
+          published={reference && { name: reference.title, dice: reference.dice }}
         />
       </div>
       <p class="quiet">
         A dot is a case{group.results.some(({ evaluation }) => evaluation.metrics.patients.length) &&
           ", one frame of a patient"} (honest convention), the bar their mean. Point at a dot for its name.
       </p>
-      {group.results.map((result) => <CaseTable result={result} shown={contents.shown.get(result)!} />)}
+      {group.results.map((result) => <HtmlTable table={casesTable(result, contents.shown.get(result)!)} />)}
       <Clinical group={group} runs={contents.runs} />
       <Figures group={group} shown={contents.shown} prefix={`gray-${number}`} />
       <h3>Protocol of every row</h3>
-      <ProtocolTable group={group} />
+      <HtmlTable table={protocolTable(group)} />
     </section>
   );
 }
@@ -490,7 +240,7 @@ function CurveSection({ runs, title }: { runs: { run: Run; place: number }[]; ti
                 <line x1="0" x2="34" y1="5" y2="5" stroke={color} stroke-width="2.2" stroke-dasharray={dash} />
               </svg>
               <span>
-                {run.name} ({methodName(run.config.method.name)}, {run.iteration.toLocaleString("en-US")} iterations
+                {run.name} ({run.method.title}, {grouped(run.iteration)} iterations
                 {run.minutes !== null && `, ${run.minutes.toFixed(1)} min`})
               </span>
             </li>

@@ -12,6 +12,7 @@ import { missingIterations, readLog } from "../files/log.ts";
 import { counted, listed } from "../files/words.ts";
 import { type Metrics, readMetrics } from "../records/evaluation.ts";
 import { datasetOf } from "../datasets/datasets.ts";
+import type { DatasetProfile, OptionSchema } from "../datasets/dataset.ts";
 
 /** One `evaluation-*` folder. */
 export interface Evaluation {
@@ -23,6 +24,26 @@ export interface Evaluation {
   metrics: Metrics;
 }
 
+/** What a report knows of the methods: by their keys, in the order of its rows. */
+export type Methods = Record<string, {
+  /** As papers print it. */
+  title: string;
+  /** Its settings, with the published values on a dataset as defaults. */
+  settings(dataset: DatasetProfile): OptionSchema;
+}>;
+
+/** The method of a run. */
+export interface RunMethod {
+  /** As papers print it; its key where it is not known. */
+  title: string;
+  /** In the order of the methods; behind all of them where it is not known. */
+  place: number;
+  /** Every setting by its key, in the order of the keys, those that the run does not name as published. */
+  settings: [string, unknown][];
+  /** Of them those that are not as published. */
+  changed: [string, unknown][];
+}
+
 /** One run folder. */
 export interface Run {
   /** Its path. */
@@ -31,6 +52,8 @@ export interface Run {
   name: string;
   /** What stands in `config.json`. */
   config: RunConfig;
+  /** What is known of its method. */
+  method: RunMethod;
   /** Values of `metrics.jsonl` by key, in the order of iterations; a key is absent where nothing was logged. */
   curves: Record<string, { iteration: number; value: number }[]>;
   /** Last logged iteration; 0 without a log. */
@@ -51,11 +74,24 @@ function lastRows<Row extends { iteration: number }>(rows: Row[]): Map<number, R
   return new Map([...last].sort(([a], [b]) => a - b));
 }
 
-async function readRun(folder: string): Promise<Run> {
+/** A run that names a setting with its published value and one that does not name it have the same settings. */
+function methodOf({ method: { name, settings } }: RunConfig, dataset: DatasetProfile, methods: Methods): RunMethod {
+  const keys = Object.keys(methods), known = keys.includes(name) ? methods[name] : null;
+  const usual = known?.settings(dataset).parse({}) ?? {};
+  const entries = Object.entries({ ...usual, ...settings }).sort(([a], [b]) => a < b ? -1 : 1);
+  return {
+    title: known?.title ?? name,
+    place: known ? keys.indexOf(name) : keys.length,
+    settings: entries,
+    changed: Object.entries(settings).filter(([key, value]) => value !== usual[key]),
+  };
+}
+
+async function readRun(folder: string, methods: Methods): Promise<Run> {
   const problem = nameProblem(basename(resolve(folder)));
   if (problem) throw new DataError(`Cannot read the run "${folder}": ${problem}`);
   const config = await readRunConfig(folder), { iterations } = config.training;
-  datasetOf(config, folder);
+  const method = methodOf(config, datasetOf(config, folder), methods);
   const rows = await readLog(`${folder}/metrics.jsonl`), notes: string[] = [];
   const last = lastRows(rows), curves: Run["curves"] = Object.create(null); // no key is there before it is logged
   for (const [iteration, row] of last) {
@@ -111,19 +147,20 @@ async function readRun(folder: string): Promise<Run> {
   const minutes = rows.length ? rows.reduce((sum, row) => sum + (row.seconds ?? 0), 0) / 60 : null;
   const validation = [...lastRows(await readLog(`${folder}/validation.jsonl`)).values()]
     .flatMap(({ iteration, dice }) => typeof dice === "number" ? [{ iteration, value: dice }] : []);
-  return { folder, name: basename(folder), config, curves, iteration, validation, minutes, evaluations, notes };
+  return { folder, name: basename(folder), config, method, curves, iteration, validation, minutes, evaluations, notes };
 }
 
 /**
  * Reads run folders with their evaluations. Needs `--allow-read`.
  *
  * @param folders One or more; a folder named twice is read once.
+ * @param methods Titles, order and published settings.
  * @throws {DataError} Naming every folder or file that is missing, no JSON, or not of the form that `train` and
  * `evaluate` write.
  */
-export async function readRuns(folders: string[]): Promise<Run[]> {
+export async function readRuns(folders: string[], methods: Methods): Promise<Run[]> {
   const paths = [...new Set(folders.map((folder) => normalize(folder).replace(/(?<=.)\/$/, "")))];
-  const { results: runs, problems } = await readEach(paths, readRun);
+  const { results: runs, problems } = await readEach(paths, (path) => readRun(path, methods));
   if (problems.length) throw new DataError(problems.join("\n"));
   const names = runs.map(({ name }) => name);
   for (const run of runs) if (names.indexOf(run.name) !== names.lastIndexOf(run.name)) run.name = run.folder;

@@ -1,0 +1,184 @@
+/**
+ * What every row of a report depends on, setting by setting, the published protocol beside it; and which of the settings
+ * the rows of one comparison have in common.
+ * @module
+ */
+import { basename } from "node:path";
+import { correctedSpacingText, type Metrics } from "../records/evaluation.ts";
+import { coarseText } from "../training/coarse.ts";
+import { countsOf, type Group, type Published, type Result } from "./groups.ts";
+import { grouped } from "./numbers.ts";
+
+/** One setting of a row. */
+interface RowSetting {
+  /** First column of the table. */
+  name: string;
+  /** Null where it is not known, or means nothing there. */
+  published: string | null;
+  /** Whether rows of different values never share a comparison; else a seed or a method changes it, or no score depends on it. */
+  isShared: boolean;
+  /** What results are told apart by. */
+  valueOf(result: Result): unknown;
+  /** What is printed. */
+  textOf(result: Result): string;
+}
+
+const setting = (isShared: boolean) =>
+<Value>(
+  name: string,
+  published: string | null,
+  valueOf: (result: Result) => Value,
+  text: (value: Value) => string = String,
+): RowSetting => ({ name, published, isShared, valueOf, textOf: (result) => text(valueOf(result)) });
+const shared = setting(true), own = setting(false);
+
+/** Of the options that are not as published, or the versions of programs. */
+const pairs = (entries: [string, unknown][]) => entries.map((pair) => pair.join(" ")).join(", ");
+
+function rowSettings({ protocol, labeled, unit }: Group): RowSetting[] {
+  const side = (sizes: readonly number[] | null) => sizes?.join(" × ") ?? "whole slices";
+  const yes = (value: boolean) => value ? "kept" : "not taken";
+  const weights = (averaged: boolean) => averaged ? "moving average" : "the checkpoint's iteration";
+  return [
+    own("Method", null, ({ run }) => run.method.title),
+    own("Options of the method", null, ({ run }) => run.method.changed, (changed) => pairs(changed) || "none"),
+    shared("Preset", null, ({ run }) => run.config.training.preset),
+    own("Iterations", protocol && grouped(protocol.iterations), ({ run }) => run.config.training.iterations, grouped),
+    own(
+      "Warm-up, labeled only",
+      protocol && grouped(protocol.warmup),
+      ({ run }) => run.config.training.warmup,
+      grouped,
+    ),
+    own(
+      "Coarse iterations",
+      protocol && "none",
+      ({ run }) => run.config.training.coarse,
+      (coarse) => coarseText(coarse, ", ") ?? "none",
+    ),
+    shared("Rate schedule", protocol && "published", ({ run }) => run.config.training.rateSchedule),
+    shared("Augmentation", protocol && "published", ({ run }) => run.config.training.augmentation),
+    shared(
+      "First weights",
+      protocol && "random",
+      ({ run }) => run.config.training.init,
+      (init) => init ? `${basename(init.file)} (SHA-256 ${init.sha256.slice(0, 8)}…)` : "random",
+    ),
+    shared("Tested weights", protocol && weights(false), ({ run }) => run.config.training.averaged, weights),
+    own("Training, minutes", null, ({ run }) => run.minutes, (minutes) => minutes?.toFixed(1) ?? "not logged"),
+    shared("Training precision", protocol && protocol.trainingPrecision, ({ run }) => run.config.training.precision),
+    shared("Patch", protocol && side(protocol.patch), ({ evaluation }) => evaluation.metrics.patch, side),
+    own("Seed", null, ({ run }) => run.config.training.seed),
+    shared("Split", protocol && protocol.split, ({ evaluation }) => evaluation.metrics.split.source),
+    shared(
+      `Training ${unit}, labeled + unlabeled`,
+      protocol && `${labeled} + ${protocol.unlabeled[labeled] ?? "?"}`,
+      ({ evaluation: { metrics } }) => [countsOf(metrics).labeled, countsOf(metrics).unlabeled],
+      (counts) => counts.join(" + "),
+    ),
+    shared(
+      `Validation ${unit}`,
+      protocol && String(protocol.validation),
+      ({ evaluation }) => countsOf(evaluation.metrics).validation,
+    ),
+    shared(`Test ${unit}`, protocol && String(protocol.test), ({ evaluation }) => countsOf(evaluation.metrics).test),
+    shared(
+      "Preparation",
+      protocol && protocol.preparation,
+      ({ evaluation }) => evaluation.metrics.preparations,
+      (all) => all.join("; "),
+    ),
+    shared("Checkpoint", protocol && protocol.checkpoint, checkpointText),
+    own("Checkpoint's iteration", null, ({ evaluation }) => evaluation.metrics.iteration, grouped),
+    shared("Batch norm statistics", protocol && protocol.batchNorm, ({ evaluation }) => evaluation.metrics.batchNorm),
+    shared("Inference precision", protocol && protocol.precision, ({ evaluation }) => evaluation.metrics.precision),
+    shared("Window stride", protocol && side(protocol.stride), ({ evaluation }) => evaluation.metrics.stride, side),
+    shared(
+      "Largest component",
+      protocol && yes(protocol.largestComponent),
+      ({ evaluation }) => evaluation.metrics.largestComponent,
+      yes,
+    ),
+    own("Spacing", null, ({ evaluation }) => spacing(evaluation.metrics)),
+    own("Versions", null, ({ evaluation }) => Object.entries(evaluation.metrics.versions), pairs),
+    own(
+      "Trained on",
+      null,
+      ({ run }) => run.config.training.computedOn ?? "not recorded",
+      (machine) => typeof machine === "string" ? machine : JSON.stringify(machine),
+    ),
+  ];
+}
+
+/** One setting of the protocol over all rows of a table. */
+export interface Setting extends Pick<RowSetting, "name" | "published" | "isShared"> {
+  /** One value a result; `differs` where the published value is known and another. */
+  values: { text: string; differs: boolean }[];
+}
+
+/** Every setting that a row of the table depends on, the published one beside it. */
+export function protocolSettings(group: Group): Setting[] {
+  return rowSettings(group).map(({ name, published, isShared, textOf }) => ({
+    name,
+    published,
+    isShared,
+    values: group.results.map((result) => {
+      const text = textOf(result);
+      // "as published" is a preparation that a case of the field's own files has, whatever was done to it.
+      return { text, differs: published !== null && text !== published && text !== "as published" };
+    }),
+  }));
+}
+
+/** The settings in which any row differs from the published protocol. */
+export function differing(settings: Setting[]): string[] {
+  return settings.filter(({ values }) => values.some(({ differs }) => differs)).map(({ name }) => name);
+}
+
+/** The values that the rows of one comparison have in common: the same text for the same ones. */
+export function protocolKey(group: Group, result: Result): string {
+  return JSON.stringify(rowSettings(group).filter((one) => one.isShared).map((one) => one.valueOf(result)));
+}
+
+/** The settings that matter most, in one line. */
+export function shortProtocol(result: Result): string {
+  const { run: { config: { training }, minutes }, evaluation: { metrics } } = result;
+  const warmup = training.warmup ? `, ${training.warmup} of them labeled only` : "";
+  return [
+    `preset ${training.preset}`,
+    `${grouped(training.iterations)} iterations${warmup}`,
+    ...(minutes === null ? [] : [`${minutes.toFixed(1)} min`]),
+    `training ${training.precision}`,
+    `seed ${training.seed}`,
+    `checkpoint ${checkpointText(result)}`,
+    `batch norm ${metrics.batchNorm}`,
+    `inference ${metrics.precision}`,
+    metrics.largestComponent ? "largest component" : "all components",
+    `${countsOf(metrics).test} test ${metrics.split.patients ? "patients" : "cases"}, ${metrics.split.source}`,
+  ].join(" · ");
+}
+
+/** The same of the published rows. */
+export function shortPublished(protocol: Published["protocol"], unit: string): string {
+  return [
+    `${grouped(protocol.iterations)} iterations`,
+    `training ${protocol.trainingPrecision}`,
+    `checkpoint ${protocol.checkpoint}`,
+    `batch norm ${protocol.batchNorm}`,
+    protocol.largestComponent ? "largest component" : "all components",
+    `${protocol.test} test ${unit}`,
+  ].join(" · ");
+}
+
+/** Training keeps a best checkpoint only where there is a validation list. */
+function checkpointText(
+  { run: { config: { training: { validateEvery } } }, evaluation: { metrics: { checkpoint } } }: Result,
+): string {
+  return checkpoint === "best" ? `best of the validation list, every ${validateEvery} iterations` : checkpoint;
+}
+
+function spacing({ summary, nominalSpacing, correctedSpacings }: Metrics): string {
+  if (!summary.millimeters) return "unknown, no mm";
+  const told = nominalSpacing ? "nominal, so are mm, ml and g" : "from the images";
+  return [told, ...correctedSpacings.map(correctedSpacingText)].join("; ");
+}
