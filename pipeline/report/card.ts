@@ -6,7 +6,6 @@
 import type { Dataset } from "../datasets/dataset.ts";
 import { sha256 } from "../files/hash.ts";
 import { counted, fixed } from "../files/words.ts";
-import { METHODS } from "../methods/methods.ts";
 import type { Metrics, Spread, Summary } from "../records/evaluation.ts";
 import { countCases, countPatients } from "../records/split.ts";
 import type { Run } from "./runs.ts";
@@ -31,11 +30,10 @@ export interface ExportedModel {
 
 /** A card. @param run With its evaluations. */
 export function modelCard(
-  { config, minutes, evaluations, notes }: Run,
+  { config, method: { title }, minutes, evaluations, notes }: Run,
   { model, dataset }: { model: ExportedModel; dataset: Dataset },
 ): string {
   const { method, training, split, versions, commit } = config, { lists, units, labeled } = listsOf(dataset, split);
-  const title = METHODS[method.name as keyof typeof METHODS].title;
   const settings = Object.entries(method.settings).map(([name, value]) => `${name} ${value}`).join(", ");
   const computed = training.computedOn,
     tested = evaluations.filter(({ metrics }) => metrics.checkpoint === model.checkpoint);
