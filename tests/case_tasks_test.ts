@@ -15,6 +15,7 @@ import { sidesOf } from "../pipeline/arrays/shape.ts";
 import { writeJson } from "../pipeline/files/atomic.ts";
 import { takeLock } from "../pipeline/files/locks.ts";
 import { stream } from "../pipeline/arrays/random.ts";
+import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { startState } from "../pipeline/training/training_step.ts";
 import { linkTo } from "./symbolic_links.ts";
 import { withFolder } from "./with_folder.ts";
@@ -218,6 +219,7 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
     const untrained = await evaluate();
     assert.deepEqual([untrained.code, /it has no last.safetensors; train first/.test(untrained.error)], [3, true]);
     const method = createMethod(METHODS.supervised, LA);
+    openTensorFlow();
     await writeCheckpoint(`${run}/last.safetensors`, method.spec, startState(method, stream(1, "weights")), 12);
 
     const good = await evaluate();

@@ -13,6 +13,7 @@ import { METHODS } from "../pipeline/methods/methods.ts";
 import { readRuns } from "../pipeline/report/runs.ts";
 import { writeCheckpoint } from "../pipeline/training/checkpoint.ts";
 import { stream } from "../pipeline/arrays/random.ts";
+import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { startState } from "../pipeline/training/training_step.ts";
 import { heart } from "./report_fixture.ts";
 import { CLINICAL_NAMES, type ResultRow } from "../pipeline/records/evaluation.ts";
@@ -194,6 +195,7 @@ Deno.test("eval:acdc takes the best checkpoint and writes masks in the files' or
     const without = await evaluate();
     assert.deepEqual([without.code, /no best.safetensors.*--checkpoint last/.test(without.error)], [3, true]);
     const method = createMethod(METHODS.supervised, ACDC);
+    openTensorFlow();
     await writeCheckpoint(`${run}/best.safetensors`, method.spec, startState(method, stream(1, "weights")), 5);
 
     const { code, out, error } = await evaluate();
