@@ -1,6 +1,6 @@
 /**
- * The grid of a reproduction, {dataset} × {labeled count} × {method} × {seed}: its cells, and the walk over
- * them. Cells are run folders; what computes them is given from outside.
+ * The grid of a reproduction, {dataset} × {labeled count} × {method} × {seed}: its cells, which are run folders, and the
+ * walk over them; what computes them is given from outside.
  * @module
  */
 import { closest } from "fastest-levenshtein";

@@ -5,6 +5,7 @@ import { readEach } from "../files/errors.ts";
 import { isFolder } from "../files/exists.ts";
 import { counted } from "../files/words.ts";
 import { type Costs, type Length, readCellIfThere } from "../records/cell.ts";
+import { readSteps } from "../records/measurement.ts";
 import { differencesOf, isRun, readRunConfigIfThere } from "../records/run.ts";
 import { checkCases, readSplit } from "../records/split.ts";
 import type { Cell } from "./cells.ts";
@@ -20,7 +21,6 @@ import {
   splitPath,
   trainingOf,
 } from "./protocol.ts";
-import { readSteps } from "../records/measurement.ts";
 
 /** A cell with what it costs. */
 export interface PlannedCell extends Cell, Length {
