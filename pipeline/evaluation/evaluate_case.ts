@@ -4,18 +4,30 @@ import type { DatasetProfile } from "../datasets/dataset.ts";
 import { caseMetrics, type CaseScores } from "./case_metrics.ts";
 import { largestComponents } from "../arrays/components.ts";
 import type { InferenceOptions, NetworkParameters } from "./inference.ts";
-import { predictSlices, sliceNetwork } from "./slices.ts";
+import { sliceNetwork, sliceProbabilities } from "./slices.ts";
 import { classesOf, slidingWindow, windowNetwork } from "./sliding_window.ts";
+import { type Turn, turned } from "../arrays/orientation.ts";
 import type { Shape2, Shape3 } from "../arrays/shape.ts";
+import { MIRRORED_AXES } from "../data/augment.ts";
 import type { ResultRow, Scores } from "../records/evaluation.ts";
 
 /** Class numbers of a case, in the order of its image. */
 export type Segment = (one: Pick<Case, "image" | "shape">) => Promise<Uint8Array>;
 
+/** Probabilities of a case as its network gives them, `[C, …]`: of two classes that of class 1 (C = 1), of more those of all. */
+export type Probabilities = (one: Pick<Case, "image" | "shape">) => Promise<Float32Array>;
+
 /** How a dataset's cases are segmented. */
 export interface SegmentOptions extends Omit<InferenceOptions, "network"> {
   /** Of the training; it is the network's input. */
   patch: readonly number[];
+  /**
+   * Share of a window that the next one overlaps, voxels weighted by a Gaussian; absent: the published stride, all voxels
+   * alike. Slices have no windows.
+   */
+  overlap?: number;
+  /** Whether the mean over the axes' mirrorings is taken that the training draws too. */
+  mirror?: boolean;
 }
 
 /** Stride of the sliding window: the published one belongs to the published patch; other patches overlap by three quarters. */
@@ -25,27 +37,67 @@ export function strideOf({ patch: published, stride }: DatasetProfile, patch: re
 
 /** Two take 5 % less of the CPU than one after the other, four hardly less than two, for 0.1 GB a window (docs/performance.md). */
 const WINDOWS_AT_ONCE = 2;
+/** More than the field's cardiac stacks have; what is longer goes in parts, for memory's sake. */
+const SLICES_AT_ONCE = 32;
 
-/**
- * A dataset's published way from an image to a mask. Volumes: sliding window, the probability above 0.5 or of more classes
- * the largest, the largest component of every class where the profile says so. Slices: the largest logit, slice by slice.
- */
-export function segmenter(
+/** From an image to its probabilities, of volumes by {@linkcode slidingWindow}, else by {@linkcode sliceProbabilities}. */
+export function probabilitiesWith(
   profile: DatasetProfile,
   parameters: NetworkParameters,
-  { patch, ...options }: SegmentOptions,
-): Segment {
-  const how = { network: profile.network, ...options };
+  { patch, overlap, mirror = false, ...options }: SegmentOptions,
+): Probabilities {
+  const how = { network: profile.network, ...options },
+    { classes } = profile,
+    byWindow = options.statistics === "window";
   if (patch.length === 2) {
-    const network = sliceNetwork(parameters, how);
-    return ({ image, shape }) => predictSlices(image, shape, { size: patch as Shape2, network });
+    const slices = { size: patch as Shape2, classes, network: sliceNetwork(parameters, how) };
+    const once: Probabilities = ({ image, shape }) =>
+      sliceProbabilities(image, shape, { ...slices, ...(byWindow ? {} : { atOnce: SLICES_AT_ONCE }) });
+    return mirror ? mirrored(once, MIRRORED_AXES.map((axis) => axis + 1)) : once;
   }
-  const network = windowNetwork(parameters, how), stride = strideOf(profile, patch);
-  const { classes } = profile, atOnce = options.statistics === "window" ? 1 : WINDOWS_AT_ONCE;
+  const windows = {
+    patch: patch as Shape3,
+    stride: overlap === undefined ? strideOf(profile, patch) as Shape3 : overlapping(patch, overlap),
+    weights: overlap === undefined ? "uniform" : "gaussian",
+    atOnce: byWindow ? 1 : WINDOWS_AT_ONCE,
+    classes,
+    network: windowNetwork(parameters, how),
+  } as const;
+  const once: Probabilities = ({ image, shape }) => slidingWindow(image, shape, windows);
+  return mirror ? mirrored(once, MIRRORED_AXES) : once;
+}
+
+const overlapping = (patch: readonly number[], overlap: number) =>
+  patch.map((n) => Math.max(Math.round(n * (1 - overlap)), 1)) as unknown as Shape3;
+
+/** The mean over all mirrorings of the axes, each mirrored back. */
+function mirrored(once: Probabilities, axes: readonly number[]): Probabilities {
+  const all = axes.reduce<number[][]>((sets, axis) => sets.flatMap((set) => [set, [...set, axis]]), [[]]);
   return async ({ image, shape }) => {
-    const windows = { patch: patch as Shape3, stride: stride as Shape3, atOnce, classes, network };
-    const found = classesOf(await slidingWindow(image, shape, windows), classes);
-    return profile.largestComponent ? largestComponents(found, shape) : found;
+    let sum: Float32Array | null = null;
+    for (const set of all) {
+      const turn: Turn = { axes: [0, 1, 2], flips: [0, 1, 2].map((axis) => set.includes(axis)) as Turn["flips"] };
+      const found = await once({ image: turned(image, shape, turn), shape });
+      for (let first = 0; first < found.length; first += image.length) {
+        found.set(turned(found.subarray(first, first + image.length), shape, turn), first);
+      }
+      if (sum) { for (let i = 0; i < found.length; i++) sum[i] += found[i]; }
+      else sum = found;
+    }
+    for (let i = 0; i < sum!.length; i++) sum![i] /= all.length;
+    return sum!;
+  };
+}
+
+/**
+ * From an image to a mask, the published way where nothing else is asked for: of two classes the probability above 0.5, of
+ * more the largest, and of every class the largest component where the profile says so.
+ */
+export function segmenter(profile: DatasetProfile, parameters: NetworkParameters, options: SegmentOptions): Segment {
+  const probabilities = probabilitiesWith(profile, parameters, options);
+  return async (one) => {
+    const found = classesOf(await probabilities(one), profile.classes);
+    return profile.largestComponent ? largestComponents(found, one.shape) : found;
   };
 }
 
