@@ -1,6 +1,7 @@
 /** The U-Net, its operations in closed form, and inference slice by slice. */
 import assert from "node:assert/strict";
 import type { Tensor, Tensor1D, Tensor4D } from "@tensorflow/tfjs";
+import { classesOf } from "../pipeline/evaluation/sliding_window.ts";
 import { sliceNetwork, sliceProbabilities } from "../pipeline/evaluation/slices.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
 import { initialize, SpecBuilder, toWeights } from "../pipeline/networks/parameters.ts";
@@ -166,10 +167,8 @@ Deno.test("running statistics treat each slice alone, the window's own look at t
     const count = binding.getNumOfTensors();
     await sliceProbabilities(volume(3), [3, 20, 20], slices);
     assert.equal(binding.getNumOfTensors(), count);
-    return {
-      of: [0, 1, 2, 3].map((c) => whole.slice(1200 * c, 1200 * c + 400)),
-      alone: [0, 1, 2, 3].map((c) => first.slice(400 * c, 400 * c + 400)),
-    };
+    const classes = classesOf(whole, 4);
+    return { of: classes.slice(0, 400), alone: classesOf(first, 4) };
   };
   const running = await predict("running"), own = await predict("window");
   assert.deepEqual(running.of, running.alone);

@@ -90,15 +90,22 @@ function mirrored(once: Probabilities, axes: readonly number[]): Probabilities {
 }
 
 /**
- * From an image to a mask, the published way where nothing else is asked for: of two classes the probability above 0.5, of
- * more the largest, and of every class the largest component where the profile says so.
+ * Class numbers from probabilities: of two classes the foreground above 0.5, of more the largest, and of every class the
+ * largest component where the profile says so.
  */
+export function maskOf(
+  probabilities: Float32Array,
+  shape: Shape3,
+  { classes, largestComponent }: Pick<DatasetProfile, "classes" | "largestComponent">,
+): Uint8Array {
+  const found = classesOf(probabilities, classes);
+  return largestComponent ? largestComponents(found, shape) : found;
+}
+
+/** From an image to a mask, the published way where nothing else is asked for. */
 export function segmenter(profile: DatasetProfile, parameters: NetworkParameters, options: SegmentOptions): Segment {
   const probabilities = probabilitiesWith(profile, parameters, options);
-  return async (one) => {
-    const found = classesOf(await probabilities(one), profile.classes);
-    return profile.largestComponent ? largestComponents(found, one.shape) : found;
-  };
+  return async (one) => maskOf(await probabilities(one), one.shape, profile);
 }
 
 /**

@@ -169,8 +169,11 @@ export async function slidingWindow(
  * ```
  */
 export function classesOf(probabilities: Float32Array, classes: number): Uint8Array {
-  if (classes === 2) return Uint8Array.from(probabilities, (probability) => probability > 0.5 ? 1 : 0);
-  const voxels = probabilities.length / classes, found = new Uint8Array(voxels);
+  const voxels = probabilities.length / channelsOf(classes), found = new Uint8Array(voxels);
+  if (classes === 2) {
+    for (let i = 0; i < voxels; i++) found[i] = probabilities[i] > 0.5 ? 1 : 0;
+    return found;
+  }
   for (let i = 0; i < voxels; i++) {
     for (let c = 1; c < classes; c++) {
       if (probabilities[c * voxels + i] > probabilities[found[i] * voxels + i]) found[i] = c;

@@ -19,7 +19,7 @@ import {
   type Vector3,
 } from "../arrays/geometry.ts";
 import { inflate, inflateHead } from "./inflate.ts";
-import { bytesOf, decodeVoxels, encodeVoxels, type Volume, type VoxelType } from "./voxels.ts";
+import { bytesOf, decodeVoxels, inFileOrder, type Volume, type VoxelType } from "./voxels.ts";
 
 const TYPES: Record<number, VoxelType> = {
   [NIFTI1.TYPE_UINT8]: "uint8",
@@ -309,13 +309,14 @@ export function encodeNiftiMask(
     shape = shape.toReversed();
     geometry = geometry && reverseAxes(geometry);
   }
-  const header = new NIFTI1(), voxels = encodeVoxels(mask, shape, axes);
+  const header = new NIFTI1(), voxels = inFileOrder(mask, shape, axes);
   header.littleEndian = true;
   header.dims = [3, ...shape, 1, 1, 1, 1];
   header.datatypeCode = mask instanceof Uint8Array ? NIFTI1.TYPE_UINT8 : NIFTI1.TYPE_FLOAT32;
   header.numBitsPerVoxel = 8 * mask.BYTES_PER_ELEMENT;
   header.vox_offset = HEADER_BYTES;
-  header.cal_max = mask.reduce((a: number, b: number) => Math.max(a, b), 1);
+  header.cal_max = 1;
+  for (const value of mask) if (value > header.cal_max) header.cal_max = value;
   header.magic = "n+1";
   const bytes = new Uint8Array(HEADER_BYTES + mask.byteLength), view = new DataView(bytes.buffer);
   bytes.set(new Uint8Array(header.toArrayBuffer()));

@@ -7,9 +7,17 @@
  */
 import { basename, dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { fromAffine, type Geometry, isFlat, toAffine, TOLERANCE, type Vector3 } from "../arrays/geometry.ts";
+import {
+  type AxisOrder,
+  fromAffine,
+  type Geometry,
+  isFlat,
+  toAffine,
+  TOLERANCE,
+  type Vector3,
+} from "../arrays/geometry.ts";
 import { inflate } from "./inflate.ts";
-import { bytesOf, decodeVoxels, encodeVoxels, type Volume, type VoxelType } from "./voxels.ts";
+import { bytesOf, decodeVoxels, inFileOrder, type Volume, type VoxelType } from "./voxels.ts";
 import { DataError } from "./errors.ts";
 
 const ALIASES: Record<VoxelType, string[]> = {
@@ -239,8 +247,8 @@ function geometryOf(fields: Fields, refuse: Refuse): Geometry | null {
 
 /**
  * Bytes of a mask as uint8 NRRD, gzipped.
- * @param mask Along X, Y, Z, the last one fastest. @param options `place`: as the header of its image has it; `geometry`:
- * where that was no NRRD; null: not known.
+ * @param mask With the axes that it says ("XYZ" where it does not), the last one fastest.
+ * @param options `shape` and `geometry` along X, Y, Z; null: not known; `place`: what the header of its image says instead.
  *
  * @example A mask comes back where it was
  * ```ts
@@ -255,13 +263,18 @@ function geometryOf(fields: Fields, refuse: Refuse): Geometry | null {
  */
 export function encodeNrrdMask(
   mask: Uint8Array,
-  { shape, geometry, place }: { shape: readonly number[]; geometry: Geometry | null; place?: NrrdPlace },
+  { shape, geometry, place, axes = "XYZ" }: {
+    shape: readonly number[];
+    geometry: Geometry | null;
+    place?: NrrdPlace;
+    axes?: AxisOrder;
+  },
 ): Uint8Array {
   const fields = { ...place ?? placeOf(geometry), kinds: "domain domain domain", encoding: "gzip" };
   const header = ["NRRD0004", "type: uint8", "dimension: 3", `sizes: ${shape.join(" ")}`].concat(
     Object.entries(fields).map(([field, text]) => `${field}: ${text}`),
   ).join("\n");
-  const head = new TextEncoder().encode(`${header}\n\n`), packed = gzipSync(encodeVoxels(mask, shape));
+  const head = new TextEncoder().encode(`${header}\n\n`), packed = gzipSync(inFileOrder(mask, shape, axes));
   const bytes = new Uint8Array(head.length + packed.length);
   bytes.set(head);
   bytes.set(packed, head.length);

@@ -85,7 +85,7 @@ export function decodeVoxels(
 }
 
 /** The voxels of a volume in the order of files, X fastest. @param shape Along X, Y, Z, whatever the order of the axes. */
-export function encodeVoxels<T extends Uint8Array | Float32Array>(
+export function inFileOrder<T extends Uint8Array | Float32Array>(
   volume: T,
   shape: readonly number[],
   axes: AxisOrder = "XYZ",

@@ -4,6 +4,8 @@
  * @module
  */
 import { z } from "zod";
+import type { Vector3 } from "../arrays/geometry.ts";
+import { isOrientation } from "../arrays/orientation.ts";
 import { parseSplit, type Split } from "./split.ts";
 import { writeJson } from "../files/atomic.ts";
 import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
@@ -16,6 +18,14 @@ export interface CoarseStage {
   patch: number[];
   /** The first ones of the run. */
   iterations: number;
+}
+
+/** The grid of the volumes that a run was trained on. */
+export interface TrainedGrid {
+  /** Which way the axes of its arrays run, "LPS" ({@linkcode orientationOf}). */
+  orientation: string;
+  /** Millimeters along them, where the network knows one spacing alone; null: each image has its own. */
+  spacing: Vector3 | null;
 }
 
 /** How a run is trained. */
@@ -32,6 +42,8 @@ export interface Training {
   rateSchedule: "published" | "constant" | "cosine";
   /** Whether a moving average of the weights is kept and tested. */
   averaged: boolean;
+  /** Statistics of the batch norms that its network is used with; absent in older runs: as its preset has them. */
+  statistics?: "running" | "window";
   /** Null where there is none. */
   coarse: CoarseStage | null;
   /** The network's input: two sides or three. */
@@ -60,6 +72,8 @@ export interface RunConfig {
   method: { name: string; settings: Record<string, string | number> };
   /** How it is trained. */
   training: Training;
+  /** Of its cases; absent in older runs: as its dataset is published. */
+  grid?: TrainedGrid;
   /** Its own: what is tested is not what is trained on, whatever a file says later. */
   split: Split;
   /** Of programs; null where one is not known. */
@@ -76,6 +90,7 @@ const TRAINING: z.ZodType<Training> = z.strictObject({
   precision: z.enum(PRECISIONS),
   rateSchedule: z.enum(["published", "constant", "cosine"]),
   averaged: z.boolean(),
+  statistics: z.enum(["running", "window"]).optional(),
   coarse: z.strictObject({ patch: SIDES, iterations: z.int().positive() }).nullable(),
   patch: SIDES,
   seed: z.int().nonnegative(),
@@ -91,6 +106,10 @@ const CONFIG: z.ZodType<Unsplit> = z.strictObject({
   dataset: NAME,
   method: z.strictObject({ name: z.string(), settings: z.record(z.string(), z.union([z.number(), z.string()])) }),
   training: TRAINING,
+  grid: z.strictObject({
+    orientation: z.string().refine(isOrientation, "one letter each of RL, AP and SI wanted"),
+    spacing: z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]).nullable(),
+  }).optional(),
   split: z.unknown().optional(),
   versions: z.record(z.string(), z.string().nullable()),
   commit: z.string().nullable(),

@@ -1,8 +1,14 @@
 /** A trained run: its configuration, its network's weights, and what the network makes of a volume. @module */
 import { existsSync } from "node:fs";
-import type { Dataset, DatasetProfile } from "../datasets/dataset.ts";
+import { type Dataset, type DatasetProfile, presetOf } from "../datasets/dataset.ts";
 import { datasetOf } from "../datasets/datasets.ts";
-import { type Segment, segmenter } from "../evaluation/evaluate_case.ts";
+import {
+  maskOf,
+  type Probabilities,
+  probabilitiesWith,
+  type Segment,
+  type SegmentOptions,
+} from "../evaluation/evaluate_case.ts";
 import type { NetworkParameters } from "../evaluation/inference.ts";
 import { DataError } from "../files/errors.ts";
 import { unknownName } from "../files/words.ts";
@@ -10,7 +16,7 @@ import { createMethod } from "../methods/method.ts";
 import { isMethod, METHOD_NAMES, type MethodName, METHODS } from "../methods/methods.ts";
 import { NETWORKS } from "../networks/network.ts";
 import { SpecBuilder, toWeights } from "../networks/parameters.ts";
-import { readRunConfig, type RunConfig } from "../records/run.ts";
+import { readRunConfig, type RunConfig, type TrainedGrid } from "../records/run.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 import { readCheckpoint } from "./checkpoint.ts";
 
@@ -26,6 +32,8 @@ export interface Run {
   methodName: MethodName;
   /** The dataset's profile with what the method changes in it. */
   profile: DatasetProfile;
+  /** Of the volumes that it was trained on. */
+  grid: TrainedGrid;
 }
 
 /** A run with its weights. */
@@ -38,15 +46,19 @@ export interface LoadedRun extends Run {
   largestComponent: boolean;
   /** Parameters and running statistics. */
   weights: NetworkParameters;
-  /** Class numbers of a prepared image. */
+  /** Statistics of the batch norms. */
+  statistics: "running" | "window";
+  /** Probabilities of a prepared image on the grid of the training. */
+  probabilities: Probabilities;
+  /** Class numbers of a prepared image on the grid of the training. */
   segment: Segment;
 }
 
-/** How a run is tested, where it is not as its method does. */
-export interface RunOptions {
+/** How a run is tested, where it is not as its method does; `overlap` and `mirror` as of {@linkcode SegmentOptions}. */
+export interface RunOptions extends Pick<SegmentOptions, "overlap" | "mirror"> {
   /** The last one, or the best on the validation cases; absent: the method's own choice. */
   checkpoint?: "last" | "best";
-  /** Statistics of the batch norms: the training's, as published, or each window's own. */
+  /** Statistics of the batch norms: the training's, as published, or each window's own; absent: those that suit the run. */
   batchNorm?: "running" | "window";
   /** Which connected components are kept; absent: the method's own choice. */
   components?: "largest" | "all";
@@ -64,7 +76,9 @@ export async function readRun(folder: string): Promise<Run> {
     throw new DataError(`Cannot use the run "${folder}": ${unknownName("method", name, METHOD_NAMES)}`);
   }
   const { profile } = createMethod(METHODS[name], dataset, { settings, patch: config.training.patch });
-  return { folder, config, dataset, methodName: name, profile };
+  const { orientation, knownSpacing } = dataset, spacing = knownSpacing && [knownSpacing, knownSpacing, knownSpacing];
+  const grid = config.grid ?? { orientation, spacing: spacing as TrainedGrid["spacing"] };
+  return { folder, config, dataset, methodName: name, profile, grid };
 }
 
 /**
@@ -95,12 +109,11 @@ export async function loadRun(folder: string, options: RunOptions = {}): Promise
   }
   const spec = NETWORKS[profile.network].spec(new SpecBuilder(), { classes: profile.classes });
   const { state, iteration } = await readCheckpoint(path, spec), weights = toWeights(spec, state);
-  const { batchNorm: statistics = "running", precision = "fp32", components } = options;
+  const { precision = "fp32", components, overlap, mirror } = options;
+  const statistics = options.batchNorm ?? training.statistics ?? presetOf(profile, training.preset).statistics;
   const largestComponent = components ? components === "largest" : profile.largestComponent;
-  const segment = segmenter({ ...profile, largestComponent }, weights, {
-    patch: training.patch,
-    statistics,
-    precision,
-  });
-  return { ...run, checkpoint, iteration, largestComponent, weights, segment };
+  const how = { patch: training.patch, statistics, precision, overlap, mirror };
+  const probabilities = probabilitiesWith(profile, weights, how);
+  const segment: Segment = async (one) => maskOf(await probabilities(one), one.shape, { ...profile, largestComponent });
+  return { ...run, checkpoint, iteration, largestComponent, weights, statistics, probabilities, segment };
 }
