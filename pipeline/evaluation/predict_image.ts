@@ -81,9 +81,24 @@ const THICKER = 1.5;
 const MOST_VOXELS = 2 ** 31;
 
 /**
- * Segments an image.
+ * Segments an image. TensorFlow must be open.
  * @throws {DataError} When the crop leaves nothing of it, or what it leaves has one intensity; when the spacing makes more
  * voxels than can be.
+ *
+ * @example A run's mask of a file, on the file's grid
+ * ```ts ignore
+ * import { readImage } from "@ssnet/pipeline/data/images.ts";
+ * import { predictImage } from "@ssnet/pipeline/evaluation/predict_image.ts";
+ * import { writeNiftiMask } from "@ssnet/pipeline/files/nifti.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
+ * import { loadRun } from "@ssnet/pipeline/training/run.ts";
+ *
+ * openTensorFlow({ threads: 2 });
+ * const run = await loadRun("data/runs/la-ssnet", { overlap: 0.5 });
+ * const image = await readImage({ name: "scan", path: "scan.nii.gz" });
+ * const { mask } = await predictImage(image, { ...run, networks: [run.probabilities] });
+ * await writeNiftiMask("mask.nii.gz", mask, image);
+ * ```
  */
 export async function predictImage(
   image: Image,
@@ -93,44 +108,18 @@ export async function predictImage(
 ): Promise<Prediction> {
   const turn = turnOf(image, dataset, grid), back = inverse(turn), whole = turnedShape(image.shape, turn);
   const [first, shape] = boxOf(image, turn, crop), { classes } = dataset, channels = channelsOf(classes);
-  const prepared = preparedPart(turned(image.data, image.shape, turn), {
-    image,
-    dataset,
-    normalize,
-    whole,
-    first,
-    shape,
-  });
-  const spacing = image.spacing && turn.axes.map((axis) => image.spacing![axis]);
-  const { spacing: trained } = grid;
-  const seen = trained && spacing
-    ? shape.map((n, i) => Math.max(Math.round(n * spacing[i] / trained[i]), 1)) as Vector3
-    : shape;
-  if (sizeOf(seen) >= MOST_VOXELS) {
-    throw new DataError(
-      `its spacing of ${spacing!.join(" x ")} mm makes ${seen.join(" x ")} voxels of ${trained![0]} mm; fewer wanted`,
-    );
-  }
-  const one = { image: resize(prepared, shape, seen, 3), shape: seen };
-
-  let mean: Float32Array | null = null, meanEntropy: Float32Array | null = null;
-  for (const network of networks) {
-    const found = await network(one);
-    if (uncertainty && networks.length > 1) meanEntropy = sum(meanEntropy, entropyOf(found, channels));
-    mean = sum(mean, found);
-  }
-  const probabilities = mean!, { length } = networks;
-  if (length > 1) { for (let i = 0; i < probabilities.length; i++) probabilities[i] /= length; }
-  const entropy = uncertainty ? entropyOf(probabilities, channels) : null;
-  const information = entropy && meanEntropy &&
-    entropy.map((value, i) => Math.max(value - meanEntropy![i] / length, 0));
+  const box = { whole, first, shape }, seen = seenShape(image, { turn, shape, trained: grid.spacing });
+  // What a part needs alone is its own, so that memory does not hold it any longer.
+  const { probabilities, entropy, information } = await meanOf(networks, {
+    image: resize(preparedPart(image, { turn, dataset, normalize, box }), shape, seen, 3),
+    shape: seen,
+  }, { channels, uncertainty });
 
   const own = seen.every((n, i) => n === shape[i]) ? probabilities : new Float32Array(channels * sizeOf(shape));
   for (let c = 0; own !== probabilities && c < channels; c++) {
     own.set(resize(part(probabilities, c, channels), seen, shape, 1), c * sizeOf(shape));
   }
-  const placed = <T extends Float32Array | Uint8Array>(values: T) =>
-    turned(uncropped(values, { whole, first, shape }), whole, back);
+  const placed = <T extends Float32Array | Uint8Array>(values: T) => turned(uncropped(values, box), whole, back);
   const found = classesOf(own, classes), components: number[] = [];
   for (let c = 1; c < classes; c++) {
     components.push(connectedComponents(found.map((value) => Number(value === c)), shape).sizes.length);
@@ -146,6 +135,27 @@ export async function predictImage(
     ...mapped,
     seen,
   };
+}
+
+/** The mean of the networks' probabilities, and what is uncertain in it. */
+async function meanOf(
+  networks: readonly Probabilities[],
+  one: Parameters<Probabilities>[0],
+  { channels, uncertainty }: { channels: number; uncertainty: boolean },
+) {
+  const { length } = networks;
+  let mean: Float32Array | null = null, meanEntropy: Float32Array | null = null;
+  for (const network of networks) {
+    const found = await network(one);
+    if (uncertainty && length > 1) meanEntropy = sum(meanEntropy, entropyOf(found, channels));
+    mean = sum(mean, found);
+  }
+  const probabilities = mean!;
+  if (length > 1) { for (let i = 0; i < probabilities.length; i++) probabilities[i] /= length; }
+  const entropy = uncertainty ? entropyOf(probabilities, channels) : null;
+  const information = entropy && meanEntropy &&
+    entropy.map((value, i) => Math.max(value - meanEntropy![i] / length, 0));
+  return { probabilities, entropy, information };
 }
 
 const part = (values: Float32Array, c: number, channels: number) =>
@@ -229,17 +239,42 @@ function boxOf(image: Image, turn: Turn, crop: Box | null): [first: Vector3, sha
   );
 }
 
-/** The image's intensities as the networks want them, of the box alone. */
+/** Voxels of a box in the spacing of the training. @throws {DataError} When they are more than can be. */
+function seenShape(
+  { spacing }: Image,
+  { turn, shape, trained }: { turn: Turn; shape: Vector3; trained: Vector3 | null },
+): Vector3 {
+  if (!trained || !spacing) return shape;
+  const widths = turn.axes.map((axis) => spacing[axis]);
+  const seen = shape.map((n, i) => Math.max(Math.round(n * widths[i] / trained[i]), 1)) as Vector3;
+  if (sizeOf(seen) < MOST_VOXELS) return seen;
+  throw new DataError(
+    `its spacing of ${spacing.join(" x ")} mm makes ${seen.join(" x ")} voxels of ${
+      trained.join(" x ")
+    } mm; fewer wanted`,
+  );
+}
+
+/** A part of a turned volume: the volume's shape, the part's first voxel and its shape. */
+interface Part {
+  /** Of the volume. */
+  whole: Vector3;
+  /** Voxel. */
+  first: Vector3;
+  /** Of the part. */
+  shape: Vector3;
+}
+
+/** The image's intensities as the networks want them, turned, of the box alone. */
 function preparedPart(
-  values: Float32Array,
-  { image, dataset, normalize, ...box }: { image: Image; dataset: Pick<Dataset, "preparation"> } & {
+  image: Image,
+  { turn, dataset, normalize, box }: Pick<Predictor, "dataset"> & {
+    turn: Turn;
     normalize: "whole" | "box";
-    whole: Vector3;
-    first: Vector3;
-    shape: Vector3;
+    box: Part;
   },
 ): Float32Array {
-  const inside = cropped(values, box);
+  const values = turned(image.data, image.shape, turn), inside = cropped(values, box);
   if (image.isPrepared) return inside;
   if (inside.every((value) => value === inside[0])) throw new DataError(`all voxels in the box are ${inside[0]}`);
   const { intensities } = dataset.preparation;
@@ -247,7 +282,7 @@ function preparedPart(
 }
 
 /** The part of a volume that a box holds; the same array where that is all. */
-function cropped(values: Float32Array, { whole, first, shape }: { whole: Vector3; first: Vector3; shape: Vector3 }) {
+function cropped(values: Float32Array, { whole, first, shape }: Part): Float32Array {
   if (sizeOf(shape) === values.length) return values;
   const inside = new Float32Array(sizeOf(shape));
   for (let i = 0; i < shape[0]; i++) {
@@ -260,10 +295,7 @@ function cropped(values: Float32Array, { whole, first, shape }: { whole: Vector3
 }
 
 /** The volume around a box, 0 outside of it. */
-function uncropped<T extends Float32Array | Uint8Array>(
-  inside: T,
-  { whole, first, shape }: { whole: Vector3; first: Vector3; shape: Vector3 },
-): T {
+function uncropped<T extends Float32Array | Uint8Array>(inside: T, { whole, first, shape }: Part): T {
   if (sizeOf(whole) === inside.length) return inside;
   const values = new (inside.constructor as new (length: number) => T)(sizeOf(whole));
   for (let i = 0; i < shape[0]; i++) {
