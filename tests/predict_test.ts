@@ -18,6 +18,7 @@ import { decodeNifti, encodeNiftiMask, readNifti } from "../pipeline/files/nifti
 import { encodeNrrdMask, readNrrd } from "../pipeline/files/nrrd.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { METHODS } from "../pipeline/methods/methods.ts";
+import { gridOf } from "../pipeline/records/run.ts";
 import { readPredictionIfThere } from "../pipeline/records/prediction.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import type { Tensor5D } from "../pipeline/tensorflow/tensors.ts";
@@ -250,6 +251,14 @@ Deno.test("a run says orientation, spacing and statistics; older ones are transl
     const now = await loadRun(`${folder}/run`);
     assert.deepEqual([now.grid, now.statistics], [grid, "window"]);
     assert.equal((await loadRun(`${folder}/run`, { batchNorm: "running" })).statistics, "running");
+    const usual = { orientation: "SPL", knownSpacing: null }, la = { orientation: "LPS", knownSpacing: 0.625 };
+    const one = { geometry: { ...LPS, spacing: [1, 1, 1] as Vector3 }, correctedSpacing: null, header: null };
+    const unplaced = { pixdim: [], units: [2], codes: [0, 0], qform: [], sform: [] };
+    const turned = { ...one, geometry: { ...one.geometry, direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] } };
+    assert.deepEqual(gridOf(null, la), old.grid);
+    assert.deepEqual(gridOf(turned, la), { orientation: "RAS", spacing: [1, 1, 1] });
+    assert.deepEqual(gridOf({ ...one, correctedSpacing: [2, 2, 2] }, la), { orientation: "LPS", spacing: [2, 2, 2] });
+    assert.deepEqual(gridOf({ ...turned, header: unplaced }, usual), { orientation: "SPL", spacing: null });
     await writeJson(`${folder}/run/config.json`, { ...present, grid: { ...grid, orientation: "LLS" } });
     await assert.rejects(loadRun(`${folder}/run`), /one letter each of RL, AP and SI wanted/);
   }));

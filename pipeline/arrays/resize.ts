@@ -11,6 +11,8 @@ import type { Shape3 } from "./shape.ts";
 const POLE = Math.sqrt(3) - 2;
 
 /**
+ * A volume on another grid over the same field of view.
+ * @param values `[X, Y, Z]`, Z fastest.
  * @param order Of the spline: 1, linear, or 3, cubic.
  * @returns The same array where the shape is.
  *

@@ -5,7 +5,8 @@
  */
 import { z } from "zod";
 import type { Vector3 } from "../arrays/geometry.ts";
-import { isOrientation } from "../arrays/orientation.ts";
+import { isOrientation, orientationOf } from "../arrays/orientation.ts";
+import { type Case, spacingOf } from "./case.ts";
 import { parseSplit, type Split } from "./split.ts";
 import { writeJson } from "../files/atomic.ts";
 import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
@@ -26,6 +27,22 @@ export interface TrainedGrid {
   orientation: string;
   /** Millimeters along them, where the network knows one spacing alone; null: each image has its own. */
   spacing: Vector3 | null;
+}
+
+/**
+ * The grid of a case that a run is trained on.
+ * @param one Null: not known, as of older runs.
+ * @param dataset What its published files have, where the case does not say; without a known spacing each image has its own.
+ */
+export function gridOf(
+  one: Pick<Case, "geometry" | "correctedSpacing" | "header"> | null,
+  { orientation, knownSpacing }: { orientation: string; knownSpacing: number | null },
+): TrainedGrid {
+  const isPlaced = one?.geometry && (one.header?.codes.some((code) => code > 0) ?? true);
+  return {
+    orientation: isPlaced ? orientationOf(one!.geometry!.direction) : orientation,
+    spacing: knownSpacing === null ? null : one && spacingOf(one) || [knownSpacing, knownSpacing, knownSpacing],
+  };
 }
 
 /** How a run is trained. */

@@ -16,7 +16,7 @@ import { createMethod } from "../methods/method.ts";
 import { isMethod, METHOD_NAMES, type MethodName, METHODS } from "../methods/methods.ts";
 import { NETWORKS } from "../networks/network.ts";
 import { SpecBuilder, toWeights } from "../networks/parameters.ts";
-import { readRunConfig, type RunConfig, type TrainedGrid } from "../records/run.ts";
+import { gridOf, readRunConfig, type RunConfig, type TrainedGrid } from "../records/run.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 import { readCheckpoint } from "./checkpoint.ts";
 
@@ -76,8 +76,7 @@ export async function readRun(folder: string): Promise<Run> {
     throw new DataError(`Cannot use the run "${folder}": ${unknownName("method", name, METHOD_NAMES)}`);
   }
   const { profile } = createMethod(METHODS[name], dataset, { settings, patch: config.training.patch });
-  const { orientation, knownSpacing } = dataset, spacing = knownSpacing && [knownSpacing, knownSpacing, knownSpacing];
-  const grid = config.grid ?? { orientation, spacing: spacing as TrainedGrid["spacing"] };
+  const grid = config.grid ?? gridOf(null, dataset);
   return { folder, config, dataset, methodName: name, profile, grid };
 }
 
