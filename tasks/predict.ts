@@ -40,9 +40,10 @@ const options = parseOptions(
     run: z.array(pathOption()).min(1).meta({ repeated: true }).describe(
       "run folder of train; given several times: the mean of their probabilities",
     ),
-    out: pathOption().meta({ letter: "o" }).describe(
-      "folder to write NAME.nii.gz and summary.json to; of one image also a file: .nii.gz, or .nrrd",
-    ),
+    out: pathOption().refine((path) => !/\.(nii|hdr|img|nhdr|mha|h5)$/i.test(path), "a folder, .nii.gz or .nrrd wanted")
+      .meta({ letter: "o" }).describe(
+        "folder to write NAME.nii.gz and summary.json to; of one image also a file: .nii.gz, or .nrrd",
+      ),
     crop: z.string().refine(
       (text) => text === "none" || boxOf(text) !== null,
       "none, or six numbers x0,y0,z0,x1,y1,z1 wanted, the second three above the first",
@@ -151,11 +152,15 @@ async function predict() {
     images: [],
   };
   const finished = await finishedRows(summaryPath, summary);
-  const todo = targets.filter(({ name, mask }) => options.overwrite || !finished.has(name) || !existsSync(mask));
-  const foreign = todo.filter(({ name, mask }) => !options.overwrite && !finished.has(name) && existsSync(mask));
+  const isDone = ({ name, path, mask }: Target) =>
+    existsSync(mask) && resolve(finished.get(name)?.image ?? "") === resolve(path);
+  const todo = targets.filter((target) => options.overwrite || !isDone(target));
+  const foreign = options.overwrite ? [] : todo.filter(({ mask }) => existsSync(mask));
   if (foreign.length) {
     throw new DataError(
-      `Cannot write ${foreign.map(({ mask }) => `"${mask}"`).join(", ")}: it is there, and not of these networks and ` +
+      `Cannot write ${
+        foreign.map(({ mask }) => `"${mask}"`).join(", ")
+      }: it is there, and not of this image, these networks and ` +
         "options; name another place by -o, or --overwrite",
     );
   }

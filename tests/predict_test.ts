@@ -357,6 +357,12 @@ Deno.test("predict: masks on the images' grids with their placement and none of 
       "c",
     ]);
 
+    // Another image of the same name.
+    await Deno.mkdir(`${folder}/elsewhere`);
+    await Deno.copyFile(`${folder}/in/a.nii.gz`, `${folder}/elsewhere/a.nii.gz`);
+    const namesake = await predict(folder, [`${folder}/elsewhere`, ...args.slice(1)]);
+    assert.deepEqual([namesake.code, /a.nii.gz": it is there, and not of this image/.test(namesake.error)], [3, true]);
+
     // Another network: not among the masks of the first, unless they are overwritten.
     const image = `${folder}/in/a.nii.gz`, others = [image, "--run", `${folder}/other`, "-o", out];
     const refused = await predict(folder, others);
@@ -396,6 +402,7 @@ Deno.test("predict refuses what cannot be: options, places, networks; nothing is
       assert.equal(found.code, code, found.error);
       assert.match(found.error, message);
     };
+    await refused(2, /--out ".*x.nii": a folder, .nii.gz or .nrrd wanted/, [image, ...run, "-o", `${folder}/x.nii`]);
     const wrong = ["--crop", "1,2,3", "--spacing", "0", "--overlap", "1", "--normalize", "none"];
     const usage = await predict(folder, [image, ...run, ...to, ...wrong]);
     assert.equal(usage.code, 2);
@@ -419,7 +426,12 @@ Deno.test("predict refuses what cannot be: options, places, networks; nothing is
     ]);
     await Deno.mkdir(`${folder}/mine`);
     await Deno.writeTextFile(`${folder}/mine/a.nii.gz`, "mine");
-    await refused(3, /it is there, and not of these networks and options/, [image, ...run, "-o", `${folder}/mine`]);
+    await refused(3, /it is there, and not of this image, these networks and options/, [
+      image,
+      ...run,
+      "-o",
+      `${folder}/mine`,
+    ]);
     assert.equal(await Deno.readTextFile(`${folder}/mine/a.nii.gz`), "mine");
     await refused(
       2,
