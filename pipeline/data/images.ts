@@ -78,7 +78,11 @@ export function imageFiles(inputs: readonly string[]): { files: ImageFile[]; pro
       if (dicom) problems.push(dicom);
     }
     if (left.length) {
-      notes.push(`left out of "${folder}", by their names no images: ${listed(left.map((path) => basename(path)))}`);
+      notes.push(
+        `left out of "${folder}", by their names no images: ${
+          listed([...new Set(left.map((path) => basename(path)))])
+        }`,
+      );
     }
     paths.push(...found.filter((path) => !left.includes(path)));
     if (found.length === left.length && !problems.some((problem) => problem.includes(`"${folder}`))) {
