@@ -202,6 +202,20 @@ Deno.test("windows weighted by a Gaussian: the weighted mean of all that hold a 
   });
 });
 
+Deno.test("a window of one value is background without the network, where that is asked for", async () => {
+  const patch: Vector3 = [8, 8, 8], shape: Vector3 = [24, 8, 6], image = new Float32Array(sizeOf(shape)).fill(-1);
+  image[20 * 48 + 3] = 1;
+  let calls = 0;
+  const network = (windows: Tensor5D) => Promise.resolve(new Float32Array((calls++, 512 * windows.shape[0])).fill(1));
+  const windows = { patch, stride: patch, atOnce: 1, classes: 2, network };
+  const found = await slidingWindow(image, shape, { ...windows, skipsFlat: true });
+  assert.deepEqual(found, image.map((_, i) => i < 16 * 48 ? 0 : 1));
+  assert.equal(calls, 1);
+  assert.ok((await slidingWindow(image, shape, windows)).every((value) => value === 1));
+  assert.equal(calls, 4);
+  assert.ok((await slidingWindow(image.map(() => 2), shape, { ...windows, skipsFlat: true })).every((value) => !value));
+});
+
 const PATCH = [32, 32, 32];
 
 /** An untrained network as a run folder. */

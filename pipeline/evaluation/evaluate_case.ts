@@ -22,8 +22,8 @@ export interface SegmentOptions extends Omit<InferenceOptions, "network"> {
   /** Of the training; it is the network's input. */
   patch: readonly number[];
   /**
-   * Share of a window that the next one overlaps, voxels weighted by a Gaussian; absent: the published stride, all voxels
-   * alike. Slices have no windows.
+   * Share of a window that the next one overlaps, voxels weighted by a Gaussian and windows of one value
+   * left to the background; absent: the published stride, all voxels alike, all windows. Slices have no windows.
    */
   overlap?: number;
   /** Whether the mean over the axes' mirrorings is taken that the training draws too. */
@@ -59,6 +59,7 @@ export function probabilitiesWith(
     patch: patch as Shape3,
     stride: overlap === undefined ? strideOf(profile, patch) as Shape3 : overlapping(patch, overlap),
     weights: overlap === undefined ? "uniform" : "gaussian",
+    skipsFlat: overlap !== undefined,
     atOnce: byWindow ? 1 : WINDOWS_AT_ONCE,
     classes,
     network: windowNetwork(parameters, how),

@@ -58,25 +58,42 @@ function windowWeights(patch: number, kind: "uniform" | "gaussian"): Float64Arra
   );
 }
 
+/** Whether a window has one value everywhere, as in the dark around a scan: there is nothing to find in it. */
+function isFlat(image: Float32Array, shape: Shape3, first: readonly number[], patch: Shape3): boolean {
+  const [from, end] = [0, 1].map((side) =>
+    first.map((n, i) => Math.min(Math.max(side ? n + patch[i] : n, 0), shape[i]))
+  );
+  const value = image[(from[0] * shape[1] + from[1]) * shape[2] + from[2]];
+  for (let x = from[0]; x < end[0]; x++) {
+    for (let y = from[1]; y < end[1]; y++) {
+      const row = (x * shape[1] + y) * shape[2];
+      for (let z = from[2]; z < end[2]; z++) if (image[row + z] !== value) return false;
+    }
+  }
+  return true;
+}
+
 /**
  * Mean probabilities of a volume over all windows that hold a voxel. A volume that is smaller than the patch along an axis is
  * padded with zeros there, `floor(missing / 2)` of them in front. Beside the volume and its means, memory holds the sums of
  * as many planes as a patch has.
  * @param image `[X, Y, Z]`, Z fastest.
  * @param options `atOnce`: windows in one call of the network; `classes`: background included; `weights`: of the voxels of a
- * window in the mean, "uniform" as published (the default), or "gaussian", the product of the axes'.
+ * window in the mean, "uniform" as published (the default), or "gaussian", the product of the axes'; `skipsFlat`: whether windows of
+ * one value are background without the network, whose statistics, where they are the window's own, say nothing there.
  * @returns In [0, 1]: `[X, Y, Z]` of class 1 where there are two classes, else `[K, X, Y, Z]`.
  */
 export async function slidingWindow(
   image: Float32Array,
   shape: Shape3,
-  { patch, stride, atOnce, classes, network, weights = "uniform" }: {
+  { patch, stride, atOnce, classes, network, weights = "uniform", skipsFlat = false }: {
     patch: Readonly<Shape3>;
     stride: Readonly<Shape3>;
     atOnce: number;
     classes: number;
     network: WindowNetwork;
     weights?: "uniform" | "gaussian";
+    skipsFlat?: boolean;
   },
 ): Promise<Float32Array> {
   const { tf } = openTensorFlow();
@@ -142,14 +159,17 @@ export async function slidingWindow(
         }
       }
     });
-  const [xs, ys, zs] = starts, windows = xs.flatMap((x) => ys.flatMap((y) => zs.map((z): Shape3 => [x, y, z])));
-  let ready = await begin(windows.slice(0, atOnce));
-  for (let next = atOnce; next < windows.length; next += atOnce) {
+  const [xs, ys, zs] = starts, all = xs.flatMap((x) => ys.flatMap((y) => zs.map((z): Shape3 => [x, y, z])));
+  const windows = skipsFlat
+    ? all.filter((start) => !isFlat(image, shape, start.map((n, i) => n - front[i]), patch))
+    : all;
+  let ready: Awaited<ReturnType<typeof begin>> | null = null;
+  for (let next = 0; next < windows.length; next += atOnce) {
     const running = begin(windows.slice(next, next + atOnce));
-    add(ready); // while TensorFlow computes the next ones
+    if (ready) add(ready); // while TensorFlow computes the next ones
     ready = await running;
   }
-  add(ready);
+  if (ready) add(ready);
   finish(size[0]);
   return mean;
 }
