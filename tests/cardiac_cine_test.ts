@@ -147,7 +147,7 @@ Deno.test("all that is wrong with a patient is named, also where its Info.cfg is
       ],
       [
         { "frame01.nii.gz": bytesOf("cine"), "frame07_gt.nii.gz": nifti().subarray(0, -20) },
-        /p6_frame01.nii.gz" as NIfTI: 3 axes wanted, found the sizes \[2,2,2,3\]$/,
+        /p6_frame01.nii.gz" as NIfTI: 3 axes wanted, found the sizes \[2,2,2,3\]; save the volume that is meant as/,
         /p6_frame07_gt.nii.gz" as NIfTI: it does not unpack: unexpected end of file$/,
       ],
       [

@@ -140,7 +140,8 @@ Deno.test("a NRRD header that contradicts itself, the format or the length of it
   for (
     const more of ['space units: "mm" "mm" "mm"', "spacings: nan nan nan", "kinds: domain space ???", "a:b:=c", "X:=1"]
   ) {
-    assert.deepEqual(decodeNrrd(nrrd({ more: `${more}\n` }), "t.nrrd"), decodeNrrd(nrrd({}), "t.nrrd"));
+    const { place: _, ...found } = decodeNrrd(nrrd({ more: `${more}\n` }), "t.nrrd");
+    assert.deepEqual({ ...decodeNrrd(nrrd({}), "t.nrrd"), ...found }, decodeNrrd(nrrd({}), "t.nrrd"));
   }
 });
 

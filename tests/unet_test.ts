@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import * as tf from "@tensorflow/tfjs";
 import type { Tensor, Tensor1D, Tensor4D } from "@tensorflow/tfjs";
-import { predictSlices, sliceNetwork } from "../pipeline/evaluation/slices.ts";
+import { classesOf } from "../pipeline/evaluation/sliding_window.ts";
+import { sliceNetwork, sliceProbabilities } from "../pipeline/evaluation/slices.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
 import { initialize, toWeights } from "../pipeline/networks/parameters.ts";
 import { buildNetwork } from "../pipeline/networks/network.ts";
@@ -148,10 +149,12 @@ Deno.test("gradients of the U-Net, with dropout and moving statistics, leak no t
 
 Deno.test("a volume is predicted slice by slice in its own order and size", async () => {
   // A network that answers with the value of each pixel.
-  const echo = (slices: Tensor4D) => Promise.resolve(Int32Array.from(values(slices)));
+  const echo = (slices: Tensor4D) => Promise.resolve(Float32Array.from(values(slices)));
   const shape = [3, 5, 7] as const, image = Float32Array.from({ length: 105 }, (_, i) => Math.floor(i / 35) + i % 2);
-  assert.deepEqual(await predictSlices(image, shape, { size: [32, 32], network: echo }), Uint8Array.from(image));
-  await assert.rejects(predictSlices(image, [3, 5, 8], { size: [32, 32], network: echo }), /105 voxels/);
+  const slices = { size: [32, 32], classes: 2, network: echo } as const;
+  assert.deepEqual(await sliceProbabilities(image, shape, slices), image);
+  assert.deepEqual(await sliceProbabilities(image, shape, { ...slices, atOnce: 2 }), image);
+  await assert.rejects(sliceProbabilities(image, [3, 5, 8], slices), /105 voxels/);
 });
 
 Deno.test("running statistics treat each slice alone, the window's own look at the whole volume; no call leaks", async () => {
@@ -159,13 +162,18 @@ Deno.test("running statistics treat each slice alone, the window's own look at t
   const volume = (z: number) => Float32Array.from({ length: z * 400 }, (_, i) => Math.sin(i * i) + Math.floor(i / 400));
   const predict = async (statistics: "running" | "window") => {
     const options = { forward: unet, statistics, precision: "fp32" } as const;
-    const slices = { size: [32, 32] as const, network: sliceNetwork(() => ({ weights, buffers }), options) };
-    const whole = await predictSlices(volume(3), [3, 20, 20], slices);
-    const first = await predictSlices(volume(1), [1, 20, 20], slices); // another number of slices: traced again
+    const slices = {
+      size: [32, 32] as const,
+      classes: 4,
+      network: sliceNetwork(() => ({ weights, buffers }), options),
+    };
+    const whole = await sliceProbabilities(volume(3), [3, 20, 20], slices);
+    const first = await sliceProbabilities(volume(1), [1, 20, 20], slices); // another number of slices: traced again
     const count = binding.getNumOfTensors();
-    await predictSlices(volume(3), [3, 20, 20], slices);
+    await sliceProbabilities(volume(3), [3, 20, 20], slices);
     assert.equal(binding.getNumOfTensors(), count);
-    return { of: whole.slice(0, 400), alone: first };
+    const classes = classesOf(whole, 4);
+    return { of: classes.slice(0, 400), alone: classesOf(first, 4) };
   };
   const running = await predict("running"), own = await predict("window");
   assert.deepEqual(running.of, running.alone);

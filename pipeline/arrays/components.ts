@@ -10,40 +10,25 @@ function countVoxels(mask: Uint8Array, shape: readonly number[]): number {
 }
 
 /**
- * The connected component with the most voxels. Voxels that share a face, an edge or a corner are connected
- * (26 neighbors in 3-D, 8 in 2-D). Of equally large components the first in raster order is kept.
- *
- * Source: tests/golden/README.md, section `metrics.h5` (values by scikit-image).
- *
+ * The connected components of a mask: voxels that share a face, an edge or a corner are connected (26 neighbors in 3-D, 8 in
+ * 2-D).
  * @param mask any non-zero value is object; raster order, last axis fastest
  * @param shape `[X, Y]` or `[X, Y, Z]`, in voxels
- * @returns 1 in the largest component, 0 elsewhere; same order as `mask`
- * @throws {RangeError} when the mask is all zero, when it does not have the shape's size, or when the shape is
- * neither 2-D nor 3-D
- *
- * @example Two voxels that touch at a corner are one component
- * ```ts
- * import assert from "node:assert/strict";
- * import { largestComponent } from "@ssnet/pipeline/arrays/components.ts";
- *
- * const mask = Uint8Array.of(
- *   1, 0, 0, 0,
- *   0, 1, 0, 1,
- * );
- * assert.deepEqual(largestComponent(mask, [2, 4]), Uint8Array.of(1, 0, 0, 0, 0, 1, 0, 0));
- * ```
+ * @returns `labels`: numbers from 1 on in raster order of their first voxels, 0 in the background; `sizes`: voxels of each
+ * @throws {RangeError} when the mask does not have the shape's size, or when the shape is neither 2-D nor 3-D
  */
-export function largestComponent(mask: Uint8Array, shape: readonly number[]): Uint8Array {
+export function connectedComponents(
+  mask: Uint8Array,
+  shape: readonly number[],
+): { labels: Int32Array; sizes: number[] } {
   if (shape.length !== 2 && shape.length !== 3) throw new RangeError(`shape [${shape}] is neither 2-D nor 3-D`);
   const count = countVoxels(mask, shape);
   // A single slice has no neighbors along the added axis, so 26 neighbors become 8.
   const [nx, ny, nz] = shape.length === 2 ? [1, ...shape] : shape;
-  const labels = new Int32Array(count);
-  const stack = new Int32Array(count);
-  let components = 0, largest = 0, largestSize = 0;
+  const labels = new Int32Array(count), stack = new Int32Array(count), sizes: number[] = [];
   for (let seed = 0; seed < count; seed++) {
     if (mask[seed] === 0 || labels[seed] !== 0) continue;
-    const label = ++components;
+    const label = sizes.length + 1;
     let height = 0, size = 0;
     labels[seed] = label;
     stack[height++] = seed;
@@ -63,10 +48,39 @@ export function largestComponent(mask: Uint8Array, shape: readonly number[]): Ui
         }
       }
     }
-    if (size > largestSize) [largest, largestSize] = [label, size];
+    sizes.push(size);
   }
-  if (components === 0) throw new RangeError("an all-zero mask has no largest component");
-  return Uint8Array.from(labels, (label) => label === largest ? 1 : 0);
+  return { labels, sizes };
+}
+
+/**
+ * The connected component with the most voxels. Of equally large components the first in raster order is kept.
+ *
+ * Source: tests/golden/README.md, section `metrics.h5` (values by scikit-image).
+ *
+ * @param mask as of {@linkcode connectedComponents}, and the shape
+ * @returns 1 in the largest component, 0 elsewhere; same order as `mask`
+ * @throws {RangeError} as {@linkcode connectedComponents}, and when the mask is all zero
+ *
+ * @example Two voxels that touch at a corner are one component
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { largestComponent } from "@ssnet/pipeline/arrays/components.ts";
+ *
+ * const mask = Uint8Array.of(
+ *   1, 0, 0, 0,
+ *   0, 1, 0, 1,
+ * );
+ * assert.deepEqual(largestComponent(mask, [2, 4]), Uint8Array.of(1, 0, 0, 0, 0, 1, 0, 0));
+ * ```
+ */
+export function largestComponent(mask: Uint8Array, shape: readonly number[]): Uint8Array {
+  const { labels, sizes } = connectedComponents(mask, shape);
+  if (!sizes.length) throw new RangeError("an all-zero mask has no largest component");
+  const largest = 1 + sizes.reduce((best, size, i) => size > sizes[best] ? i : best, 0),
+    kept = new Uint8Array(mask.length);
+  for (let i = 0; i < labels.length; i++) kept[i] = labels[i] === largest ? 1 : 0;
+  return kept;
 }
 
 /**
@@ -86,8 +100,9 @@ export function largestComponents<T extends Uint8Array | Int32Array>(classes: T,
   const kept = new (classes.constructor as new (length: number) => T)(classes.length);
   for (const c of new Set<number>(classes)) {
     if (c === 0) continue;
-    largestComponent(Uint8Array.from(classes, (value) => value === c ? 1 : 0), shape)
-      .forEach((value, i) => value && (kept[i] = c));
+    const mask = new Uint8Array(classes.length);
+    for (let i = 0; i < classes.length; i++) mask[i] = classes[i] === c ? 1 : 0;
+    largestComponent(mask, shape).forEach((value, i) => value && (kept[i] = c));
   }
   return kept;
 }

@@ -12,6 +12,7 @@ export function meanAndDeviation(image: Float32Array): { mean: number; deviation
 
 /**
  * `(image - mean) / deviation` over all voxels (deviation with N in the denominator); 0 everywhere for a constant image.
+ * @param sample Whose mean and deviation are taken, instead of the image's.
  *
  * @example
  * ```ts
@@ -21,15 +22,18 @@ export function meanAndDeviation(image: Float32Array): { mean: number; deviation
  * assert.deepEqual(normalize(Float32Array.of(1, 3, 1, 3)), Float32Array.of(-1, 1, -1, 1));
  * ```
  */
-export function normalize(image: Float32Array): Float32Array {
-  const { mean, deviation } = meanAndDeviation(image);
+export function normalize(image: Float32Array, sample: Float32Array = image): Float32Array {
+  const { mean, deviation } = meanAndDeviation(sample);
   return image.map((v) => deviation > 0 ? (v - mean) / deviation : 0);
 }
 
-/** `(image - min) / (max - min)` over all voxels; an image of one value gives NaN. */
-export function minMax(image: Float32Array): Float32Array {
+/**
+ * `(image - min) / (max - min)` over all voxels; an image of one value gives NaN.
+ * @param sample Whose extremes are taken, instead of the image's.
+ */
+export function minMax(image: Float32Array, sample: Float32Array = image): Float32Array {
   let low = Infinity, high = -Infinity;
-  for (const v of image) [low, high] = [Math.min(low, v), Math.max(high, v)];
+  for (const v of sample) [low, high] = [Math.min(low, v), Math.max(high, v)];
   return image.map((v) => (v - low) / (high - low));
 }
 

@@ -1,7 +1,7 @@
 /** Times of the networks' work: a training step, one row there and back, inference. @module */
 import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile } from "../datasets/dataset.ts";
-import { predictSlices, sliceNetwork } from "../evaluation/slices.ts";
+import { sliceNetwork, sliceProbabilities } from "../evaluation/slices.ts";
 import { windowNetwork } from "../evaluation/sliding_window.ts";
 import { crossEntropy, oneHot, SUPERVISED_DICE } from "../losses/dice.ts";
 import { createMethod, gradientsOf, type Method } from "../methods/method.ts";
@@ -120,5 +120,6 @@ export async function timeInference(profile: DatasetProfile, { precision, iterat
     return await repeat(iterations, () => network(x as Tensor5D));
   }
   const network = sliceNetwork(() => state, how), { image, shape } = phantomCase(profile);
-  return await repeat(iterations, () => predictSlices(image, shape, { size: patch as Shape2, network }));
+  const slices = { size: patch as Shape2, classes: profile.classes, network };
+  return await repeat(iterations, () => sliceProbabilities(image, shape, slices));
 }

@@ -36,6 +36,10 @@ export function patchText({ patch }: DatasetProfile) {
 
 interface Property {
   type: string;
+  /** Of a list: that it is an option, given several times. */
+  repeated?: boolean;
+  /** A letter that stands for the option, too. */
+  letter?: string;
   default?: unknown;
   description?: string;
   enum?: string[];
@@ -93,7 +97,8 @@ export function pathOption() {
 
 /**
  * Parses `args` by `schema` (a flat zod object with descriptions); prints help or every error and exits where it must. A
- * list of strings in the schema, one at most, takes the arguments that belong to no option.
+ * list of strings in the schema, one at most, takes the arguments that belong to no option; others, whose meta says
+ * `repeated`, are options that can be given several times. A `letter` in an option's meta stands for it, too.
  */
 export function parseOptions<S extends z.ZodObject>(
   schema: S,
@@ -107,13 +112,16 @@ export function parseOptions<S extends z.ZodObject>(
     properties: Record<string, Property>;
     required?: string[];
   };
-  for (const [key, { type, default: value, description, enum: choices }] of Object.entries(properties)) {
-    if (type === "array") {
+  for (const [key, property] of Object.entries(properties)) {
+    const { type, default: value, description, enum: choices, repeated, letter } = property;
+    if (type === "array" && !repeated) {
       command.argument(required?.includes(key) ? `<${key}...>` : `[${key}...]`, description);
       continue;
     }
-    const flag = flagOf(key);
-    const option = new Option(type === "boolean" ? flag : `${flag} <${choices ? "choice" : type}>`, description);
+    const flag = `${letter ? `-${letter}, ` : ""}${flagOf(key)}`,
+      kind = choices ? "choice" : repeated ? "string" : type;
+    const option = new Option(type === "boolean" ? flag : `${flag} <${kind}>`, description);
+    if (repeated) option.argParser((text, before: string[] = []) => [...before, text]);
     // Named in the help; an unknown one is told below, with all else that is wrong.
     if (choices) option.choices(choices).argParser((text) => text);
     if (value !== undefined && value !== false) option.default(value);
@@ -127,7 +135,7 @@ export function parseOptions<S extends z.ZodObject>(
     if (!(error instanceof CommanderError)) throw error;
     Deno.exit(error.exitCode === 0 ? EXIT.done : EXIT.usage);
   }
-  const list = Object.keys(properties).find((key) => properties[key].type === "array");
+  const list = Object.keys(properties).find((key) => properties[key].type === "array" && !properties[key].repeated);
   const given: Record<string, unknown> = { ...command.opts(), ...(list && { [list]: command.args }) };
   const result = schema.safeParse(given), issues = result.error?.issues ?? [];
   const problems = Object.entries(given).flatMap(([key, value]) => problemsOf(key, value, properties[key], issues));
@@ -159,7 +167,7 @@ const numberOrText = (text: string) => /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.t
 
 /** What is wrong with the value of an option. */
 function problemsOf(key: string, value: unknown, property: Property, issues: z.core.$ZodIssue[]): string[] {
-  const { type, enum: choices, maxItems } = property, flag = type === "array" ? key : flagOf(key);
+  const { type, enum: choices, maxItems } = property, flag = type === "array" && !property.repeated ? key : flagOf(key);
   const wanted = isNumber(type) ? `${numberText(property)} wanted` : "a name wanted";
   if ([value].flat().includes("") && value !== property.default) return [`${flag} is empty: ${wanted}`];
   const own = issues.filter(({ path }) => path[0] === key);

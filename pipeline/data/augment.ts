@@ -9,6 +9,9 @@
 import { type Pixels, rotation, type SourceMap, turnAndFlip, zoomLines } from "../arrays/resample.ts";
 import type { Shape2, Shape3 } from "../arrays/shape.ts";
 
+/** Axes of a patch or slice that a draw may flip. */
+export const MIRRORED_AXES = [0, 1] as const;
+
 /** A drawn augmentation. */
 export interface PatchDraw {
   /** Quarter turns 0–3 in the X–Y plane, counter-clockwise as `rot90`. */

@@ -21,6 +21,8 @@ export interface Preset {
   rateSchedule: "published" | "constant" | "cosine";
   /** Whether the moving average of the weights is tested instead of the last ones ({@linkcode averaged}). */
   averaged: boolean;
+  /** Statistics of the batch norms that suit its length: the training's, or each window's own. */
+  statistics: "running" | "window";
   /**
    * The first `share` of the labeled-only iterations, warm-up or labeled-only training, see slices resized to a
    * smaller `patch`, which costs less; null: none. Only where a patch is a whole slice: a volume's patch would show less of it.
@@ -52,6 +54,8 @@ export interface DatasetProfile {
   labeledPerBatch: number;
   /** Unlabeled rows behind them, for a method that takes any. */
   unlabeledPerBatch: number;
+  /** Which way the axes of its published files run, in the order of its arrays: "LPS". */
+  orientation: string;
   /** True millimeters along every axis, where the headers of the dataset's published files say 1; null: they are right. */
   knownSpacing: number | null;
   /** Published first iterations on the labeled half alone; the base rate holds in them. */
@@ -94,6 +98,7 @@ export function presetOf(profile: DatasetProfile, name: "paper" | "fast"): Prese
     warmup,
     rateSchedule: "published",
     averaged: false,
+    statistics: "running",
     coarse: null,
   };
 }
@@ -129,6 +134,8 @@ export interface Preparation {
    * @returns Them in order, or all that is wrong with any.
    */
   prepare(raw: string, name: string, options: PreparationOptions): Promise<PreparedCase[] | Problems>;
+  /** The intensities of a source's image as the network reads them, by those of the image or of a sample of it. */
+  intensities(image: Float32Array, sample?: Float32Array): Float32Array;
   /** Matches the name of a file by which the folder of a case is known. */
   caseFile: RegExp;
   /**

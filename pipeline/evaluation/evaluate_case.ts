@@ -4,19 +4,31 @@ import type { DatasetProfile } from "../datasets/dataset.ts";
 import { caseMetrics, type CaseScores } from "./case_metrics.ts";
 import { largestComponents } from "../arrays/components.ts";
 import type { InferenceOptions, NetworkParameters } from "./inference.ts";
-import { predictSlices, sliceNetwork } from "./slices.ts";
+import { sliceNetwork, sliceProbabilities } from "./slices.ts";
 import { classesOf, slidingWindow, windowNetwork } from "./sliding_window.ts";
+import { type Turn, turned } from "../arrays/orientation.ts";
 import type { Shape2, Shape3 } from "../arrays/shape.ts";
 import { buildNetwork } from "../networks/network.ts";
+import { MIRRORED_AXES } from "../data/augment.ts";
 import type { ResultRow, Scores } from "../records/evaluation.ts";
 
 /** Class numbers of a case, in the order of its image. */
 export type Segment = (one: Pick<Case, "image" | "shape">) => Promise<Uint8Array>;
 
+/** Probabilities of a case as its network gives them, `[C, …]`: of two classes that of class 1 (C = 1), of more those of all. */
+export type Probabilities = (one: Pick<Case, "image" | "shape">) => Promise<Float32Array>;
+
 /** How a dataset's cases are segmented. */
 export interface SegmentOptions extends Omit<InferenceOptions, "forward"> {
   /** Of the training; it is the network's input. */
   patch: readonly number[];
+  /**
+   * Share of a window that the next one overlaps, voxels weighted by a Gaussian and windows of one value
+   * left to the background; absent: the published stride, all voxels alike, all windows. Slices have no windows.
+   */
+  overlap?: number;
+  /** Whether the mean over the axes' mirrorings is taken that the training draws too. */
+  mirror?: boolean;
 }
 
 /** Stride of the sliding window: the published one belongs to the published patch; other patches overlap by three quarters. */
@@ -26,28 +38,59 @@ export function strideOf({ patch: published, stride }: DatasetProfile, patch: re
 
 /** Two take 5 % less of the CPU than one after the other, four hardly less than two, for 0.1 GB a window (docs/performance.md). */
 const WINDOWS_AT_ONCE = 2;
+/** More than the field's cardiac stacks have; what is longer goes in parts, for memory's sake. */
+const SLICES_AT_ONCE = 32;
 
 /**
- * A dataset's published way from an image to a mask. Volumes: sliding window, the probability above 0.5 or of more classes
- * the largest, the largest component of every class where the profile says so. Slices: the largest logit, slice by slice.
+ * From an image to its probabilities, of volumes by {@linkcode slidingWindow}, else by {@linkcode sliceProbabilities}.
  * @param read Gives the network's parameters; called whenever it runs, as a training replaces them.
  */
-export function segmenter(
+export function probabilitiesWith(
   profile: DatasetProfile,
   read: () => NetworkParameters,
-  { patch, ...options }: SegmentOptions,
-): Segment {
-  const how = { forward: buildNetwork(profile.network, profile).forward, ...options };
+  { patch, overlap, mirror = false, ...options }: SegmentOptions,
+): Probabilities {
+  const how = { forward: buildNetwork(profile.network, profile).forward, ...options },
+    { classes } = profile,
+    byWindow = options.statistics === "window";
   if (patch.length === 2) {
-    const network = sliceNetwork(read, how);
-    return ({ image, shape }) => predictSlices(image, shape, { size: patch as Shape2, network });
+    const slices = { size: patch as Shape2, classes, network: sliceNetwork(read, how) };
+    const once: Probabilities = ({ image, shape }) =>
+      sliceProbabilities(image, shape, { ...slices, ...(byWindow ? {} : { atOnce: SLICES_AT_ONCE }) });
+    return mirror ? mirrored(once, MIRRORED_AXES.map((axis) => axis + 1)) : once;
   }
-  const network = windowNetwork(read, how), stride = strideOf(profile, patch);
-  const { classes } = profile, atOnce = options.statistics === "window" ? 1 : WINDOWS_AT_ONCE;
+  const windows = {
+    patch: patch as Shape3,
+    stride: overlap === undefined ? strideOf(profile, patch) as Shape3 : overlapping(patch, overlap),
+    weights: overlap === undefined ? "uniform" : "gaussian",
+    skipsFlat: overlap !== undefined,
+    atOnce: byWindow ? 1 : WINDOWS_AT_ONCE,
+    classes,
+    network: windowNetwork(read, how),
+  } as const;
+  const once: Probabilities = ({ image, shape }) => slidingWindow(image, shape, windows);
+  return mirror ? mirrored(once, MIRRORED_AXES) : once;
+}
+
+const overlapping = (patch: readonly number[], overlap: number) =>
+  patch.map((n) => Math.max(Math.round(n * (1 - overlap)), 1)) as unknown as Shape3;
+
+/** The mean over all mirrorings of the axes, each mirrored back. */
+function mirrored(once: Probabilities, axes: readonly number[]): Probabilities {
+  const all = axes.reduce<number[][]>((sets, axis) => sets.flatMap((set) => [set, [...set, axis]]), [[]]);
   return async ({ image, shape }) => {
-    const windows = { patch: patch as Shape3, stride: stride as Shape3, atOnce, classes, network };
-    const found = classesOf(await slidingWindow(image, shape, windows), classes);
-    return profile.largestComponent ? largestComponents(found, shape) : found;
+    let sum: Float32Array | null = null;
+    for (const set of all) {
+      const turn: Turn = { axes: [0, 1, 2], flips: [0, 1, 2].map((axis) => set.includes(axis)) as Turn["flips"] };
+      const found = await once({ image: turned(image, shape, turn), shape });
+      for (let first = 0; first < found.length; first += image.length) {
+        found.set(turned(found.subarray(first, first + image.length), shape, turn), first);
+      }
+      if (sum) { for (let i = 0; i < found.length; i++) sum[i] += found[i]; }
+      else sum = found;
+    }
+    for (let i = 0; i < sum!.length; i++) sum![i] /= all.length;
+    return sum!;
   };
 }
 
@@ -59,6 +102,28 @@ export type ScoredCase = Pick<
 
 /** Millimeters within which surfaces are taken to agree; ours: a little more than a voxel of either dataset in its planes. */
 export const SURFACE_TOLERANCE = 2;
+
+/**
+ * Class numbers from probabilities: of two classes the foreground above 0.5, of more the largest, and of every class the
+ * largest component where the profile says so.
+ */
+export function maskOf(
+  probabilities: Float32Array,
+  shape: Shape3,
+  { classes, largestComponent }: Pick<DatasetProfile, "classes" | "largestComponent">,
+): Uint8Array {
+  const found = classesOf(probabilities, classes);
+  return largestComponent ? largestComponents(found, shape) : found;
+}
+
+/**
+ * From an image to a mask, the published way where nothing else is asked for.
+ * @param read As of {@linkcode probabilitiesWith}.
+ */
+export function segmenter(profile: DatasetProfile, read: () => NetworkParameters, options: SegmentOptions): Segment {
+  const probabilities = probabilitiesWith(profile, read, options);
+  return async (one) => maskOf(await probabilities(one), one.shape, profile);
+}
 
 /**
  * Results of a prediction, a row a class: voxels under both conventions for empty masks, millimeters and milliliters where

@@ -10,7 +10,7 @@ import { labelPlacement } from "../datasets/prepared_case.ts";
 import { DataError } from "../files/errors.ts";
 import { readNifti } from "../files/nifti.ts";
 import { readNrrd } from "../files/nrrd.ts";
-import { encodeMask, type Volume } from "../files/voxels.ts";
+import { inFileOrder, type Volume } from "../files/voxels.ts";
 import { listed } from "../files/words.ts";
 import { type Case, readCase } from "../records/case.ts";
 
@@ -133,7 +133,7 @@ function reversed({ shape, geometry, otherPlaces, label, ...rest }: LabelVolume)
     shape: shape.toReversed() as Vector3,
     geometry: geometry && reverseAxes(geometry),
     otherPlaces: otherPlaces?.map(reverseAxes),
-    label: encodeMask(label, shape), // files have X fastest
+    label: inFileOrder(label, shape), // files have X fastest
   };
 }
 

@@ -1,9 +1,9 @@
 /**
- * Unpacks gzip within bounds: the volume's header says how long the data are, and no more is unpacked than that. Several
+ * Unpacks gzip, or zlib's own format, within bounds: the volume's header says how long the data are, and no more is unpacked than that. Several
  * members one behind the other are one file, as gzip has it.
  * @module
  */
-import { constants, gunzipSync } from "node:zlib";
+import { constants, gunzipSync, inflateSync } from "node:zlib";
 
 /** Deflate's best: 258 bytes from 2 bits. */
 const LARGEST_RATIO = 1032;
@@ -27,13 +27,13 @@ const HEAD_LIMIT = 2 ** 26;
  * assert.throws(() => inflate(packed, 2), RangeError);
  * ```
  */
-export function inflate(bytes: Uint8Array, limit: number): Uint8Array {
+export function inflate(bytes: Uint8Array, limit: number, format: "gzip" | "zlib" = "gzip"): Uint8Array {
   const most = LARGEST_RATIO * bytes.length;
   if (limit > most) {
-    throw new RangeError(`${limit} bytes of data wanted, ${bytes.length} bytes of gzip hold ${most} at the most`);
+    throw new RangeError(`${limit} bytes of data wanted, ${bytes.length} bytes of ${format} hold ${most} at the most`);
   }
   try {
-    return gunzipSync(bytes, { maxOutputLength: limit });
+    return (format === "gzip" ? gunzipSync : inflateSync)(bytes, { maxOutputLength: limit });
   } catch (error) {
     if (isTooLong(error)) throw new RangeError(`${limit} bytes of data wanted, more are packed in it`);
     throw damaged(error);

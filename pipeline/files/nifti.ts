@@ -19,7 +19,7 @@ import {
   type Vector3,
 } from "../arrays/geometry.ts";
 import { inflate, inflateHead } from "./inflate.ts";
-import { bytesOf, decodeVoxels, encodeMask, type Volume, type VoxelType } from "./voxels.ts";
+import { bytesOf, decodeVoxels, inFileOrder, type Volume, type VoxelType } from "./voxels.ts";
 
 const TYPES: Record<number, VoxelType> = {
   [NIFTI1.TYPE_UINT8]: "uint8",
@@ -198,7 +198,8 @@ function layoutOf(bytes: Uint8Array, refuse: Refuse): Layout {
   const [rank, ...sizes] = header.dims, shape = [1, 2, 3].map((i) => i <= rank ? sizes[i - 1] : 1) as Vector3;
   const found = sizes.slice(0, rank);
   if (!(rank >= 1 && rank <= 7) || found.some((n) => !(n > 0)) || found.slice(3).some((n) => n !== 1)) {
-    throw refuse(`3 axes wanted, found the sizes [${found}]`);
+    const series = rank > 3 ? "; save the volume that is meant as a file of its own" : "";
+    throw refuse(`3 axes wanted, found the sizes [${found}]${series}`);
   }
   const { datatypeCode, numBitsPerVoxel, vox_offset } = header, type = TYPES[datatypeCode];
   if (!type) {
@@ -286,8 +287,8 @@ export interface MaskPlace {
 }
 
 /**
- * Bytes of a mask as uint8 NIfTI-1, gzipped, with the header's forms of its image, so that whatever a program makes of the
- * image's place it makes of the mask's. Without them the geometry is written as sform and as qform (no qform where the axes
+ * Bytes of a mask as uint8 NIfTI-1, of a map of real numbers as float32, gzipped, with the header's forms of its image, so
+ * that whatever a program makes of the image's place it makes of the mask's. Nothing else of the image's header is there. Without them the geometry is written as sform and as qform (no qform where the axes
  * are not at right angles, which a qform cannot hold); without a geometry: unit spacing, units unknown.
  * @param mask With the axes that it says, the last one fastest; the file has them in its own order, X first.
  *
@@ -305,28 +306,29 @@ export interface MaskPlace {
  * ```
  */
 export function encodeNiftiMask(
-  mask: Uint8Array,
+  mask: Uint8Array | Float32Array,
   { shape, geometry, header: forms, axes = "XYZ" }: MaskPlace,
 ): Uint8Array {
   if (axes === "ZYX") {
     shape = shape.toReversed();
     geometry = geometry && reverseAxes(geometry);
   }
-  const header = new NIFTI1();
+  const header = new NIFTI1(), voxels = inFileOrder(mask, shape, axes);
   header.littleEndian = true;
   header.dims = [3, ...shape, 1, 1, 1, 1];
-  header.datatypeCode = NIFTI1.TYPE_UINT8;
-  header.numBitsPerVoxel = 8;
+  header.datatypeCode = mask instanceof Uint8Array ? NIFTI1.TYPE_UINT8 : NIFTI1.TYPE_FLOAT32;
+  header.numBitsPerVoxel = 8 * mask.BYTES_PER_ELEMENT;
   header.vox_offset = HEADER_BYTES;
-  header.cal_max = mask.reduce((a, b) => Math.max(a, b), 1);
+  header.cal_max = 1;
+  for (const value of mask) if (value > header.cal_max) header.cal_max = value;
   header.magic = "n+1";
-  const bytes = new Uint8Array(HEADER_BYTES + mask.length), view = new DataView(bytes.buffer);
+  const bytes = new Uint8Array(HEADER_BYTES + mask.byteLength), view = new DataView(bytes.buffer);
   bytes.set(new Uint8Array(header.toArrayBuffer()));
   for (const [key, values] of Object.entries(forms ?? formsOf(geometry))) {
     const [at, , type] = FORMS[key as keyof NiftiForms];
     values.forEach((value: number, i: number) => view[`set${type}`](at + BYTES[type] * i, value, true));
   }
-  bytes.set(encodeMask(mask, shape, axes), HEADER_BYTES);
+  bytes.set(new Uint8Array(voxels.buffer), HEADER_BYTES);
   return gzipSync(bytes);
 }
 

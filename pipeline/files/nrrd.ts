@@ -6,9 +6,18 @@
  * @module
  */
 import { basename, dirname, join } from "node:path";
-import { fromAffine, type Geometry, isFlat, TOLERANCE, type Vector3 } from "../arrays/geometry.ts";
+import { gzipSync } from "node:zlib";
+import {
+  type AxisOrder,
+  fromAffine,
+  type Geometry,
+  isFlat,
+  toAffine,
+  TOLERANCE,
+  type Vector3,
+} from "../arrays/geometry.ts";
 import { inflate } from "./inflate.ts";
-import { bytesOf, decodeVoxels, type Volume, type VoxelType } from "./voxels.ts";
+import { bytesOf, decodeVoxels, inFileOrder, type Volume, type VoxelType } from "./voxels.ts";
 import { DataError } from "./errors.ts";
 
 const ALIASES: Record<VoxelType, string[]> = {
@@ -60,11 +69,21 @@ const vectorsOf = (text: string): number[][] =>
     part.startsWith("(") ? part.slice(1).split(",").map((number) => numberOf(number.trim())) : [NaN]
   );
 
+/** The fields of a header that say where its voxels lie, as they stand there: numbers and names of the format, no free text. */
+export type NrrdPlace = Partial<Record<(typeof PLACE_FIELDS)[number], string>>;
+const PLACE_FIELDS = ["space", "space directions", "space origin", "space units", "spacings", "units"] as const;
+
+/** A volume of a file, with what its header says of its place. */
+export interface NrrdVolume extends Volume {
+  /** As it stands in the file. */
+  place: NrrdPlace;
+}
+
 /**
  * Reads an NRRD volume, and the data file that its header names. Needs `--allow-read`.
  * @throws {DataError} As {@linkcode decodeNrrd}.
  */
-export async function readNrrd(path: string): Promise<Volume> {
+export async function readNrrd(path: string): Promise<NrrdVolume> {
   return decodeNrrd(await readNrrdFile(path), path);
 }
 
@@ -96,7 +115,7 @@ export async function readNrrdFile(path: string): Promise<Uint8Array> {
  * assert.deepEqual([geometry?.spacing, geometry?.origin], [[0.5, 1, 2], [-10, -20, 30]]);
  * ```
  */
-export function decodeNrrd(bytes: Uint8Array, source: string): Volume {
+export function decodeNrrd(bytes: Uint8Array, source: string): NrrdVolume {
   const refuse = (why: string) => { // what it quotes of the file may be long, or no text
     const told = why.slice(0, 300).replace(/\p{Cc}/gu, "?") + (why.length > 300 ? "…" : "");
     return new DataError(`Cannot read "${source}" as NRRD: ${told}`);
@@ -106,7 +125,10 @@ export function decodeNrrd(bytes: Uint8Array, source: string): Volume {
   const end = endOfHeader(bytes), fields = fieldsOf(latin1(bytes.subarray(0, end?.header)), refuse);
   const beside = fields.datafile;
   if (!end && beside === undefined) throw refuse("its header has no end");
-  if (fields.dimension !== "3") throw refuse(`dimension 3 wanted, found "${fields.dimension ?? "none"}"`);
+  if (fields.dimension !== "3") {
+    const several = Number(fields.dimension) > 3 ? "; save the volume that is meant as a file of its own" : "";
+    throw refuse(`dimension 3 wanted, found "${fields.dimension ?? "none"}"${several}`);
+  }
   const shape = words(fields.sizes ?? "").map((size) => /^\d+$/.test(size) ? Number(size) : NaN) as Vector3;
   if (shape.length !== 3 || !shape.every((n) => n > 0)) throw refuse(`3 sizes wanted, found "${fields.sizes}"`);
   const kinds = words(fields.kinds?.toLowerCase() ?? "domain domain domain");
@@ -133,7 +155,10 @@ export function decodeNrrd(bytes: Uint8Array, source: string): Volume {
     const data = isGzip ? inflate(stored, wanted) : stored;
     if (data.length !== wanted) throw new RangeError(`${wanted} bytes of data wanted, ${data.length} found`);
     const voxels = decodeVoxels(data, { type, little: endian !== "big", shape });
-    return { shape, data: voxels, geometry, isPlaced: fields.spacedirections !== undefined };
+    const place = Object.fromEntries(
+      PLACE_FIELDS.map((field) => [field, fields[field.replaceAll(" ", "")]]).filter(([, text]) => text !== undefined),
+    );
+    return { shape, data: voxels, geometry, isPlaced: fields.spacedirections !== undefined, place };
   } catch (error) {
     if (error instanceof RangeError) throw refuse(error.message);
     if (error instanceof Deno.errors.NotFound) throw refuse(`its data stand in "${beside}", which is not beside it`);
@@ -221,4 +246,48 @@ function geometryOf(fields: Fields, refuse: Refuse): Geometry | null {
     throw refuse(`its spacings "${spacings}" are not those of its space directions "${directions}"`);
   }
   return geometry;
+}
+
+/**
+ * Bytes of a mask as uint8 NRRD, gzipped.
+ * @param mask With the axes that it says ("XYZ" where it does not), the last one fastest.
+ * @param options `shape` and `geometry` along X, Y, Z; null: not known; `place`: what the header of its image says instead.
+ *
+ * @example A mask comes back where it was
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { fromAffine } from "@ssnet/pipeline/arrays/geometry.ts";
+ * import { decodeNrrd, encodeNrrdMask } from "@ssnet/pipeline/files/nrrd.ts";
+ *
+ * const geometry = fromAffine([[-0.5, 0, 0, 10], [0, -0.5, 0, 20], [0, 0, 2, 30]]);
+ * const read = decodeNrrd(encodeNrrdMask(Uint8Array.of(1, 0), { shape: [1, 2, 1], geometry }), "mask.nrrd");
+ * assert.deepEqual([read.geometry, [...read.data]], [geometry, [1, 0]]);
+ * ```
+ */
+export function encodeNrrdMask(
+  mask: Uint8Array,
+  { shape, geometry, place, axes = "XYZ" }: {
+    shape: readonly number[];
+    geometry: Geometry | null;
+    place?: NrrdPlace;
+    axes?: AxisOrder;
+  },
+): Uint8Array {
+  const fields = { ...place ?? placeOf(geometry), kinds: "domain domain domain", encoding: "gzip" };
+  const header = ["NRRD0004", "type: uint8", "dimension: 3", `sizes: ${shape.join(" ")}`].concat(
+    Object.entries(fields).map(([field, text]) => `${field}: ${text}`),
+  ).join("\n");
+  const head = new TextEncoder().encode(`${header}\n\n`), packed = gzipSync(inFileOrder(mask, shape, axes));
+  const bytes = new Uint8Array(head.length + packed.length);
+  bytes.set(head);
+  bytes.set(packed, head.length);
+  return bytes;
+}
+
+/** The fields that say a geometry. */
+function placeOf(geometry: Geometry | null): NrrdPlace {
+  if (!geometry) return {};
+  const [x, y, z] = toAffine(geometry), lps = [x.map((n) => -n + 0), y.map((n) => -n + 0), z];
+  const [a, b, c, origin] = [0, 1, 2, 3].map((column) => `(${lps.map((row) => row[column])})`);
+  return { space: "left-posterior-superior", "space directions": `${a} ${b} ${c}`, "space origin": origin };
 }

@@ -84,13 +84,18 @@ export function decodeVoxels(
   return values;
 }
 
-/** The voxels of a mask in the order of files, X fastest. @param shape Along X, Y, Z, whatever the order of the axes. */
-export function encodeMask(mask: Uint8Array, shape: readonly number[], axes: AxisOrder = "XYZ"): Uint8Array {
-  const [nx, ny, nz] = shape, [dx, dy, dz] = strides(shape, axes), values = new Uint8Array(mask.length);
+/** The voxels of a volume in the order of files, X fastest. @param shape Along X, Y, Z, whatever the order of the axes. */
+export function inFileOrder<T extends Uint8Array | Float32Array>(
+  volume: T,
+  shape: readonly number[],
+  axes: AxisOrder = "XYZ",
+): T {
+  const [nx, ny, nz] = shape, [dx, dy, dz] = strides(shape, axes);
+  const values = new (volume.constructor as new (length: number) => T)(volume.length);
   let to = 0;
   for (let z = 0; z < nz; z++) {
     for (let y = 0; y < ny; y++) {
-      for (let x = 0; x < nx; x++) values[to++] = mask[x * dx + y * dy + z * dz];
+      for (let x = 0; x < nx; x++) values[to++] = volume[x * dx + y * dy + z * dz];
     }
   }
   return values;

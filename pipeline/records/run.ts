@@ -5,6 +5,9 @@
  */
 import { z } from "zod";
 import { sidesOf } from "../arrays/shape.ts";
+import type { Vector3 } from "../arrays/geometry.ts";
+import { isOrientation, orientationOf } from "../arrays/orientation.ts";
+import { type Case, spacingOf } from "./case.ts";
 import { parseSplit, type Split } from "./split.ts";
 import { writeAtomically, writeJson } from "../files/atomic.ts";
 import { isFile } from "../files/exists.ts";
@@ -24,6 +27,29 @@ export interface CoarseStage {
 export const AUGMENTATIONS = ["published", "strong"] as const;
 /** One of {@linkcode AUGMENTATIONS}. */
 export type Augmentation = typeof AUGMENTATIONS[number];
+/** The grid of the volumes that a run was trained on. */
+export interface TrainedGrid {
+  /** Which way the axes of its arrays run, "LPS" ({@linkcode orientationOf}). */
+  orientation: string;
+  /** Millimeters along them, where the network knows one spacing alone; null: each image has its own. */
+  spacing: Vector3 | null;
+}
+
+/**
+ * The grid of a case that a run is trained on.
+ * @param one Null: not known, as of older runs.
+ * @param dataset What its published files have, where the case does not say; without a known spacing each image has its own.
+ */
+export function gridOf(
+  one: Pick<Case, "geometry" | "correctedSpacing" | "header"> | null,
+  { orientation, knownSpacing }: { orientation: string; knownSpacing: number | null },
+): TrainedGrid {
+  const isPlaced = one?.geometry && (one.header?.codes.some((code) => code > 0) ?? true);
+  return {
+    orientation: isPlaced ? orientationOf(one!.geometry!.direction) : orientation,
+    spacing: knownSpacing === null ? null : one && spacingOf(one) || [knownSpacing, knownSpacing, knownSpacing],
+  };
+}
 
 /** How a run is trained. */
 export interface Training {
@@ -41,6 +67,8 @@ export interface Training {
   augmentation: Augmentation;
   /** Whether a moving average of the weights is kept and tested. */
   averaged: boolean;
+  /** Statistics of the batch norms that its network is used with; absent in older runs: as its preset has them. */
+  statistics?: "running" | "window";
   /** The coarse stage; null where there is none. */
   coarse: CoarseStage | null;
   /** The network's input: two sides or three. */
@@ -71,6 +99,8 @@ export interface RunConfig {
   method: { name: string; settings: Record<string, string | number> };
   /** How it is trained. */
   training: Training;
+  /** The grid of its cases; absent in older runs: as its dataset is published. */
+  grid?: TrainedGrid;
   /** The split, a copy: what is tested is not what was trained on, whatever a file says later. */
   split: Split;
   /** Versions of the programs; null where one is not known. */
@@ -88,6 +118,7 @@ const TRAINING: z.ZodType<Training> = z.strictObject({
   rateSchedule: z.enum(["published", "constant", "cosine"]),
   augmentation: z.enum(AUGMENTATIONS).default("published"), // runs before 0.2 do not say it
   averaged: z.boolean(),
+  statistics: z.enum(["running", "window"]).optional(),
   coarse: z.strictObject({ patch: SIDES, iterations: z.int().positive() }).nullable(),
   patch: SIDES,
   seed: z.int().nonnegative(),
@@ -104,6 +135,10 @@ const CONFIG: z.ZodType<Unsplit> = z.strictObject({
   dataset: NAME,
   method: z.strictObject({ name: z.string(), settings: z.record(z.string(), z.union([z.number(), z.string()])) }),
   training: TRAINING,
+  grid: z.strictObject({
+    orientation: z.string().refine(isOrientation, "one letter each of RL, AP and SI wanted"),
+    spacing: z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]).nullable(),
+  }).optional(),
   split: z.unknown().optional(),
   versions: z.record(z.string(), z.string().nullable()),
   commit: z.string().nullable(),

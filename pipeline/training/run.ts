@@ -5,7 +5,13 @@
  */
 import { type Dataset, type DatasetProfile, presetOf } from "../datasets/dataset.ts";
 import { datasetOf } from "../datasets/datasets.ts";
-import { type Segment, segmenter } from "../evaluation/evaluate_case.ts";
+import {
+  maskOf,
+  type Probabilities,
+  probabilitiesWith,
+  type Segment,
+  type SegmentOptions,
+} from "../evaluation/evaluate_case.ts";
 import type { NetworkParameters } from "../evaluation/inference.ts";
 import { DataError } from "../files/errors.ts";
 import { isFile } from "../files/exists.ts";
@@ -14,7 +20,7 @@ import { createMethod } from "../methods/method.ts";
 import { isMethod, METHOD_NAMES, type MethodName, METHODS } from "../methods/methods.ts";
 import { buildNetwork } from "../networks/network.ts";
 import { toWeights } from "../networks/parameters.ts";
-import { readRunConfig, type RunConfig } from "../records/run.ts";
+import { gridOf, readRunConfig, type RunConfig, type TrainedGrid } from "../records/run.ts";
 import type { Split } from "../records/split.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 import { readCheckpoint } from "./checkpoint.ts";
@@ -33,6 +39,8 @@ export interface Run {
   methodName: MethodName;
   /** The dataset's profile with what the method changes in it. */
   profile: DatasetProfile;
+  /** Of the volumes that it was trained on. */
+  grid: TrainedGrid;
 }
 
 /** A run with its weights. */
@@ -47,15 +55,19 @@ export interface LoadedRun extends Omit<Run, "weights"> {
   largestComponent: boolean;
   /** Parameters and running statistics. */
   weights: NetworkParameters;
-  /** Gives the class number of every voxel of a prepared image. */
+  /** Statistics of the batch norms. */
+  statistics: "running" | "window";
+  /** Gives the probabilities of a prepared image on the grid of the training. */
+  probabilities: Probabilities;
+  /** Gives the class number of every voxel of a prepared image on the grid of the training. */
   segment: Segment;
 }
 
-/** How a run is tested, where it is not as its method does. */
-export interface RunOptions {
+/** How a run is tested, where it is not as its method does; `overlap` and `mirror` as of {@linkcode SegmentOptions}. */
+export interface RunOptions extends Pick<SegmentOptions, "overlap" | "mirror"> {
   /** The last one, or the best on the validation cases; absent: the method's own choice. */
   checkpoint?: "last" | "best";
-  /** Statistics of the batch norms: the training's, as published, or each window's own. */
+  /** Statistics of the batch norms: the training's, as published, or each window's own; absent: those that suit the run. */
   batchNorm?: "running" | "window";
   /** Which connected components are kept; absent: the method's own choice. */
   components?: "largest" | "all";
@@ -77,7 +89,8 @@ function runOf(config: RunConfig, folder: string, weights: string | null): Run {
     throw new DataError(`Cannot use the run "${folder}": ${unknownName("method", name, METHOD_NAMES)}`);
   }
   const { profile } = createMethod(METHODS[name], dataset, { settings, patch: config.training.patch });
-  return { folder, weights, config, dataset, methodName: name, profile };
+  const grid = config.grid ?? gridOf(null, dataset);
+  return { folder, weights, config, dataset, methodName: name, profile, grid };
 }
 
 /** What must be said of weights that come without a run folder. */
@@ -157,14 +170,13 @@ export async function loadRun(source: string | Run, options: RunOptions = {}): P
   const { checkpoint, path } = checkpointOf(run, options);
   const { spec } = buildNetwork(profile.network, profile);
   const { state, iteration, prefix } = await readCheckpoint(path, spec), weights = toWeights(spec, state);
-  const { batchNorm: statistics = "running", precision = "fp32", components } = options;
+  const { precision = "fp32", components, overlap, mirror } = options;
+  const statistics = options.batchNorm ?? training.statistics ?? presetOf(profile, training.preset).statistics;
   const largestComponent = components ? components === "largest" : profile.largestComponent;
-  const segment = segmenter({ ...profile, largestComponent }, () => weights, {
-    patch: training.patch,
-    statistics,
-    precision,
-  });
-  return { ...run, checkpoint, prefix, iteration, largestComponent, weights, segment };
+  const how = { patch: training.patch, statistics, precision, overlap, mirror };
+  const probabilities = probabilitiesWith(profile, () => weights, how);
+  const segment: Segment = async (one) => maskOf(await probabilities(one), one.shape, { ...profile, largestComponent });
+  return { ...run, checkpoint, prefix, iteration, largestComponent, weights, statistics, probabilities, segment };
 }
 
 /**

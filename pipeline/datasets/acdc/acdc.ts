@@ -5,6 +5,7 @@ import type { Dataset } from "../dataset.ts";
 import { type CardiacCineOptions, cinePatients, prepareCine, writeSlices } from "./cardiac_cine.ts";
 import { writeRawHearts } from "./phantom.ts";
 import { ACDC } from "./profile.ts";
+import { minMax } from "../../arrays/intensity.ts";
 
 /** ACDC: profile, raw files, lists, phantoms. */
 export const CARDIAC_CINE: Dataset = {
@@ -27,6 +28,7 @@ export const CARDIAC_CINE: Dataset = {
         "beside the cases, in slices/, every plane of a labeled one as the field's slice files",
       ),
     }),
+    intensities: minMax,
     caseFile: /^info\.cfg$|_frame\d+.*\.(nii|hdr|h5)(\.gz)?$/i,
     names: cinePatients,
     prepare: (raw, name, options) => prepareCine(raw, name, options as unknown as CardiacCineOptions),

@@ -12,6 +12,7 @@ export const ACDC = {
   stride: null,
   labeledPerBatch: 12,
   unlabeledPerBatch: 12,
+  orientation: "SPL",
   knownSpacing: null,
   warmup: 0,
   iterations: 30000,
@@ -25,6 +26,7 @@ export const ACDC = {
     warmup: 2950,
     rateSchedule: "cosine",
     averaged: true,
+    statistics: "running",
     coarse: { patch: [128, 128], share: 0.8 },
   },
   bench: {

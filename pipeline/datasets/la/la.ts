@@ -6,6 +6,7 @@ import type { Dataset } from "../dataset.ts";
 import { type LeftAtriumOptions, prepareLeftAtrium } from "./left_atria.ts";
 import { writeRawAtria } from "./phantom.ts";
 import { LA } from "./profile.ts";
+import { normalize } from "../../arrays/intensity.ts";
 
 function readSpacing(text: string, { addIssue }: z.RefinementCtx): LeftAtriumOptions["spacing"] {
   if (text === "known" || text === "header") return text;
@@ -36,6 +37,7 @@ export const LEFT_ATRIUM: Dataset = {
       ),
       nominalSpacing: NOMINAL_SPACING,
     }),
+    intensities: normalize,
     caseFile: /^(mri_norm2\.h5|lgemri\.nrrd)$/,
     names: foldersIn,
     async prepare(raw, name, options) {

@@ -1,8 +1,8 @@
 /** `sliding_window`, `acdc_volume`: the two test procedures, from the volume to its metrics. @module */
 import { type CaseMetrics, caseMetrics } from "../../../pipeline/evaluation/case_metrics.ts";
 import { largestComponent } from "../../../pipeline/arrays/components.ts";
-import { predictSlices, sliceNetwork } from "../../../pipeline/evaluation/slices.ts";
-import { slidingWindow, windowNetwork } from "../../../pipeline/evaluation/sliding_window.ts";
+import { sliceNetwork, sliceProbabilities } from "../../../pipeline/evaluation/slices.ts";
+import { classesOf, slidingWindow, windowNetwork } from "../../../pipeline/evaluation/sliding_window.ts";
 import type { Backbone } from "../../../pipeline/networks/backbones.ts";
 import { networkWithHeads } from "../../../pipeline/methods/ssnet.ts";
 import { toWeights } from "../../../pipeline/networks/parameters.ts";
@@ -59,10 +59,11 @@ export async function windows(golden: Golden): Promise<void> {
 /** ACDC: slices to 256 x 256, classes, back to size; metrics per class on the volume. */
 export async function slices(golden: Golden): Promise<void> {
   const foreground = golden.shape("test_dice_jc_hd95_asd")[0];
-  const network = sliceNetwork(...hashed(golden, "unet", foreground + 1));
+  const classes = foreground + 1, network = sliceNetwork(...hashed(golden, "unet", classes));
   const { data, shape } = golden.array("image");
-  const found = await predictSlices(Float32Array.from(data), shape as unknown as Shape3, { size: [256, 256], network });
-  golden.checkSame("prediction", found, { limit: 3 });
+  const slices = { size: [256, 256], classes, network } as const;
+  const found = await sliceProbabilities(Float32Array.from(data), shape as unknown as Shape3, slices);
+  golden.checkSame("prediction", classesOf(found, classes), { limit: 3 });
   // Of the stored prediction: a pixel on the edge of two classes must not count twice.
   const prediction = golden.values("prediction"), label = golden.values("label");
   const only = (volume: ArrayLike<number>, c: number) => Uint8Array.from(volume, (v) => Number(v === c));

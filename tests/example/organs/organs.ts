@@ -88,6 +88,7 @@ export const ORGANS: Dataset = {
   published: null,
   preparation: {
     options: z.strictObject({}),
+    intensities: normalize,
     caseFile: /^image\.nii$/,
     names: foldersIn,
     prepare,

@@ -1,0 +1,308 @@
+/**
+ * One image of one's own through one or several networks: turned to the orientation of the training and, for a network that
+ * knows one spacing, resampled to it; probabilities, their mean and what is uncertain in them; back on the image's own grid,
+ * voxel for voxel.
+ *
+ * Uncertainty after Gal & Ghahramani (2016) and Lakshminarayanan et al. (2017): entropy of the mean probabilities,
+ * `H[p̄] = -Σ_k p̄_k ln p̄_k`, and of several networks the mutual information `H[p̄] - mean H[p]`, both in nats.
+ * @module
+ */
+import { connectedComponents, largestComponents } from "../arrays/components.ts";
+import type { Vector3 } from "../arrays/geometry.ts";
+import {
+  inverse,
+  isOrientation,
+  type Turn,
+  turned,
+  turnedGeometry,
+  turnedShape,
+  turnTo,
+} from "../arrays/orientation.ts";
+import { resize } from "../arrays/resize.ts";
+import { sizeOf } from "../arrays/shape.ts";
+import type { Image } from "../data/images.ts";
+import type { Dataset } from "../datasets/dataset.ts";
+import { DataError } from "../files/errors.ts";
+import type { TrainedGrid } from "../records/run.ts";
+import type { Probabilities } from "./evaluate_case.ts";
+import { channelsOf, classesOf } from "./sliding_window.ts";
+
+/** A part of the world: its lowest and highest corner, RAS+ millimeters. */
+export interface Box {
+  /** Lowest x, y, z. */
+  low: Vector3;
+  /** Highest x, y, z. */
+  high: Vector3;
+}
+
+/** What segments. */
+export interface Predictor {
+  /** Of the networks. */
+  dataset: Pick<Dataset, "axes" | "classes" | "patch" | "preparation">;
+  /** Of their training. */
+  grid: TrainedGrid;
+  /** Of one or more networks. */
+  networks: readonly Probabilities[];
+  /** Whether only the largest component of each class is kept. */
+  largestComponent: boolean;
+}
+
+/** How an image is prepared, and what is wanted beside its mask. */
+export interface PredictOptions {
+  /** Outside of it nothing is looked at, and all is background; null: the whole image. */
+  crop?: Box | null;
+  /** Whether the image's intensities are prepared by those of the whole image or of the box alone. */
+  normalize?: "whole" | "box";
+  /** Whether the probabilities of the classes are wanted. */
+  probabilities?: boolean;
+  /** Whether entropy and, of several networks, mutual information are wanted. */
+  uncertainty?: boolean;
+}
+
+/** What was found; all arrays are on the image's grid, in its order. */
+export interface Prediction {
+  /** Class numbers. */
+  mask: Uint8Array;
+  /** Connected components of every class from 1 on, before the largest was kept. */
+  components: number[];
+  /** Of every class from 1 on, where they are wanted. */
+  probabilities: Float32Array[];
+  /** Where it is wanted. */
+  entropy: Float32Array | null;
+  /** Where it is wanted and there are several networks. */
+  mutualInformation: Float32Array | null;
+  /** What the networks saw: voxels along the axes of the training. */
+  seen: Vector3;
+}
+
+/** How much thicker slices are than their pixels, at least. */
+const THICKER = 1.5;
+/** More than an array can be indexed by. */
+const MOST_VOXELS = 2 ** 31;
+
+/**
+ * Segments an image. TensorFlow must be open.
+ * @throws {DataError} When the crop leaves nothing of it, or what it leaves has one intensity; when the spacing makes more
+ * voxels than can be.
+ *
+ * @example A run's mask of a file, on the file's grid
+ * ```ts ignore
+ * import { readImage } from "@ssnet/pipeline/data/images.ts";
+ * import { predictImage } from "@ssnet/pipeline/evaluation/predict_image.ts";
+ * import { writeNiftiMask } from "@ssnet/pipeline/files/nifti.ts";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
+ * import { loadRun } from "@ssnet/pipeline/training/run.ts";
+ *
+ * openTensorFlow({ threads: 2 });
+ * const run = await loadRun("data/runs/la-ssnet", { overlap: 0.5 });
+ * const image = await readImage({ name: "scan", path: "scan.nii.gz" });
+ * const { mask } = await predictImage(image, { ...run, networks: [run.probabilities] });
+ * await writeNiftiMask("mask.nii.gz", mask, image);
+ * ```
+ */
+export async function predictImage(
+  image: Image,
+  { dataset, grid, networks, largestComponent }: Predictor,
+  { crop = null, normalize = "whole", probabilities: wantsProbabilities = false, uncertainty = false }: PredictOptions =
+    {},
+): Promise<Prediction> {
+  const turn = turnOf(image, dataset, grid), back = inverse(turn), whole = turnedShape(image.shape, turn);
+  const [first, shape] = boxOf(image, turn, crop), { classes } = dataset, channels = channelsOf(classes);
+  const box = { whole, first, shape }, seen = seenShape(image, { turn, shape, trained: grid.spacing });
+  // What a part needs alone is its own, so that memory does not hold it any longer.
+  const { probabilities, entropy, information } = await meanOf(networks, {
+    image: resize(preparedPart(image, { turn, dataset, normalize, box }), shape, seen, 3),
+    shape: seen,
+  }, { channels, uncertainty });
+
+  const own = seen.every((n, i) => n === shape[i]) ? probabilities : new Float32Array(channels * sizeOf(shape));
+  for (let c = 0; own !== probabilities && c < channels; c++) {
+    own.set(resize(part(probabilities, c, channels), seen, shape, 1), c * sizeOf(shape));
+  }
+  const placed = <T extends Float32Array | Uint8Array>(values: T) => turned(uncropped(values, box), whole, back);
+  const found = classesOf(own, classes), components: number[] = [];
+  for (let c = 1; c < classes; c++) {
+    components.push(connectedComponents(found.map((value) => Number(value === c)), shape).sizes.length);
+  }
+  const map = (values: Float32Array | null) => values && placed(resize(values, seen, shape, 1));
+  const mapped = { entropy: map(entropy), mutualInformation: map(information) };
+  return {
+    mask: placed(largestComponent ? largestComponents(found, shape) : found),
+    components,
+    probabilities: wantsProbabilities
+      ? Array.from({ length: classes - 1 }, (_, i) => placed(part(own, channels === 1 ? i : i + 1, channels)))
+      : [],
+    ...mapped,
+    seen,
+  };
+}
+
+/** The mean of the networks' probabilities, and what is uncertain in it. */
+async function meanOf(
+  networks: readonly Probabilities[],
+  one: Parameters<Probabilities>[0],
+  { channels, uncertainty }: { channels: number; uncertainty: boolean },
+) {
+  const { length } = networks;
+  let mean: Float32Array | null = null, meanEntropy: Float32Array | null = null;
+  for (const network of networks) {
+    const found = await network(one);
+    if (uncertainty && length > 1) meanEntropy = sum(meanEntropy, entropyOf(found, channels));
+    mean = sum(mean, found);
+  }
+  const probabilities = mean!;
+  if (length > 1) { for (let i = 0; i < probabilities.length; i++) probabilities[i] /= length; }
+  const entropy = uncertainty ? entropyOf(probabilities, channels) : null;
+  const information = entropy && meanEntropy &&
+    entropy.map((value, i) => Math.max(value - meanEntropy![i] / length, 0));
+  return { probabilities, entropy, information };
+}
+
+const part = (values: Float32Array, c: number, channels: number) =>
+  values.subarray(c * values.length / channels, (c + 1) * values.length / channels);
+
+/** Adds to the first, which takes it. */
+function sum(to: Float32Array | null, values: Float32Array): Float32Array {
+  if (!to) return values;
+  for (let i = 0; i < to.length; i++) to[i] += values[i];
+  return to;
+}
+
+/**
+ * Entropy of every voxel's probabilities, in nats.
+ * @param channels As networks give them: 1 of two classes, else all.
+ *
+ * @example Two classes alike, and a certain one
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { entropyOf } from "@ssnet/pipeline/evaluation/predict_image.ts";
+ *
+ * assert.deepEqual(entropyOf(Float32Array.of(0.5, 1), 1), Float32Array.of(Math.LN2, 0));
+ * ```
+ */
+export function entropyOf(probabilities: Float32Array, channels: number): Float32Array {
+  const term = (p: number) => p > 0 ? -p * Math.log(p) : 0, voxels = probabilities.length / channels;
+  const entropy = new Float32Array(voxels);
+  for (let i = 0; i < voxels; i++) {
+    let sum = channels === 1 ? term(1 - probabilities[i]) : 0;
+    for (let c = 0; c < channels; c++) sum += term(probabilities[c * voxels + i]);
+    entropy[i] = sum;
+  }
+  return entropy;
+}
+
+/**
+ * The turn from an image's axes to those of the training. Without a place they are taken as the training's. For a network of
+ * slices the axis of the thick voxels stays that of the slices, whichever way it runs: a short axis is oblique.
+ */
+export function turnOf(
+  { geometry, isPlaced, axes, spacing }: Pick<Image, "geometry" | "isPlaced" | "axes" | "spacing">,
+  { axes: wanted, patch }: Pick<Dataset, "axes" | "patch">,
+  { orientation }: TrainedGrid,
+): Turn {
+  if (!isOrientation(orientation)) throw new RangeError(`"${orientation}" is no orientation`);
+  if (!geometry || !isPlaced) return { axes: axes === wanted ? [0, 1, 2] : [2, 1, 0], flips: [false, false, false] };
+  const widths = spacing ?? geometry.spacing, ordered = widths.toSorted((a, b) => b - a);
+  const isThick = patch.length === 2 && ordered[0] > THICKER * ordered[1];
+  return turnTo(geometry.direction, orientation, isThick ? { from: widths.indexOf(ordered[0]), to: 0 } : null);
+}
+
+/** First voxel and shape of what is in a box, along the turned axes. */
+function boxOf(image: Image, turn: Turn, crop: Box | null): [first: Vector3, shape: Vector3] {
+  const whole = turnedShape(image.shape, turn);
+  if (!crop) return [[0, 0, 0], whole];
+  if (!image.geometry) {
+    throw new DataError("a box in millimeters was given, and its header says no spacing; --crop none wanted");
+  }
+  const { origin, spacing, direction } = turnedGeometry(image.geometry, image.shape, turn);
+  const ends = [crop.low, crop.high], lows = [Infinity, Infinity, Infinity], highs = lows.map((n) => -n);
+  for (let corner = 0; corner < 8; corner++) {
+    const from = [0, 1, 2].map((row) => ends[corner >> row & 1][row] - origin[row]);
+    for (const axis of [0, 1, 2]) {
+      const at = from.reduce((sum, value, row) => sum + value * direction[3 * row + axis], 0) / spacing[axis];
+      lows[axis] = Math.min(lows[axis], at);
+      highs[axis] = Math.max(highs[axis], at);
+    }
+  }
+  const first = lows.map((n) => Math.max(Math.ceil(n - 1e-3), 0)) as Vector3;
+  const shape = highs.map((n, i) => Math.min(Math.floor(n + 1e-3) + 1, whole[i]) - first[i]) as Vector3;
+  if (shape.every((n) => n > 0)) return [first, shape];
+  const { low, high } = crop,
+    far = origin.map((from, row) =>
+      from + whole.reduce((sum, n, axis) => sum + direction[3 * row + axis] * spacing[axis] * (n - 1), 0)
+    );
+  const words = (corner: readonly number[]) => `(${corner.map((n) => Number(n.toFixed(2)))})`;
+  throw new DataError(
+    `the box from ${words(low)} to ${words(high)} lies outside; the image goes from ${words(origin)} to ${
+      words(far)
+    }, RAS+ mm`,
+  );
+}
+
+/** Voxels of a box in the spacing of the training. @throws {DataError} When they are more than can be. */
+function seenShape(
+  { spacing }: Image,
+  { turn, shape, trained }: { turn: Turn; shape: Vector3; trained: Vector3 | null },
+): Vector3 {
+  if (!trained || !spacing) return shape;
+  const widths = turn.axes.map((axis) => spacing[axis]);
+  const seen = shape.map((n, i) => Math.max(Math.round(n * widths[i] / trained[i]), 1)) as Vector3;
+  if (sizeOf(seen) < MOST_VOXELS) return seen;
+  throw new DataError(
+    `its spacing of ${spacing.join(" x ")} mm makes ${seen.join(" x ")} voxels of ${
+      trained.join(" x ")
+    } mm; fewer wanted`,
+  );
+}
+
+/** A part of a turned volume: the volume's shape, the part's first voxel and its shape. */
+interface Part {
+  /** Of the volume. */
+  whole: Vector3;
+  /** Voxel. */
+  first: Vector3;
+  /** Of the part. */
+  shape: Vector3;
+}
+
+/** The image's intensities as the networks want them, turned, of the box alone. */
+function preparedPart(
+  image: Image,
+  { turn, dataset, normalize, box }: Pick<Predictor, "dataset"> & {
+    turn: Turn;
+    normalize: "whole" | "box";
+    box: Part;
+  },
+): Float32Array {
+  const values = turned(image.data, image.shape, turn), inside = cropped(values, box);
+  if (image.isPrepared) return inside;
+  if (inside.every((value) => value === inside[0])) throw new DataError(`all voxels in the box are ${inside[0]}`);
+  const { intensities } = dataset.preparation;
+  return normalize === "box" ? intensities(inside) : intensities(inside, values);
+}
+
+/** The part of a volume that a box holds; the same array where that is all. */
+function cropped(values: Float32Array, { whole, first, shape }: Part): Float32Array {
+  if (sizeOf(shape) === values.length) return values;
+  const inside = new Float32Array(sizeOf(shape));
+  for (let i = 0; i < shape[0]; i++) {
+    for (let j = 0; j < shape[1]; j++) {
+      const from = ((first[0] + i) * whole[1] + first[1] + j) * whole[2] + first[2];
+      inside.set(values.subarray(from, from + shape[2]), (i * shape[1] + j) * shape[2]);
+    }
+  }
+  return inside;
+}
+
+/** The volume around a box, 0 outside of it. */
+function uncropped<T extends Float32Array | Uint8Array>(inside: T, { whole, first, shape }: Part): T {
+  if (sizeOf(whole) === inside.length) return inside;
+  const values = new (inside.constructor as new (length: number) => T)(sizeOf(whole));
+  for (let i = 0; i < shape[0]; i++) {
+    for (let j = 0; j < shape[1]; j++) {
+      const at = ((first[0] + i) * whole[1] + first[1] + j) * whole[2] + first[2], from = (i * shape[1] + j) * shape[2];
+      values.set(inside.subarray(from, from + shape[2]) as T & ArrayLike<number>, at);
+    }
+  }
+  return values;
+}

@@ -1,0 +1,86 @@
+/**
+ * `summary.json` beside the masks of `predict`: what made them, and a row an image. One schema for who writes and who reads
+ * it. Nothing of an image's header stands in it but its place.
+ * @module
+ */
+import { z } from "zod";
+import { type JsonFile, readJsonIfThere } from "../files/json.ts";
+import { PRECISIONS } from "../tensorflow/precision.ts";
+
+const NUMBERS = z.tuple([z.number(), z.number(), z.number()]);
+const RUN = z.strictObject({
+  /** Its folder. */
+  run: z.string(),
+  dataset: z.string(),
+  method: z.string(),
+  checkpoint: z.enum(["last", "best"]),
+  iteration: z.int().nonnegative(),
+  /** Of the checkpoint's file. */
+  sha256: z.string(),
+  /** Of the batch norms. */
+  statistics: z.enum(["running", "window"]),
+});
+const OPTIONS = z.strictObject({
+  /** Null: the whole image. */
+  crop: z.strictObject({ low: NUMBERS, high: NUMBERS }).nullable(),
+  normalize: z.enum(["whole", "box"]),
+  overlap: z.number(),
+  mirror: z.boolean(),
+  /** Whether the largest component of each class was kept. */
+  largestComponent: z.boolean(),
+  /** Null: as the images say. */
+  spacing: NUMBERS.nullable(),
+  probabilities: z.boolean(),
+  uncertainty: z.boolean(),
+  precision: z.enum(PRECISIONS),
+});
+const ROW = z.strictObject({
+  name: z.string(),
+  /** Path of the image. */
+  image: z.string(),
+  /** Name of the mask's file. */
+  mask: z.string(),
+  shape: NUMBERS,
+  /** Millimeters along the array's axes; null where they are not known. */
+  spacing: NUMBERS.nullable(),
+  /** Of the file's axes; null where it says none. */
+  orientation: z.string().nullable(),
+  /** What was done before the network. */
+  preparation: z.string(),
+  /** What the network saw, along the axes of its training. */
+  seen: NUMBERS,
+  classes: z.array(z.strictObject({
+    class: z.string(),
+    voxels: z.int().nonnegative(),
+    /** Null where the spacing is not known. */
+    milliliters: z.number().nullable(),
+    /** Connected ones of the class, before the largest was kept. */
+    components: z.int().nonnegative(),
+  })),
+  seconds: z.number(),
+  notes: z.array(z.string()),
+});
+const SUMMARY = z.strictObject({
+  runs: z.array(RUN).min(1),
+  options: OPTIONS,
+  device: z.string(),
+  versions: z.record(z.string(), z.string()),
+  images: z.array(ROW),
+});
+
+/** What made masks, and a row an image. */
+export type PredictionSummary = z.infer<typeof SUMMARY>;
+/** One image. */
+export type PredictionRow = z.infer<typeof ROW>;
+
+const FILE: JsonFile = { what: "the summary of predict", remedy: "name another place by -o" };
+
+/** Reads a summary; null where there is none. Needs `--allow-read`. @throws {DataError} When it is none. */
+export function readPredictionIfThere(path: string): Promise<PredictionSummary | null> {
+  return readJsonIfThere(path, SUMMARY, FILE);
+}
+
+/** A summary as the file's bytes. */
+export function encodePrediction(summary: PredictionSummary): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(summary, null, 2) + "\n");
+}
