@@ -126,6 +126,34 @@ Deno.test("trace() retraces on a new shape and gives the new result", async () =
   close((await double(tf.tensor1d([1, 2, 3])))[0].dataSync(), [2, 4, 6], 0);
 });
 
+Deno.test("trace() takes and gives records and lists, and traces a changed tree anew", async () => {
+  let traces = 0;
+  const scaled = trace((given: { scale: tf.Scalar; parts: Record<string, tf.Tensor | null>; list: tf.Tensor[] }) => {
+    traces++;
+    const parts = Object.fromEntries(
+      Object.entries(given.parts).map(([name, x]) => [name, x && tf.mul(x, given.scale)]),
+    );
+    return { parts, sums: given.list.map((x) => tf.sum(x)) };
+  });
+  const scale = tf.scalar(3), [one, two, five] = [1, 2, 5].map((n) => tf.tensor1d([n]));
+  const found = await scaled({ scale, parts: { b: two, a: one, none: null }, list: [five, two] });
+  deepEqual(Object.keys(found.parts), ["b", "a", "none"]);
+  deepEqual([found.parts.b, found.parts.a].map((x) => x!.dataSync()[0]), [6, 3]);
+  deepEqual([found.parts.none, found.sums.map((x) => x.dataSync()[0])], [null, [5, 2]]);
+  // In which order the names come makes no difference.
+  const other = await scaled({ list: [five, two], parts: { none: null, a: five, b: one }, scale });
+  deepEqual([traces, other.parts.a!.dataSync()[0], other.parts.b!.dataSync()[0]], [1, 15, 3]);
+  const renamed = await scaled({ scale, parts: { b: two, c: one, none: null }, list: [five, two] });
+  deepEqual([traces, renamed.parts.c!.dataSync()[0]], [2, 3]);
+  await scaled({ scale, parts: { b: two, c: one, none: null }, list: [five] });
+  await scaled({ scale, parts: { b: two, c: one, none: null }, list: [tf.tensor1d([1, 2])] });
+  deepEqual(traces, 4);
+  await rejects(
+    trace((x: unknown) => x)({ x: [tf.scalar(1), 7] }),
+    /Cannot take a tree of tensors: number 7 stands at \[0\]\.x\[1\]/,
+  );
+});
+
 Deno.test("a tensor that two traces read without receiving it keeps its values", async () => {
   const outside = tf.tensor1d([1, 2]);
   for (const factor of [2, 3]) {

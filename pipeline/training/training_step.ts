@@ -8,7 +8,7 @@ import type { HostArray, Method, StepInputs } from "../methods/method.ts";
 import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
 import type { OperationTime } from "../tensorflow/operation_times.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
-import { trace, type Traced } from "../tensorflow/trace.ts";
+import { trace } from "../tensorflow/trace.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 
 const MOMENTUM = 0.9, WEIGHT_DECAY = 1e-4;
@@ -148,78 +148,47 @@ export interface TrainingStep {
   profile(state: TrainingState, batch: Batch): Promise<OperationTime[]>;
 }
 
-/** A step's inputs by path, as a traced function takes them one by one. */
-type Inputs = TrainingState & Batch;
-const NAMED = ["weights", "momentum", "buffers", "memory", "scheduled", "targets"] as const;
-const SINGLE = ["touched", "x", "label", "seed", "consistencyWeight", "rate"] as const;
-const STATE = ["weights", "momentum", "buffers", "memory"] as const;
-
-/** A state's tensors in the order of another's names. */
-function tensorsOf(state: TrainingState, like: TrainingState): Tensor[] {
-  return [...STATE.flatMap((group) => Object.keys(like[group]).map((name) => state[group][name])), state.touched];
-}
-
-function flatten(inputs: Inputs): Tensor[] {
-  return [...NAMED.flatMap((group) => Object.values(inputs[group])), ...SINGLE.map((name) => inputs[name])];
-}
-
-/** The inverse of {@linkcode flatten}, with the names of `like`. */
-function unflatten(like: Inputs, tensors: Tensor[]): Inputs {
-  const rest = [...tensors];
-  const groups = NAMED.map((group) => [
-    group,
-    Object.fromEntries(Object.keys(like[group]).map((name) => [name, rest.shift()!])),
-  ]);
-  return Object.fromEntries([...groups, ...SINGLE.map((name) => [name, rest.shift()!])]);
-}
-
 /**
  * Traces `method` with its update: one TensorFlow call per iteration, two where the host works in between. The first call
  * takes the trace with it.
  * @param precision Of the convolutions.
  */
 export function trainingStep(method: Method, precision: Precision): TrainingStep {
-  let lossNames: string[] = [];
-  let current!: Inputs; // gives the names while a function is traced
-  const traced = trace(function trainingStep(...tensors: Tensor[]) {
-    const inputs = unflatten(current, tensors);
+  const traced = trace(function trainingStep(state: TrainingState, batch: Batch) {
+    const inputs = { ...state, ...batch };
     const { losses, gradients, participation, buffers, memory } = method.step(inputs);
-    const updated = { ...updateParameters(inputs, { gradients, participation, rate: inputs.rate }), buffers, memory };
+    const updated = { ...updateParameters(state, { gradients, participation, rate: batch.rate }), buffers, memory };
     const later = method.after?.({ ...inputs, ...updated });
-    const next = { ...updated, memory: later?.memory ?? memory };
-    const all = { ...losses, ...later?.losses };
-    lossNames = Object.keys(all);
-    return [...Object.values(all), ...tensorsOf(next, inputs)];
+    const next: TrainingState = { ...updated, memory: later?.memory ?? memory };
+    return { losses: { ...losses, ...later?.losses } as Record<string, Scalar>, next };
   }, precision);
-  const read = method.hostWork && trace(function hostWork(...tensors: Tensor[]) {
-    return [method.hostWork!.read(unflatten(current, tensors))];
+  const read = method.hostWork && trace(function hostWork(state: TrainingState, batch: Batch) {
+    return method.hostWork!.read({ ...state, ...batch });
   }, precision);
-  /** Adds what the host makes of the first function's values to the inputs; the tensors that it has made. */
-  const addHostTargets = async (run: Traced): Promise<Tensor[]> => {
-    const [result] = await run(...flatten(current));
+  /** What the host makes of the first function's values. */
+  const hostTargets = async (run: NonNullable<typeof read>, state: TrainingState, batch: Batch) => {
+    const result = await run(state, batch);
     const made = toTensors(method.hostWork!.work(result.dataSync() as Int32Array, result.shape));
     result.dispose();
-    current.targets = { ...current.targets, ...made };
-    return Object.values(made);
+    return made;
   };
+  const withTargets = (batch: Batch, made: Record<string, Tensor>): Batch => ({
+    ...batch,
+    targets: { ...batch.targets, ...made },
+  });
   const profile = async (state: TrainingState, batch: Batch) => {
-    current = { ...state, ...batch };
-    const made = read ? await addHostTargets(read) : [];
-    const times = await traced.profile(...flatten(current));
-    made.forEach((tensor) => tensor.dispose());
+    const made = read ? await hostTargets(read, state, batch) : {};
+    const times = await traced.profile(state, withTargets(batch, made));
+    tf.dispose(made);
     return times;
   };
   const step = async (state: TrainingState, batch: Batch) => {
-    current = { ...state, ...batch };
     // Without host work nothing is awaited before TensorFlow has the call: the caller works beside it.
-    const made = read ? await addHostTargets(read) : [];
-    const old = [...tensorsOf(state, state), ...made];
-    const results = await traced(...flatten(current));
-    const losses = results.splice(0, lossNames.length);
-    for (const group of STATE) for (const name of Object.keys(state[group])) state[group][name] = results.shift()!;
-    state.touched = results.shift() as Tensor1D;
-    old.forEach((tensor) => tensor.dispose());
-    return Object.fromEntries(lossNames.map((name, i) => [name, losses[i] as Scalar]));
+    const made = read ? await hostTargets(read, state, batch) : {};
+    const old = [{ ...state }, made], { losses, next } = await traced(state, withTargets(batch, made));
+    Object.assign(state, next);
+    tf.dispose(old as tf.TensorContainer);
+    return losses;
   };
   return Object.assign(step, { profile });
 }
