@@ -6,7 +6,8 @@ import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { ACDC } from "../pipeline/datasets/acdc/profile.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
 import { linearDice, squaredDice } from "../pipeline/losses/dice.ts";
-import { type BankWeights, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
+import { emptyBank, updateBank } from "../pipeline/losses/feature_bank.ts";
+import { type BankWeights, separationLoss } from "../pipeline/losses/separation.ts";
 import { createMethod, gradientsOf } from "../pipeline/methods/method.ts";
 import { networkWithHeads, ssnet, type SSNetSettings, ssnetSettings, ssnetStep } from "../pipeline/methods/ssnet.ts";
 import { heads as buildHeads, PROJECTED } from "../pipeline/networks/heads.ts";
@@ -18,7 +19,7 @@ import { scheduleAt } from "../pipeline/training/schedule.ts";
 import { startState, updateParameters } from "../pipeline/training/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import * as rows from "../pipeline/tensorflow/rows.ts";
-import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../pipeline/tensorflow/tensors.ts";
+import type { Tensor, Tensor1D, Tensor2D } from "../pipeline/tensorflow/tensors.ts";
 import { parseList } from "../pipeline/datasets/lists.ts";
 
 openTensorFlow({ device: "cpu" });
@@ -34,10 +35,7 @@ function heads() {
   const { weights, buffers } = toWeights(HEADS.spec, initialize(HEADS.spec, stream(1, "weights")));
   return { weights, heads: HEADS.forward(new Pass(weights, buffers, { training: true, updateStatistics: true })) };
 }
-const emptyBank = () => ({
-  rows: [0, 1].map(() => tf.zeros([BANK_ROWS, PROJECTED]) as Tensor2D),
-  counts: [0, 1].map(() => tf.scalar(0) as Scalar),
-});
+const noPrototypes = () => emptyBank({ classes: 2, size: BANK_ROWS });
 
 /** One step on LA, small, without dropout, at weight 0.7. */
 function step(changed: Partial<SSNetSettings> = {}) {
@@ -96,8 +94,8 @@ Deno.test("of more than 32 candidates the bank keeps those with the lowest score
     labels: tf.ones([count], "int32") as Tensor1D,
     correct: tf.fill([count], 1, "bool") as Tensor1D,
   };
-  const bank = updateBank(heads().heads, emptyBank(), { ...voxels, keeps: "lowest" });
-  const other = updateBank(heads().heads, emptyBank(), { ...voxels, keeps: "highest" });
+  const bank = updateBank(heads().heads, noPrototypes(), { ...voxels, keeps: "lowest" });
+  const other = updateBank(heads().heads, noPrototypes(), { ...voxels, keeps: "highest" });
   const highest = Array.from(scores, (_, i) => i).sort((a, b) => scores[b] - scores[a]).slice(0, BANK_ROWS);
   assert.ok(number(tf.max(tf.abs(tf.sub(other.rows[1], tf.gather(projected, highest))))) < 1e-6);
   const difference = tf.max(tf.abs(tf.sub(bank.rows[1], tf.gather(projected, lowest))));
@@ -107,7 +105,7 @@ Deno.test("of more than 32 candidates the bank keeps those with the lowest score
 
 Deno.test("the bank's selector learns nothing where its weights are ones, and something where they are learned", () => {
   const labels = tf.ones([6], "int32") as Tensor1D, features = uniform([6, 16], "features") as Tensor2D;
-  const bank = emptyBank();
+  const bank = noPrototypes();
   bank.rows[1] = uniform([BANK_ROWS, PROJECTED], "bank") as Tensor2D;
   bank.counts[1] = tf.scalar(BANK_ROWS);
   const largest = (bankWeights: BankWeights) => {

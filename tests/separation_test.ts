@@ -1,7 +1,8 @@
 /** Bank and separation at their edges: classes with 0, 1, 2, 31, 32 and 33 prototypes, halves that lack a class. */
 import assert from "node:assert/strict";
 import * as tf from "@tensorflow/tfjs";
-import { type BankWeights, type FeatureBank, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
+import { emptyBank, updateBank } from "../pipeline/losses/feature_bank.ts";
+import { type BankWeights, separationLoss } from "../pipeline/losses/separation.ts";
 import { gradientsOf } from "../pipeline/methods/method.ts";
 import { heads as buildHeads, PROJECTED } from "../pipeline/networks/heads.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
@@ -9,7 +10,7 @@ import { toWeights, type Weights } from "../pipeline/networks/parameters.ts";
 import { build } from "../pipeline/networks/scope.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { hiddenMoments, moments } from "../pipeline/tensorflow/rows.ts";
-import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../pipeline/tensorflow/tensors.ts";
+import type { Scalar, Tensor, Tensor1D } from "../pipeline/tensorflow/tensors.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 import { goldenState, N } from "./golden_numbers.ts";
 import { plainHeads, type Rows, toRows } from "./plain_heads.ts";
@@ -67,11 +68,7 @@ interface Found {
 function compute(bankWeights: BankWeights) {
   const run = (correct: Tensor1D, labels: Record<Half, Tensor1D>) => {
     const pass = new Pass(WEIGHTS, { ...BUFFERS }, { training: true, updateStatistics: true }), heads = headsOf(pass);
-    const empty: FeatureBank = {
-      rows: Array.from({ length: CLASSES }, () => tf.zeros([BANK_ROWS, PROJECTED]) as Tensor2D),
-      counts: Array.from({ length: CLASSES }, () => tf.scalar(0) as Scalar),
-    };
-    const bank = updateBank(heads, empty, {
+    const bank = updateBank(heads, emptyBank({ classes: CLASSES, size: BANK_ROWS }), {
       ...{ features: HALVES.labeled, labels: labels.labeled, correct, keeps: "lowest" },
     });
     const losses: Scalar[] = [], took: Scalar[] = [];

@@ -21,7 +21,8 @@ import {
   pyramidConsistency,
 } from "../losses/consistency.ts";
 import { linearDice, oneHot, squaredDice, SUPERVISED_DICE } from "../losses/dice.ts";
-import { type FeatureBank, separationLoss, updateBank } from "../losses/separation.ts";
+import { type FeatureBank, updateBank } from "../losses/feature_bank.ts";
+import { separationLoss } from "../losses/separation.ts";
 import { signedDistanceMaps } from "../losses/signed_distance.ts";
 import { gradientsOf } from "../methods/method.ts";
 import { heads, PROJECTED } from "../networks/heads.ts";

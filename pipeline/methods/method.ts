@@ -10,6 +10,7 @@ import { Pass } from "../networks/layers.ts";
 import type { Forward, NetworkOutputs } from "../networks/scope.ts";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
+import { tensorsOf } from "../tensorflow/tree.ts";
 
 /** What a training step reads. */
 export interface StepInputs {
@@ -159,6 +160,23 @@ export function gradientsOf(loss: () => Tensor, weights: Weights): { value: Scal
 }
 
 /**
+ * Gradients of `total` by every weight, and all that stands beside it: the tensors of the tree outlive the function.
+ * @param terms Gives the loss and what else it comes by, in lists and records.
+ */
+export function differentiate<Terms extends { total: Scalar }>(
+  terms: () => Terms,
+  weights: Weights,
+): Terms & { gradients: (Tensor | null)[] } {
+  let found!: Terms;
+  const { gradients } = gradientsOf(() => {
+    found = terms();
+    tensorsOf(found).forEach((tensor) => tf.keep(tensor));
+    return found.total;
+  }, weights);
+  return { ...found, gradients };
+}
+
+/**
  * A step of one training pass over all rows of x, dropout from the step's seed: what most methods are.
  * @param lossesOf From the network's outputs: `total` is differentiated, all are reported.
  */
@@ -168,12 +186,7 @@ export function onePassStep(
   lossesOf: (outputs: NetworkOutputs) => StepOutputs["losses"],
 ): StepOutputs {
   const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });
-  let losses!: StepOutputs["losses"];
-  const { gradients } = gradientsOf(() => {
-    losses = lossesOf(forward(pass, x));
-    Object.values(losses).forEach((loss) => tf.keep(loss));
-    return losses.total;
-  }, weights);
+  const { gradients, ...losses } = differentiate(() => lossesOf(forward(pass, x)), weights);
   return { losses, gradients, participation: {}, buffers: pass.buffers, memory };
 }
 

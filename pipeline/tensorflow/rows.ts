@@ -159,6 +159,16 @@ export function unitRows(x: Tensor2D): Tensor2D {
   return op(x) as Tensor2D;
 }
 
+/** A condition as 1 or 0. */
+export function asNumber(condition: Tensor): Scalar {
+  return tf.cast(condition, "float32") as Scalar;
+}
+
+/** How often a condition holds. */
+export function countOf(condition: Tensor1D): Scalar {
+  return tf.sum(asNumber(condition));
+}
+
 /** Positions where a condition holds, ascending, int32. @param condition bool `[N]` */
 export function positions(condition: Tensor1D): Tensor1D {
   const { backend, binding } = tensorflow();
