@@ -3,7 +3,13 @@ import * as tf from "@tensorflow/tfjs";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
 import { emptyBank, type FeatureBank, updateBank } from "../../pipeline/losses/feature_bank.ts";
 import { separationLoss } from "../../pipeline/losses/separation.ts";
-import { type Heads, heads as buildHeads, projectedMoments, type Selection } from "../../pipeline/networks/heads.ts";
+import {
+  type Heads,
+  heads as buildHeads,
+  PROJECTED,
+  projectedMoments,
+  type Selection,
+} from "../../pipeline/networks/heads.ts";
 import { Pass } from "../../pipeline/networks/layers.ts";
 import { toWeights, type Weights } from "../../pipeline/networks/parameters.ts";
 import { build } from "../../pipeline/networks/scope.ts";
