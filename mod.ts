@@ -67,7 +67,7 @@ export * from "./pipeline/networks/backbones.ts";
 export * from "./pipeline/networks/distance_heads.ts";
 export * from "./pipeline/networks/heads.ts";
 export * from "./pipeline/networks/layers.ts";
-export * from "./pipeline/networks/mcnet.ts";
+export * from "./pipeline/networks/two_decoders.ts";
 export * from "./pipeline/networks/network.ts";
 export * from "./pipeline/networks/parameters.ts";
 export * from "./pipeline/networks/scope.ts";

@@ -166,8 +166,8 @@ async function plan(cells: Cell[]): Promise<{ planned: PlannedCell[]; problems: 
   const rows = scale === "ci" ? [] : await readCosts(COSTS);
   const planned: PlannedCell[] = [], problems: string[] = [], unmeasured: string[] = [];
   for (const cell of cells) {
-    const { precision, coarse } = presetOfCell(cell),
-      key = { ...cell, method: trainedBy(cell).method, precision, coarse, device },
+    const { precision, lowResolution } = presetOfCell(cell),
+      key = { ...cell, method: trainedBy(cell).method, precision, lowResolution, device },
       costs = costsOf(rows, key);
     if (!costs && scale !== "ci") {
       unmeasured.push(benchCommand(key));

@@ -5,7 +5,7 @@
  */
 import { DataError } from "../files/errors.ts";
 import { tensorflow } from "../tensorflow/device.ts";
-import type { Measurement } from "./results.ts";
+import type { Measurement } from "./measurements.ts";
 import { round } from "./timing.ts";
 
 /** A pass: forward alone, forward and back to the input alone, forward and back to every parameter. */

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import project from "../../deno.json" with { type: "json" };
 import type { TensorFlow } from "../tensorflow/device.ts";
 import { instructionSets } from "../tensorflow/instruction_sets.ts";
-import type { Measurement } from "./results.ts";
+import type { Measurement } from "./measurements.ts";
 import { round } from "./timing.ts";
 import { emptyLoaderVariables } from "../files/loader_variables.ts";
 

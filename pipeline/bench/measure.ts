@@ -13,7 +13,7 @@ import { timeCases } from "./loaders.ts";
 import { settingOf } from "./machine.ts";
 import { type Piece, pieces } from "./micro.ts";
 import { takes, timeInference, timePass, timeStep } from "./passes.ts";
-import type { Figures, Measurement } from "./results.ts";
+import type { Figures, Measurement } from "./measurements.ts";
 import { round, type Timing } from "./timing.ts";
 
 /** A kind that one process measures, with its options. */
@@ -71,8 +71,10 @@ async function figures({ kind, options }: Request): Promise<Figures> {
     const method = methodOf(options);
     let timing!: Timing;
     const convolutions = await convolutionsOf(async () => timing = await timeStep(method, options));
-    const warmup = warmupOf(method), { coarse } = method.profile.fast, ownSize = options.patch !== undefined;
-    const small = coarse && !ownSize ? { ...warmup, profile: { ...warmup.profile, patch: coarse.patch } } : null;
+    const warmup = warmupOf(method), { lowResolution } = method.profile.fast, ownSize = options.patch !== undefined;
+    const small = lowResolution && !ownSize
+      ? { ...warmup, profile: { ...warmup.profile, patch: lowResolution.patch } }
+      : null;
     return {
       ...figuresOf(timing),
       ...{ network: method.profile.network, convolutions },

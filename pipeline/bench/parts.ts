@@ -7,7 +7,7 @@ import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import { createMethod } from "../methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../methods/methods.ts";
 import type { Measured, OptionsOf } from "./kinds.ts";
-import { type Measurement, parseMeasurement } from "./results.ts";
+import { type Measurement, parseMeasurement } from "./measurements.ts";
 import { emptyLoaderVariables } from "../files/loader_variables.ts";
 import { PRECISIONS } from "../tensorflow/precision.ts";
 

@@ -1,7 +1,7 @@
 /** Figures for readers. @module */
-import { type Comparison, CONFIDENCE, TOLERANCE } from "./comparison.ts";
+import { type Comparison, CONFIDENCE, TOLERANCE } from "./baseline_comparison.ts";
 import type { Count, PassName } from "./counts.ts";
-import { type Measurement, titleOf } from "./results.ts";
+import { type Measurement, titleOf } from "./measurements.ts";
 import type { Times } from "./timing.ts";
 
 const short = (value: number) => value.toPrecision(3);

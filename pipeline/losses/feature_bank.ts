@@ -27,18 +27,18 @@ export function emptyBank({ classes, size }: { classes: number; size: number }):
   };
 }
 
-/** A bank in a method's memory: `bank.1.rows` `[S, 32]` and `bank.1.count` of every class from 1 on. */
+/** A bank in a method's state: `bank.1.rows` `[S, 32]` and `bank.1.count` of every class from 1 on. */
 export function rememberBank({ rows, counts }: FeatureBank): Weights {
   const entries = rows.flatMap((own, c) => [[`bank.${c}.rows`, own], [`bank.${c}.count`, counts[c]]] as const);
   return Object.fromEntries(entries.slice(2));
 }
 
 /** The bank that {@linkcode rememberBank} put away; the background's, which is never read, is class 1's. */
-export function recallBank(memory: Weights, classes: number): FeatureBank {
+export function recallBank(methodState: Weights, classes: number): FeatureBank {
   const stored = Array.from({ length: classes }, (_, c) => Math.max(c, 1));
   return {
-    rows: stored.map((c) => memory[`bank.${c}.rows`] as Tensor2D),
-    counts: stored.map((c) => memory[`bank.${c}.count`] as Scalar),
+    rows: stored.map((c) => methodState[`bank.${c}.rows`] as Tensor2D),
+    counts: stored.map((c) => methodState[`bank.${c}.count`] as Scalar),
   };
 }
 

@@ -28,7 +28,7 @@ import { oneHot } from "../losses/dice.ts";
 import { Pass } from "../networks/layers.ts";
 import { buildNetwork } from "../networks/network.ts";
 import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
-import { after, seedOfDraw } from "../tensorflow/ops.ts";
+import { controlDependencies, seedOfDraw } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import {
   addGradients,
@@ -85,7 +85,7 @@ export function cleanPseudoLabels(classes: Int32Array, [rows, ...size]: number[]
 }
 
 /**
- * BCP on a dataset. Its memory is the teacher. Losses it reports: total, supervised (regions with a true label), pseudo
+ * BCP on a dataset. Its state is the teacher. Losses it reports: total, supervised (regions with a true label), pseudo
  * (regions with a pseudo label, before their weight).
  */
 export const bcp: MethodDefinition = defineMethod({ title: "BCP", create });
@@ -101,7 +101,7 @@ function create(dataset: DatasetProfile): Method {
     profile,
     spec,
     usesUnlabeled: true,
-    memory: (random) => rememberTeacher({ weights: toWeights(spec, initialize(spec, random)).weights }),
+    methodState: (random) => rememberTeacher({ weights: toWeights(spec, initialize(spec, random)).weights }),
     /** The labeled half mixed with itself. */
     warmup(inputs) {
       const mask = maskOf(inputs);
@@ -120,21 +120,21 @@ function create(dataset: DatasetProfile): Method {
     },
     begin({ weights }) {
       const copy: Weights = Object.fromEntries(Object.entries(weights).map(([name, tensor]) => [name, tensor.clone()]));
-      const memory = rememberTeacher({ weights: copy });
-      return variant.keepsMomentum ? { memory } : { memory, momentum: "zeros" };
+      const methodState = rememberTeacher({ weights: copy });
+      return variant.keepsMomentum ? { methodState } : { methodState, momentum: "zeros" };
     },
     hostWork: {
       /** The teacher's classes, the halves in passes of their own. */
-      read({ memory, x, label, seed }) {
+      read({ methodState, x, label, seed }) {
         const labeled = label.shape[0];
-        const teacher = recallTeacher(spec, memory);
+        const teacher = recallTeacher(spec, methodState);
         const [, images] = tf.split(x, [labeled, x.shape[0] - labeled]);
         const classesOf = (half: Tensor, draw: number) => {
           const pass = new Pass(teacher.weights, {}, { training: true, dropoutSeed: seedOf(seed, draw) });
           return tf.cast(tf.argMax(forward(pass, half).logits, -1), "int32");
         };
         const [first, second] = inHalves(images), found = classesOf(first, 3);
-        return tf.concat([found, classesOf(after(second, [found]), 4)]);
+        return tf.concat([found, classesOf(controlDependencies(second, [found]), 4)]);
       },
       work: (values, shape) => ({ pseudo_label: { data: cleanPseudoLabels(values, shape), shape } }),
     },
@@ -153,7 +153,12 @@ function create(dataset: DatasetProfile): Method {
       ) => {
         const [outside, inside] = box === "labeled" ? [unlabeled, labeled] : [labeled, unlabeled];
         const mixed = paste(mask, { outside: outside.image, inside: inside.image });
-        const own = { ...inputs, buffers, x: before.length ? after(mixed, before) : mixed, seed: seedOf(seed, draw) };
+        const own = {
+          ...inputs,
+          buffers,
+          x: before.length ? controlDependencies(mixed, before) : mixed,
+          seed: seedOf(seed, draw),
+        };
         return onePassStep(own, forward, ({ logits }) => {
           const { total, ...losses } = copyPasteLoss(logits, { mask, outside, inside, dice });
           const [supervised, pseudo] = box === "labeled"
@@ -181,11 +186,11 @@ function create(dataset: DatasetProfile): Method {
         gradients: addGradients(first.gradients, second.gradients),
       };
     },
-    after({ weights, memory }) {
-      const teacher = recallTeacher(spec, memory).weights;
+    afterUpdate({ weights, methodState }) {
+      const teacher = recallTeacher(spec, methodState).weights;
       return {
         losses: {},
-        memory: rememberTeacher({ weights: updateTeacher(teacher, weights, tf.scalar(EMA_DECAY)) }),
+        methodState: rememberTeacher({ weights: updateTeacher(teacher, weights, tf.scalar(EMA_DECAY)) }),
       };
     },
   };

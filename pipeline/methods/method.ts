@@ -19,7 +19,7 @@ export interface StepInputs {
   /** Running statistics. */
   buffers: Weights;
   /** The method's own state, by name (SS-Net: the feature bank). */
-  memory: Weights;
+  methodState: Weights;
   /** Batch, labeled rows first `[B, X, Y, Z, 1]` or `[B, H, W, 1]`. */
   x: Tensor;
   /** int32 labels of the labeled rows `[L, X, Y, Z]` or `[L, H, W]`. */
@@ -48,7 +48,7 @@ export interface StepOutputs {
   /** Running statistics after the step, all of them. */
   buffers: Weights;
   /** The method's own state after the step, all of it. */
-  memory: Weights;
+  methodState: Weights;
 }
 
 /** An array that the host made for a batch. */
@@ -122,19 +122,19 @@ export interface Method {
   /** Whether unlabeled rows are read at all. */
   usesUnlabeled: boolean;
   /** The method's own state before the first step, by name. @param random Uniform in [0, 1). */
-  memory(random: () => number): Weights;
+  methodState(random: () => number): Weights;
   /** Losses, gradients and new state of one iteration; pure, runs once per shape on symbols ({@linkcode trace}). */
   step(inputs: StepInputs): StepOutputs;
   /**
    * What follows the optimizer's update, in the same traced function: a teacher, a discriminator. Its losses are logged beside
    * the step's.
-   * @param inputs The step's, with weights, buffers and memory as they are now.
+   * @param inputs The step's, with weights, buffers and state as they are now.
    */
-  after?(inputs: StepInputs): { losses: Record<string, Scalar>; memory: Weights };
+  afterUpdate?(inputs: StepInputs): { losses: Record<string, Scalar>; methodState: Weights };
   /** The step of the published or short warm-up, on labeled rows alone, with `targets`; without it the labeled-only one. */
   warmup?: Method["step"];
   /** Parts of the state that begin anew when the warm-up is over; the others go on. */
-  begin?(state: { weights: Weights; buffers: Weights }): { memory?: Weights; momentum?: "zeros" };
+  begin?(state: { weights: Weights; buffers: Weights }): { methodState?: Weights; momentum?: "zeros" };
   /**
    * Numbers that change from iteration to iteration beside weight and rate.
    * @param iteration Behind the warm-up, from 0. @param share Of the training behind the warm-up that is done, in [0, 1).
@@ -181,13 +181,13 @@ export function differentiate<Terms extends { total: Scalar }>(
  * @param lossesOf From the network's outputs: `total` is differentiated, all are reported.
  */
 export function onePassStep(
-  { weights, buffers, memory, x, seed }: StepInputs,
+  { weights, buffers, methodState, x, seed }: StepInputs,
   forward: Forward,
   lossesOf: (outputs: NetworkOutputs) => StepOutputs["losses"],
 ): StepOutputs {
   const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });
   const { gradients, ...losses } = differentiate(() => lossesOf(forward(pass, x)), weights);
-  return { losses, gradients, participation: {}, buffers: pass.buffers, memory };
+  return { losses, gradients, participation: {}, buffers: pass.buffers, methodState };
 }
 
 /** Sums of two lists of gradients, null where neither has one. */

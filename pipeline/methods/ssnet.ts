@@ -26,7 +26,7 @@ import { type Heads, heads } from "../networks/heads.ts";
 import { Pass, type PassOptions } from "../networks/layers.ts";
 import { type NetworkName, NETWORKS } from "../networks/network.ts";
 import { build, type Built, type Forward } from "../networks/scope.ts";
-import { after, seedOfDraw, softmax, statelessUniform, withoutGradient } from "../tensorflow/ops.ts";
+import { controlDependencies, seedOfDraw, softmax, statelessUniform, withoutGradient } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 import { tensorsOf } from "../tensorflow/tree.ts";
 import {
@@ -83,7 +83,7 @@ export function ssnetSettings(dataset: DatasetProfile): OptionSchema<SSNetSettin
   });
 }
 /**
- * SS-Net on a dataset. Its memory is the feature bank, `bank.1.rows` `[S, 32]` and `bank.1.count` for every class from 1 on.
+ * SS-Net on a dataset. Its state is the feature bank, `bank.1.rows` `[S, 32]` and `bank.1.count` for every class from 1 on.
  * Losses it reports: total, supervised (Dice alone), cross_entropy (no part of the total), smoothness, separation_labeled,
  * separation_unlabeled; the last three before their weights.
  */
@@ -120,7 +120,7 @@ function create(profile: DatasetProfile, { settings }: MethodOptions<SSNetSettin
     profile,
     spec: network.spec,
     usesUnlabeled: true,
-    memory: () => rememberBank(emptyBank({ classes, size: settings.bankRows })),
+    methodState: () => rememberBank(emptyBank({ classes, size: settings.bankRows })),
     step,
   };
 }
@@ -225,7 +225,7 @@ const halvesAt = (labeled: number) => (rows: Tensor): Tensor[] => tf.split(rows,
 export function ssnetStep({ forward, heads }: SSNetNetwork, inputs: SSNetInputs): StepOutputs {
   const { weights, x, label, consistencyWeight, settings, profile } = inputs;
   const { smoothnessWeight, separationWeight } = settings, halves = halvesAt(label.shape[0]);
-  const buffers = { ...inputs.buffers }, bank = recallBank(inputs.memory, profile.classes);
+  const buffers = { ...inputs.buffers }, bank = recallBank(inputs.methodState, profile.classes);
   let draws = 0;
   const pass = (updateStatistics: PassOptions["updateStatistics"]) => {
     const seed = seedOfDraw(inputs.seed, 1000 * ++draws);
@@ -240,7 +240,7 @@ export function ssnetStep({ forward, heads }: SSNetNetwork, inputs: SSNetInputs)
   // L_sup + w 0.1 (L_sep,labeled + L_sep,unlabeled)
   const main = differentiate(() => {
     const { logits, features } = forward(pass(true), x);
-    const probabilities = softmax(clean ? after(logits, [clean]) : logits);
+    const probabilities = softmax(clean ? controlDependencies(logits, [clean]) : logits);
     const [ofLabeled] = halves(probabilities), [labeledLogits] = halves(logits);
     const terms = supervisedTerm({ logits: labeledLogits, probabilities: ofLabeled }, label, profile);
     if (!separationWeight) return { total: terms.supervised, ...terms, separation: null };
@@ -262,7 +262,7 @@ export function ssnetStep({ forward, heads }: SSNetNetwork, inputs: SSNetInputs)
 
   // + w L_smooth
   if (clean) {
-    const behind = { ...inputs, x: after(x, gradients.filter((gradient) => gradient !== null)) };
+    const behind = { ...inputs, x: controlDependencies(x, gradients.filter((gradient) => gradient !== null)) };
     const smoothnessOf = smoothnessTerm(behind, { clean, run: (x) => probabilitiesOf(pass(false), x) });
     const perturbed = differentiate(() => {
       const smoothness = smoothnessOf();
@@ -280,6 +280,6 @@ export function ssnetStep({ forward, heads }: SSNetNetwork, inputs: SSNetInputs)
     gradients,
     participation: separation ? participationOf(separation) : {},
     buffers,
-    memory: rememberBank(separation?.bank ?? bank),
+    methodState: rememberBank(separation?.bank ?? bank),
   };
 }

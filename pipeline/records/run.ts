@@ -10,8 +10,8 @@ import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
 import { type Precision, PRECISIONS } from "../tensorflow/precision.ts";
 
-/** The coarse stage of a short training: its first iterations see slices resized to a smaller patch. */
-export interface CoarseStage {
+/** The low-resolution stage of a short training: its first iterations see slices resized to a smaller patch. */
+export interface LowResolutionStage {
   /** Of its slices. */
   patch: number[];
   /** The first ones of the run. */
@@ -31,9 +31,9 @@ export interface Training {
   /** How the learning rate goes. */
   rateSchedule: "published" | "constant" | "cosine";
   /** Whether a moving average of the weights is kept and tested. */
-  averaged: boolean;
+  ema: boolean;
   /** Null where there is none. */
-  coarse: CoarseStage | null;
+  lowResolution: LowResolutionStage | null;
   /** The network's input: two sides or three. */
   patch: number[];
   /** Of everything random. */
@@ -75,8 +75,8 @@ const TRAINING: z.ZodType<Training> = z.strictObject({
   warmup: z.int().nonnegative(),
   precision: z.enum(PRECISIONS),
   rateSchedule: z.enum(["published", "constant", "cosine"]),
-  averaged: z.boolean(),
-  coarse: z.strictObject({ patch: SIDES, iterations: z.int().positive() }).nullable(),
+  ema: z.boolean(),
+  lowResolution: z.strictObject({ patch: SIDES, iterations: z.int().positive() }).nullable(),
   patch: SIDES,
   seed: z.int().nonnegative(),
   validateEvery: z.int().positive(),
@@ -127,8 +127,17 @@ const FLAT = z.object({
   versions: z.record(z.string(), z.string().nullable()).default({}),
 });
 
-/** The flat form as the present one; anything else as it is. */
+/** Names in a training that were others before. */
+const RENAMED: Record<string, keyof Training> = { coarse: "lowResolution", averaged: "ema" };
+
+function withPresentNames(training: object): object {
+  return Object.fromEntries(Object.entries(training).map(([name, value]) => [RENAMED[name] ?? name, value]));
+}
+
+/** What earlier versions wrote as the present form; anything else as it is. */
 function translated(content: unknown): unknown {
+  const earlier = z.looseObject({ training: z.looseObject({}) }).safeParse(content);
+  if (earlier.success) return { ...earlier.data, training: withPresentNames(earlier.data.training) };
   const flat = FLAT.loose().safeParse(content);
   if (!flat.success) return content;
   const { dataset, method, splitContent, versions, split: _, run: __, patch, coarse, ...others } = flat.data;
@@ -137,12 +146,12 @@ function translated(content: unknown): unknown {
   return {
     dataset,
     method: { name: method, settings: Object.fromEntries(entries.filter((entry) => !isTraining(entry))) },
-    training: {
+    training: withPresentNames({
       ...Object.fromEntries(entries.filter(isTraining)),
       ...method === "supervised" && { warmup: 0 }, // it is its own warm-up; the first versions wrote the preset's
       patch: sides(patch),
       coarse: coarse && { ...coarse, patch: sides(coarse.patch) },
-    },
+    }),
     split: splitContent,
     versions,
     commit: null,

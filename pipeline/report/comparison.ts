@@ -26,7 +26,7 @@ import {
   type Result,
   signed,
 } from "./results.ts";
-import { coarseText } from "../training/coarse.ts";
+import { lowResolutionText } from "../training/low_resolution.ts";
 
 /** One row of a comparison: a method with its options, over its seeds. */
 export interface ComparedMethod {
@@ -182,9 +182,9 @@ function rowKey({ run: { config } }: Result): string {
   return JSON.stringify([config.method.name, methodOptions(config)]);
 }
 
-function scheduleText({ run: { config: { training: { iterations, warmup, coarse } } } }: Result): string {
+function scheduleText({ run: { config: { training: { iterations, warmup, lowResolution } } } }: Result): string {
   const labeledOnly = !warmup ? "" : `, ${warmup.toLocaleString("en-US")} labeled only`;
-  const small = coarse ? `, ${coarseText(coarse, " of ")}` : "";
+  const small = lowResolution ? `, ${lowResolutionText(lowResolution, " of ")}` : "";
   return `${iterations.toLocaleString("en-US")} iterations${labeledOnly}${small}`;
 }
 

@@ -11,7 +11,7 @@ import { readJson } from "../files/json.ts";
 import { counted } from "../files/words.ts";
 import type { RunConfig } from "../records/run.ts";
 import type { Evaluation, Run } from "./runs.ts";
-import { coarseText } from "../training/coarse.ts";
+import { lowResolutionText } from "../training/low_resolution.ts";
 import { correctedSpacingText, type Metrics, type Spread } from "../records/evaluation.ts";
 
 const PROTOCOL = z.strictObject({
@@ -191,12 +191,12 @@ export function protocolSettings({ results, protocol, labeled, unit }: Group): S
     [
       "Coarse iterations",
       protocol && "none",
-      ({ run: { config: { training: { coarse } } } }) => coarseText(coarse, ", ") ?? "none",
+      ({ run: { config: { training: { lowResolution } } } }) => lowResolutionText(lowResolution, ", ") ?? "none",
     ],
     [
       "Tested weights",
       protocol && "the checkpoint's iteration",
-      ({ run }) => run.config.training.averaged ? "moving average" : "the checkpoint's iteration",
+      ({ run }) => run.config.training.ema ? "moving average" : "the checkpoint's iteration",
     ],
     ["Training, minutes", null, ({ run }) => run.minutes === null ? "not logged" : run.minutes.toFixed(1)],
     ["Training precision", protocol && protocol.trainingPrecision, ({ run }) => run.config.training.precision],

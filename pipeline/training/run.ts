@@ -85,7 +85,7 @@ export async function readRun(folder: string): Promise<Run> {
  */
 export async function loadRun(folder: string, options: RunOptions = {}): Promise<LoadedRun> {
   const run = await readRun(folder), { profile, config: { training } } = run;
-  const checkpoint = options.checkpoint ?? (training.averaged ? "last" : profile.checkpoint);
+  const checkpoint = options.checkpoint ?? (training.ema ? "last" : profile.checkpoint);
   const path = `${folder}/${checkpoint}.safetensors`;
   if (!existsSync(path)) {
     const why = checkpoint === "best"

@@ -56,7 +56,7 @@ export function syntheticBatches(method: Method): (i: number) => Batch {
     ...rows,
     seed: tf.tensor1d([7, 10000 * i], "int32") as Tensor1D,
     consistencyWeight: tf.scalar(0.1),
-    rate: tf.scalar(0.01),
+    learningRate: tf.scalar(0.01),
     scheduled: toScalars(scheduled),
     targets: toTensors(targets),
   });

@@ -22,12 +22,12 @@ export interface TrainingState {
   /** Running statistics. */
   buffers: Weights;
   /** The method's own state. */
-  memory: Weights;
+  methodState: Weights;
   /** Per parameter 1 once it has had a gradient `[P]`. */
-  touched: Tensor1D;
+  hadGradient: Tensor1D;
 }
 
-/** The state before the first step. @param random Uniform in [0, 1), for the weights and then for the method's memory. */
+/** The state before the first step. @param random Uniform in [0, 1), for the weights and then for the method's own state. */
 export function startState(method: Method, random: () => number): TrainingState {
   const { spec } = method;
   const { weights, buffers } = toWeights(spec, initialize(spec, random));
@@ -37,17 +37,17 @@ export function startState(method: Method, random: () => number): TrainingState 
     weights,
     buffers,
     momentum: zeros(Object.entries(weights).map(([name, weight]) => [name, weight.shape])),
-    memory: method.memory(random),
-    touched: tf.zeros([spec.parameters.length]) as Tensor1D,
+    methodState: method.methodState(random),
+    hadGradient: tf.zeros([spec.parameters.length]) as Tensor1D,
   };
 }
 
 /** Replaces what a method wants to begin anew when its warm-up is over; nothing where it says nothing. */
 export function beginAnew(method: Method, state: TrainingState): void {
-  const { memory, momentum } = method.begin?.(state) ?? {};
-  for (const [name, tensor] of Object.entries(memory ?? {})) {
-    state.memory[name].dispose();
-    state.memory[name] = tensor;
+  const { methodState, momentum } = method.begin?.(state) ?? {};
+  for (const [name, tensor] of Object.entries(methodState ?? {})) {
+    state.methodState[name].dispose();
+    state.methodState[name] = tensor;
   }
   for (const [name, tensor] of momentum === "zeros" ? Object.entries(state.momentum) : []) {
     tensor.dispose();
@@ -56,9 +56,9 @@ export function beginAnew(method: Method, state: TrainingState): void {
 }
 
 /** What changes from iteration to iteration. */
-export interface Batch extends Omit<StepInputs, "weights" | "buffers" | "memory"> {
+export interface Batch extends Omit<StepInputs, "weights" | "buffers" | "methodState"> {
   /** Learning rate. */
-  rate: Scalar;
+  learningRate: Scalar;
 }
 
 /** Numbers as scalars; the caller disposes them. */
@@ -88,10 +88,10 @@ export function toBatch(
     labelShape: number[];
     targets: Record<string, HostArray>;
   },
-  { seed, weight, rate, scheduled }: {
+  { seed, weight, learningRate, scheduled }: {
     seed: [number, number];
     weight: number;
-    rate: number;
+    learningRate: number;
     scheduled: Record<string, number>;
   },
 ): Batch {
@@ -100,7 +100,7 @@ export function toBatch(
     label: tf.tensor(label, labelShape, "int32"),
     seed: tf.tensor1d(seed, "int32"),
     consistencyWeight: tf.scalar(weight),
-    rate: tf.scalar(rate),
+    learningRate: tf.scalar(learningRate),
     scheduled: toScalars(scheduled),
     targets: toTensors(targets),
   };
@@ -114,19 +114,19 @@ export function toBatch(
  * method's step gives it.
  */
 export function updateParameters(
-  { weights, momentum, touched }: TrainingState,
-  { gradients, participation, rate }: {
+  { weights, momentum, hadGradient }: TrainingState,
+  { gradients, participation, learningRate }: {
     gradients: (Tensor | null)[];
     participation: Record<string, Scalar>;
-    rate: Scalar;
+    learningRate: Scalar;
   },
-): Pick<TrainingState, "weights" | "momentum" | "touched"> {
+): Pick<TrainingState, "weights" | "momentum" | "hadGradient"> {
   const names = Object.keys(weights);
   const took = names.map((name, i) =>
     gradients[i] ? participation[name.slice(0, name.indexOf("."))] ?? tf.scalar(1) : tf.scalar(0)
   );
   const next = { weights: {} as Weights, momentum: {} as Weights };
-  const nowTouched = tf.maximum(touched, tf.stack(took)) as Tensor1D;
+  const everHadGradient = tf.maximum(hadGradient, tf.stack(took)) as Tensor1D;
   names.forEach((name, i) => {
     next.weights[name] = weights[name];
     next.momentum[name] = momentum[name];
@@ -134,10 +134,10 @@ export function updateParameters(
     const decayed = tf.add(gradients[i]!, tf.mul(weights[name], WEIGHT_DECAY));
     const moved = tf.add(tf.mul(momentum[name], MOMENTUM), decayed);
     const conditional = participation[name.slice(0, name.indexOf("."))] !== undefined;
-    next.momentum[name] = conditional ? tf.mul(moved, tf.reshape(tf.slice(nowTouched, i, 1), [])) : moved;
-    next.weights[name] = tf.sub(weights[name], tf.mul(next.momentum[name], rate));
+    next.momentum[name] = conditional ? tf.mul(moved, tf.reshape(tf.slice(everHadGradient, i, 1), [])) : moved;
+    next.weights[name] = tf.sub(weights[name], tf.mul(next.momentum[name], learningRate));
   });
-  return { ...next, touched: nowTouched };
+  return { ...next, hadGradient: everHadGradient };
 }
 
 /** A traced step. */
@@ -156,10 +156,14 @@ export interface TrainingStep {
 export function trainingStep(method: Method, precision: Precision): TrainingStep {
   const traced = trace(function trainingStep(state: TrainingState, batch: Batch) {
     const inputs = { ...state, ...batch };
-    const { losses, gradients, participation, buffers, memory } = method.step(inputs);
-    const updated = { ...updateParameters(state, { gradients, participation, rate: batch.rate }), buffers, memory };
-    const later = method.after?.({ ...inputs, ...updated });
-    const next: TrainingState = { ...updated, memory: later?.memory ?? memory };
+    const { losses, gradients, participation, buffers, methodState } = method.step(inputs);
+    const updated = {
+      ...updateParameters(state, { gradients, participation, learningRate: batch.learningRate }),
+      buffers,
+      methodState,
+    };
+    const later = method.afterUpdate?.({ ...inputs, ...updated });
+    const next: TrainingState = { ...updated, methodState: later?.methodState ?? methodState };
     return { losses: { ...losses, ...later?.losses } as Record<string, Scalar>, next };
   }, precision);
   const read = method.hostWork && trace(function hostWork(state: TrainingState, batch: Batch) {

@@ -19,7 +19,7 @@
  *                    beside the file's own figures
  */
 import { existsSync } from "node:fs";
-import { compared, inTurn } from "../../pipeline/bench/comparison.ts";
+import { compared, inTurn } from "../../pipeline/bench/baseline_comparison.ts";
 import { countsOf } from "../../pipeline/bench/counts.ts";
 import {
   DESCRIPTIONS,
@@ -42,7 +42,7 @@ import {
   type Part,
   scales,
 } from "../../pipeline/bench/parts.ts";
-import { type Baseline, type Measurement, partOf, readBaselines, titleOf } from "../../pipeline/bench/results.ts";
+import { type Baseline, type Measurement, partOf, readBaselines, titleOf } from "../../pipeline/bench/measurements.ts";
 import { axisText, comparisonText, countsText, measurementText, RULE, settingText } from "../../pipeline/bench/text.ts";
 import { EXIT, parseOptions, runTask } from "../../pipeline/command/options.ts";
 

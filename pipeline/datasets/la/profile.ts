@@ -16,10 +16,10 @@ export const LA = {
   knownSpacing: 0.625,
   warmup: 0,
   iterations: 15000,
-  rate: { base: 0.01, every: 2500 },
+  learningRate: { base: 0.01, every: 2500 },
   consistency: { maximum: 1, length: 40, countsFrom: 1 },
   largestComponent: true,
   checkpoint: "last",
-  fast: { iterations: 1535, precision: "bf16", warmup: 1375, rateSchedule: "constant", averaged: true, coarse: null },
+  fast: { iterations: 1535, precision: "bf16", warmup: 1375, rateSchedule: "constant", ema: true, lowResolution: null },
   bench: { volume: [180, 150, 88], grayLevels: 20, boxes: [{ from: [30, 30, 20], to: [80, 80, 60] }] },
 } as const satisfies DatasetProfile;

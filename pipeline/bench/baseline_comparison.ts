@@ -8,7 +8,7 @@
  *   the two, and what it did to the machine is in the ratio.
  * @module
  */
-import { type Measurement, type Series, seriesOf } from "./results.ts";
+import { type Measurement, type Series, seriesOf } from "./measurements.ts";
 import { median } from "./timing.ts";
 
 /** How often an interval must hold the true ratio: of a hundred equal benchmarks one may be called otherwise. */
