@@ -86,7 +86,7 @@ Deno.test("the short schedule's rate rises to twice the base in a twentieth, the
   const lowResolution = [1, 1000, 1015, 1030, 1315, 1600].map((s) =>
     cosineRate(s, { base: 0.01, total: 1600, lowResolution: 1000 })
   );
-  [0.02, 0.02, 0.005, 0.01, 0.005, 0].forEach((wanted, i) => assert.ok(Math.abs(coarse[i] - wanted) < 1e-15));
+  [0.02, 0.02, 0.005, 0.01, 0.005, 0].forEach((wanted, i) => assert.ok(Math.abs(lowResolution[i] - wanted) < 1e-15));
   [0.02 / 30, 0.01, 0.02, 0.01, 0].forEach((wanted, i) =>
     assert.ok(Math.abs(rates[i] - wanted) < 1e-15, `${rates[i]}`)
   );
