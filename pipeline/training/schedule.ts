@@ -92,14 +92,14 @@ export function scheduleAt(
   const { learningRate, consistency } = profile, scale = profile.iterations / (iterations - warmup);
   const done = iteration - warmup - 1, published = done * scale;
   const publishedRate = (): number => {
-    if (done < 0) return rate.base;
+    if (done < 0) return learningRate.base;
     return "every" in learningRate
       ? stepRate(Math.floor(published) + 1, learningRate)
       : polyRate(Math.floor(published), { ...learningRate, total: profile.iterations });
   };
   const rates = {
     published: publishedRate,
-    constant: () => rate.base,
+    constant: () => learningRate.base,
     cosine: () =>
       cosineRate(iteration, { base: learningRate.base, total: iterations, lowResolution: lowResolution?.iterations }),
   };

@@ -47,7 +47,7 @@ export function withEma(method: Method): Method {
       const outputs = method.step({ ...inputs, methodState: apart(inputs.methodState).own });
       return { ...outputs, methodState: { ...inputs.methodState, ...outputs.methodState } };
     },
-    after(inputs) {
+    afterUpdate(inputs) {
       const { weights, buffers, methodState } = inputs, { average, own } = apart(methodState);
       const later = method.afterUpdate?.({ ...inputs, methodState: own }), updates = methodState[UPDATES] as Scalar;
       const decay = tf.minimum(tf.div(updates, tf.add(updates, 9)), EMA_DECAY) as Scalar;
