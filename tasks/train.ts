@@ -281,7 +281,7 @@ await runTask(async () => {
     const { method: active, step } = stageOf(iteration);
     if (active === method && iteration === warmup + 1) beginAnew(method, state);
     const scheduled = active.scheduled?.(iteration - warmup - 1, published / profile.iterations) ?? {};
-    const noise: [number, number] = [streamKey(seed, "dropout") >> 8, iteration * 10000];
+    const noise: [number, number] = [streamKey(seed, "noise") | 0, iteration];
     const inputs = toBatch(batch, { seed: noise, weight, learningRate, scheduled });
     const running = step(state, inputs);
     // TensorFlow computes on threads of its own: the next batch is made meanwhile.

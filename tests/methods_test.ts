@@ -63,7 +63,7 @@ function batchOf(method: Method, iteration: number, edge?: typeof EDGES[string])
   return {
     x: tf.tensor(image, [rows, ...patch, 1]),
     label: tf.tensor(labels, shape, "int32"),
-    seed: tf.tensor1d([3, 10000 * iteration], "int32"),
+    seed: tf.tensor1d([3, iteration], "int32"),
     consistencyWeight: tf.scalar(WEIGHT),
     learningRate: tf.scalar(0.01),
     scheduled: toScalars(scheduled),
@@ -136,7 +136,7 @@ for (const name of METHOD_NAMES) {
       await step(a, batch);
       await step(b, batch);
       assert.equal(apart(a.weights, b.weights), 0);
-      await step(c, { ...batch, seed: tf.tensor1d([4, 10000], "int32") });
+      await step(c, { ...batch, seed: tf.tensor1d([4, 1], "int32") });
       assert.ok(apart(a.weights, c.weights) > 0);
       await withFolder(async (folder) => { // and a state that was written and read goes on with the same bits
         await writeState(`${folder}/state`, method.spec, a, 1);
@@ -191,7 +191,7 @@ Deno.test("UA-MT's uncertainty is the entropy of the mean of eight softmaxes, it
     return [certain_share, consistency];
   });
   const at = async (threshold: number, seed: number) =>
-    (await losses(tf.scalar(threshold), tf.tensor1d([seed, 10000], "int32"))).map((loss) => loss.dataSync()[0]);
+    (await losses(tf.scalar(threshold), tf.tensor1d([seed, 1], "int32"))).map((loss) => loss.dataSync()[0]);
   // The entropy when j of eight passes say p and the others 1/2: from the surest to the least sure.
   const entropies = [8, 7, 6, 5, 4, 3, 2, 1, 0].map((j) => {
     const m = (j * p + (8 - j) / 2) / 8;

@@ -89,6 +89,25 @@ for (const [name, f, xs] of cases) {
   });
 }
 
+Deno.test("foldIn() gives seeds of their own by name and by seed, the same eager and traced", async () => {
+  const names = [
+    "clean",
+    "main",
+    "probe",
+    "perturbed",
+    "direction",
+    ...Array.from({ length: 40 }, (_, i) => `draw ${i}`),
+  ];
+  const all = (seed: tf.Tensor1D) => names.map((name) => ops.foldIn(seed, name));
+  const text = (seeds: tf.Tensor[]) => seeds.map((seed) => `${seed.dataSync()}`);
+  const seeds = Array.from({ length: 50 }, (_, iteration) => tf.tensor1d([7, iteration], "int32"));
+  const found = seeds.flatMap((seed) => text(all(seed)));
+  deepEqual(new Set(found).size, seeds.length * names.length);
+  deepEqual(text(await trace(all)(seeds[3])), text(all(seeds[3])));
+  const [nested, plain] = [ops.foldIn(ops.foldIn(seeds[0], "main"), "draw 1"), ops.foldIn(seeds[0], "draw 1")];
+  ok(`${nested.dataSync()}` !== `${plain.dataSync()}`);
+});
+
 Deno.test("softmax() of two classes is tfjs' softmax, also where one class is certain", () => {
   const logits = tf.concat([
     normal([4, 5, 2], 1),

@@ -18,7 +18,7 @@ import { Pass } from "../networks/layers.ts";
 import { buildNetwork } from "../networks/network.ts";
 import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
 import { build } from "../networks/scope.ts";
-import { controlDependencies, seedOfDraw } from "../tensorflow/ops.ts";
+import { controlDependencies, foldIn } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { type AdamState, startAdam, updateAdam } from "./adam.ts";
 import { distanceTargets, labeledTerms } from "./dtc.ts";
@@ -112,7 +112,7 @@ function create(dataset: DatasetProfile, { patch }: MethodOptions): Method {
         new Pass(weights, buffers, { training: false }),
         controlDependencies(x, Object.values(weights)),
       );
-      const dropoutSeed = seedOfDraw(seed, 5000);
+      const dropoutSeed = foldIn(seed, "discriminator");
       const { value, gradients } = gradientsOf(() => {
         const pass = new Pass(state.weights, {}, { training: true, dropoutSeed });
         return verdict(pass, { map: distance!, image: x, passing: label.shape[0] });

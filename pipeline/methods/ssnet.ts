@@ -26,7 +26,7 @@ import { type Heads, heads } from "../networks/heads.ts";
 import { Pass, type PassOptions } from "../networks/layers.ts";
 import { type NetworkName, NETWORKS } from "../networks/network.ts";
 import { build, type Built, type Forward } from "../networks/scope.ts";
-import { controlDependencies, seedOfDraw, softmax, statelessUniform, withoutGradient } from "../tensorflow/ops.ts";
+import { controlDependencies, foldIn, softmax, statelessUniform, withoutGradient } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 import { tensorsOf } from "../tensorflow/tree.ts";
 import {
@@ -112,8 +112,7 @@ export interface SSNetNetwork {
 function create(profile: DatasetProfile, { settings }: MethodOptions<SSNetSettings>): Method {
   const { classes } = profile, network = networkWithHeads(profile.network, { classes });
   const step = (inputs: StepInputs) => {
-    const seed = tf.add(inputs.seed, tf.tensor1d([1, 0], "int32")) as Tensor1D; // its own stream
-    const direction = tf.sub(statelessUniform(inputs.x.shape, seed), 0.5);
+    const direction = tf.sub(statelessUniform(inputs.x.shape, foldIn(inputs.seed, "direction")), 0.5);
     return ssnetStep(network.forward, { ...inputs, direction, profile, settings, dropout: true });
   };
   return {
@@ -154,12 +153,12 @@ function supervisedTerm(
  */
 function smoothnessTerm(
   { x, direction, settings, profile }: SSNetInputs,
-  { clean, run }: { clean: Tensor; run: (x: Tensor) => Tensor },
+  { clean, run }: { clean: Tensor; run: (name: string, x: Tensor) => Tensor },
 ): () => Scalar {
   const { perturbationRadius } = settings, { distance } = PROTOCOL[profile.protocol];
-  const inputs = { x, direction, clean, distance, perturbationRadius, probabilities: run };
-  const adversarial = adversarialDirection(inputs);
-  return () => smoothnessLoss({ ...inputs, adversarial });
+  const inputs = { x, direction, clean, distance, perturbationRadius };
+  const adversarial = adversarialDirection({ ...inputs, probabilities: (x) => run("probe", x) });
+  return () => smoothnessLoss({ ...inputs, adversarial, probabilities: (x) => run("perturbed", x) });
 }
 
 /** What the separation of both halves gives. */
@@ -226,25 +225,23 @@ export function ssnetStep({ forward, heads }: SSNetNetwork, inputs: SSNetInputs)
   const { weights, x, label, consistencyWeight, settings, profile } = inputs;
   const { smoothnessWeight, separationWeight } = settings, halves = halvesAt(label.shape[0]);
   const buffers = { ...inputs.buffers }, bank = recallBank(inputs.methodState, profile.classes);
-  let draws = 0;
-  const pass = (updateStatistics: PassOptions["updateStatistics"]) => {
-    const seed = seedOfDraw(inputs.seed, 1000 * ++draws);
-    const dropoutSeed = inputs.dropout ? seed : undefined;
+  const pass = (name: string, updateStatistics: PassOptions["updateStatistics"]) => {
+    const dropoutSeed = inputs.dropout ? foldIn(inputs.seed, name) : undefined;
     return new Pass(weights, buffers, { training: true, updateStatistics, dropoutSeed });
   };
   const probabilitiesOf = (pass: Pass, x: Tensor) => softmax(forward(pass, x).logits);
 
-  const cleanPass = smoothnessWeight ? pass("later") : null;
+  const cleanPass = smoothnessWeight ? pass("clean", "later") : null;
   const clean = cleanPass && probabilitiesOf(cleanPass, x); // q
 
   // L_sup + w 0.1 (L_sep,labeled + L_sep,unlabeled)
   const main = differentiate(() => {
-    const { logits, features } = forward(pass(true), x);
+    const own = pass("main", true), { logits, features } = forward(own, x);
     const probabilities = softmax(clean ? controlDependencies(logits, [clean]) : logits);
     const [ofLabeled] = halves(probabilities), [labeledLogits] = halves(logits);
     const terms = supervisedTerm({ logits: labeledLogits, probabilities: ofLabeled }, label, profile);
     if (!separationWeight) return { total: terms.supervised, ...terms, separation: null };
-    const separation = separationTerm(heads(pass(true)), bank, { features: features!, probabilities, label, settings });
+    const separation = separationTerm(heads(own), bank, { features: features!, probabilities, label, settings });
     const both = tf.mul(tf.add(separation.labeled.loss, separation.unlabeled.loss), separationWeight);
     return {
       total: tf.add(terms.supervised, tf.mul(consistencyWeight, both)) as Scalar,
@@ -263,7 +260,7 @@ export function ssnetStep({ forward, heads }: SSNetNetwork, inputs: SSNetInputs)
   // + w L_smooth
   if (clean) {
     const behind = { ...inputs, x: controlDependencies(x, gradients.filter((gradient) => gradient !== null)) };
-    const smoothnessOf = smoothnessTerm(behind, { clean, run: (x) => probabilitiesOf(pass(false), x) });
+    const smoothnessOf = smoothnessTerm(behind, { clean, run: (name, x) => probabilitiesOf(pass(name, false), x) });
     const perturbed = differentiate(() => {
       const smoothness = smoothnessOf();
       const total = tf.mul(consistencyWeight, tf.mul(smoothness, smoothnessWeight)) as Scalar;

@@ -16,7 +16,7 @@ import { COMPARED_DICE, crossEntropy, oneHot } from "../losses/dice.ts";
 import { Pass } from "../networks/layers.ts";
 import { buildNetwork } from "../networks/network.ts";
 import { initialize, toWeights } from "../networks/parameters.ts";
-import { controlDependencies, seedOfDraw, softmax, statelessNormal } from "../tensorflow/ops.ts";
+import { controlDependencies, foldIn, softmax, statelessNormal } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { defineMethod, type Method, type MethodDefinition, onePassStep } from "./method.ts";
 import { emaDecay, recallTeacher, rememberTeacher, updateTeacher } from "./teacher.ts";
@@ -55,19 +55,20 @@ function create(dataset: DatasetProfile): Method {
       const { methodState, x, label, consistencyWeight, scheduled } = inputs;
       const labeled = label.shape[0], unlabeled = x.shape[0] - labeled;
       const halves = (t: Tensor) => tf.split(t, [labeled, unlabeled]);
-      let draws = 0;
-      const drawSeed = () => seedOfDraw(inputs.seed, 500 * ++draws);
       const teacher = recallTeacher(spec, methodState), [, images] = halves(x);
-      const teach = (x: Tensor): Tensor => {
-        const noise = tf.clipByValue(tf.mul(statelessNormal(x.shape, drawSeed()), NOISE), -NOISE_LIMIT, NOISE_LIMIT);
-        const training = { training: true, updateStatistics: true, dropoutSeed: drawSeed() };
+      const teach = (name: string, x: Tensor): Tensor => {
+        const seed = foldIn(inputs.seed, name), normal = statelessNormal(x.shape, foldIn(seed, "noise"));
+        const noise = tf.clipByValue(tf.mul(normal, NOISE), -NOISE_LIMIT, NOISE_LIMIT);
+        const training = { training: true, updateStatistics: true, dropoutSeed: foldIn(seed, "dropout") };
         return softmax(forward(new Pass(teacher.weights, teacher.buffers, training), tf.add(x, noise)).logits);
       };
-      const target = teach(images);
+      const target = teach("target", images);
       // One call behind the other: else the activations of all exist at once.
       const twice = tf.concat([images, images]), passes: Tensor[] = [];
       for (let call = 0; call < CALLS; call++) {
-        passes.push(...tf.split(teach(controlDependencies(twice, [passes.at(-1) ?? target])), 2));
+        passes.push(
+          ...tf.split(teach(`uncertainty ${call}`, controlDependencies(twice, [passes.at(-1) ?? target])), 2),
+        );
       }
       const mean = tf.div(tf.addN(passes), passes.length);
       const certain = certainMask(predictiveEntropy(mean), scheduled.uncertainty_threshold);
@@ -75,7 +76,7 @@ function create(dataset: DatasetProfile): Method {
       const student = {
         ...inputs,
         x: controlDependencies(x, [certain]),
-        seed: drawSeed(),
+        seed: foldIn(inputs.seed, "student"),
         methodState: rememberTeacher(teacher),
       };
       return onePassStep(student, forward, ({ logits }) => {

@@ -209,7 +209,7 @@ export class Pass {
   /** A seed of its own for every dropout of the pass; null where dropout is off. */
   #drawSeed(): Tensor1D | null {
     const seed = this.options.dropoutSeed;
-    return seed ? ops.seedOfDraw(seed, ++this.#draws) : null;
+    return seed ? ops.foldIn(seed, `draw ${++this.#draws}`) : null;
   }
 
   /** Dropout of whole channels, fresh at every call of one pass. @param x `[B, ..., C]` */

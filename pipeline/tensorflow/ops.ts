@@ -5,6 +5,7 @@
  * @module
  */
 import defer * as tf from "@tensorflow/tfjs";
+import { streamKey } from "../arrays/random.ts";
 import { ATTRIBUTE, type Attribute, DTYPE } from "./binding.ts";
 import { tensorflow } from "./device.ts";
 import type { Tensor, Tensor1D, Tensor4D, Tensor5D } from "./tensors.ts";
@@ -283,9 +284,35 @@ export function statelessNormal(shape: number[], seed: Tensor1D): Tensor {
   return stateless("StatelessRandomNormal", shape, seed);
 }
 
-/** A seed for another draw of the same step. @param seed int32 `[2]` @param draw Another number for every draw. */
-export function seedOfDraw(seed: Tensor1D, draw: number): Tensor1D {
-  return tf.add(seed, tf.tensor1d([0, draw], "int32")) as Tensor1D;
+/** Which noise a seed gives; another number whenever the draws change, so that a run does not go on with other ones. */
+export const DRAWS = "2";
+
+/**
+ * A seed of its own for everything that is drawn from one: of another name, or another seed, the numbers have nothing in
+ * common. Names below names are folded in one after the other.
+ * @param seed int32 `[2]` @param name What is drawn.
+ *
+ * @example Clean and perturbed pass draw other dropouts, each its own again
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
+ * import { foldIn } from "@ssnet/pipeline/tensorflow/ops.ts";
+ *
+ * openTensorFlow({ device: "cpu" });
+ * const seed = tf.tensor1d([1337, 1], "int32");
+ * const [clean, perturbed, again] = ["clean", "perturbed", "clean"].map((name) => [...foldIn(seed, name).dataSync()]);
+ * assert.notDeepEqual(clean, perturbed);
+ * assert.deepEqual(clean, again);
+ * ```
+ */
+export function foldIn(seed: Tensor1D, name: string): Tensor1D {
+  const key = Int32Array.of(streamKey(0, name), streamKey(1, name));
+  const int = (name: string) => ({ name, type: ATTRIBUTE.type, value: DTYPE.int32 });
+  return runOp("StatelessRandomUniformFullInt", [int("dtype"), int("T"), int("Tseed")], [
+    tf.tensor1d([2], "int32"),
+    tf.add(seed, tf.tensor1d(key, "int32")),
+  ]) as Tensor1D;
 }
 
 function stateless(op: string, shape: number[], seed: Tensor1D): Tensor {
@@ -463,7 +490,7 @@ export function dropout<T extends Tensor>(x: T, probability: number, seed: Tenso
       tf.tensor1d([0], "int32"),
       tf.tensor1d([x.size], "int32"),
     ]);
-    const u = statelessUniform([], tf.add(seed, tf.tensor1d([1 << 30, 0], "int32")) as Tensor1D); // its own stream
+    const u = statelessUniform([], foldIn(seed, "threshold"));
     const threshold = runOp("Cast", [float("SrcT"), type("DstT", uint8)], [tf.floor(tf.add(u, 256 * probability))]);
     const keep = tf.reshape(runOp("GreaterEqual", [type("T", uint8)], [bytes, threshold]), x.shape);
     const apply = (v: any, keep: Tensor) => tf.mul(tf.mul(v, 1 / (1 - probability)), tf.cast(keep, "float32"));

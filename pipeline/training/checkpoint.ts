@@ -8,6 +8,7 @@ import { DataError, DivergedError } from "../files/errors.ts";
 import type { NetworkParameters } from "../evaluation/inference.ts";
 import type { Method } from "../methods/method.ts";
 import { type NetworkSpec, type StateDict, toPyTorch, toTensorFlow } from "../networks/parameters.ts";
+import { DRAWS } from "../tensorflow/ops.ts";
 import type { Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { readSafetensors, type StoredTensor, type TensorSource, writeSafetensors } from "../files/safetensors.ts";
 import type { TrainingState } from "./training_step.ts";
@@ -143,7 +144,7 @@ export async function writeState(
   }
   for (const [name, tensor] of Object.entries(state.methodState)) tensors[`methodState.${name}`] = asItIs(tensor);
   tensors.hadGradient = asItIs(state.hadGradient);
-  await writeSafetensors(path, tensors, { iteration: String(iteration) });
+  await writeSafetensors(path, tensors, { iteration: String(iteration), draws: DRAWS });
 }
 
 /** The name of a state's array, by that which versions up to 0.1 wrote. */
@@ -154,7 +155,7 @@ function presentName(stored: string): string {
 /**
  * Reads what {@linkcode writeState} wrote. Needs `--allow-read`.
  * @throws {DataError} When it belongs to another method or network, naming what is missing or of another shape; when it
- * does not say after which iteration it was written.
+ * does not say after which iteration it was written; when its training drew other noise than this program.
  */
 export async function readState(
   path: string,
@@ -168,6 +169,14 @@ export async function readState(
         JSON.stringify(metadata.iteration) ?? "missing"
       }, a whole number ` +
         `wanted; it is damaged, begin the run anew`,
+    );
+  }
+  if (metadata.draws !== DRAWS) {
+    throw new DataError(
+      `Cannot resume from "${path}": its training drew the noise of version ${
+        metadata.draws ?? "1"
+      }, this program draws ` +
+        `version ${DRAWS}, so the run would go on as another one; begin it anew, or go on with the program it was begun with`,
     );
   }
   const named = (list: { name: string; shape: number[] }[], prefix: string) =>
