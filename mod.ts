@@ -28,7 +28,7 @@ export { type LoadedRun, loadRun, readRun, type Run, type RunOptions } from "./p
 export {
   type Augmentation,
   AUGMENTATIONS,
-  type CoarseStage,
+  type LowResolutionStage,
   type RunConfig,
   type Training,
 } from "./pipeline/records/run.ts";
@@ -104,14 +104,8 @@ export type { Moments } from "./pipeline/tensorflow/rows.ts";
 export { crossEntropy, foregroundDice, linearDice, oneHot, squaredDice } from "./pipeline/losses/dice.ts";
 export { adversarialDirection, type SmoothnessInputs, smoothnessLoss } from "./pipeline/losses/smoothness.ts";
 export { type Head, type Heads, heads, type Selection } from "./pipeline/networks/heads.ts";
-export {
-  type BankOrder,
-  type BankWeights,
-  type FeatureBank,
-  type Separation,
-  separationLoss,
-  updateBank,
-} from "./pipeline/losses/separation.ts";
+export { type BankOrder, emptyBank, type FeatureBank, updateBank } from "./pipeline/losses/feature_bank.ts";
+export { type BankWeights, type Separation, separationLoss } from "./pipeline/losses/separation.ts";
 export { consistencyWeight } from "./pipeline/losses/ramps.ts";
 
 // Metrics: of two masks, of a case, and their means.

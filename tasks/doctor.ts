@@ -53,11 +53,15 @@ function instructionsText(tensorflow: TensorFlow): string {
 
 /** Seconds of a 3-D convolution, 16 to 16 channels on 112x112x80 voxels: the V-Net's largest kind. */
 async function timeConvolution(precision: Precision): Promise<string> {
-  const x = tf.randomNormal([1, 112, 112, 80, 16]), weight = tf.randomNormal([3, 3, 3, 16, 16]);
+  const x: tf.Tensor5D = tf.randomNormal([1, 112, 112, 80, 16]),
+    weight: tf.Tensor5D = tf.randomNormal([3, 3, 3, 16, 16]);
   // One number comes back: on a GPU nothing else waits for the result.
-  const convolution = trace((x, weight) => [tf.sum(tf.conv3d(x, weight, 1, "same"))], precision);
+  const convolution = trace(
+    (x: tf.Tensor5D, weight: tf.Tensor5D) => tf.sum(tf.conv3d(x, weight, 1, "same")),
+    precision,
+  );
   const { seconds: { minimum, median } } = await repeat(5, async () => {
-    const [sum] = await convolution(x, weight);
+    const sum = await convolution(x, weight);
     sum.dataSync();
     sum.dispose();
   });
@@ -101,7 +105,7 @@ function describeGpu(): string {
 
 /** The device in whose memory a traced function leaves its results. */
 async function placeOfResults({ backend, binding }: TensorFlow): Promise<string> {
-  const [result] = await trace((x) => [tf.square(x)])(tf.ones([1000]));
+  const result = await trace((x: tf.Tensor) => tf.square(x))(tf.ones([1000]));
   return binding.deviceOf(backend.getInputTensorIds([result])[0]);
 }
 

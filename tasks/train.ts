@@ -15,9 +15,9 @@ import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
 import { createMethod, type Method } from "../pipeline/methods/method.ts";
 import { isMethod, METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
-import { averaged, readAverage } from "../pipeline/training/weight_average.ts";
+import { readAverage, withEma } from "../pipeline/training/weight_average.ts";
 import { readBestDice, readInitial, readState, writeCheckpoint, writeState } from "../pipeline/training/checkpoint.ts";
-import { coarseStage, patchAt } from "../pipeline/training/coarse.ts";
+import { lowResolutionStage, patchAt } from "../pipeline/training/low_resolution.ts";
 import {
   AUGMENTATIONS,
   differencesOf,
@@ -69,8 +69,8 @@ await runTask(async () => {
   const asked = givenOption(args, "--method") ?? stored?.method.name ?? "ssnet";
   const definition = METHODS[isMethod(asked) ? asked : "ssnet"]; // another name is refused below
   const ofMethod = withoutDefaults(definition.settings(dataset));
-  const smaller = fast.coarse
-    ? `; fast: ${fast.coarse.patch.join("x")} in the first ${fast.coarse.share} of what is labeled only`
+  const smaller = fast.lowResolution
+    ? `; fast: ${fast.lowResolution.patch.join("x")} in the first ${fast.lowResolution.share} of what is labeled only`
     : "";
   const schema = z.strictObject({
     cases: pathOption().optional().describe(`folder of the cases (default: ${homePath(`cases/${dataset.name}`)})`),
@@ -160,7 +160,7 @@ await runTask(async () => {
   };
   const training = stored ? { ...stored.training, ...wanted } : newTraining();
   function newTraining(): RunConfig["training"] {
-    const { coarse, ...preset } = presetOf(profile, given.preset ?? "paper");
+    const { lowResolution, ...preset } = presetOf(profile, given.preset ?? "paper");
     const usual = {
       preset: "paper",
       augmentation: "published",
@@ -175,12 +175,12 @@ await runTask(async () => {
       ...own,
       warmup,
       patch,
-      coarse: patchGiven ? null : coarseStage(coarse, labeledOnly),
+      lowResolution: patchGiven ? null : lowResolutionStage(lowResolution, labeledOnly),
       cases: given.cases ?? homePath(`cases/${dataset.name}`),
       computedOn: null,
     };
   }
-  const { iterations, warmup, precision, seed, coarse, cases: caseFolder } = training;
+  const { iterations, warmup, precision, seed, lowResolution, cases: caseFolder } = training;
 
   const differences = stored
     ? [
@@ -207,7 +207,13 @@ await runTask(async () => {
   reading.catch(() => {}); // told where it is awaited, behind what else may be wrong
   const { binding } = openTensorFlow({ threads: training.threads, device: training.device });
   const measured = await readSteps(COSTS), preset = presetOf(profile, training.preset);
-  const announced = { ...training, dataset: dataset.name, method: asked, patch, coarse: coarse && preset.coarse };
+  const announced = {
+    ...training,
+    dataset: dataset.name,
+    method: asked,
+    patch,
+    lowResolution: lowResolution && preset.lowResolution,
+  };
   const tooLarge = memoryProblem(measured, announced, memory);
   if (tooLarge) {
     console.error(tooLarge);
@@ -216,7 +222,7 @@ await runTask(async () => {
 
   // ── State: method and warm-up as traced steps; weights, momentum and what the method remembers ─────────────────────
 
-  const withAverage = (method: Method) => training.averaged ? averaged(method) : method;
+  const withAverage = (method: Method) => training.ema ? withEma(method) : method;
   const method = withAverage(chosen);
   // Before anything is written: a precision that the device does not have is refused here.
   const stages = [withAverage(warmupOf(chosen)), method].map((method) => ({
@@ -233,7 +239,7 @@ await runTask(async () => {
         "damaged, begin the run anew",
     );
   }
-  const tested = () => training.averaged ? readAverage(method.spec, state) : state;
+  const tested = () => training.ema ? readAverage(method.spec, state) : state;
   const validationCases = await readValidationCases(caseFolder, split.validation, manifest), items = await reading;
   let iteration = done;
 
@@ -298,12 +304,12 @@ await runTask(async () => {
   while (next && !interrupted) {
     const begun = performance.now(), batch = await next;
     iteration++;
-    const { weight, rate, published } = scheduleAt(iteration, { profile, ...training });
+    const { weight, learningRate, published } = scheduleAt(iteration, { profile, ...training });
     const { method: active, step } = stageOf(iteration);
     if (active === method && iteration === warmup + 1) beginAnew(method, state);
     const scheduled = active.scheduled?.(iteration - warmup - 1, published / profile.iterations) ?? {};
-    const noise: [number, number] = [streamKey(seed, "dropout") >> 8, iteration * 10000];
-    const inputs = toBatch(batch, { seed: noise, weight, rate, scheduled });
+    const noise: [number, number] = [streamKey(seed, "noise") | 0, iteration];
+    const inputs = toBatch(batch, { seed: noise, weight, learningRate, scheduled });
     const running = step(state, inputs);
     // TensorFlow computes on threads of its own: the next batch is made meanwhile.
     next = iteration < iterations ? batchOf(iteration + 1) : null;
@@ -311,7 +317,7 @@ await runTask(async () => {
     const values = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.dataSync()[0]]));
     tf.dispose([{ ...inputs }, losses]);
     const seconds = (performance.now() - begun) / 1000;
-    log.write({ iteration, ...values, ...scheduled, consistency_weight: weight, rate, seconds });
+    log.write({ iteration, ...values, ...scheduled, consistency_weight: weight, rate: learningRate, seconds });
     if (!Number.isFinite(values.total)) {
       console.error(
         `Training diverged at iteration ${iteration}: total loss ${values.total}; the last checkpoint, if any, is kept`,

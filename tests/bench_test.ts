@@ -13,7 +13,7 @@ import {
   ratioOfSamples,
   TOLERANCE,
   verdictOf,
-} from "../pipeline/bench/comparison.ts";
+} from "../pipeline/bench/baseline_comparison.ts";
 import {
   type Convolutions,
   convolutionsOf,
@@ -30,7 +30,7 @@ import { timeCases } from "../pipeline/bench/loaders.ts";
 import { pieces } from "../pipeline/bench/micro.ts";
 import { allSteps, countParts, evaluations, everything, scales } from "../pipeline/bench/parts.ts";
 import { takes, timeInference, timePass, timeStep } from "../pipeline/bench/passes.ts";
-import { partOf, readBaselines, seriesOf } from "../pipeline/bench/results.ts";
+import { partOf, readBaselines, seriesOf } from "../pipeline/bench/measurements.ts";
 import { type Measurement, parseMeasurement, PASSES, readSteps, stepsText } from "../pipeline/records/measurement.ts";
 import { comparisonText, countsText } from "../pipeline/bench/text.ts";
 import { timesOf } from "../pipeline/bench/timing.ts";
@@ -399,7 +399,7 @@ Deno.test("a step's JSON names machine and versions and feeds the costs of a gri
     assert.ok(versions.deno === Deno.version.deno && /^2\./.test(versions.tensorflow!) && "commit" in versions, out);
     assert.equal(stepSeconds!.all.length, 2);
     await Deno.writeTextFile(`${folder}/costs.json`, stepsText([{ ...step, patch: undefined }]));
-    const key = { dataset: "acdc", method: "bcp", precision: "fp32", device: "cpu", coarse: null } as const;
+    const key = { dataset: "acdc", method: "bcp", precision: "fp32", device: "cpu", lowResolution: null } as const;
     const costs = costsOf(await readSteps(`${folder}/costs.json`), key)!;
     assert.equal(costs.stepSeconds, stepSeconds!.median);
     assert.ok(Math.abs(costs.memoryGb - step.peakMemoryGb) < 1e-9);

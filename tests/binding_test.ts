@@ -149,7 +149,7 @@ Deno.test("the CPU's configuration hides GPUs, any other takes their memory bit 
 });
 
 Deno.test("tensors and the results of a traced function lie on the device that computes, whole numbers on the host", async () => {
-  const [square] = await trace((x) => [tf.square(x)])(tf.tensor1d([1, 2]));
+  const square = await trace((x: tf.Tensor) => tf.square(x))(tf.tensor1d([1, 2]));
   const placeOf = (tensor: any) => binding.deviceOf(backend.getInputTensorIds([tensor])[0]);
   strictEqual(placeOf(square), binding.device);
   strictEqual(placeOf(tf.tensor1d([1, 2])), binding.device);

@@ -116,7 +116,7 @@ Deno.test("a network that is no longer of numbers is neither written nor read, a
 
 Deno.test("a state that does not say a whole iteration is refused", () =>
   withFolder(async (folder) => {
-    const path = `${folder}/state.safetensors`, method = { spec: SPEC, memory: () => ({}) };
+    const path = `${folder}/state.safetensors`, method = { spec: SPEC, methodState: () => ({}) };
     for (const iteration of ["abc", "-5", "", "1.5", "1e3", undefined]) {
       await writeSafetensors(path, {}, { ...iteration !== undefined && { iteration } });
       await assert.rejects(readState(path, method), (error) => {

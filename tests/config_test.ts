@@ -23,11 +23,15 @@ Deno.test("the flat configuration of version 0.1 is read as the present form, wh
     const config = await readRunConfig(folder);
     assert.deepEqual(config.method, { name: "ssnet", settings: { bankRows: 8, bankKeeps: "lowest" } });
     assert.deepEqual(config.training.patch, [256, 256]);
-    assert.deepEqual(config.training.coarse, { patch: [128, 128], iterations: 16 });
+    assert.deepEqual(config.training.lowResolution, { patch: [128, 128], iterations: 16 });
     assert.deepEqual([config.training.seed, config.training.cases, config.commit], [7, "data/cases/acdc", null]);
     assert.deepEqual(config.split, SPLIT);
     await writeRunConfig(folder, { ...config, commit: "abc" });
     assert.deepEqual(await readRunConfig(folder), { ...config, commit: "abc" });
+    // The same form under its first names.
+    const { lowResolution: coarse, ema: averaged, ...training } = config.training;
+    await writeJson(`${folder}/config.json`, { ...config, training: { ...training, coarse, averaged } });
+    assert.deepEqual(await readRunConfig(folder), config);
     // Written by hand beside a checkpoint from elsewhere.
     const least = { dataset: "acdc", method: "supervised", patch: "256x256", splitContent: SPLIT };
     await writeJson(`${folder}/config.json`, least);

@@ -77,13 +77,11 @@ Deno.test("a network is traced and its batch norms are folded once; both follow 
   const how = { forward: VNET, statistics: "running", precision: "fp32" } as const;
   const run = inference<Float32Array>(() => parameters, how, softened);
   const image = tf.tensor(uniform(4096, "window"), [1, 16, 16, 16, 1]);
-  const unfolded = trace((x: Tensor, ...values: Tensor[]) => {
-    const named = (names: string[]) => Object.fromEntries(names.map((name) => [name, values.shift()!]));
-    const pass = new Pass(named(Object.keys(first.weights)), named(Object.keys(first.buffers)), { training: false });
-    return [softened(VNET(pass, x).logits)];
-  });
-  const wanted = async ({ weights, buffers }: typeof parameters) => {
-    const [result] = await unfolded(image, ...Object.values(weights), ...Object.values(buffers));
+  const unfolded = trace((x: Tensor, { weights, buffers }: typeof parameters) =>
+    softened(VNET(new Pass(weights, buffers, { training: false }), x).logits)
+  );
+  const wanted = async (given: typeof parameters) => {
+    const result = await unfolded(image, given);
     const data = result.dataSync();
     result.dispose();
     return data;

@@ -6,7 +6,8 @@ import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { ACDC } from "../pipeline/datasets/acdc/profile.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
 import { linearDice, squaredDice } from "../pipeline/losses/dice.ts";
-import { type BankWeights, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
+import { emptyBank, updateBank } from "../pipeline/losses/feature_bank.ts";
+import { type BankWeights, separationLoss } from "../pipeline/losses/separation.ts";
 import { createMethod, gradientsOf } from "../pipeline/methods/method.ts";
 import { networkWithHeads, ssnet, type SSNetSettings, ssnetSettings, ssnetStep } from "../pipeline/methods/ssnet.ts";
 import { heads as buildHeads, PROJECTED } from "../pipeline/networks/heads.ts";
@@ -18,7 +19,7 @@ import { scheduleAt } from "../pipeline/training/schedule.ts";
 import { startState, updateParameters } from "../pipeline/training/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import * as rows from "../pipeline/tensorflow/rows.ts";
-import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../pipeline/tensorflow/tensors.ts";
+import type { Tensor, Tensor1D, Tensor2D } from "../pipeline/tensorflow/tensors.ts";
 import { parseList } from "../pipeline/datasets/lists.ts";
 
 openTensorFlow({ device: "cpu" });
@@ -34,18 +35,15 @@ function heads() {
   const { weights, buffers } = toWeights(HEADS.spec, initialize(HEADS.spec, stream(1, "weights")));
   return { weights, heads: HEADS.forward(new Pass(weights, buffers, { training: true, updateStatistics: true })) };
 }
-const emptyBank = () => ({
-  rows: [0, 1].map(() => tf.zeros([BANK_ROWS, PROJECTED]) as Tensor2D),
-  counts: [0, 1].map(() => tf.scalar(0) as Scalar),
-});
+const noPrototypes = () => emptyBank({ classes: 2, size: BANK_ROWS });
 
 /** One step on LA, small, without dropout, at weight 0.7. */
 function step(changed: Partial<SSNetSettings> = {}) {
   const method = createMethod(ssnet, LA, { settings: changed });
-  const { weights, buffers, memory } = startState(method, stream(1, "weights"));
+  const { weights, buffers, methodState } = startState(method, stream(1, "weights"));
   const image = uniform([2, 16, 16, 16, 1], "image");
   const { losses, gradients, ...after } = ssnetStep(networkWithHeads(LA.network, LA).forward, {
-    ...{ weights, buffers, memory, profile: LA, settings: ssnetSettings(LA).parse(changed), dropout: false },
+    ...{ weights, buffers, methodState, profile: LA, settings: ssnetSettings(LA).parse(changed), dropout: false },
     x: image,
     label: tf.cast(tf.squeeze(tf.greater(tf.slice(image, 0, 1), 0.1), [-1]), "int32"),
     seed: tf.tensor1d([1, 0], "int32"),
@@ -53,11 +51,11 @@ function step(changed: Partial<SSNetSettings> = {}) {
     direction: uniform([2, 16, 16, 16, 1], "direction"),
   });
   const values = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, number(loss)]));
-  return { weights, gradients, losses: values, memory: after.memory };
+  return { weights, gradients, losses: values, methodState: after.methodState };
 }
 
 Deno.test("SS-Net's loss is Dice, smoothness and separation; cross entropy is reported and no part of it", () => {
-  const { weights, gradients, losses, memory } = step(), weight = 0.7;
+  const { weights, gradients, losses, methodState } = step(), weight = 0.7;
   const { total, cross_entropy, supervised, smoothness, separation_labeled, separation_unlabeled } = losses;
   const sum = supervised + weight * (smoothness + 0.1 * (separation_labeled + separation_unlabeled));
   assert.ok(Math.abs(total - sum) < 1e-6, `${total} is not ${sum}`);
@@ -65,7 +63,7 @@ Deno.test("SS-Net's loss is Dice, smoothness and separation; cross entropy is re
   // The background has selectors, and they are never run.
   const names = Object.keys(weights), ofBackground = /^contrastive_class_selector_(memory)?0\./;
   assert.equal(names.filter((name, i) => ofBackground.test(name) && gradients[i] === null).length, 12);
-  assert.deepEqual(Object.keys(memory), ["bank.1.rows", "bank.1.count"]);
+  assert.deepEqual(Object.keys(methodState), ["bank.1.rows", "bank.1.count"]);
 });
 
 Deno.test("an ablation leaves its term out, and the others stay as they were", () => {
@@ -75,13 +73,13 @@ Deno.test("an ablation leaves its term out, and the others stay as they were", (
   assert.equal(smooth.losses.separation_labeled, undefined);
   const heads = Object.keys(smooth.weights).map((name, i) => /head|selector/.test(name) ? smooth.gradients[i] : null);
   assert.ok(heads.every((gradient) => gradient === null));
-  assert.equal(number(smooth.memory["bank.1.count"]), 0);
+  assert.equal(number(smooth.methodState["bank.1.count"]), 0);
   close(separated.losses.total, whole.supervised + 0.07 * (whole.separation_labeled + whole.separation_unlabeled));
   assert.equal(separated.losses.smoothness, undefined);
   const alone = step({ smoothnessWeight: 0, separationWeight: 0 }).losses;
   close(alone.total, whole.supervised);
   const other = step({ bankRows: 8, perturbationRadius: 2 });
-  assert.deepEqual(other.memory["bank.1.rows"].shape, [8, PROJECTED]);
+  assert.deepEqual(other.methodState["bank.1.rows"].shape, [8, PROJECTED]);
   assert.notEqual(other.losses.smoothness, whole.smoothness);
 });
 
@@ -96,8 +94,8 @@ Deno.test("of more than 32 candidates the bank keeps those with the lowest score
     labels: tf.ones([count], "int32") as Tensor1D,
     correct: tf.fill([count], 1, "bool") as Tensor1D,
   };
-  const bank = updateBank(heads().heads, emptyBank(), { ...voxels, keeps: "lowest" });
-  const other = updateBank(heads().heads, emptyBank(), { ...voxels, keeps: "highest" });
+  const bank = updateBank(heads().heads, noPrototypes(), { ...voxels, keeps: "lowest" });
+  const other = updateBank(heads().heads, noPrototypes(), { ...voxels, keeps: "highest" });
   const highest = Array.from(scores, (_, i) => i).sort((a, b) => scores[b] - scores[a]).slice(0, BANK_ROWS);
   assert.ok(number(tf.max(tf.abs(tf.sub(other.rows[1], tf.gather(projected, highest))))) < 1e-6);
   const difference = tf.max(tf.abs(tf.sub(bank.rows[1], tf.gather(projected, lowest))));
@@ -107,7 +105,7 @@ Deno.test("of more than 32 candidates the bank keeps those with the lowest score
 
 Deno.test("the bank's selector learns nothing where its weights are ones, and something where they are learned", () => {
   const labels = tf.ones([6], "int32") as Tensor1D, features = uniform([6, 16], "features") as Tensor2D;
-  const bank = emptyBank();
+  const bank = noPrototypes();
   bank.rows[1] = uniform([BANK_ROWS, PROJECTED], "bank") as Tensor2D;
   bank.counts[1] = tf.scalar(BANK_ROWS);
   const largest = (bankWeights: BankWeights) => {
@@ -122,11 +120,15 @@ Deno.test("the bank's selector learns nothing where its weights are ones, and so
 
 Deno.test("a parameter begins to decay with its first gradient, and goes on without one", () => {
   let state = {
-    ...{ weights: { "head.w": tf.scalar(2) }, momentum: { "head.w": tf.scalar(0) }, buffers: {}, memory: {} },
-    touched: tf.tensor1d([0]),
+    ...{ weights: { "head.w": tf.scalar(2) }, momentum: { "head.w": tf.scalar(0) }, buffers: {}, methodState: {} },
+    hadGradient: tf.tensor1d([0]),
   };
   const step = (gradient: number, took: number) => {
-    const update = { gradients: [tf.scalar(gradient)], participation: { head: tf.scalar(took) }, rate: tf.scalar(0.1) };
+    const update = {
+      gradients: [tf.scalar(gradient)],
+      participation: { head: tf.scalar(took) },
+      learningRate: tf.scalar(0.1),
+    };
     state = { ...state, ...updateParameters(state, update) } as typeof state;
     return number(state.weights["head.w"]);
   };
@@ -162,7 +164,7 @@ Deno.test("LA reads the consistency weight after counting the iteration, ACDC be
 Deno.test("the rates of LA's second half add up to a thousandth of its first half's, ACDC's to as much", () => {
   const ratio = (profile: typeof LA | typeof ACDC) => {
     const { iterations } = profile, course = { profile, iterations, warmup: 0, rateSchedule: "published" } as const;
-    const rates = Array.from({ length: iterations }, (_, i) => scheduleAt(i + 1, course).rate);
+    const rates = Array.from({ length: iterations }, (_, i) => scheduleAt(i + 1, course).learningRate);
     const sum = (values: number[]) => values.reduce((a, b) => a + b);
     return sum(rates.slice(iterations / 2)) / sum(rates.slice(0, iterations / 2));
   };

@@ -550,7 +550,7 @@ Deno.test("a comparison has a row a method: mean and interval over patients, dev
   await inFolder(async (root) => {
     // Dyadic numbers: sums are exact.
     const ssnet = (seed: number) => (k: number) => 0.75 + k / 64 + seed / 32, other = (k: number) => 0.625 + k / 128;
-    const coarse = { patch: [32, 32], iterations: 600 };
+    const lowResolution = { patch: [32, 32], iterations: 600 };
     const folders = await writeGrid(root, {
       patients: 8,
       cells: {
@@ -558,7 +558,7 @@ Deno.test("a comparison has a row a method: mean and interval over patients, dev
         b2: { run: { method: "ua_mt", seed: 2 }, dice: other },
         a0: { run: { seed: 0 }, dice: ssnet(0) },
         c: {
-          run: { method: "supervised", seed: 1, iterations: 900, coarse },
+          run: { method: "supervised", seed: 1, iterations: 900, lowResolution },
           dice: (k) => 0.875 - (k % 2 ? k : -k) / 128,
         },
       },
@@ -664,7 +664,7 @@ Deno.test("rows of different protocols never share a table; its title says what 
     const changes: Record<string, [Cell, RegExp]> = {
       norm: [{ dice, change: (m) => m.batchNorm = "running" }, /^Batch norm statistics: running$/],
       preset: [{ dice, run: paper }, /^Preset: paper$/],
-      average: [{ dice, run: { averaged: true } }, /^Tested weights: moving average$/],
+      average: [{ dice, run: { ema: true } }, /^Tested weights: moving average$/],
       rate: [{ dice, run: { rateSchedule: "cosine" } }, /^Rate schedule: cosine$/],
       crop: [{ dice, change: (m) => m.preparations = ["whole volume"] }, /^Preparation: whole volume$/],
       crops: [

@@ -80,18 +80,18 @@ const STEP: MeasuredStep = {
 
 Deno.test("costs are those of dataset, method, precision and device; what is missing names its bench command", () =>
   withFolder(async (folder) => {
-    const key = { dataset: "la", method: "ssnet", precision: "bf16", device: "cpu", coarse: null } as const;
+    const key = { dataset: "la", method: "ssnet", precision: "bf16", device: "cpu", lowResolution: null } as const;
     assert.deepEqual(await readSteps(`${folder}/none.json`), []);
     await Deno.writeTextFile(`${folder}/costs.json`, stepsText([STEP]));
     const rows = await readSteps(`${folder}/costs.json`);
     const machine = "one CPU, 2 threads, TensorFlow 2.21";
     assert.deepEqual(costsOf(rows, key), { stepSeconds: 10, warmupSeconds: 2, memoryGb: 5.5, machine });
     assert.equal(costsOf(rows, { ...key, precision: "fp32" }), null);
-    const coarse = { patch: [128, 128], share: 0.75 };
-    assert.equal(costsOf(rows, { ...key, coarse }), null, "smaller slices were not timed");
+    const lowResolution = { patch: [128, 128], share: 0.75 };
+    assert.equal(costsOf(rows, { ...key, lowResolution }), null, "smaller slices were not timed");
     const [timed] = rows.map((row) => ({ ...row, coarseSeconds: times(0.4) }));
-    assert.equal(costsOf([timed], { ...key, coarse })!.warmupSeconds, 0.75 * 0.4 + 0.25 * 2);
-    const alone = costsOf([{ ...timed, warmupSeconds: undefined }], { ...key, coarse })!;
+    assert.equal(costsOf([timed], { ...key, lowResolution })!.warmupSeconds, 0.75 * 0.4 + 0.25 * 2);
+    const alone = costsOf([{ ...timed, warmupSeconds: undefined }], { ...key, lowResolution })!;
     assert.deepEqual([alone.stepSeconds, alone.warmupSeconds], [0.75 * 0.4 + 0.25 * 10, null]);
     assert.equal(
       benchCommand({ ...key, precision: "fp32" }),
@@ -121,7 +121,7 @@ const OF_PATCHES = [
 Deno.test("the memory of a step is what it was measured with, and within 15 % for other patches", async () => {
   const rows = await readSteps(MEASURED), off: string[] = [];
   const compare = (key: Pick<CostKey, "dataset" | "method" | "precision" | "patch">, measured: number) => {
-    const { memoryGb } = costsOf(rows, { device: "cpu", coarse: null, ...key })!;
+    const { memoryGb } = costsOf(rows, { device: "cpu", lowResolution: null, ...key })!;
     const told = `${Object.values(key).join(" ")}: ${memoryGb.toFixed(2)} GB, measured ${measured}`;
     if (Math.abs(memoryGb / measured - 1) > 0.15) off.push(told);
   };
@@ -150,7 +150,7 @@ const TRAINING: Announced = {
   method: "ssnet",
   precision: "fp32",
   device: "cpu",
-  coarse: null,
+  lowResolution: null,
   patch: LA.patch,
   preset: "paper",
   iterations: 15000,

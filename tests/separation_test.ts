@@ -1,7 +1,8 @@
 /** Bank and separation at their edges: classes with 0, 1, 2, 31, 32 and 33 prototypes, halves that lack a class. */
 import assert from "node:assert/strict";
 import * as tf from "@tensorflow/tfjs";
-import { type BankWeights, type FeatureBank, separationLoss, updateBank } from "../pipeline/losses/separation.ts";
+import { emptyBank, updateBank } from "../pipeline/losses/feature_bank.ts";
+import { type BankWeights, separationLoss } from "../pipeline/losses/separation.ts";
 import { gradientsOf } from "../pipeline/methods/method.ts";
 import { heads as buildHeads, PROJECTED } from "../pipeline/networks/heads.ts";
 import { Pass } from "../pipeline/networks/layers.ts";
@@ -9,7 +10,7 @@ import { toWeights, type Weights } from "../pipeline/networks/parameters.ts";
 import { build } from "../pipeline/networks/scope.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { hiddenMoments, moments } from "../pipeline/tensorflow/rows.ts";
-import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../pipeline/tensorflow/tensors.ts";
+import type { Scalar, Tensor, Tensor1D } from "../pipeline/tensorflow/tensors.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 import { goldenState, N } from "../tasks/tools/parity/golden_numbers.ts";
 import { plainHeads, type Rows, toRows } from "../tasks/tools/parity/plain_heads.ts";
@@ -65,43 +66,41 @@ interface Found {
 
 /** Bank, losses of both halves, gradients of their sum, and the running statistics behind it. */
 function compute(bankWeights: BankWeights) {
-  const statistics = Object.keys(BUFFERS);
-  const run = (...[correct, ...labels]: Tensor[]): Tensor[] => {
-    const inputs = [...Object.values(WEIGHTS), ...Object.values(HALVES)];
+  const run = (correct: Tensor1D, labels: Record<Half, Tensor1D>) => {
     const pass = new Pass(WEIGHTS, { ...BUFFERS }, { training: true, updateStatistics: true }), heads = headsOf(pass);
-    const empty: FeatureBank = {
-      rows: Array.from({ length: CLASSES }, () => tf.zeros([BANK_ROWS, PROJECTED]) as Tensor2D),
-      counts: Array.from({ length: CLASSES }, () => tf.scalar(0) as Scalar),
-    };
-    const bank = updateBank(heads, empty, {
-      ...{ features: HALVES.labeled, labels: labels[0] as Tensor1D },
-      ...{ correct: correct as Tensor1D, keeps: "lowest" },
+    const bank = updateBank(heads, emptyBank({ classes: CLASSES, size: BANK_ROWS }), {
+      ...{ features: HALVES.labeled, labels: labels.labeled, correct, keeps: "lowest" },
     });
     const losses: Scalar[] = [], took: Scalar[] = [];
-    const named = Object.fromEntries(inputs.map((tensor, i) => [i, tensor])) as Weights;
+    const by: Weights = { ...WEIGHTS, ...HALVES };
     const { gradients } = gradientsOf(() => {
-      Object.values(HALVES).forEach((features, half) => {
-        const own = separationLoss(heads, bank, { features, labels: labels[half] as Tensor1D, bankWeights });
+      Object.entries(HALVES).forEach(([half, features]) => {
+        const own = separationLoss(heads, bank, { features, labels: labels[half as Half], bankWeights });
         losses.push(tf.keep(own.loss));
         took.push(...own.took.map((t) => tf.keep(t)));
       });
       return tf.add(losses[0], losses[1]);
-    }, named);
-    const dense = gradients.map((gradient, i) => gradient ?? tf.fill(inputs[i].shape, NaN));
-    const moved = statistics.map((name) => tf.add(pass.buffers[name], 0)); // a tensor of its own where nothing moved
-    return [tf.stack(bank.counts), bank.rows[1], bank.rows[2], tf.stack(losses), tf.stack(took), ...dense, ...moved];
-  };
-  const read = (tensors: Tensor[]): Found => {
-    const [counts, one, two, losses, took, ...others] = tensors.map((t) => t.dataSync() as Float32Array);
-    const rowsOf = (flat: Float32Array) =>
-      Array.from({ length: BANK_ROWS }, (_, i) => [...flat.subarray(i * PROJECTED, (i + 1) * PROJECTED)]);
-    const [labeled, unlabeled] = others.slice(NAMES.length);
+    }, by);
+    const entries = Object.keys(by).map((name, i) => [name, gradients[i] ?? tf.fill(by[name].shape, NaN)]);
+    const { labeled, unlabeled, ...ofWeights }: Weights = Object.fromEntries(entries);
+    // Tensors of their own where nothing moved.
+    const moved = Object.entries(pass.buffers).map(([name, statistic]) => [name, tf.add(statistic, 0)]);
     return {
-      ...{ counts: [...counts], bank: [rowsOf(one), rowsOf(two)], losses: [...losses] },
-      took: [[...took.slice(0, CLASSES)], [...took.slice(CLASSES)]],
-      gradients: Object.fromEntries(NAMES.map((name, i) => [name, others[i]])),
-      features: { labeled, unlabeled },
-      statistics: Object.fromEntries(statistics.map((name, i) => [name, others[NAMES.length + 2 + i]])),
+      ...{ counts: tf.stack(bank.counts), bank: [bank.rows[1], bank.rows[2]], losses: tf.stack(losses) },
+      took: tf.reshape(tf.stack(took), [2, CLASSES]),
+      ...{ gradients: ofWeights, features: { labeled, unlabeled }, statistics: Object.fromEntries(moved) as Weights },
+    };
+  };
+  const read = ({ counts, bank, losses, took, ...maps }: ReturnType<typeof run>): Found => {
+    const all = <Name extends string>(tensors: Record<Name, Tensor>) =>
+      Object.fromEntries(Object.entries<Tensor>(tensors).map(([name, t]) => [name, t.dataSync()])) as Record<
+        Name,
+        Float32Array
+      >;
+    return {
+      ...{ counts: [...counts.dataSync()], losses: [...losses.dataSync()] },
+      ...{ bank: bank.map((rows) => rows.arraySync()), took: took.arraySync() as number[][] },
+      ...{ gradients: all(maps.gradients), features: all(maps.features), statistics: all(maps.statistics) },
     };
   };
   return { run, read };
@@ -187,8 +186,9 @@ for (const bankWeights of ["ones", "learned"] as const) {
     const { correct, voxels } = which;
     const told = `${correct} prototypes, ${voxels.labeled} and ${voxels.unlabeled} voxels`;
     Deno.test(`a class of ${told}, weights ${bankWeights}: loss and gradients are those of the definition`, async () => {
-      const inputs = [correctOf(which), labelsOf("labeled", which), labelsOf("unlabeled", which)];
-      const eager = read(run(...inputs)), probes = probesOf(bankWeights === "ones" ? nth : nth + 1);
+      const labels = { labeled: labelsOf("labeled", which), unlabeled: labelsOf("unlabeled", which) };
+      const inputs = [correctOf(which), labels] as const, eager = read(run(...inputs));
+      const probes = probesOf(bankWeights === "ones" ? nth : nth + 1);
       const { losses, slopes } = definition(eager, which, { bankWeights, probes });
       const runs: Record<string, Found> = { eager, traced: read(await traced(...inputs)) };
       if (rounded) runs.bf16 = read(await rounded(...inputs));

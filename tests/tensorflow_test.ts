@@ -89,6 +89,25 @@ for (const [name, f, xs] of cases) {
   });
 }
 
+Deno.test("foldIn() gives seeds of their own by name and by seed, the same eager and traced", async () => {
+  const names = [
+    "clean",
+    "main",
+    "probe",
+    "perturbed",
+    "direction",
+    ...Array.from({ length: 40 }, (_, i) => `draw ${i}`),
+  ];
+  const all = (seed: tf.Tensor1D) => names.map((name) => ops.foldIn(seed, name));
+  const text = (seeds: tf.Tensor[]) => seeds.map((seed) => `${seed.dataSync()}`);
+  const seeds = Array.from({ length: 50 }, (_, iteration) => tf.tensor1d([7, iteration], "int32"));
+  const found = seeds.flatMap((seed) => text(all(seed)));
+  deepEqual(new Set(found).size, seeds.length * names.length);
+  deepEqual(text(await trace(all)(seeds[3])), text(all(seeds[3])));
+  const [nested, plain] = [ops.foldIn(ops.foldIn(seeds[0], "main"), "draw 1"), ops.foldIn(seeds[0], "draw 1")];
+  ok(`${nested.dataSync()}` !== `${plain.dataSync()}`);
+});
+
 Deno.test("softmax() of two classes is tfjs' softmax, also where one class is certain", () => {
   const logits = tf.concat([
     normal([4, 5, 2], 1),
@@ -124,6 +143,34 @@ Deno.test("trace() retraces on a new shape and gives the new result", async () =
   const double = trace((x: any) => [tf.mul(x, 2)]);
   close((await double(tf.tensor1d([1, 2])))[0].dataSync(), [2, 4], 0);
   close((await double(tf.tensor1d([1, 2, 3])))[0].dataSync(), [2, 4, 6], 0);
+});
+
+Deno.test("trace() takes and gives records and lists, and traces a changed tree anew", async () => {
+  let traces = 0;
+  const scaled = trace((given: { scale: tf.Scalar; parts: Record<string, tf.Tensor | null>; list: tf.Tensor[] }) => {
+    traces++;
+    const parts = Object.fromEntries(
+      Object.entries(given.parts).map(([name, x]) => [name, x && tf.mul(x, given.scale)]),
+    );
+    return { parts, sums: given.list.map((x) => tf.sum(x)) };
+  });
+  const scale = tf.scalar(3), [one, two, five] = [1, 2, 5].map((n) => tf.tensor1d([n]));
+  const found = await scaled({ scale, parts: { b: two, a: one, none: null }, list: [five, two] });
+  deepEqual(Object.keys(found.parts), ["b", "a", "none"]);
+  deepEqual([found.parts.b, found.parts.a].map((x) => x!.dataSync()[0]), [6, 3]);
+  deepEqual([found.parts.none, found.sums.map((x) => x.dataSync()[0])], [null, [5, 2]]);
+  // In which order the names come makes no difference.
+  const other = await scaled({ list: [five, two], parts: { none: null, a: five, b: one }, scale });
+  deepEqual([traces, other.parts.a!.dataSync()[0], other.parts.b!.dataSync()[0]], [1, 15, 3]);
+  const renamed = await scaled({ scale, parts: { b: two, c: one, none: null }, list: [five, two] });
+  deepEqual([traces, renamed.parts.c!.dataSync()[0]], [2, 3]);
+  await scaled({ scale, parts: { b: two, c: one, none: null }, list: [five] });
+  await scaled({ scale, parts: { b: two, c: one, none: null }, list: [tf.tensor1d([1, 2])] });
+  deepEqual(traces, 4);
+  await rejects(
+    trace((x: unknown) => x)({ x: [tf.scalar(1), 7] }),
+    /Cannot take a tree of tensors: number 7 stands at \[0\]\.x\[1\]/,
+  );
 });
 
 Deno.test("a tensor that two traces read without receiving it keeps its values", async () => {

@@ -221,11 +221,14 @@ Deno.test("fast on ACDC begins with smaller slices, of the labeled-only method t
       await run("train", [...to, "--method", "supervised", "--preset", "fast", "--precision", "fp32", ...args]);
       return JSON.parse(await Deno.readTextFile(`${folder}/${name}/config.json`));
     };
-    const { training: { coarse, patch } } = await train("coarse", "--iterations", "3");
-    assert.deepEqual({ coarse, patch }, { coarse: { patch: [128, 128], iterations: 2 }, patch: [256, 256] });
+    const { training: { lowResolution, patch } } = await train("coarse", "--iterations", "3");
+    assert.deepEqual({ lowResolution, patch }, {
+      lowResolution: { patch: [128, 128], iterations: 2 },
+      patch: [256, 256],
+    });
     const losses = (await readLog(`${folder}/coarse/metrics.jsonl`)).map(({ total }) => total!);
     assert.ok(losses.length === 3 && losses.every(Number.isFinite));
-    assert.equal((await train("own", "--iterations", "1", "--patch", "64x64")).training.coarse, null);
+    assert.equal((await train("own", "--iterations", "1", "--patch", "64x64")).training.lowResolution, null);
   }));
 
 Deno.test("every signal that ends a training leaves a run to go on with and to evaluate; what is wrong with it is told", () =>
@@ -309,24 +312,27 @@ Deno.test("every signal that ends a training leaves a run to go on with and to e
 
 Deno.test("a short training sees the whole ramp and every step of the rate", () => {
   const short = { profile: LA, iterations: 150, warmup: 0, rateSchedule: "published" } as const;
-  const first = { weight: Math.exp(-5), rate: 0.01, published: 0 };
+  const first = { weight: Math.exp(-5), learningRate: 0.01, published: 0 };
   assert.deepEqual(scheduleAt(1, { ...short, iterations: 15000 }), first);
   assert.equal(scheduleAt(150, short).weight, 1);
-  assert.deepEqual([25, 26, 150].map((i) => scheduleAt(i, short).rate), [0.01, 0.001, 0.01 * 0.1 ** 5]);
+  assert.deepEqual([25, 26, 150].map((i) => scheduleAt(i, short).learningRate), [0.01, 0.001, 0.01 * 0.1 ** 5]);
   const warm = { ...short, iterations: 160, warmup: 60, rateSchedule: "cosine" } as const;
   assert.deepEqual([8, 160].map((i) => scheduleAt(i, warm)), [
-    { weight: 0, rate: 0.02, published: 0 },
-    { weight: 1, rate: 0, published: 14850 },
+    { weight: 0, learningRate: 0.02, published: 0 },
+    { weight: 1, learningRate: 0, published: 14850 },
   ]);
-  assert.deepEqual([8, 160].map((i) => scheduleAt(i, { ...warm, rateSchedule: "constant" }).rate), [0.01, 0.01]);
+  assert.deepEqual([8, 160].map((i) => scheduleAt(i, { ...warm, rateSchedule: "constant" }).learningRate), [
+    0.01,
+    0.01,
+  ]);
 });
 
 Deno.test("a rate of its own begins behind the warm-up, a polynomial one ends near nothing", () => {
   const course = { iterations: 2300, warmup: 800, rateSchedule: "published" } as const;
   const rates = (profile: Parameters<typeof scheduleAt>[1]["profile"], iterations: number[]) =>
-    iterations.map((i) => scheduleAt(i, { profile, ...course }).rate);
+    iterations.map((i) => scheduleAt(i, { profile, ...course }).learningRate);
   assert.deepEqual(rates(LA, [800, 801, 1050, 1051]), [0.01, 0.01, 0.01, 0.001]);
-  const [warm, start, half, end] = rates({ ...LA, rate: { base: 0.01, power: 0.9 } }, [1, 801, 1551, 2300]);
+  const [warm, start, half, end] = rates({ ...LA, learningRate: { base: 0.01, power: 0.9 } }, [1, 801, 1551, 2300]);
   assert.deepEqual([warm, start], [0.01, 0.01]);
   assert.ok(Math.abs(half - 0.01 * (1 - 7499 / 15000) ** 0.9) < 1e-15);
   assert.ok(end < 2e-5);

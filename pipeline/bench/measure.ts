@@ -74,8 +74,10 @@ async function figures({ kind, options }: Request): Promise<Figures> {
     const method = methodOf(options);
     let timing!: Timing;
     const convolutions = await convolutionsOf(async () => timing = await timeStep(method, options));
-    const warmup = warmupOf(method), { coarse } = method.profile.fast, ownSize = options.patch !== undefined;
-    const small = coarse && !ownSize ? { ...warmup, profile: { ...warmup.profile, patch: coarse.patch } } : null;
+    const warmup = warmupOf(method), { lowResolution } = method.profile.fast, ownSize = options.patch !== undefined;
+    const small = lowResolution && !ownSize
+      ? { ...warmup, profile: { ...warmup.profile, patch: lowResolution.patch } }
+      : null;
     return {
       ...figuresOf(timing),
       ...{ network: method.profile.network, convolutions },

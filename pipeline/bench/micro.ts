@@ -21,12 +21,13 @@ import {
   pyramidConsistency,
 } from "../losses/consistency.ts";
 import { linearDice, oneHot, squaredDice, SUPERVISED_DICE } from "../losses/dice.ts";
-import { type FeatureBank, separationLoss, updateBank } from "../losses/separation.ts";
+import { type FeatureBank, updateBank } from "../losses/feature_bank.ts";
+import { separationLoss } from "../losses/separation.ts";
 import { signedDistanceMaps } from "../losses/signed_distance.ts";
 import { gradientsOf } from "../methods/method.ts";
 import { heads, PROJECTED } from "../networks/heads.ts";
 import { Pass } from "../networks/layers.ts";
-import { initialize, toWeights } from "../networks/parameters.ts";
+import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
 import { build } from "../networks/scope.ts";
 import { type Augmentation, AUGMENTATIONS } from "../records/run.ts";
 import { stream } from "../arrays/random.ts";
@@ -41,6 +42,7 @@ import {
 } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
 import { trace } from "../tensorflow/trace.ts";
+import { tensorsOf } from "../tensorflow/tree.ts";
 import { balls, halves, withCaseFiles } from "./inputs.ts";
 import type { How } from "./passes.ts";
 import { repeat, type Timing } from "./timing.ts";
@@ -68,24 +70,24 @@ function normal(shape: number[], seed = 1): Tensor {
  * A piece of TensorFlow.
  * @param make Its inputs, and what is traced with them; what that reads besides is constant.
  */
-function traced(
+function traced<Inputs>(
   name: string,
-  make: () => { inputs: Tensor[]; run: (...inputs: Tensor[]) => (Tensor | null)[] },
+  make: () => { inputs: Inputs; run: (inputs: Inputs) => (Tensor | null)[] },
 ): Piece {
   return {
     name,
     async time({ precision, iterations }) {
       const { inputs, run } = make();
-      const piece = trace((...given: Tensor[]) => {
-        const results = run(...given).filter((result) => result !== null);
-        return [tf.concat(results.map((result) => tf.cast(tf.slice(tf.reshape(result, [-1]), 0, 1), "float32")))];
+      const piece = trace((given: Inputs) => {
+        const results = run(given).filter((result) => result !== null);
+        return tf.concat(results.map((result) => tf.cast(tf.slice(tf.reshape(result, [-1]), 0, 1), "float32")));
       }, precision);
       const timing = await repeat(iterations, async () => {
-        const [numbers] = await piece(...inputs);
+        const numbers = await piece(inputs);
         numbers.dataSync();
         numbers.dispose();
       });
-      inputs.forEach((input) => input.dispose());
+      tensorsOf(inputs).forEach((input) => input.dispose());
       return timing;
     },
   };
@@ -96,12 +98,15 @@ function onHost(name: string, make: () => () => unknown): Piece {
   return { name, time: ({ iterations }) => repeat(iterations, make()) };
 }
 
-/** A loss and its gradients by every input, which stand in front of what it only reads. */
-const thereAndBack = (inputs: Tensor[], loss: (...inputs: Tensor[]) => Tensor, read: Tensor[] = []) => ({
-  inputs: [...inputs, ...read],
-  run: (...given: Tensor[]) => {
-    const by = Object.fromEntries(given.slice(0, inputs.length).entries());
-    const { value, gradients } = gradientsOf(() => loss(...given), by);
+/** A loss and its gradients by every input. @param read What it only reads. */
+const thereAndBack = <Names extends string>(
+  inputs: Record<Names, Tensor>,
+  loss: (inputs: Record<Names, Tensor>, ...read: Tensor[]) => Tensor,
+  read: Tensor[] = [],
+) => ({
+  inputs: { by: inputs, read },
+  run: ({ by, read }: { by: Record<Names, Tensor>; read: Tensor[] }) => {
+    const { value, gradients } = gradientsOf(() => loss(by, ...read), by);
     return [value, ...gradients];
   },
 });
@@ -157,15 +162,15 @@ function convolutions({ name, patch, labeledPerBatch }: DatasetProfile): Piece[]
       apply: convolve(1),
     }];
   return [first, ...levels, ...between].flatMap(({ name, input, weight, output, apply }) => {
-    const inputs = () => [normal([labeledPerBatch, ...input]), normal(weight, 2)];
+    const inputs = () => ({ x: normal([labeledPerBatch, ...input]), weight: normal(weight, 2) });
     const gradient = (which: number) => () => ({
-      inputs: [...inputs(), normal([labeledPerBatch, ...output], 3)],
-      run: (x: Tensor, weight: Tensor, dy: Tensor) => [
+      inputs: { ...inputs(), dy: normal([labeledPerBatch, ...output], 3) },
+      run: ({ x, weight, dy }: Record<"x" | "weight" | "dy", Tensor>) => [
         tf.grads(apply as (...given: Tensor[]) => Tensor)([x, weight], dy)[which],
       ],
     });
     return [
-      traced(`${name}, forward`, () => ({ inputs: inputs(), run: (x, weight) => [apply(x, weight)] })),
+      traced(`${name}, forward`, () => ({ inputs: inputs(), run: ({ x, weight }) => [apply(x, weight)] })),
       traced(`${name}, input gradient`, gradient(0)),
       traced(`${name}, filter gradient`, gradient(1)),
     ];
@@ -187,14 +192,14 @@ function norms({ name, patch, labeledPerBatch }: DatasetProfile): Piece[] {
   const inputs = () => [normal(shape), normal([width], 2), normal([width], 3)];
   const norm = (x: Tensor) => instanceNorm(x, tf.zeros([width]) as Tensor1D);
   const both = (inputs: Tensor[], apply: (...given: Tensor[]) => Tensor) => ({
-    inputs: [normal(shape, 4), ...inputs],
-    run: (dy: Tensor, ...given: Tensor[]) => tf.grads(apply)(given, dy),
+    inputs: { dy: normal(shape, 4), given: inputs },
+    run: ({ dy, given }: { dy: Tensor; given: Tensor[] }) => tf.grads(apply)(given, dy),
   });
   const place = `${width} channels, ${patch.join("x")}`, kind = rectified ? "batch norm with ReLU" : "batch norm";
   return [
     traced(`${name} ${kind}, ${place}, forward`, () => ({
       inputs: inputs(),
-      run: (x, gamma, beta) => [batchNorm(x, gamma, beta)],
+      run: ([x, gamma, beta]) => [batchNorm(x, gamma, beta)],
     })),
     traced(
       `${name} ${kind}, ${place}, there and back`,
@@ -218,24 +223,28 @@ function losses(profile: DatasetProfile): Piece[] {
   const dice = SUPERVISED_DICE[profile.protocol], distance = patch.length === 3 ? linearDice : squaredDice;
   const certain = (q: Tensor) => certainMask(predictiveEntropy(q), tf.scalar(0.5) as Scalar);
   return [
-    traced(`${name} softmax`, () => thereAndBack([logits(rows, 1)], (z) => tf.sum(softmax(z)))),
-    traced(`${name} Dice`, () => thereAndBack([probabilities(labeled, 1)], (p, target) => dice(p, target), [target()])),
+    traced(`${name} softmax`, () => thereAndBack({ z: logits(rows, 1) }, ({ z }) => tf.sum(softmax(z)))),
+    traced(
+      `${name} Dice`,
+      () => thereAndBack({ p: probabilities(labeled, 1) }, ({ p }, target) => dice(p, target), [target()]),
+    ),
     traced(
       `${name} smoothness distance`,
-      () => thereAndBack([probabilities(rows, 1)], (p, clean) => distance(p, clean), [probabilities(rows, 2)]),
+      () => thereAndBack({ p: probabilities(rows, 1) }, ({ p }, clean) => distance(p, clean), [probabilities(rows, 2)]),
     ),
     ...separation(profile),
     traced(`${name} consistency of ua_mt`, () => {
       const of = (seed: number) => probabilities(unlabeledPerBatch, seed);
-      return thereAndBack([of(1)], (p, taught) => maskedSquaredError(p, taught, certain(taught)), [of(2)]);
+      return thereAndBack({ p: of(1) }, ({ p }, taught) => maskedSquaredError(p, taught, certain(taught)), [of(2)]);
     }),
     traced(`${name} consistency of urpc`, () => {
-      const scales = [1, 2, 3, 4].map((seed) => logits(unlabeledPerBatch, seed));
-      return thereAndBack(scales, (...scales) => pyramidConsistency(scales));
+      const [a, b, c, d] = [1, 2, 3, 4].map((seed) => logits(unlabeledPerBatch, seed));
+      return thereAndBack({ a, b, c, d }, ({ a, b, c, d }) => pyramidConsistency([a, b, c, d]));
     }),
     traced(
       `${name} consistency of mc_net`,
-      () => thereAndBack([1, 2].map((seed) => probabilities(rows, seed)), (...pair) => mutualConsistency(pair)),
+      () =>
+        thereAndBack({ p: probabilities(rows, 1), q: probabilities(rows, 2) }, ({ p, q }) => mutualConsistency([p, q])),
     ),
   ];
 }
@@ -252,28 +261,26 @@ function separation(profile: DatasetProfile): Piece[] {
       counts: Array.from({ length: classes }, () => tf.scalar(published) as Scalar),
     };
     const features = normal([labels.shape[0], WIDTHS[0]]) as Tensor2D;
-    const headsOf = (given: Tensor[]) => {
-      const named = Object.fromEntries(Object.keys(weights).map((name, i) => [name, given[i]]));
-      return forward(new Pass(named, { ...buffers }, { training: true, updateStatistics: true }));
-    };
-    return { tf, bank, labels, features, headsOf, weights: Object.values(weights) };
+    const headsOf = (weights: Weights) =>
+      forward(new Pass(weights, { ...buffers }, { training: true, updateStatistics: true }));
+    return { bank, labels, features, headsOf, weights };
   };
   return [
     traced(`${name} separation`, () => {
       const { bank, labels, features, headsOf, weights } = make();
       return thereAndBack(
-        [features, ...weights],
-        (features, ...weights) =>
+        { features, ...weights } as Weights,
+        ({ features, ...weights }) =>
           separationLoss(headsOf(weights), bank, { features: features as Tensor2D, labels, bankWeights: "ones" }).loss,
       );
     }),
     traced(`${name} bank update`, () => {
-      const { tf, bank, labels, features, headsOf, weights } = make();
+      const { bank, labels, features, headsOf, weights } = make();
       return {
-        inputs: [features],
+        inputs: features,
         run: (features) => {
           const correct = tf.greater(labels, 0) as Tensor1D;
-          const inputs = { features: features as Tensor2D, labels, correct, keeps: "lowest" } as const;
+          const inputs = { features, labels, correct, keeps: "lowest" } as const;
           return updateBank(headsOf(weights), bank, inputs).rows.slice(1);
         },
       };

@@ -18,6 +18,7 @@ import { softmax } from "../tensorflow/ops.ts";
 import type { Tensor, Tensor1D, Tensor5D } from "../tensorflow/tensors.ts";
 import { trace } from "../tensorflow/trace.ts";
 import type { PassName } from "../records/measurement.ts";
+import { tensorsOf } from "../tensorflow/tree.ts";
 import { phantomCase } from "./inputs.ts";
 import type { CountedNetwork } from "./kinds.ts";
 import { repeat, type Timing } from "./timing.ts";
@@ -90,19 +91,17 @@ export async function timePass(
   { pass: name, precision, iterations }: How & { pass: PassName },
 ): Promise<Timing> {
   const { spec, input, loss } = modelOf(network, profile);
-  const { weights, buffers } = toWeights(spec, initialize(spec, stream(1, "weights"))), names = Object.keys(weights);
-  const run = trace(function pass(input: Tensor, seed: Tensor1D, ...values: Tensor[]) {
-    const weights: Weights = Object.fromEntries(names.map((name, i) => [name, values[i]]));
+  const { weights, buffers } = toWeights(spec, initialize(spec, stream(1, "weights")));
+  const run = trace(function pass(input: Tensor, seed: Tensor1D, weights: Weights) {
     const pass = new Pass(weights, { ...buffers }, { training: true, dropoutSeed: seed });
-    if (name === "forward") return [loss(pass, input)];
-    const { value, gradients } = gradientsOf(() => loss(pass, input), name === "input" ? { input } : weights);
-    return [value, ...gradients.filter((gradient) => gradient !== null)];
+    if (name === "forward") return { value: loss(pass, input), gradients: [] };
+    return gradientsOf(() => loss(pass, input), name === "input" ? { input } : weights);
   }, precision);
   return await repeat(iterations, async (i) => {
     const seed = tf.tensor1d([7, i], "int32") as Tensor1D;
-    const results = await run(input, seed, ...Object.values(weights));
-    results[0].dataSync();
-    [seed, ...results].forEach((tensor) => tensor.dispose());
+    const { value, gradients } = await run(input, seed, weights);
+    value.dataSync();
+    tensorsOf([seed, value, gradients]).forEach((tensor) => tensor.dispose());
   });
 }
 

@@ -1,8 +1,8 @@
 /** Figures for readers. @module */
-import { type Comparison, CONFIDENCE, TOLERANCE } from "./comparison.ts";
+import { type Comparison, CONFIDENCE, TOLERANCE } from "./baseline_comparison.ts";
 import type { Measurement, PassName, Times } from "../records/measurement.ts";
 import type { Count } from "./counts.ts";
-import { titleOf } from "./results.ts";
+import { titleOf } from "./measurements.ts";
 
 const short = (value: number) => value.toPrecision(3);
 const secondsText = ({ minimum, median, all }: Times) =>

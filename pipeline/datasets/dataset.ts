@@ -19,18 +19,18 @@ export interface Preset {
   warmup: number;
   /** "published": the course of the method's own rate; "constant": its base; "cosine": {@linkcode cosineRate} over the whole training. */
   rateSchedule: "published" | "constant" | "cosine";
-  /** Whether the moving average of the weights is tested instead of the last ones ({@linkcode averaged}). */
-  averaged: boolean;
+  /** Whether the moving average of the weights is tested instead of the last ones ({@linkcode withEma}). */
+  ema: boolean;
   /** Statistics of the batch norms that suit its length: the training's, or each window's own. */
   statistics: "running" | "window";
   /**
    * The first `share` of the labeled-only iterations, warm-up or labeled-only training, see slices resized to a
    * smaller `patch`, which costs less; null: none. Only where a patch is a whole slice: a volume's patch would show less of it.
    */
-  coarse: { patch: readonly number[]; share: number } | null;
+  lowResolution: { patch: readonly number[]; share: number } | null;
 }
 
-/** Published course of a learning rate: a tenth of it after every so many iterations (Infinity: constant), or `(1 - s/T)^power`. */
+/** Published course of a learning learningRate: a tenth of it after every so many iterations (Infinity: constant), or `(1 - s/T)^power`. */
 export type Rate = { base: number } & ({ every: number } | { power: number });
 
 /** The datasets that the methods were published on. */
@@ -63,7 +63,7 @@ export interface DatasetProfile {
   /** Published iterations behind the warm-up; every length below belongs to them and shrinks with a shorter training. */
   iterations: number;
   /** Learning rate. */
-  rate: Rate;
+  learningRate: Rate;
   /** Weight of the unsupervised terms: its maximum, the length of its ramp in steps, and the number of the first iteration. */
   consistency: { maximum: number; length: number; countsFrom: 0 | 1 };
   /** Published stride of the sliding window; null where there is none. */
@@ -97,9 +97,9 @@ export function presetOf(profile: DatasetProfile, name: "paper" | "fast"): Prese
     precision: "fp32",
     warmup,
     rateSchedule: "published",
-    averaged: false,
+    ema: false,
     statistics: "running",
-    coarse: null,
+    lowResolution: null,
   };
 }
 

@@ -5,6 +5,7 @@ import type { Weights } from "../networks/parameters.ts";
 import type { Forward } from "../networks/scope.ts";
 import type { Tensor } from "../tensorflow/tensors.ts";
 import { trace } from "../tensorflow/trace.ts";
+import { tensorsOf } from "../tensorflow/tree.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 
 /** Parameters and running statistics of a network, read anew at every call: a training's state can be given and goes on. */
@@ -41,33 +42,26 @@ export function inference<Values extends Float32Array | Int32Array>(
   { forward, statistics, precision }: InferenceOptions,
   output: (logits: Tensor) => Tensor,
 ): (images: Tensor) => Promise<Values> {
-  const first = read(), names = { weights: Object.keys(first.weights), buffers: Object.keys(first.buffers) };
-  const named = (names: string[], values: Tensor[]): Weights =>
-    Object.fromEntries(names.map((name, i) => [name, values[i]]));
-  const run = trace(function inference(images: Tensor, ...values: Tensor[]) {
-    const pass = new Pass(named(names.weights, values), {}, { training: statistics === "window" });
-    return [tf.tidy(() => output(forward(pass, images).logits))];
+  const run = trace(function inference(images: Tensor, weights: Weights) {
+    return output(forward(new Pass(weights, {}, { training: statistics === "window" }), images).logits);
   }, precision);
-  let foldedNames: string[] = [], folded: Weights = {}, foldedFrom: Tensor[] = [];
-  const fold = trace(function fold(image: Tensor, ...values: Tensor[]) {
-    const weights = named(names.weights, values), buffers = named(names.buffers, values.slice(names.weights.length));
+  const fold = trace(function fold(image: Tensor, { weights, buffers }: NetworkParameters) {
     const pass = new Pass(weights, buffers, { training: false });
     forward(pass, image); // to see which layers there are: what nobody reads is not computed
-    foldedNames = Object.keys(pass.folded);
-    return Object.values(pass.folded);
+    return pass.folded;
   });
-  const foldAnew = async (rank: number, values: Tensor[]) => {
-    const image = tf.zeros([1, ...Array(rank - 2).fill(16), 1]), results = await fold(image, ...values);
+  let folded: Weights = {}, foldedFrom: Tensor[] = [];
+  const foldAnew = async (rank: number, parameters: NetworkParameters) => {
+    const image = tf.zeros([1, ...Array(rank - 2).fill(16), 1]), result = await fold(image, parameters);
     tf.dispose([image, folded]);
-    [folded, foldedFrom] = [named(foldedNames, results), values];
+    [folded, foldedFrom] = [result, tensorsOf(parameters)];
   };
   return async (images) => {
-    const { weights, buffers } = read();
-    const values = [...names.weights.map((name) => weights[name]), ...names.buffers.map((name) => buffers[name])];
+    const { weights, buffers } = read(), now = { weights, buffers };
     // A training's step replaces the tensors that it changes.
-    const isNew = values.some((value, i) => value !== foldedFrom[i]);
-    if (statistics === "running" && isNew) await foldAnew(images.rank, values);
-    const [result] = await run(images, ...names.weights.map((name) => folded[name] ?? weights[name]));
+    const isNew = tensorsOf(now).some((tensor, i) => tensor !== foldedFrom[i]);
+    if (statistics === "running" && isNew) await foldAnew(images.rank, now);
+    const result = await run(images, { ...weights, ...folded });
     const data = result.dataSync() as Values;
     result.dispose();
     return data;

@@ -7,11 +7,11 @@ import { fileURLToPath } from "node:url";
 import { sidesOf, sizeOf } from "../arrays/shape.ts";
 import type { Preset } from "../datasets/dataset.ts";
 import { DATASETS } from "../datasets/datasets.ts";
+import { meanSeconds } from "../training/low_resolution.ts";
+import { type MeasuredMemory, stepMemory } from "./memory.ts";
 import type { Costs, Length } from "../records/cell.ts";
 import type { MeasuredStep } from "../records/measurement.ts";
 import type { Precision } from "../tensorflow/precision.ts";
-import { meanSeconds } from "../training/coarse.ts";
-import { type MeasuredMemory, stepMemory } from "./memory.ts";
 
 /** Part of a budget that is spent on the labeled half alone, before a method's own steps. */
 export const WARMUP_SHARE = 0.5;
@@ -30,7 +30,7 @@ export interface CostKey {
   /** "cpu" or "gpu". */
   device: string;
   /** The preset's iterations on smaller slices, null where it has none. */
-  coarse: Preset["coarse"];
+  lowResolution: Preset["lowResolution"];
   /** Where it is not the published one. */
   patch?: readonly number[];
 }
@@ -38,13 +38,13 @@ export interface CostKey {
 /** The measured step of a training, in batches as published, and its memory at another patch; null when it was not measured. */
 export function measuredStep(
   rows: MeasuredStep[],
-  { dataset, method, precision, device, coarse }: Omit<CostKey, "patch">,
+  { dataset, method, precision, device, lowResolution }: Omit<CostKey, "patch">,
 ): (MeasuredStep & MeasuredMemory) | null {
   const own = rows.filter((row) =>
     row.dataset === dataset && row.method === method && row.precision === precision && row.device === device &&
     row.rows === undefined
   );
-  const row = own.find((row) => row.patch === undefined && (!coarse || row.coarseSeconds));
+  const row = own.find((row) => row.patch === undefined && (!lowResolution || row.coarseSeconds));
   const sized = own.find((row) => row.patch !== undefined);
   if (!row) return null;
   const other = sized && { patch: sidesOf(sized.patch!), peakMemoryGb: sized.peakMemoryGb };
@@ -53,10 +53,10 @@ export function measuredStep(
 
 /** The costs of a training; null when it was not measured. Times of another patch are taken in proportion to its voxels. */
 export function costsOf(rows: MeasuredStep[], key: CostKey): Costs | null {
-  const row = measuredStep(rows, key), { coarse, dataset, patch = DATASETS[dataset].patch } = key;
+  const row = measuredStep(rows, key), { lowResolution, dataset, patch = DATASETS[dataset].patch } = key;
   if (!row) return null;
   const share = sizeOf(patch) / sizeOf(DATASETS[dataset].patch);
-  const labeledOnly = (full: number) => meanSeconds(coarse, { full, coarse: row.coarseSeconds?.median });
+  const labeledOnly = (full: number) => meanSeconds(lowResolution, { full, lowResolution: row.coarseSeconds?.median });
   const step = share * row.stepSeconds.median, warmup = row.warmupSeconds && share * row.warmupSeconds.median;
   return {
     stepSeconds: warmup === undefined ? labeledOnly(step) : step,
@@ -67,7 +67,7 @@ export function costsOf(rows: MeasuredStep[], key: CostKey): Costs | null {
 }
 
 /** The command that measures a training. */
-export function benchCommand({ dataset, method, precision, device }: Omit<CostKey, "coarse" | "patch">): string {
+export function benchCommand({ dataset, method, precision, device }: Omit<CostKey, "lowResolution" | "patch">): string {
   const elsewhere = device === "cpu" ? "" : ` --device ${device}`;
   return `deno task bench step --dataset ${dataset} --method ${method} --precision ${precision}${elsewhere} --json`;
 }

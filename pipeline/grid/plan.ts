@@ -73,8 +73,8 @@ export async function plan(
   const { scale, device } = grid, rows = scale === "ci" ? [] : await readSteps(COSTS);
   const planned: PlannedCell[] = [], problems: string[] = [], unmeasured: string[] = [];
   for (const cell of cells) {
-    const { precision, coarse } = presetOfCell(grid, cell), { name: method } = methodOf(grid, cell);
-    const key = { dataset: cell.dataset, method, precision, coarse, device }, costs = costsOf(rows, key);
+    const { precision, lowResolution } = presetOfCell(grid, cell), { name: method } = methodOf(grid, cell);
+    const key = { dataset: cell.dataset, method, precision, lowResolution, device }, costs = costsOf(rows, key);
     if (!costs && scale !== "ci") {
       unmeasured.push(benchCommand(key));
       continue;

@@ -30,11 +30,11 @@ export function memoryProblem(
   memory: MachineMemory,
 ): string | null {
   const { dataset, device, method, patch, precision } = training;
-  const row = device === "cpu" ? measuredStep(rows, { ...training, coarse: null }) : null;
+  const row = device === "cpu" ? measuredStep(rows, { ...training, lowResolution: null }) : null;
   const needs = row && stepMemory(row, { patch }) * 1e9;
   if (!row || !needs || needs <= memory.available) return null;
   const fitting = largestPatch(row, patch, memory.available);
-  const small = precision === "fp32" && measuredStep(rows, { ...training, precision: "bf16", coarse: null });
+  const small = precision === "fp32" && measuredStep(rows, { ...training, precision: "bf16", lowResolution: null });
   const smaller = small && stepMemory(small, { patch }) * 1e9;
   const ways = [
     fitting ? `the largest patch that fits is --patch ${fitting.join("x")}` : "no patch fits",
@@ -52,7 +52,7 @@ export function trainingHeader(rows: MeasuredStep[], training: Announced, { spli
 }): string {
   const { dataset, device, done, iterations, method, patch, precision, preset, threads, warmup } = training;
   const { labeled, unlabeled, validation } = countCases(split), costs = costsOf(rows, training);
-  const row = measuredStep(rows, { ...training, coarse: null });
+  const row = measuredStep(rows, { ...training, lowResolution: null });
   const left = { iterations: iterations - done, warmup: Math.max(0, warmup - done) };
   return [
     `${method} on ${dataset}, ${preset}: ${iterations} iterations${warmup ? `, ${warmup} of them a warm-up` : ""}` +

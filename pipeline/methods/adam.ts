@@ -6,7 +6,7 @@ import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 /** Adam's constants. */
 export interface AdamOptions {
   /** Learning rate. */
-  rate: number;
+  learningRate: number;
   /** Decay of the first moment. */
   beta1: number;
   /** Decay of the second moment. */
@@ -47,14 +47,14 @@ export function startAdam(weights: Weights): AdamState {
  *
  * openTensorFlow({ device: "cpu" });
  * const start = startAdam({ w: tf.tensor1d([1, 1]) });
- * const { weights } = updateAdam(start, [tf.tensor1d([5, -0.1])], { rate: 0.1, beta1: 0.9, beta2: 0.99 });
+ * const { weights } = updateAdam(start, [tf.tensor1d([5, -0.1])], { learningRate: 0.1, beta1: 0.9, beta2: 0.99 });
  * [0.9, 1.1].forEach((wanted, i) => assert.ok(Math.abs(weights.w.dataSync()[i] - wanted) < 1e-6));
  * ```
  */
 export function updateAdam(
   { weights, first, second, step }: AdamState,
   gradients: Tensor[],
-  { rate, beta1, beta2 }: AdamOptions,
+  { learningRate, beta1, beta2 }: AdamOptions,
 ): AdamState {
   const t = tf.add(step, 1), next: AdamState = { weights: {}, first: {}, second: {}, step: t as Scalar };
   const [correction1, correction2] = [beta1, beta2].map((beta) => tf.sub(1, tf.pow(beta, t)));
@@ -64,7 +64,7 @@ export function updateAdam(
     const length = tf.add(tf.sqrt(tf.div(v, correction2)), EPSILON);
     next.first[name] = m;
     next.second[name] = v;
-    next.weights[name] = tf.sub(weights[name], tf.mul(tf.div(tf.div(m, correction1), length), rate));
+    next.weights[name] = tf.sub(weights[name], tf.mul(tf.div(tf.div(m, correction1), length), learningRate));
   });
   return next;
 }

@@ -28,8 +28,8 @@ import { oneHot } from "../losses/dice.ts";
 import { Pass } from "../networks/layers.ts";
 import { buildNetwork } from "../networks/network.ts";
 import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
-import { after, seedOfDraw } from "../tensorflow/ops.ts";
-import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
+import { controlDependencies, foldIn } from "../tensorflow/ops.ts";
+import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import {
   addGradients,
   defineMethod,
@@ -85,7 +85,7 @@ export function cleanPseudoLabels(classes: Int32Array, [rows, ...size]: number[]
 }
 
 /**
- * BCP on a dataset. Its memory is the teacher. Losses it reports: total, supervised (regions with a true label), pseudo
+ * BCP on a dataset. Its state is the teacher. Losses it reports: total, supervised (regions with a true label), pseudo
  * (regions with a pseudo label, before their weight).
  */
 export const bcp: MethodDefinition = defineMethod({ title: "BCP", create });
@@ -94,19 +94,18 @@ function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
   const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
   const { dice, ...variant } = VARIANT[profile.protocol];
-  const seedOf = (seed: Tensor1D, draw: number) => seedOfDraw(seed, 1000 * draw);
-  const maskOf = ({ x, seed }: StepInputs) => boxMask(x.shape.slice(1, -1), seedOf(seed, 1));
+  const maskOf = ({ x, seed }: StepInputs) => boxMask(x.shape.slice(1, -1), foldIn(seed, "box"));
 
   return {
     profile,
     spec,
     usesUnlabeled: true,
-    memory: (random) => rememberTeacher({ weights: toWeights(spec, initialize(spec, random)).weights }),
+    methodState: (random) => rememberTeacher({ weights: toWeights(spec, initialize(spec, random)).weights }),
     /** The labeled half mixed with itself. */
     warmup(inputs) {
       const mask = maskOf(inputs);
       const [a, b] = inHalves(inputs.x), [labelA, labelB] = inHalves(oneHot(inputs.label, classes));
-      const mixed = { ...inputs, x: paste(mask, { outside: a, inside: b }), seed: seedOf(inputs.seed, 2) };
+      const mixed = { ...inputs, x: paste(mask, { outside: a, inside: b }), seed: foldIn(inputs.seed, "warm-up") };
       return onePassStep(mixed, forward, ({ logits }) => {
         if (profile.protocol === "la") {
           const target = paste(mask, { outside: labelA, inside: labelB });
@@ -120,21 +119,21 @@ function create(dataset: DatasetProfile): Method {
     },
     begin({ weights }) {
       const copy: Weights = Object.fromEntries(Object.entries(weights).map(([name, tensor]) => [name, tensor.clone()]));
-      const memory = rememberTeacher({ weights: copy });
-      return variant.keepsMomentum ? { memory } : { memory, momentum: "zeros" };
+      const methodState = rememberTeacher({ weights: copy });
+      return variant.keepsMomentum ? { methodState } : { methodState, momentum: "zeros" };
     },
     hostWork: {
       /** The teacher's classes, the halves in passes of their own. */
-      read({ memory, x, label, seed }) {
+      read({ methodState, x, label, seed }) {
         const labeled = label.shape[0];
-        const teacher = recallTeacher(spec, memory);
+        const teacher = recallTeacher(spec, methodState);
         const [, images] = tf.split(x, [labeled, x.shape[0] - labeled]);
-        const classesOf = (half: Tensor, draw: number) => {
-          const pass = new Pass(teacher.weights, {}, { training: true, dropoutSeed: seedOf(seed, draw) });
+        const classesOf = (half: Tensor, name: string) => {
+          const pass = new Pass(teacher.weights, {}, { training: true, dropoutSeed: foldIn(seed, name) });
           return tf.cast(tf.argMax(forward(pass, half).logits, -1), "int32");
         };
-        const [first, second] = inHalves(images), found = classesOf(first, 3);
-        return tf.concat([found, classesOf(after(second, [found]), 4)]);
+        const [first, second] = inHalves(images), found = classesOf(first, "teacher of the first half");
+        return tf.concat([found, classesOf(controlDependencies(second, [found]), "teacher of the second half")]);
       },
       work: (values, shape) => ({ pseudo_label: { data: cleanPseudoLabels(values, shape), shape } }),
     },
@@ -149,11 +148,16 @@ function create(dataset: DatasetProfile): Method {
       const mix = (
         box: "labeled" | "unlabeled",
         { labeled, unlabeled }: Record<typeof box, Part>,
-        { draw, buffers, before }: { draw: number; buffers: Weights; before: Tensor[] },
+        { name, buffers, before }: { name: string; buffers: Weights; before: Tensor[] },
       ) => {
         const [outside, inside] = box === "labeled" ? [unlabeled, labeled] : [labeled, unlabeled];
         const mixed = paste(mask, { outside: outside.image, inside: inside.image });
-        const own = { ...inputs, buffers, x: before.length ? after(mixed, before) : mixed, seed: seedOf(seed, draw) };
+        const own = {
+          ...inputs,
+          buffers,
+          x: before.length ? controlDependencies(mixed, before) : mixed,
+          seed: foldIn(seed, name),
+        };
         return onePassStep(own, forward, ({ logits }) => {
           const { total, ...losses } = copyPasteLoss(logits, { mask, outside, inside, dice });
           const [supervised, pseudo] = box === "labeled"
@@ -167,12 +171,12 @@ function create(dataset: DatasetProfile): Method {
         { labeled: part(a, labelA, FROM_LABEL), unlabeled: part(ua, pseudoA, FROM_TEACHER) },
         { labeled: part(b, labelB, FROM_LABEL), unlabeled: part(ub, pseudoB, FROM_TEACHER) },
       ];
-      const first = mix(variant.firstBox, pairs[0], { draw: 5, buffers: inputs.buffers, before: [] });
+      const first = mix(variant.firstBox, pairs[0], { name: "first mix", buffers: inputs.buffers, before: [] });
       const before = first.gradients.filter((gradient) => gradient !== null);
       const second = mix(
         variant.firstBox === "labeled" ? "unlabeled" : "labeled",
         pairs[1],
-        { draw: 6, buffers: first.buffers, before },
+        { name: "second mix", buffers: first.buffers, before },
       );
       const sum = (name: string) => tf.add(first.losses[name], second.losses[name]) as Scalar;
       return {
@@ -181,11 +185,11 @@ function create(dataset: DatasetProfile): Method {
         gradients: addGradients(first.gradients, second.gradients),
       };
     },
-    after({ weights, memory }) {
-      const teacher = recallTeacher(spec, memory).weights;
+    afterUpdate({ weights, methodState }) {
+      const teacher = recallTeacher(spec, methodState).weights;
       return {
         losses: {},
-        memory: rememberTeacher({ weights: updateTeacher(teacher, weights, tf.scalar(EMA_DECAY)) }),
+        methodState: rememberTeacher({ weights: updateTeacher(teacher, weights, tf.scalar(EMA_DECAY)) }),
       };
     },
   };

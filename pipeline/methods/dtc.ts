@@ -31,12 +31,12 @@ import { labeledStep } from "./supervised.ts";
 const PROTOCOL = {
   la: {
     network: "vnet_distance",
-    rate: { base: 0.01, every: 2500 },
+    learningRate: { base: 0.01, every: 2500 },
     consistency: { maximum: 1, length: 40, countsFrom: 0 },
   },
   acdc: {
     network: "unet_distance",
-    rate: { base: 0.01, power: 0.9 },
+    learningRate: { base: 0.01, power: 0.9 },
     consistency: { maximum: 0.1, length: 200, countsFrom: 0 },
   },
 } as const satisfies Record<Protocol, Partial<DatasetProfile>>;
@@ -78,7 +78,7 @@ function create(dataset: DatasetProfile): Method {
     profile,
     spec,
     usesUnlabeled: true,
-    memory: () => ({}),
+    methodState: () => ({}),
     targets: (label, shape) => distanceTargets(label, shape, classes),
     warmup: (inputs) => labeledStep(inputs, forward, (outputs) => labeledTerms(outputs, inputs, profile)),
     step: (inputs) =>

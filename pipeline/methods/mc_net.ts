@@ -23,7 +23,7 @@ import { labeledStep } from "./supervised.ts";
 const PROTOCOL = {
   la: {
     network: "vnet_mutual",
-    rate: { base: 0.01, every: Infinity },
+    learningRate: { base: 0.01, every: Infinity },
     consistency: { maximum: 1, length: 40, countsFrom: 1 },
     largestComponent: false,
   },
@@ -49,7 +49,7 @@ function create(dataset: DatasetProfile): Method {
     profile,
     spec,
     usesUnlabeled: true,
-    memory: () => ({}),
+    methodState: () => ({}),
     warmup: (inputs) =>
       labeledStep(inputs, forward, (outputs) => ({
         supervised: supervisedOf(probabilitiesOf(outputs), inputs.label),

@@ -10,6 +10,7 @@ import { Pass } from "../networks/layers.ts";
 import type { Forward, NetworkOutputs } from "../networks/scope.ts";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
+import { tensorsOf } from "../tensorflow/tree.ts";
 
 /** What a training step reads. */
 export interface StepInputs {
@@ -18,7 +19,7 @@ export interface StepInputs {
   /** Running statistics. */
   buffers: Weights;
   /** The method's own state, by name (SS-Net: the feature bank). */
-  memory: Weights;
+  methodState: Weights;
   /** Batch, labeled rows first `[B, X, Y, Z, 1]` or `[B, H, W, 1]`. */
   x: Tensor;
   /** int32 labels of the labeled rows `[L, X, Y, Z]` or `[L, H, W]`. */
@@ -47,7 +48,7 @@ export interface StepOutputs {
   /** Running statistics after the step, all of them. */
   buffers: Weights;
   /** The method's own state after the step, all of it. */
-  memory: Weights;
+  methodState: Weights;
 }
 
 /** An array that the host made for a batch. */
@@ -124,19 +125,19 @@ export interface Method {
    * The method's own state before the first step, by name.
    * @param random Uniform in [0, 1).
    */
-  memory(random: () => number): Weights;
+  methodState(random: () => number): Weights;
   /** Losses, gradients and new state of one iteration; pure, runs once per shape on symbols ({@linkcode trace}). */
   step(inputs: StepInputs): StepOutputs;
   /**
    * What follows the optimizer's update, in the same traced function: a teacher, a discriminator. Its losses are logged beside
    * the step's.
-   * @param inputs The step's, with weights, buffers and memory as they are now.
+   * @param inputs The step's, with weights, buffers and state as they are now.
    */
-  after?(inputs: StepInputs): { losses: Record<string, Scalar>; memory: Weights };
+  afterUpdate?(inputs: StepInputs): { losses: Record<string, Scalar>; methodState: Weights };
   /** The step of the published or short warm-up, on labeled rows alone, with `targets`; without it the labeled-only one. */
   warmup?: Method["step"];
   /** Parts of the state that begin anew when the warm-up is over; the others go on. */
-  begin?(state: { weights: Weights; buffers: Weights }): { memory?: Weights; momentum?: "zeros" };
+  begin?(state: { weights: Weights; buffers: Weights }): { methodState?: Weights; momentum?: "zeros" };
   /**
    * Numbers that change from iteration to iteration beside weight and rate.
    * @param iteration Behind the warm-up, from 0.
@@ -166,22 +167,34 @@ export function gradientsOf(loss: () => Tensor, weights: Weights): { value: Scal
 }
 
 /**
+ * Gradients of `total` by every weight, and all that stands beside it: the tensors of the tree outlive the function.
+ * @param terms Gives the loss and what else it comes by, in lists and records.
+ */
+export function differentiate<Terms extends { total: Scalar }>(
+  terms: () => Terms,
+  weights: Weights,
+): Terms & { gradients: (Tensor | null)[] } {
+  let found!: Terms;
+  const { gradients } = gradientsOf(() => {
+    found = terms();
+    tensorsOf(found).forEach((tensor) => tf.keep(tensor));
+    return found.total;
+  }, weights);
+  return { ...found, gradients };
+}
+
+/**
  * A step of one training pass over all rows of x, dropout from the step's seed: what most methods are.
  * @param lossesOf From the network's outputs: `total` is differentiated, all are reported.
  */
 export function onePassStep(
-  { weights, buffers, memory, x, seed }: StepInputs,
+  { weights, buffers, methodState, x, seed }: StepInputs,
   forward: Forward,
   lossesOf: (outputs: NetworkOutputs) => StepOutputs["losses"],
 ): StepOutputs {
   const pass = new Pass(weights, { ...buffers }, { training: true, updateStatistics: true, dropoutSeed: seed });
-  let losses!: StepOutputs["losses"];
-  const { gradients } = gradientsOf(() => {
-    losses = lossesOf(forward(pass, x));
-    Object.values(losses).forEach((loss) => tf.keep(loss));
-    return losses.total;
-  }, weights);
-  return { losses, gradients, participation: {}, buffers: pass.buffers, memory };
+  const { gradients, ...losses } = differentiate(() => lossesOf(forward(pass, x)), weights);
+  return { losses, gradients, participation: {}, buffers: pass.buffers, methodState };
 }
 
 /** Sums of two lists of gradients, null where neither has one. */

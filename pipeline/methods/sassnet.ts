@@ -18,7 +18,7 @@ import { Pass } from "../networks/layers.ts";
 import { buildNetwork } from "../networks/network.ts";
 import { initialize, toWeights, type Weights } from "../networks/parameters.ts";
 import { build } from "../networks/scope.ts";
-import { after, seedOfDraw } from "../tensorflow/ops.ts";
+import { controlDependencies, foldIn } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { type AdamState, startAdam, updateAdam } from "./adam.ts";
 import { distanceTargets, labeledTerms } from "./dtc.ts";
@@ -36,39 +36,44 @@ import { labeledStep } from "./supervised.ts";
 const PROTOCOL = {
   la: {
     network: "vnet_distance",
-    rate: { base: 0.01, every: 2500 },
+    learningRate: { base: 0.01, every: 2500 },
     consistency: { maximum: 0.015, length: 40, countsFrom: 0 },
     largestComponent: false,
   },
   acdc: {
     network: "unet_distance",
-    rate: { base: 0.01, power: 0.9 },
+    learningRate: { base: 0.01, power: 0.9 },
     consistency: { maximum: 0.01, length: 200, countsFrom: 0 },
   },
 } as const satisfies Record<Protocol, Partial<DatasetProfile>>;
-const ADAM = { rate: 1e-4, beta1: 0.9, beta2: 0.99 }, LABELED = 1;
+const ADAM = { learningRate: 1e-4, beta1: 0.9, beta2: 0.99 }, LABELED = 1;
 const PARTS = { weights: "", first: "first.", second: "second." } as const;
 
-/** The discriminator and its optimizer in the method's memory, behind "discriminator.". */
+/** The discriminator and its optimizer in the method's own state, behind "discriminator.". */
 function remember(state: AdamState): Weights {
-  const memory: Weights = { "discriminator.step": state.step };
+  const methodState: Weights = { "discriminator.step": state.step };
   for (const [part, prefix] of Object.entries(PARTS)) {
     for (const [name, tensor] of Object.entries(state[part as keyof typeof PARTS])) {
-      memory[`discriminator.${prefix}${name}`] = tensor;
+      methodState[`discriminator.${prefix}${name}`] = tensor;
     }
   }
-  return memory;
+  return methodState;
 }
 
-function recall(names: string[], memory: Weights): AdamState {
+function recall(names: string[], methodState: Weights): AdamState {
   const of = (prefix: string): Weights =>
-    Object.fromEntries(names.map((name) => [name, memory[`discriminator.${prefix}${name}`]]));
+    Object.fromEntries(names.map((name) => [name, methodState[`discriminator.${prefix}${name}`]]));
   const { weights, first, second } = PARTS;
-  return { weights: of(weights), first: of(first), second: of(second), step: memory["discriminator.step"] as Scalar };
+  return {
+    weights: of(weights),
+    first: of(first),
+    second: of(second),
+    step: methodState["discriminator.step"] as Scalar,
+  };
 }
 
 /**
- * SASSNet on a dataset. Its memory is the discriminator with its optimizer. Losses it reports: total, supervised, dice,
+ * SASSNet on a dataset. Its state is the discriminator with its optimizer. Losses it reports: total, supervised, dice,
  * distance and adversarial before their weights, discriminator.
  */
 export const sassnet: MethodDefinition = defineMethod({ title: "SASSNet", create });
@@ -88,29 +93,32 @@ function create(dataset: DatasetProfile, { patch }: MethodOptions): Method {
     profile,
     spec,
     usesUnlabeled: true,
-    memory: (random) => remember(startAdam(toWeights(judge.spec, initialize(judge.spec, random)).weights)),
+    methodState: (random) => remember(startAdam(toWeights(judge.spec, initialize(judge.spec, random)).weights)),
     targets: (label, shape) => distanceTargets(label, shape, classes),
     warmup: (inputs) => labeledStep(inputs, forward, (outputs) => labeledTerms(outputs, inputs, profile)),
     step: (inputs) =>
       onePassStep(inputs, forward, (outputs) => {
-        const { memory, x, label, consistencyWeight } = inputs;
+        const { methodState, x, label, consistencyWeight } = inputs;
         const terms = labeledTerms(outputs, inputs, profile);
-        const fixed = new Pass(recall(names, memory).weights, {}, { training: false });
+        const fixed = new Pass(recall(names, methodState).weights, {}, { training: false });
         const [map, image] = [outputs.distance!, x].map((t) => tf.slice(t, label.shape[0])); // of the unlabeled rows
         const adversarial = verdict(fixed, { map, image, passing: map.shape[0] });
         const total = tf.add(terms.supervised, tf.mul(consistencyWeight, adversarial)) as Scalar;
         return { total, ...terms, adversarial };
       }),
-    after({ weights, buffers, memory, x, label, seed }) {
-      const state = recall(names, memory);
-      const { distance } = forward(new Pass(weights, buffers, { training: false }), after(x, Object.values(weights)));
-      const dropoutSeed = seedOfDraw(seed, 5000);
+    afterUpdate({ weights, buffers, methodState, x, label, seed }) {
+      const state = recall(names, methodState);
+      const { distance } = forward(
+        new Pass(weights, buffers, { training: false }),
+        controlDependencies(x, Object.values(weights)),
+      );
+      const dropoutSeed = foldIn(seed, "discriminator");
       const { value, gradients } = gradientsOf(() => {
         const pass = new Pass(state.weights, {}, { training: true, dropoutSeed });
         return verdict(pass, { map: distance!, image: x, passing: label.shape[0] });
       }, state.weights);
       const next = updateAdam(state, gradients as Tensor[], ADAM);
-      return { losses: { discriminator: value }, memory: remember(next) };
+      return { losses: { discriminator: value }, methodState: remember(next) };
     },
   };
 }

@@ -14,23 +14,25 @@ import type { DatasetProfile, OptionSchema, Protocol } from "../datasets/dataset
 import { crossEntropy, linearDice, oneHot, squaredDice, SUPERVISED_DICE } from "../losses/dice.ts";
 import {
   type BankOrder,
-  type BankWeights,
+  emptyBank,
   type FeatureBank,
-  separationLoss,
+  recallBank,
+  rememberBank,
   updateBank,
-} from "../losses/separation.ts";
+} from "../losses/feature_bank.ts";
+import { type BankWeights, type Separation, separationLoss } from "../losses/separation.ts";
 import { adversarialDirection, smoothnessLoss } from "../losses/smoothness.ts";
-import { type Heads, heads, PROJECTED } from "../networks/heads.ts";
-import { Pass } from "../networks/layers.ts";
+import { type Heads, heads } from "../networks/heads.ts";
+import { Pass, type PassOptions } from "../networks/layers.ts";
 import { type NetworkName, NETWORKS } from "../networks/network.ts";
-import type { Weights } from "../networks/parameters.ts";
 import { build, type Built, type Forward } from "../networks/scope.ts";
-import { after, seedOfDraw, softmax, statelessUniform, withoutGradient } from "../tensorflow/ops.ts";
+import { controlDependencies, foldIn, softmax, statelessUniform, withoutGradient } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
+import { tensorsOf } from "../tensorflow/tree.ts";
 import {
   addGradients,
   defineMethod,
-  gradientsOf,
+  differentiate,
   type Method,
   type MethodDefinition,
   type MethodOptions,
@@ -81,7 +83,7 @@ export function ssnetSettings(dataset: DatasetProfile): OptionSchema<SSNetSettin
   });
 }
 /**
- * SS-Net on a dataset. Its memory is the feature bank, `bank.1.rows` `[S, 32]` and `bank.1.count` for every class from 1 on.
+ * SS-Net on a dataset. Its state is the feature bank, `bank.1.rows` `[S, 32]` and `bank.1.count` for every class from 1 on.
  * Losses it reports: total, supervised (Dice alone), cross_entropy (no part of the total), smoothness, separation_labeled,
  * separation_unlabeled; the last three before their weights.
  */
@@ -110,22 +112,14 @@ export interface SSNetNetwork {
 function create(profile: DatasetProfile, { settings }: MethodOptions<SSNetSettings>): Method {
   const { classes } = profile, network = networkWithHeads(profile.network, { classes });
   const step = (inputs: StepInputs) => {
-    const seed = tf.add(inputs.seed, tf.tensor1d([1, 0], "int32")) as Tensor1D; // its own stream
-    const direction = tf.sub(statelessUniform(inputs.x.shape, seed), 0.5);
+    const direction = tf.sub(statelessUniform(inputs.x.shape, foldIn(inputs.seed, "direction")), 0.5);
     return ssnetStep(network.forward, { ...inputs, direction, profile, settings, dropout: true });
   };
   return {
     profile,
     spec: network.spec,
     usesUnlabeled: true,
-    memory() {
-      const memory: Weights = {};
-      for (let c = 1; c < classes; c++) {
-        memory[`bank.${c}.rows`] = tf.zeros([settings.bankRows, PROJECTED]);
-        memory[`bank.${c}.count`] = tf.scalar(0);
-      }
-      return memory;
-    },
+    methodState: () => rememberBank(emptyBank({ classes, size: settings.bankRows })),
     step,
   };
 }
@@ -142,125 +136,147 @@ export interface SSNetInputs extends Omit<StepInputs, "scheduled" | "targets"> {
   dropout: boolean;
 }
 
+/** `L_sup`: Dice of the labeled half; its cross entropy is reported alone. @param logits Of the labeled half. */
+function supervisedTerm(
+  { logits, probabilities }: Record<"logits" | "probabilities", Tensor>,
+  label: Tensor,
+  { protocol, classes }: DatasetProfile,
+): Record<"supervised" | "cross_entropy", Scalar> {
+  const target = oneHot(label, classes);
+  const supervised = SUPERVISED_DICE[protocol](probabilities, target);
+  return { supervised, cross_entropy: withoutGradient(logits, (z) => tf.keep(crossEntropy(z, target))) };
+}
+
+/**
+ * `L_smooth = Dist(f(x + ε r), q)`: the adversarial direction r is where the clean prediction q changes most.
+ * @param run A perturbed pass: batch statistics, running statistics untouched.
+ */
+function smoothnessTerm(
+  { x, direction, settings, profile }: SSNetInputs,
+  { clean, run }: { clean: Tensor; run: (name: string, x: Tensor) => Tensor },
+): () => Scalar {
+  const { perturbationRadius } = settings, { distance } = PROTOCOL[profile.protocol];
+  const inputs = { x, direction, clean, distance, perturbationRadius };
+  const adversarial = adversarialDirection({ ...inputs, probabilities: (x) => run("probe", x) });
+  return () => smoothnessLoss({ ...inputs, adversarial, probabilities: (x) => run("perturbed", x) });
+}
+
+/** What the separation of both halves gives. */
+interface SeparationTerm {
+  /** `L_sep` of the labeled half with its labels, and of the unlabeled half with pseudo labels. */
+  labeled: Separation;
+  unlabeled: Separation;
+  /** With the labeled half's prototypes. */
+  bank: FeatureBank;
+}
+
+/** `L_sep`: the bank takes the voxels that are predicted right, and each half is compared with it. */
+function separationTerm(
+  heads: Heads,
+  bank: FeatureBank,
+  { features, probabilities, label, settings }: Record<"features" | "probabilities" | "label", Tensor> & {
+    settings: SSNetSettings;
+  },
+): SeparationTerm {
+  const halves = halvesAt(label.shape[0]), { bankKeeps: keeps, bankWeights } = settings;
+  const labels = tf.reshape(label, [-1]) as Tensor1D;
+  const [predictedLabels, pseudoLabels] = withoutGradient(
+    probabilities,
+    (probabilities) =>
+      halves(tf.cast(tf.argMax(probabilities, -1), "int32")).map((half) => tf.keep(tf.reshape(half, [-1]) as Tensor1D)),
+  );
+  const [labeledRows, unlabeledRows] = halves(features).map((half) =>
+    tf.reshape(half, [-1, features.shape.at(-1)!]) as Tensor2D
+  );
+  const next = withoutGradient(labeledRows, (features) => {
+    const correct = tf.logicalAnd(tf.equal(predictedLabels, labels), tf.greater(labels, 0)) as Tensor1D;
+    const next = updateBank(heads, bank, { features, labels, correct, keeps });
+    tensorsOf(next).forEach((tensor) => tf.keep(tensor));
+    return next;
+  });
+  return {
+    labeled: separationLoss(heads, next, { features: labeledRows, labels, bankWeights }),
+    unlabeled: separationLoss(heads, next, { features: unlabeledRows, labels: pseudoLabels, bankWeights }),
+    bank: next,
+  };
+}
+
+/** Which heads took part, by the first part of their names: those of a class where either half had it. */
+function participationOf({ labeled, unlabeled }: SeparationTerm): Record<string, Scalar> {
+  const participation: Record<string, Scalar> = {};
+  let any: Tensor = tf.scalar(0);
+  for (let c = 1; c < labeled.took.length; c++) {
+    const either = tf.maximum(labeled.took[c], unlabeled.took[c]) as Scalar;
+    participation[`contrastive_class_selector_${c}`] = either;
+    participation[`contrastive_class_selector_memory${c}`] = either;
+    any = tf.maximum(any, either);
+  }
+  return { ...participation, projection_head: any as Scalar, prediction_head: any as Scalar };
+}
+
+/** Splits rows into the labeled ones, which come first, and the unlabeled ones. */
+const halvesAt = (labeled: number) => (rows: Tensor): Tensor[] => tf.split(rows, [labeled, rows.shape[0] - labeled]);
+
 /**
  * One step's losses, gradients, running statistics and bank. Four forward passes: the clean one, the main one, the probe
  * of the power iteration, the perturbed one. The first two move the running statistics, as if the main one came first.
  */
-export function ssnetStep({ forward, heads: headsOf }: SSNetNetwork, inputs: SSNetInputs): StepOutputs {
-  const { weights, memory, x, label, direction, consistencyWeight, settings, profile } = inputs;
-  const { smoothnessWeight, separationWeight, perturbationRadius, bankKeeps, bankWeights } = settings;
-  const { classes } = profile, protocol = PROTOCOL[profile.protocol];
-  const buffers = { ...inputs.buffers };
-  let draws = 0;
-  const pass = (over: Weights | null) => {
-    const seed = seedOfDraw(inputs.seed, 1000 * ++draws);
-    return new Pass(weights, over ?? buffers, {
-      training: true,
-      updateStatistics: over !== null,
-      dropoutSeed: inputs.dropout ? seed : undefined,
-    });
+export function ssnetStep({ forward, heads }: SSNetNetwork, inputs: SSNetInputs): StepOutputs {
+  const { weights, x, label, consistencyWeight, settings, profile } = inputs;
+  const { smoothnessWeight, separationWeight } = settings, halves = halvesAt(label.shape[0]);
+  const buffers = { ...inputs.buffers }, bank = recallBank(inputs.methodState, profile.classes);
+  const pass = (name: string, updateStatistics: PassOptions["updateStatistics"]) => {
+    const dropoutSeed = inputs.dropout ? foldIn(inputs.seed, name) : undefined;
+    return new Pass(weights, buffers, { training: true, updateStatistics, dropoutSeed });
   };
-  const labeled = label.shape[0], unlabeled = x.shape[0] - labeled;
-  const halves = (t: Tensor) => tf.split(t, [labeled, unlabeled]);
-  const flatLabel = tf.reshape(label, [-1]) as Tensor1D;
-  const target = oneHot(label, classes);
-  const indices = Array.from({ length: classes }, (_, c) => c);
-  const old: FeatureBank = {
-    rows: indices.map((c) => memory[`bank.${c}.rows`] as Tensor2D),
-    counts: indices.map((c) => memory[`bank.${c}.count`] as Scalar),
-  };
-  let bank = old;
-  const took: Scalar[][] = [];
-  const kept: Record<string, Scalar> = {};
+  const probabilitiesOf = (pass: Pass, x: Tensor) => softmax(forward(pass, x).logits);
 
-  // The clean pass moves the running statistics after the main one, so its share (a tenth of the batch's) is kept apart.
-  const share: Weights = Object.fromEntries(Object.keys(buffers).map((key) => [key, tf.zerosLike(buffers[key])]));
-  const untouched = { ...share };
-  const clean = smoothnessWeight ? softmax(forward(pass(share), x).logits) : null;
+  const cleanPass = smoothnessWeight ? pass("clean", "later") : null;
+  const clean = cleanPass && probabilitiesOf(cleanPass, x); // q
 
-  /** Moves the bank on and gives the separation of both halves. */
-  const separation = (features: Tensor, probabilities: Tensor): Tensor => {
-    const [predictedLabel, pseudoLabel] = withoutGradient(
-      probabilities,
-      (probabilities) =>
-        halves(tf.cast(tf.argMax(probabilities, -1), "int32")).map((half) =>
-          tf.keep(tf.reshape(half, [-1]) as Tensor1D)
-        ),
-    );
-    const [labeledFeatures, unlabeledFeatures] = halves(features).map((half) =>
-      tf.reshape(half, [-1, features.shape.at(-1)!]) as Tensor2D
-    );
-    const heads = headsOf(pass(buffers));
-    bank = withoutGradient(labeledFeatures, (features) => {
-      const correct = tf.logicalAnd(tf.equal(predictedLabel, flatLabel), tf.greater(flatLabel, 0)) as Tensor1D;
-      const next = updateBank(heads, old, { features, labels: flatLabel, correct, keeps: bankKeeps });
-      for (const tensor of [...next.rows, ...next.counts]) if (tensor) tf.keep(tensor);
-      return next;
-    });
-    const separate = (features: Tensor2D, labels: Tensor1D) => {
-      const { loss, took: classesTook } = separationLoss(heads, bank, { features, labels, bankWeights });
-      took.push(classesTook.map((t) => tf.keep(t)));
-      return tf.keep(loss);
+  // L_sup + w 0.1 (L_sep,labeled + L_sep,unlabeled)
+  const main = differentiate(() => {
+    const own = pass("main", true), { logits, features } = forward(own, x);
+    const probabilities = softmax(clean ? controlDependencies(logits, [clean]) : logits);
+    const [ofLabeled] = halves(probabilities), [labeledLogits] = halves(logits);
+    const terms = supervisedTerm({ logits: labeledLogits, probabilities: ofLabeled }, label, profile);
+    if (!separationWeight) return { total: terms.supervised, ...terms, separation: null };
+    const separation = separationTerm(heads(own), bank, { features: features!, probabilities, label, settings });
+    const both = tf.mul(tf.add(separation.labeled.loss, separation.unlabeled.loss), separationWeight);
+    return {
+      total: tf.add(terms.supervised, tf.mul(consistencyWeight, both)) as Scalar,
+      ...terms,
+      separation,
     };
-    kept.separation_labeled = separate(labeledFeatures, flatLabel);
-    kept.separation_unlabeled = separate(unlabeledFeatures, pseudoLabel);
-    return tf.mul(tf.add(kept.separation_labeled, kept.separation_unlabeled), separationWeight);
-  };
-
-  const main = gradientsOf(() => {
-    const { logits, features } = forward(pass(buffers), x);
-    const probabilities = softmax(clean ? after(logits, [clean]) : logits);
-    kept.supervised = tf.keep(SUPERVISED_DICE[profile.protocol](halves(probabilities)[0], target));
-    kept.cross_entropy = withoutGradient(logits, (logits) => tf.keep(crossEntropy(halves(logits)[0], target)));
-    if (!separationWeight) return kept.supervised;
-    return tf.add(kept.supervised, tf.mul(consistencyWeight, separation(features!, probabilities)));
   }, weights);
-  let { value: total, gradients } = main;
+  const { separation, supervised, cross_entropy } = main;
+  let { total, gradients } = main;
+  const losses: Record<string, Scalar> = {};
+  if (separation) {
+    losses.separation_labeled = separation.labeled.loss;
+    losses.separation_unlabeled = separation.unlabeled.loss;
+  }
 
+  // + w L_smooth
   if (clean) {
-    const smooth = {
-      x: after(x, gradients.filter((g) => g !== null)),
-      direction,
-      clean,
-      distance: protocol.distance,
-      perturbationRadius,
-      probabilities: (v: Tensor) => softmax(forward(pass(null), v).logits),
-    };
-    const adversarial = adversarialDirection(smooth);
-    const perturbed = gradientsOf(() => {
-      kept.smoothness = tf.keep(smoothnessLoss({ ...smooth, adversarial }));
-      return tf.mul(consistencyWeight, tf.mul(kept.smoothness, smoothnessWeight));
+    const behind = { ...inputs, x: controlDependencies(x, gradients.filter((gradient) => gradient !== null)) };
+    const smoothnessOf = smoothnessTerm(behind, { clean, run: (name, x) => probabilitiesOf(pass(name, false), x) });
+    const perturbed = differentiate(() => {
+      const smoothness = smoothnessOf();
+      const total = tf.mul(consistencyWeight, tf.mul(smoothness, smoothnessWeight)) as Scalar;
+      return { total, smoothness };
     }, weights);
-    total = tf.add(total, perturbed.value) as Scalar;
+    losses.smoothness = perturbed.smoothness;
+    total = tf.add(total, perturbed.total) as Scalar;
     gradients = addGradients(gradients, perturbed.gradients);
   }
+  cleanPass?.moveStatistics();
 
-  for (const key of Object.keys(share)) {
-    if (share[key] !== untouched[key]) buffers[key] = tf.add(tf.mul(buffers[key], 0.9), share[key]);
-  }
-  const participation: Record<string, Scalar> = {};
-  if (separationWeight) {
-    let any: Tensor = tf.scalar(0);
-    for (let c = 1; c < classes; c++) {
-      const either = tf.maximum(took[0][c], took[1][c]) as Scalar;
-      participation[`contrastive_class_selector_${c}`] =
-        participation[`contrastive_class_selector_memory${c}`] =
-          either;
-      any = tf.maximum(any, either);
-    }
-    participation.projection_head = participation.prediction_head = any as Scalar;
-  }
-  const nextMemory: Weights = {};
-  for (let c = 1; c < classes; c++) {
-    nextMemory[`bank.${c}.rows`] = bank.rows[c];
-    nextMemory[`bank.${c}.count`] = bank.counts[c];
-  }
-  const { supervised, cross_entropy, ...others } = kept;
   return {
-    losses: { total, supervised, cross_entropy, ...others },
+    losses: { total, supervised, cross_entropy, ...losses },
     gradients,
-    participation,
+    participation: separation ? participationOf(separation) : {},
     buffers,
-    memory: nextMemory,
+    methodState: rememberBank(separation?.bank ?? bank),
   };
 }

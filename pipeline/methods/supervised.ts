@@ -46,7 +46,7 @@ function create(profile: DatasetProfile): Method {
     profile,
     spec,
     usesUnlabeled: false,
-    memory: () => ({}),
+    methodState: () => ({}),
     step: (inputs) =>
       labeledStep(inputs, forward, ({ logits }) => {
         const target = oneHot(inputs.label, classes);
@@ -59,7 +59,7 @@ function create(profile: DatasetProfile): Method {
 
 /** A method's warm-up, as a method on the same network and state. */
 export function warmupOf(method: Method): Method {
-  const { profile, spec, memory, warmup, targets } = method;
+  const { profile, spec, methodState, warmup, targets } = method;
   const own = warmup ? { step: warmup, targets } : { step: create(profile).step };
-  return { profile, spec, memory, usesUnlabeled: false, ...own };
+  return { profile, spec, methodState, usesUnlabeled: false, ...own };
 }

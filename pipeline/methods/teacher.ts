@@ -60,12 +60,12 @@ export function unprefixed(
   return { weights: of(parameters), buffers: of(buffers) };
 }
 
-/** A teacher in a method's memory, parameters and, where it has any, running statistics behind "teacher.". */
+/** A teacher in a method's state, parameters and, where it has any, running statistics behind "teacher.". */
 export function rememberTeacher({ weights, buffers = {} }: { weights: Weights; buffers?: Weights }): Weights {
   return prefixed(PREFIX, { ...weights, ...buffers });
 }
 
 /** The teacher that {@linkcode rememberTeacher} put away. `buffers` is a copy that a training pass may move. */
-export function recallTeacher(spec: NetworkSpec, memory: Weights): { weights: Weights; buffers: Weights } {
-  return unprefixed(PREFIX, spec, memory);
+export function recallTeacher(spec: NetworkSpec, methodState: Weights): { weights: Weights; buffers: Weights } {
+  return unprefixed(PREFIX, spec, methodState);
 }

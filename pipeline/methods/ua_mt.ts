@@ -16,7 +16,7 @@ import { COMPARED_DICE, crossEntropy, oneHot } from "../losses/dice.ts";
 import { Pass } from "../networks/layers.ts";
 import { buildNetwork } from "../networks/network.ts";
 import { initialize, toWeights } from "../networks/parameters.ts";
-import { after, seedOfDraw, softmax, statelessNormal } from "../tensorflow/ops.ts";
+import { controlDependencies, foldIn, softmax, statelessNormal } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { defineMethod, type Method, type MethodDefinition, onePassStep } from "./method.ts";
 import { emaDecay, recallTeacher, rememberTeacher, updateTeacher } from "./teacher.ts";
@@ -25,16 +25,16 @@ import { uncertaintyThreshold } from "../losses/ramps.ts";
 /** What the method's own code has differently from SS-Net's profile. */
 const PROTOCOL = {
   la: {
-    rate: { base: 0.01, every: 2500 },
+    learningRate: { base: 0.01, every: 2500 },
     consistency: { maximum: 0.1, length: 40, countsFrom: 0 },
     largestComponent: false,
   },
-  acdc: { rate: { base: 0.01, power: 0.9 }, consistency: { maximum: 0.1, length: 200, countsFrom: 0 } },
+  acdc: { learningRate: { base: 0.01, power: 0.9 }, consistency: { maximum: 0.1, length: 200, countsFrom: 0 } },
 } as const satisfies Record<Protocol, Partial<DatasetProfile>>;
 const NOISE = 0.1, NOISE_LIMIT = 0.2, CALLS = 4;
 
 /**
- * UA-MT on a dataset. Its memory is the teacher. Losses it reports: total, supervised, consistency before its weight,
+ * UA-MT on a dataset. Its state is the teacher. Losses it reports: total, supervised, consistency before its weight,
  * certain_share (of the unlabeled voxels, those that count).
  */
 export const uaMt: MethodDefinition = defineMethod({ title: "UA-MT", create });
@@ -46,33 +46,39 @@ function create(dataset: DatasetProfile): Method {
     profile,
     spec,
     usesUnlabeled: true,
-    memory: (random) => rememberTeacher(toWeights(spec, initialize(spec, random))),
+    methodState: (random) => rememberTeacher(toWeights(spec, initialize(spec, random))),
     scheduled: (iteration, share) => ({
       teacher_decay: emaDecay(iteration),
       uncertainty_threshold: uncertaintyThreshold(share, 1),
     }),
     step(inputs) {
-      const { memory, x, label, consistencyWeight, scheduled } = inputs;
+      const { methodState, x, label, consistencyWeight, scheduled } = inputs;
       const labeled = label.shape[0], unlabeled = x.shape[0] - labeled;
       const halves = (t: Tensor) => tf.split(t, [labeled, unlabeled]);
-      let draws = 0;
-      const drawSeed = () => seedOfDraw(inputs.seed, 500 * ++draws);
-      const teacher = recallTeacher(spec, memory), [, images] = halves(x);
-      const teach = (x: Tensor): Tensor => {
-        const noise = tf.clipByValue(tf.mul(statelessNormal(x.shape, drawSeed()), NOISE), -NOISE_LIMIT, NOISE_LIMIT);
-        const training = { training: true, updateStatistics: true, dropoutSeed: drawSeed() };
+      const teacher = recallTeacher(spec, methodState), [, images] = halves(x);
+      const teach = (name: string, x: Tensor): Tensor => {
+        const seed = foldIn(inputs.seed, name), normal = statelessNormal(x.shape, foldIn(seed, "noise"));
+        const noise = tf.clipByValue(tf.mul(normal, NOISE), -NOISE_LIMIT, NOISE_LIMIT);
+        const training = { training: true, updateStatistics: true, dropoutSeed: foldIn(seed, "dropout") };
         return softmax(forward(new Pass(teacher.weights, teacher.buffers, training), tf.add(x, noise)).logits);
       };
-      const target = teach(images);
+      const target = teach("target", images);
       // One call behind the other: else the activations of all exist at once.
       const twice = tf.concat([images, images]), passes: Tensor[] = [];
       for (let call = 0; call < CALLS; call++) {
-        passes.push(...tf.split(teach(after(twice, [passes.at(-1) ?? target])), 2));
+        passes.push(
+          ...tf.split(teach(`uncertainty ${call}`, controlDependencies(twice, [passes.at(-1) ?? target])), 2),
+        );
       }
       const mean = tf.div(tf.addN(passes), passes.length);
       const certain = certainMask(predictiveEntropy(mean), scheduled.uncertainty_threshold);
 
-      const student = { ...inputs, x: after(x, [certain]), seed: drawSeed(), memory: rememberTeacher(teacher) };
+      const student = {
+        ...inputs,
+        x: controlDependencies(x, [certain]),
+        seed: foldIn(inputs.seed, "student"),
+        methodState: rememberTeacher(teacher),
+      };
       return onePassStep(student, forward, ({ logits }) => {
         const [labeledLogits, unlabeledLogits] = halves(logits), answer = oneHot(label, classes);
         const dice = COMPARED_DICE[profile.protocol](softmax(labeledLogits), answer);
@@ -83,10 +89,10 @@ function create(dataset: DatasetProfile): Method {
       });
     },
     // Parameters alone: the teacher's running statistics are those of its own passes.
-    after({ weights, memory, scheduled }) {
-      const teacher = recallTeacher(spec, memory);
+    afterUpdate({ weights, methodState, scheduled }) {
+      const teacher = recallTeacher(spec, methodState);
       const moved = updateTeacher(teacher.weights, weights, scheduled.teacher_decay);
-      return { losses: {}, memory: rememberTeacher({ ...teacher, weights: moved }) };
+      return { losses: {}, methodState: rememberTeacher({ ...teacher, weights: moved }) };
     },
   };
 }

@@ -22,13 +22,13 @@ import { labeledStep } from "./supervised.ts";
 const PROTOCOL = {
   la: {
     network: "unet3d_pyramid",
-    rate: { base: 0.01, every: 2500 },
+    learningRate: { base: 0.01, every: 2500 },
     consistency: { maximum: 0.1, length: 40, countsFrom: 0 },
     largestComponent: false,
   },
   acdc: {
     network: "unet_pyramid",
-    rate: { base: 0.01, power: 0.9 },
+    learningRate: { base: 0.01, power: 0.9 },
     consistency: { maximum: 0.1, length: 200, countsFrom: 0 },
   },
 } as const satisfies Record<Protocol, Partial<DatasetProfile>>;
@@ -52,7 +52,7 @@ function create(dataset: DatasetProfile): Method {
     profile,
     spec,
     usesUnlabeled: true,
-    memory: () => ({}),
+    methodState: () => ({}),
     warmup: (inputs) => labeledStep(inputs, forward, ({ all }) => ({ supervised: supervisedOf(all!, inputs.label) })),
     step: (inputs) =>
       onePassStep(inputs, forward, ({ all }) => {

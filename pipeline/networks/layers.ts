@@ -21,18 +21,23 @@ export interface NormalizedLayer {
 export interface PassOptions {
   /** Normalize by the batch's statistics (training) or by the running ones (evaluation). */
   training: boolean;
-  /** Whether the pass moves the running statistics; only a training pass can. */
-  updateStatistics?: boolean;
+  /**
+   * Whether the pass moves the running statistics; only a training pass can. "later": not before
+   * {@linkcode Pass.moveStatistics}, for a pass that runs before another one whose turn comes first.
+   */
+  updateStatistics?: boolean | "later";
   /** int32 `[2]`; without it dropout is off. */
   dropoutSeed?: Tensor1D;
 }
 
 /**
  * One run of a network. `buffers` is replaced entry by entry while running statistics move, `folded` grows; nothing else
- * changes.
+ * changes. Passes that share their buffers move the same statistics.
  */
 export class Pass {
   #draws = 0;
+  /** What a pass that moves the statistics later adds to them: a tenth of its batch's. */
+  readonly #shares: Weights = {};
   /**
    * The weights and biases of the layers in front of batch norms with these folded in, under the
    * layers' names. A pass that is given them, and no running statistics, computes the same.
@@ -175,15 +180,26 @@ export class Pass {
   #move(norm: string, batch: { mean: Tensor1D; variance: Tensor1D }, active?: Scalar) {
     if (!this.options.updateStatistics) return;
     for (const [key, value] of [["running_mean", batch.mean], ["running_var", batch.variance]] as const) {
-      const old = this.buffers[`${norm}.${key}`];
+      const name = `${norm}.${key}`, old = this.buffers[name];
+      if (this.options.updateStatistics === "later") {
+        this.#shares[name] = tf.keep(tf.mul(value, 0.1));
+        continue;
+      }
       // Kept: the pass may run inside a gradient, which tidies up behind itself.
-      this.buffers[`${norm}.${key}`] = tf.keep(
+      this.buffers[name] = tf.keep(
         tf.tidy(() =>
           active
             ? tf.where(tf.cast(active, "bool"), tf.add(old, tf.mul(tf.sub(value, old), 0.1)), old)
             : tf.add(tf.mul(old, 0.9), tf.mul(value, 0.1))
         ),
       );
+    }
+  }
+
+  /** Moves the running statistics as they are now by the batches of this pass, one that was to do so later. */
+  moveStatistics(): void {
+    for (const [name, share] of Object.entries(this.#shares)) {
+      this.buffers[name] = tf.add(tf.mul(this.buffers[name], 0.9), share);
     }
   }
 
@@ -217,7 +233,7 @@ export class Pass {
   /** A seed of its own for every dropout of the pass; null where dropout is off. */
   #drawSeed(): Tensor1D | null {
     const seed = this.options.dropoutSeed;
-    return seed ? ops.seedOfDraw(seed, ++this.#draws) : null;
+    return seed ? ops.foldIn(seed, `draw ${++this.#draws}`) : null;
   }
 
   /**

@@ -1,6 +1,6 @@
 /** The segmentation networks by name: a researcher adds one by adding its file and a line here. @module */
 import { distanceHeads } from "./distance_heads.ts";
-import { mcnet } from "./mcnet.ts";
+import { twoDecoders } from "./two_decoders.ts";
 import { build, type Built, type Forward, type Scope } from "./scope.ts";
 import { unet } from "./unet.ts";
 import { urpcUnet } from "./urpc_unet.ts";
@@ -18,8 +18,8 @@ export type Network = (at: Scope, options: NetworkOptions) => Forward;
 
 const vnetDistance: Network = (at, options) => distanceHeads(at, { backbone: "vnet", ...options });
 const unetDistance: Network = (at, options) => distanceHeads(at, { backbone: "unet", ...options });
-const vnetMutual: Network = (at, options) => mcnet(at, { backbone: "vnet", ...options });
-const unetMutual: Network = (at, options) => mcnet(at, { backbone: "unet", ...options });
+const vnetMutual: Network = (at, options) => twoDecoders(at, { backbone: "vnet", ...options });
+const unetMutual: Network = (at, options) => twoDecoders(at, { backbone: "unet", ...options });
 
 /** The networks by name, from which a profile chooses. */
 export const NETWORKS = {

@@ -15,8 +15,8 @@ import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
 import { type Precision, PRECISIONS } from "../tensorflow/precision.ts";
 
-/** The coarse stage of a short training: its first iterations see slices resized to a smaller patch. */
-export interface CoarseStage {
+/** The low-resolution stage of a short training: its first iterations see slices resized to a smaller patch. */
+export interface LowResolutionStage {
   /** Size of its slices. */
   patch: number[];
   /** How many of the run's first iterations it takes. */
@@ -66,11 +66,11 @@ export interface Training {
   /** How its patches are augmented. */
   augmentation: Augmentation;
   /** Whether a moving average of the weights is kept and tested. */
-  averaged: boolean;
+  ema: boolean;
   /** Statistics of the batch norms that its network is used with; absent in older runs: as its preset has them. */
   statistics?: "running" | "window";
-  /** The coarse stage; null where there is none. */
-  coarse: CoarseStage | null;
+  /** The low-resolution stage; null where there is none. */
+  lowResolution: LowResolutionStage | null;
   /** The network's input: two sides or three. */
   patch: number[];
   /** Seed of everything random. */
@@ -117,9 +117,9 @@ const TRAINING: z.ZodType<Training> = z.strictObject({
   precision: z.enum(PRECISIONS),
   rateSchedule: z.enum(["published", "constant", "cosine"]),
   augmentation: z.enum(AUGMENTATIONS).default("published"), // runs before 0.2 do not say it
-  averaged: z.boolean(),
+  ema: z.boolean(),
   statistics: z.enum(["running", "window"]).optional(),
-  coarse: z.strictObject({ patch: SIDES, iterations: z.int().positive() }).nullable(),
+  lowResolution: z.strictObject({ patch: SIDES, iterations: z.int().positive() }).nullable(),
   patch: SIDES,
   seed: z.int().nonnegative(),
   init: z.strictObject({ file: z.string(), sha256: z.string() }).optional(),
@@ -161,8 +161,17 @@ const FLAT = z.looseObject({
   coarse: z.object({ patch: z.string(), iterations: z.number() }).nullable().default(null),
 });
 
-/** The flat form as the present one; anything else as it is. */
+/** Names in a training that were others before. */
+const RENAMED: Record<string, keyof Training> = { coarse: "lowResolution", averaged: "ema" };
+
+function withPresentNames(training: object): object {
+  return Object.fromEntries(Object.entries(training).map(([name, value]) => [RENAMED[name] ?? name, value]));
+}
+
+/** What earlier versions wrote as the present form; anything else as it is. */
 function translated(content: unknown): unknown {
+  const earlier = z.looseObject({ training: z.looseObject({}) }).safeParse(content);
+  if (earlier.success) return { ...earlier.data, training: withPresentNames(earlier.data.training) };
   const flat = FLAT.safeParse(content);
   if (!flat.success) return content;
   const { dataset, method, patch, coarse, splitContent, versions = {}, split: _, run: __, ...others } = flat.data;
@@ -170,7 +179,7 @@ function translated(content: unknown): unknown {
   for (const [key, value] of Object.entries(others)) (key in LACKING ? training : settings)[key] = value;
   if (method === "supervised") training.warmup = 0; // it is its own warm-up; the first versions wrote the preset's
   const sides = { patch: sidesOf(patch), coarse: coarse && { ...coarse, patch: sidesOf(coarse.patch) } };
-  const now = { dataset, method: { name: method, settings }, training: { ...training, ...sides } };
+  const now = { dataset, method: { name: method, settings }, training: withPresentNames({ ...training, ...sides }) };
   return { ...now, split: splitContent, versions, commit: null };
 }
 

@@ -87,7 +87,7 @@ export function modelCard(
           training.warmup ? `, ${training.warmup} of them on the labeled half alone` : ""
         }`,
       ],
-      ["tested weights", training.averaged ? "moving average" : "as trained"],
+      ["tested weights", training.ema ? "moving average" : "as trained"],
       ["began with", training.init ? `${training.init.file} (SHA-256 \`${training.init.sha256}\`)` : "random weights"],
       ["precision", training.precision],
       ["seed", `${training.seed}`],

@@ -13,7 +13,7 @@ import {
   type SeedSummary,
 } from "../evaluation/statistics.ts";
 import { spread } from "../evaluation/summary.ts";
-import { coarseText } from "../training/coarse.ts";
+import { lowResolutionText } from "../training/low_resolution.ts";
 import { type Group, type PublishedRow, publishedRowOf, type Result } from "./groups.ts";
 import { grouped, type NumberName, NUMBERS } from "./numbers.ts";
 import { differing, protocolKey, protocolSettings } from "./protocol.ts";
@@ -80,8 +80,8 @@ const CONVENTIONS: Record<Comparison["convention"], string> = {
 /** Of one row: results of the same method with the same settings. */
 const rowKey = ({ run: { config, method } }: Result) => JSON.stringify([config.method.name, method.settings]);
 /** What else the seeds of one row have in common. */
-const scheduleKey = ({ run: { config: { training: { iterations, warmup, coarse } } } }: Result) =>
-  JSON.stringify([iterations, warmup, coarse]);
+const scheduleKey = ({ run: { config: { training: { iterations, warmup, lowResolution } } } }: Result) =>
+  JSON.stringify([iterations, warmup, lowResolution]);
 /** Which cases were trained on, which were tested, and whose they are. */
 const listsKey = ({ run: { config: { split } }, evaluation: { metrics: { rows } } }: Result) =>
   JSON.stringify([split, [...new Set(rows.map((row) => `${row.case} ${row.patient}`))].sort()]);
@@ -154,9 +154,9 @@ function comparable(group: Group, tableKey: (result: Result) => string): { resul
   return { results: [...results.values()], notes };
 }
 
-function scheduleText({ run: { config: { training: { iterations, warmup, coarse } } } }: Result): string {
+function scheduleText({ run: { config: { training: { iterations, warmup, lowResolution } } } }: Result): string {
   const labeledOnly = !warmup ? "" : `, ${grouped(warmup)} labeled only`;
-  const small = coarse ? `, ${coarseText(coarse, " of ")}` : "";
+  const small = lowResolution ? `, ${lowResolutionText(lowResolution, " of ")}` : "";
   return `${grouped(iterations)} iterations${labeledOnly}${small}`;
 }
 

@@ -5,7 +5,7 @@
  */
 import { basename } from "node:path";
 import { correctedSpacingText, type Metrics } from "../records/evaluation.ts";
-import { coarseText } from "../training/coarse.ts";
+import { lowResolutionText } from "../training/low_resolution.ts";
 import { countsOf, type Group, type Published, type Result } from "./groups.ts";
 import { grouped } from "./numbers.ts";
 
@@ -38,7 +38,7 @@ const pairs = (entries: [string, unknown][]) => entries.map((pair) => pair.join(
 function rowSettings({ protocol, labeled, unit }: Group): RowSetting[] {
   const side = (sizes: readonly number[] | null) => sizes?.join(" × ") ?? "whole slices";
   const yes = (value: boolean) => value ? "kept" : "not taken";
-  const weights = (averaged: boolean) => averaged ? "moving average" : "the checkpoint's iteration";
+  const weights = (ema: boolean) => ema ? "moving average" : "the checkpoint's iteration";
   return [
     own("Method", null, ({ run }) => run.method.title),
     own("Options of the method", null, ({ run }) => run.method.changed, (changed) => pairs(changed) || "none"),
@@ -51,10 +51,10 @@ function rowSettings({ protocol, labeled, unit }: Group): RowSetting[] {
       grouped,
     ),
     own(
-      "Coarse iterations",
+      "Low-resolution iterations",
       protocol && "none",
-      ({ run }) => run.config.training.coarse,
-      (coarse) => coarseText(coarse, ", ") ?? "none",
+      ({ run }) => run.config.training.lowResolution,
+      (stage) => lowResolutionText(stage, ", ") ?? "none",
     ),
     shared("Rate schedule", protocol && "published", ({ run }) => run.config.training.rateSchedule),
     shared("Augmentation", protocol && "published", ({ run }) => run.config.training.augmentation),
@@ -64,7 +64,7 @@ function rowSettings({ protocol, labeled, unit }: Group): RowSetting[] {
       ({ run }) => run.config.training.init,
       (init) => init ? `${basename(init.file)} (SHA-256 ${init.sha256.slice(0, 8)}…)` : "random",
     ),
-    shared("Tested weights", protocol && weights(false), ({ run }) => run.config.training.averaged, weights),
+    shared("Tested weights", protocol && weights(false), ({ run }) => run.config.training.ema, weights),
     own("Training, minutes", null, ({ run }) => run.minutes, (minutes) => minutes?.toFixed(1) ?? "not logged"),
     shared("Training precision", protocol && protocol.trainingPrecision, ({ run }) => run.config.training.precision),
     shared("Patch", protocol && side(protocol.patch), ({ evaluation }) => evaluation.metrics.patch, side),

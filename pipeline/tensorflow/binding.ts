@@ -552,7 +552,7 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
   }
 
   /** The same tensor, computed only when all of `before` are: orders parts of a step that do not need one another. */
-  after(id: number, before: number[]): TensorMetadata {
+  controlDependencies(id: number, before: number[]): TensorMetadata {
     const c = this.#c;
     if (!this.recording) {
       return this.executeOp("Identity", [{ name: "T", type: ATTRIBUTE.type, value: this.typeOf(id) }], [id], 1)[0];

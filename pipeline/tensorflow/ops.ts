@@ -5,6 +5,7 @@
  * @module
  */
 import defer * as tf from "@tensorflow/tfjs";
+import { streamKey } from "../arrays/random.ts";
 import { ATTRIBUTE, type Attribute, DTYPE } from "./binding.ts";
 import { tensorflow } from "./device.ts";
 import type { Tensor, Tensor1D, Tensor4D, Tensor5D } from "./tensors.ts";
@@ -13,9 +14,9 @@ import type { Tensor, Tensor1D, Tensor4D, Tensor5D } from "./tensors.ts";
 export const float = (name: string): Attribute => ({ name, type: ATTRIBUTE.type, value: DTYPE.float });
 const string = (name: string, value: string): Attribute => ({ name, type: ATTRIBUTE.string, value });
 /** One operation with one output, below tfjs: no gradient of its own. */
-export const one = (op: string, attributes: Attribute[], inputs: Tensor[]): Tensor =>
+export const runOp = (op: string, attributes: Attribute[], inputs: Tensor[]): Tensor =>
   tensorflow().backend.executeSingleOutput(op, attributes, inputs);
-const many = (op: string, attributes: Attribute[], inputs: Tensor[], outputs: number): Tensor[] =>
+const runOps = (op: string, attributes: Attribute[], inputs: Tensor[], outputs: number): Tensor[] =>
   tensorflow().backend.executeMultipleOutputs(op, attributes, inputs, outputs);
 
 const BIAS: Attribute[] = [float("T"), string("data_format", "NHWC")];
@@ -23,7 +24,7 @@ const BIAS: Attribute[] = [float("T"), string("data_format", "NHWC")];
 /** `x + b` over the last axis. @param x `[..., C]` @param b `[C]` */
 export function addBias<T extends Tensor>(x: T, b: Tensor1D): T {
   const op = tf.customGrad((x: any, b: any) => ({
-    value: one("BiasAdd", BIAS, [x, b]),
+    value: runOp("BiasAdd", BIAS, [x, b]),
     gradFunc: (dy: any) => [dy, channelSums(dy)],
   }));
   return op(x, b) as T;
@@ -40,8 +41,8 @@ const WIDE = 64, FEW = 16;
 export function channelSums(x: Tensor): Tensor1D {
   const channels = x.shape.at(-1)!;
   const folds = channels < FEW && WIDE % channels === 0 && Math.min(...x.shape) > 0 && x.size % WIDE === 0;
-  if (!folds) return one("BiasAddGrad", BIAS, [x]) as Tensor1D;
-  const wide = one("BiasAddGrad", BIAS, [tf.reshape(x, [-1, WIDE])]);
+  if (!folds) return runOp("BiasAddGrad", BIAS, [x]) as Tensor1D;
+  const wide = runOp("BiasAddGrad", BIAS, [tf.reshape(x, [-1, WIDE])]);
   return tf.sum(tf.reshape(wide, [-1, channels]), 0) as Tensor1D;
 }
 
@@ -57,7 +58,7 @@ export function softmax<T extends Tensor>(logits: T): T {
   const op = tf.customGrad((x: any, save: any) => {
     const p = tf.sigmoid(differences(x));
     save([p]);
-    return { value: p, gradFunc: (dp: any, [p]: any[]) => differences(one("SigmoidGrad", [float("T")], [p, dp])) };
+    return { value: p, gradFunc: (dp: any, [p]: any[]) => differences(runOp("SigmoidGrad", [float("T")], [p, dp])) };
   });
   return op(logits) as T;
 }
@@ -67,7 +68,7 @@ function filterGradient(
   x: Tensor,
   { dy, shape, strides, padding }: { dy: Tensor; shape: number[]; strides: number[]; padding: string },
 ): Tensor {
-  return one("Conv3DBackpropFilterV2", [
+  return runOp("Conv3DBackpropFilterV2", [
     float("T"),
     { name: "strides", type: ATTRIBUTE.int, value: [1, ...strides, 1] },
     string("padding", padding),
@@ -109,9 +110,9 @@ export function imageConvolution(x: Tensor5D, weight: Tensor5D): Tensor5D {
 /** `max(x, 0)`. */
 export function relu<T extends Tensor>(x: T): T {
   const op = tf.customGrad((x: any, save: any) => {
-    const y = one("Relu", [float("T")], [x]);
+    const y = runOp("Relu", [float("T")], [x]);
     save([y]);
-    return { value: y, gradFunc: (dy: any, [y]: Tensor[]) => one("ReluGrad", [float("T")], [dy, y]) };
+    return { value: y, gradFunc: (dy: any, [y]: Tensor[]) => runOp("ReluGrad", [float("T")], [dy, y]) };
   });
   return op(x) as T;
 }
@@ -120,10 +121,10 @@ export function relu<T extends Tensor>(x: T): T {
 export function leakyRelu<T extends Tensor>(x: T, slope: number): T {
   const attributes = [float("T"), { name: "alpha", type: ATTRIBUTE.float, value: slope }];
   const op = tf.customGrad((x: any, save: any) => {
-    const y = one("LeakyRelu", attributes, [x]);
+    const y = runOp("LeakyRelu", attributes, [x]);
     // y has the sign of x and is needed by the layer behind it anyway: x is free at once.
     save([y]);
-    return { value: y, gradFunc: (dy: any, [y]: Tensor[]) => one("LeakyReluGrad", attributes, [dy, y]) };
+    return { value: y, gradFunc: (dy: any, [y]: Tensor[]) => runOp("LeakyReluGrad", attributes, [dy, y]) };
   });
   return op(x) as T;
 }
@@ -187,9 +188,9 @@ export function batchNormTrain<T extends Tensor>(
     const flat = tf.reshape(x, as4d(x.shape));
     const forward = [...BATCH_STATISTICS, { name: "exponential_avg_factor", type: ATTRIBUTE.float, value: 1 }];
     const inputs = [flat, gamma, beta, none, none];
-    const [normalized, mean, variance, ...reserve] = many("FusedBatchNormV3", forward, inputs, 6);
+    const [normalized, mean, variance, ...reserve] = runOps("FusedBatchNormV3", forward, inputs, 6);
     // On the norm's own shape: a reshape between the two would keep TensorFlow from joining them.
-    const y = rectified ? one("Relu", [float("T")], [normalized]) : normalized;
+    const y = rectified ? runOp("Relu", [float("T")], [normalized]) : normalized;
     // customGrad tidies up behind itself: what the caller gets must be kept.
     statistics.push(tf.keep(tf.add(mean, bias)) as Tensor1D, tf.keep(variance) as Tensor1D);
     save([flat, gamma, ...reserve, ...rectified ? [y] : []]);
@@ -197,9 +198,9 @@ export function batchNormTrain<T extends Tensor>(
       value: tf.reshape(y, x.shape),
       gradFunc: (dy: any, saved: Tensor[]) => {
         const flatDy = tf.reshape(dy, saved[0].shape);
-        const dNormalized = rectified ? one("ReluGrad", [float("T")], [flatDy, saved[5]]) : flatDy;
+        const dNormalized = rectified ? runOp("ReluGrad", [float("T")], [flatDy, saved[5]]) : flatDy;
         const inputs = [dNormalized, ...saved.slice(0, 5)];
-        const [dx, dGamma, dBeta] = many("FusedBatchNormGradV3", BATCH_STATISTICS, inputs, 5);
+        const [dx, dGamma, dBeta] = runOps("FusedBatchNormGradV3", BATCH_STATISTICS, inputs, 5);
         return [tf.reshape(dx, x.shape), dGamma, dBeta, tf.zerosLike(dBeta)];
       },
     };
@@ -223,7 +224,7 @@ export function instanceNorm<T extends Tensor>(x: T, bias: Tensor1D): T {
   const op = tf.customGrad((x: any, _bias: any, save: any) => {
     const none = tf.tensor1d([]), gamma = tf.ones([c]), beta = tf.zeros([c]);
     const each = samples(x).map((sample) => {
-      const [y, , , ...reserve] = many("FusedBatchNormV3", attributes, [sample, gamma, beta, none, none], 6);
+      const [y, , , ...reserve] = runOps("FusedBatchNormV3", attributes, [sample, gamma, beta, none, none], 6);
       return { y, saved: [sample, gamma, ...reserve] };
     });
     const count = each[0].saved.length;
@@ -233,7 +234,7 @@ export function instanceNorm<T extends Tensor>(x: T, bias: Tensor1D): T {
       gradFunc: (dy: any, saved: Tensor[]) => {
         const dx = samples(dy).map((dy, i) => {
           const inputs = [dy, ...saved.slice(i * count, (i + 1) * count)];
-          return many("FusedBatchNormGradV3", BATCH_STATISTICS, inputs, 5)[0];
+          return runOps("FusedBatchNormGradV3", BATCH_STATISTICS, inputs, 5)[0];
         });
         return [joined(dx), tf.zeros([c])];
       },
@@ -283,14 +284,40 @@ export function statelessNormal(shape: number[], seed: Tensor1D): Tensor {
   return stateless("StatelessRandomNormal", shape, seed);
 }
 
-/** A seed for another draw of the same step. @param seed int32 `[2]` @param draw Another number for every draw. */
-export function seedOfDraw(seed: Tensor1D, draw: number): Tensor1D {
-  return tf.add(seed, tf.tensor1d([0, draw], "int32")) as Tensor1D;
+/** Which noise a seed gives; another number whenever the draws change, so that a run does not go on with other ones. */
+export const DRAWS = "2";
+
+/**
+ * A seed of its own for everything that is drawn from one: of another name, or another seed, the numbers have nothing in
+ * common. Names below names are folded in one after the other.
+ * @param seed int32 `[2]` @param name What is drawn.
+ *
+ * @example Clean and perturbed pass draw other dropouts, each its own again
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
+ * import { foldIn } from "@ssnet/pipeline/tensorflow/ops.ts";
+ *
+ * openTensorFlow({ device: "cpu" });
+ * const seed = tf.tensor1d([1337, 1], "int32");
+ * const [clean, perturbed, again] = ["clean", "perturbed", "clean"].map((name) => [...foldIn(seed, name).dataSync()]);
+ * assert.notDeepEqual(clean, perturbed);
+ * assert.deepEqual(clean, again);
+ * ```
+ */
+export function foldIn(seed: Tensor1D, name: string): Tensor1D {
+  const key = Int32Array.of(streamKey(0, name), streamKey(1, name));
+  const int = (name: string) => ({ name, type: ATTRIBUTE.type, value: DTYPE.int32 });
+  return runOp("StatelessRandomUniformFullInt", [int("dtype"), int("T"), int("Tseed")], [
+    tf.tensor1d([2], "int32"),
+    tf.add(seed, tf.tensor1d(key, "int32")),
+  ]) as Tensor1D;
 }
 
 function stateless(op: string, shape: number[], seed: Tensor1D): Tensor {
   const int = (name: string) => ({ name, type: ATTRIBUTE.type, value: DTYPE.int32 });
-  return one(op, [float("dtype"), int("T"), int("Tseed")], [tf.tensor1d(shape, "int32"), seed]);
+  return runOp(op, [float("dtype"), int("T"), int("Tseed")], [tf.tensor1d(shape, "int32"), seed]);
 }
 
 /** Dropout of whole channels (`Dropout3d`): each `[b, c]` is 0 with `probability`, else scaled by `1 / (1 - probability)`. */
@@ -304,11 +331,11 @@ export function channelDropout<T extends Tensor>(x: T, probability: number, seed
  * The same value, computed in a trace only when all of `before` are. TensorFlow may run independent parts of a step in any
  * order; this way the memory of one is free before the next begins.
  */
-export function after<T extends Tensor>(x: T, before: Tensor[]): T {
+export function controlDependencies<T extends Tensor>(x: T, before: Tensor[]): T {
   const { backend, binding } = tensorflow();
   const op = tf.customGrad((x: any) => ({
     value: backend.createOutputTensor(
-      binding.after(backend.getInputTensorIds([x])[0], backend.getInputTensorIds(before)),
+      binding.controlDependencies(backend.getInputTensorIds([x])[0], backend.getInputTensorIds(before)),
     ),
     gradFunc: (dy: any) => dy,
   }));
@@ -355,9 +382,9 @@ export function maxPool2<T extends Tensor>(x: T): T {
   ];
   const backwards = volumes ? [...attributes, float("TInput")] : attributes;
   const op = tf.customGrad((x: any, save: any) => {
-    const y = one(name, attributes, [x]);
+    const y = runOp(name, attributes, [x]);
     save([x, y]);
-    return { value: y, gradFunc: (dy: any, [x, y]: Tensor[]) => one(`${name}Grad`, backwards, [x, y, dy]) };
+    return { value: y, gradFunc: (dy: any, [x, y]: Tensor[]) => runOp(`${name}Grad`, backwards, [x, y, dy]) };
   });
   return op(x) as T;
 }
@@ -373,9 +400,9 @@ function resize(
   const op = tf.customGrad((x: any, save: any) => {
     save([x]);
     return {
-      value: one(kernel, attributes, [x, tf.tensor1d(size, "int32")]),
+      value: runOp(kernel, attributes, [x, tf.tensor1d(size, "int32")]),
       gradFunc: (dy: any, [x]: Tensor[]) =>
-        one(`${kernel}Grad`, attributes, [dy, kernel === "ResizeBilinear" ? x : tf.tensor1d([h, w], "int32")]),
+        runOp(`${kernel}Grad`, attributes, [dy, kernel === "ResizeBilinear" ? x : tf.tensor1d([h, w], "int32")]),
     };
   });
   return op(x) as Tensor4D;
@@ -445,23 +472,27 @@ export function dropout<T extends Tensor>(x: T, probability: number, seed: Tenso
   const type = (name: string, value: number): Attribute => ({ name, type: ATTRIBUTE.type, value });
   const { int32, uint8 } = DTYPE;
   const op = tf.customGrad((x: any, save: any) => {
-    const words = one("StatelessRandomUniformFullInt", [type("dtype", int32), type("T", int32), type("Tseed", int32)], [
-      tf.tensor1d([Math.ceil(x.size / 4)], "int32"),
-      seed,
-    ]);
-    const all = one("Reshape", [type("T", uint8), type("Tshape", int32)], [
-      one("Bitcast", [type("T", int32), type("type", uint8)], [words]),
+    const words = runOp(
+      "StatelessRandomUniformFullInt",
+      [type("dtype", int32), type("T", int32), type("Tseed", int32)],
+      [
+        tf.tensor1d([Math.ceil(x.size / 4)], "int32"),
+        seed,
+      ],
+    );
+    const all = runOp("Reshape", [type("T", uint8), type("Tshape", int32)], [
+      runOp("Bitcast", [type("T", int32), type("type", uint8)], [words]),
       tf.tensor1d([-1], "int32"),
     ]);
     // Only where it must be: TensorFlow slices bytes on the CPU alone, and a GPU's would travel there and back.
-    const bytes = x.size % 4 === 0 ? all : one("Slice", [type("T", uint8), type("Index", int32)], [
+    const bytes = x.size % 4 === 0 ? all : runOp("Slice", [type("T", uint8), type("Index", int32)], [
       all,
       tf.tensor1d([0], "int32"),
       tf.tensor1d([x.size], "int32"),
     ]);
-    const u = statelessUniform([], tf.add(seed, tf.tensor1d([1 << 30, 0], "int32")) as Tensor1D); // its own stream
-    const threshold = one("Cast", [float("SrcT"), type("DstT", uint8)], [tf.floor(tf.add(u, 256 * probability))]);
-    const keep = tf.reshape(one("GreaterEqual", [type("T", uint8)], [bytes, threshold]), x.shape);
+    const u = statelessUniform([], foldIn(seed, "threshold"));
+    const threshold = runOp("Cast", [float("SrcT"), type("DstT", uint8)], [tf.floor(tf.add(u, 256 * probability))]);
+    const keep = tf.reshape(runOp("GreaterEqual", [type("T", uint8)], [bytes, threshold]), x.shape);
     const apply = (v: any, keep: Tensor) => tf.mul(tf.mul(v, 1 / (1 - probability)), tf.cast(keep, "float32"));
     save([keep]);
     return { value: apply(x, keep), gradFunc: (dy: any, [keep]: Tensor[]) => apply(dy, keep) };

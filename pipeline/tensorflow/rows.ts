@@ -7,14 +7,14 @@
 import defer * as tf from "@tensorflow/tfjs";
 import { ATTRIBUTE, type Attribute, DTYPE } from "./binding.ts";
 import { tensorflow } from "./device.ts";
-import { addBias, after, channelSums, float, one, relu } from "./ops.ts";
+import { addBias, channelSums, controlDependencies, float, relu, runOp } from "./ops.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "./tensors.ts";
 
 const int32 = (name: string): Attribute => ({ name, type: ATTRIBUTE.type, value: DTYPE.int32 });
 
 /** `op(a) op(b)`, each transposed or not; no gradient of its own. */
 function product(a: Tensor, b: Tensor, { transposeA = false, transposeB = false } = {}): Tensor2D {
-  return one("MatMul", [
+  return runOp("MatMul", [
     float("T"),
     { name: "transpose_a", type: ATTRIBUTE.bool, value: transposeA },
     { name: "transpose_b", type: ATTRIBUTE.bool, value: transposeB },
@@ -113,9 +113,9 @@ export function hiddenMoments(
       value: packed,
       gradFunc: (dy: any, [x, weight, bias, mean]: any[]) => {
         // Behind the incoming gradient: else TensorFlow merges this with the forward pass and keeps its rows.
-        const again = hidden(after(x, [dy]), weight, bias);
+        const again = hidden(controlDependencies(x, [dy]), weight, bias);
         const dHidden = momentsGradient(dy, { x: again, n: count, mean });
-        const d = one("ReluGrad", [float("T")], [dHidden, again]) as Tensor2D;
+        const d = runOp("ReluGrad", [float("T")], [dHidden, again]) as Tensor2D;
         return [product(d, weight, { transposeB: true }), product(x, d, { transposeA: true }), channelSums(d)];
       },
     };
@@ -159,6 +159,16 @@ export function unitRows(x: Tensor2D): Tensor2D {
   return op(x) as Tensor2D;
 }
 
+/** A condition as 1 or 0. */
+export function asNumber(condition: Tensor): Scalar {
+  return tf.cast(condition, "float32") as Scalar;
+}
+
+/** How often a condition holds. */
+export function countOf(condition: Tensor1D): Scalar {
+  return tf.sum(asNumber(condition));
+}
+
 /** Positions where a condition holds, ascending, int32. @param condition bool `[N]` */
 export function positions(condition: Tensor1D): Tensor1D {
   const { backend, binding } = tensorflow();
@@ -181,9 +191,9 @@ export function gatherRows(x: Tensor2D, at: Tensor1D): Tensor2D {
   const op = tf.customGrad((x: any, save: any) => {
     save([at]);
     return {
-      value: one("GatherV2", [float("Tparams"), int32("Tindices"), int32("Taxis")], [x, at, tf.scalar(0, "int32")]),
+      value: runOp("GatherV2", [float("Tparams"), int32("Tindices"), int32("Taxis")], [x, at, tf.scalar(0, "int32")]),
       gradFunc: (dy: any, [at]: Tensor[]) =>
-        one("UnsortedSegmentSum", [float("T"), int32("Tindices"), int32("Tnumsegments")], [
+        runOp("UnsortedSegmentSum", [float("T"), int32("Tindices"), int32("Tnumsegments")], [
           dy,
           at,
           tf.scalar(x.shape[0], "int32"),
@@ -212,11 +222,11 @@ export function smallest(x: Tensor1D, count: number): Tensor1D {
 
 /** `a` where the condition holds, else `b`, whose values cannot pass; no gradient. @param condition bool `[]` @param a `[N]` @param b `[N]` */
 export function either(condition: Tensor, a: Tensor1D, b: Tensor1D): Tensor1D {
-  return one("SelectV2", [float("T")], [condition, a, b]) as Tensor1D;
+  return runOp("SelectV2", [float("T")], [condition, a, b]) as Tensor1D;
 }
 
 /** Rows of `b` behind those of `a`; no gradient. */
 export function append<T extends Tensor>(a: T, b: T): T {
   const two: Attribute = { name: "N", type: ATTRIBUTE.int, value: 2 };
-  return one("ConcatV2", [two, float("T"), int32("Tidx")], [a, b, tf.scalar(0, "int32")]) as T;
+  return runOp("ConcatV2", [two, float("T"), int32("Tidx")], [a, b, tf.scalar(0, "int32")]) as T;
 }

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-explicit-any
 /**
  * `trace(fn)`: a tfjs function becomes one TensorFlow function, run by a single `StatefulPartitionedCall`.
  * What is random or changes from call to call must be an argument, or come from a stateless operation with a seed argument.
@@ -10,6 +9,7 @@ import { tensorflow } from "./device.ts";
 import { type OperationTime, readOperationTimes } from "./operation_times.ts";
 import type { Tensor } from "./tensors.ts";
 import type { Precision } from "./precision.ts";
+import { formOf, tensorsOf, withTensors } from "./tree.ts";
 
 /**
  * ConfigProto.graph_options.rewrite_options, arithmetic_optimization = OFF: it flattens chains of additions in an order that
@@ -35,20 +35,20 @@ function keepLossesInFloat32() {
 }
 
 /**
- * A traced function: as many results as `fn` gave, which the caller disposes. It does not block: TensorFlow computes on
- * threads of its own. Traced functions live as long as the process.
+ * A traced function: a tree like the one that `fn` gave, whose tensors the caller disposes. It does not block: TensorFlow
+ * computes on threads of its own. Traced functions live as long as the process.
  */
-export interface Traced {
-  (...inputs: Tensor[]): Promise<Tensor[]>;
+export interface Traced<Inputs extends unknown[], Outputs> {
+  (...inputs: Inputs): Promise<Outputs>;
   /** Times of all operations of one call on these arguments, which gives no results; the function is traced anew for it. */
-  profile(...inputs: Tensor[]): Promise<OperationTime[]>;
+  profile(...inputs: Inputs): Promise<OperationTime[]>;
 }
 
 /**
- * Traces `fn` at its first call and whenever the shapes or data types of its arguments change.
+ * Traces `fn` at its first call and whenever the names, shapes or data types in its arguments change.
  * Tensors that `fn` reads without receiving them are captured by reference and must outlive the traced function.
  *
- * @param fn Tensors in, tensors out; runs once per shape, on symbols.
+ * @param fn Trees of tensors in (a tensor, null, or lists and records of trees), one out; runs once per form, on symbols.
  * @param precision "bf16" lets TensorFlow round the inputs of convolutions to bfloat16.
  * @throws {TensorFlowError} When traced code reads a value, an output shape depends on values, or "bf16" meets a GPU.
  *
@@ -61,12 +61,16 @@ export interface Traced {
  * import { trace } from "@ssnet/pipeline/tensorflow/trace.ts";
  *
  * openTensorFlow({ device: "cpu" });
- * const cube = trace((x: Tensor) => [tf.mul(x, tf.square(x)), tf.grad((x) => tf.mul(x, tf.square(x)))(x)]);
- * const [value, gradient] = await cube(tf.scalar(2));
+ * const cube = (x: Tensor) => tf.mul(x, tf.square(x));
+ * const traced = trace(({ x }: { x: Tensor }) => ({ value: cube(x), gradient: tf.grad(cube)(x) }));
+ * const { value, gradient } = await traced({ x: tf.scalar(2) });
  * assert.deepEqual([value.dataSync()[0], gradient.dataSync()[0]], [8, 12]);
  * ```
  */
-export function trace(fn: (...inputs: any[]) => Tensor[], precision: Precision = "fp32"): Traced {
+export function trace<Inputs extends unknown[], Outputs>(
+  fn: (...inputs: Inputs) => Outputs,
+  precision: Precision = "fp32",
+): Traced<Inputs, Outputs> {
   const { backend, binding } = tensorflow();
   if (precision === "bf16" && binding.isUsingGpuDevice()) {
     // Grappler's pass of that name leaves what runs on a GPU as it is; the one for GPUs gives float16.
@@ -79,23 +83,24 @@ export function trace(fn: (...inputs: any[]) => Tensor[], precision: Precision =
   const config = CONFIG[precision];
   const functions = new Map<
     string,
-    { name: string; captured: number[]; capturedTypes: number[]; outputTypes: number[] }
+    { name: string; captured: number[]; capturedTypes: number[]; outputTypes: number[]; outputs: Outputs }
   >();
   const typeOf = (tensor: Tensor): number => backend.getDTypeInteger(tensor.dtype);
 
   /** Runs `fn` on symbols and hands its outputs to what ends the recording. */
-  function record<R>(inputs: Tensor[], finish: (outputs: Tensor[], ids: number[]) => R): R {
+  function record<R>(inputs: Inputs, finish: (outputs: Outputs, tensors: Tensor[], ids: number[]) => R): R {
+    const given = tensorsOf(inputs);
     // Values that live in JavaScript are moved to TensorFlow first: afterwards creating a tensor means a constant node.
-    backend.getInputTensorIds(inputs);
+    backend.getInputTensorIds(given);
     binding.startRecording();
     try {
-      const symbols = inputs.map((input) =>
+      const symbols: Tensor[] = given.map((input) =>
         backend.createOutputTensor(binding.placeholder(input.shape, typeOf(input)))
       );
-      const outputs = tf.tidy(() => fn(...symbols)) as Tensor[];
-      const finished = finish(outputs, backend.getInputTensorIds(outputs));
-      symbols.forEach((symbol) => symbol.dispose());
-      outputs.forEach((output) => output.dispose());
+      const outputs = tf.tidy(() => fn(...withTensors(inputs, symbols)) as tf.TensorContainer) as Outputs;
+      const results = tensorsOf(outputs);
+      const finished = finish(outputs, results, backend.getInputTensorIds(results));
+      tf.dispose([symbols, results]);
       return finished;
     } catch (error) {
       binding.abandonRecording();
@@ -104,25 +109,25 @@ export function trace(fn: (...inputs: any[]) => Tensor[], precision: Precision =
     }
   }
 
-  const define = (inputs: Tensor[]) =>
-    record(inputs, (outputs, outputIds) => {
-      const outputTypes = outputs.map(typeOf), { name, captured } = binding.finishRecording(outputIds);
-      return { name, captured, capturedTypes: captured.map((id) => binding.typeOf(id)), outputTypes };
+  const define = (inputs: Inputs) =>
+    record(inputs, (outputs, results, ids) => {
+      const outputTypes = results.map(typeOf), { name, captured } = binding.finishRecording(ids);
+      return { name, captured, capturedTypes: captured.map((id) => binding.typeOf(id)), outputTypes, outputs };
     });
 
-  const call = async (...inputs: Tensor[]) => {
-    const key = inputs.map((input) => `${input.dtype}[${input.shape}]`).join();
-    let traced = functions.get(key);
-    if (!traced) functions.set(key, traced = define(inputs));
-    const ids: number[] = [...backend.getInputTensorIds(inputs), ...traced.captured];
-    const types = [...inputs.map(typeOf), ...traced.capturedTypes];
+  const call = async (...inputs: Inputs) => {
+    const given = tensorsOf(inputs), form = formOf(inputs);
+    let traced = functions.get(form);
+    if (!traced) functions.set(form, traced = define(inputs));
+    const ids: number[] = [...backend.getInputTensorIds(given), ...traced.captured];
+    const types = [...given.map(typeOf), ...traced.capturedTypes];
     const results = await binding.call(traced.name, { ids, types }, traced.outputTypes, config);
-    return results.map((result) => backend.createOutputTensor(result));
+    return withTensors(traced.outputs, results.map((result) => backend.createOutputTensor(result)));
   };
-  const profile = async (...inputs: Tensor[]) => {
-    const ids: number[] = backend.getInputTensorIds(inputs);
+  const profile = async (...inputs: Inputs) => {
+    const ids: number[] = backend.getInputTensorIds(tensorsOf(inputs));
     return readOperationTimes(
-      await record(inputs, (_, outputs) => binding.finishAsMeasurement(outputs, ids, config)),
+      await record(inputs, (_, __, outputs) => binding.finishAsMeasurement(outputs, ids, config)),
     );
   };
   return Object.assign(call, { profile });

@@ -1,6 +1,6 @@
 /**
  * Checkpoints: `*.safetensors` with the names and layouts of the authors' `state_dict`, and `state.safetensors` beside
- * them with what resuming needs (weights, momentum, running statistics, the method's memory, iteration).
+ * them with what resuming needs (weights, momentum, running statistics, the method's own state, iteration).
  * @module
  */
 import defer * as tf from "@tensorflow/tfjs";
@@ -8,6 +8,7 @@ import { DataError, DivergedError } from "../files/errors.ts";
 import type { NetworkParameters } from "../evaluation/inference.ts";
 import type { Method } from "../methods/method.ts";
 import { type NetworkSpec, type StateDict, toPyTorch, toTensorFlow } from "../networks/parameters.ts";
+import { DRAWS } from "../tensorflow/ops.ts";
 import type { Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { asHalf, type StoredTensor, type TensorSource } from "../files/dtypes.ts";
 import { encodeTorchFile } from "../files/torch_file.ts";
@@ -186,8 +187,8 @@ export async function readInitial(path: string, spec: NetworkSpec): Promise<{ st
 }
 
 /**
- * Writes what resuming needs, after the iteration named: a checkpoint's arrays, then `momentum.NAME`, `memory.NAME` and
- * `touched`; under a temporary name, then renamed. The state must stay as it is until then. Needs `--allow-read`,
+ * Writes what resuming needs, after the iteration named: a checkpoint's arrays, then `momentum.NAME`, `methodState.NAME` and
+ * `hadGradient`; under a temporary name, then renamed. The state must stay as it is until then. Needs `--allow-read`,
  * `--allow-write`.
  * @throws {DivergedError} As {@linkcode writeCheckpoint}.
  */
@@ -201,21 +202,27 @@ export async function writeState(
   for (const { name, shape } of spec.parameters) {
     tensors[`momentum.${name}`] = asPyTorchHasIt(shape, state.momentum[name]);
   }
-  for (const [name, tensor] of Object.entries(state.memory)) tensors[`memory.${name}`] = asItIs(tensor);
-  tensors.touched = asItIs(state.touched);
-  await writeSafetensors(path, tensors, { iteration: String(iteration) });
+  for (const [name, tensor] of Object.entries(state.methodState)) tensors[`methodState.${name}`] = asItIs(tensor);
+  tensors.hadGradient = asItIs(state.hadGradient);
+  await writeSafetensors(path, tensors, { iteration: String(iteration), draws: DRAWS });
+}
+
+/** The name of a state's array, by that which versions up to 0.1 wrote. */
+function presentName(stored: string): string {
+  return stored === "touched" ? "hadGradient" : stored.replace(/^memory\./, "methodState.");
 }
 
 /**
  * Reads what {@linkcode writeState} wrote. Needs `--allow-read`.
  * @throws {DataError} When it belongs to another method or network, naming what is missing or of another shape; when it
- * does not say after which iteration it was written.
+ * does not say after which iteration it was written; when its training drew other noise than this program.
  */
 export async function readState(
   path: string,
-  { spec, memory }: Pick<Method, "spec" | "memory">,
+  { spec, methodState }: Pick<Method, "spec" | "methodState">,
 ): Promise<{ state: TrainingState; iteration: number }> {
-  const { tensors, metadata } = await readSafetensors(path);
+  const { tensors: stored, metadata } = await readSafetensors(path);
+  const tensors = Object.fromEntries(Object.entries(stored).map(([name, tensor]) => [presentName(name), tensor]));
   if (!/^\d{1,15}$/.test(metadata.iteration)) {
     throw new DataError(
       `Cannot resume from "${path}": its iteration is ${
@@ -224,9 +231,17 @@ export async function readState(
         `wanted; it is damaged, begin the run anew`,
     );
   }
+  if (metadata.draws !== DRAWS) {
+    throw new DataError(
+      `Cannot resume from "${path}": its training drew the noise of version ${
+        metadata.draws ?? "1"
+      }, this program draws ` +
+        `version ${DRAWS}, so the run would go on as another one; begin it anew, or go on with the program it was begun with`,
+    );
+  }
   const named = (list: { name: string; shape: number[] }[], prefix: string) =>
     list.map(({ name, shape }) => ({ name: prefix + name, shape }));
-  const memories = Object.entries(memory(() => 0)).map(([name, tensor]) => {
+  const ownState = Object.entries(methodState(() => 0)).map(([name, tensor]) => {
     tensor.dispose(); // only its shape is wanted
     return { name, shape: tensor.shape };
   });
@@ -234,8 +249,8 @@ export async function readState(
     ...spec.parameters,
     ...spec.buffers,
     ...named(spec.parameters, "momentum."),
-    ...named(memories, "memory."),
-    { name: "touched", shape: [spec.parameters.length] },
+    ...named(ownState, "methodState."),
+    { name: "hadGradient", shape: [spec.parameters.length] },
   ]);
   const values = (name: string) => tensors[name].values();
   const load = (list: { name: string; shape: number[] }[], prefix = ""): Record<string, Tensor> =>
@@ -244,8 +259,10 @@ export async function readState(
     weights: load(spec.parameters),
     momentum: load(spec.parameters, "momentum."),
     buffers: load(spec.buffers),
-    memory: Object.fromEntries(memories.map(({ name, shape }) => [name, tf.tensor(values(`memory.${name}`), shape)])),
-    touched: tf.tensor1d(values("touched")) as Tensor1D,
+    methodState: Object.fromEntries(
+      ownState.map(({ name, shape }) => [name, tf.tensor(values(`methodState.${name}`), shape)]),
+    ),
+    hadGradient: tf.tensor1d(values("hadGradient")) as Tensor1D,
   };
   return { state, iteration: Number(metadata.iteration) };
 }

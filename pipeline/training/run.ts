@@ -139,7 +139,7 @@ export function weightsAsRun(path: string, { dataset, method, patch, split, case
         device: "cpu",
       },
       ...presetOf(dataset, "paper"),
-      ...{ iterations: 0, warmup: 0, coarse: null, patch: [...patch ?? dataset.patch], cases },
+      ...{ iterations: 0, warmup: 0, lowResolution: null, patch: [...patch ?? dataset.patch], cases },
     },
     split: split ?? none,
     versions: {},
@@ -189,7 +189,7 @@ export function checkpointOf(
   options: Pick<RunOptions, "checkpoint">,
 ): { checkpoint: "last" | "best"; path: string } {
   if (weights) return { checkpoint: "last", path: weights };
-  const checkpoint = options.checkpoint ?? (training.averaged ? "last" : profile.checkpoint);
+  const checkpoint = options.checkpoint ?? (training.ema ? "last" : profile.checkpoint);
   const path = `${folder}/${checkpoint}.safetensors`;
   if (isFile(path)) return { checkpoint, path };
   const why = checkpoint === "best"

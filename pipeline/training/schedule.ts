@@ -33,26 +33,29 @@ const HIGH = 2;
 /**
  * Rate of optimizer step s = 1, 2, ... of a short training of T steps: along one arc, to its peak in the first twentieth,
  * `peak s / (T / 20)`, then down along half a cosine to 0, `peak (1 + cos(π (s - T / 20) / (T - T / 20))) / 2`. The peak is
- * `2 base`. Where the first `coarse` steps see smaller slices, these have `2 base` throughout, and the arc begins behind them,
- * for T - coarse steps and with `base` as its peak: the network learns another scale then.
+ * `2 base`. Where the first `lowResolution` steps see smaller slices, these have `2 base` throughout, and the arc begins behind them,
+ * for T - lowResolution steps and with `base` as its peak: the network learns another scale then.
  *
  * Papers: Loshchilov & Hutter 2017 (cosine), Smith & Topin 2019 (one cycle of a higher rate for few steps).
  */
 export function cosineRate(
   step: number,
-  { base, total, coarse = 0 }: { base: number; total: number; coarse?: number },
+  { base, total, lowResolution = 0 }: { base: number; total: number; lowResolution?: number },
 ): number {
-  if (step <= coarse) return HIGH * base;
-  const s = step - coarse, length = total - coarse, rise = length / 20, peak = coarse ? base : HIGH * base;
+  if (step <= lowResolution) return HIGH * base;
+  const s = step - lowResolution,
+    length = total - lowResolution,
+    rise = length / 20,
+    peak = lowResolution ? base : HIGH * base;
   return s < rise ? peak * s / rise : peak * (1 + Math.cos(Math.PI * (s - rise) / (length - rise))) / 2;
 }
 
 /** Length and course of a training. */
 export interface Schedule extends Pick<Preset, "iterations" | "warmup" | "rateSchedule"> {
   /** The published length, rate and ramp. */
-  profile: Pick<DatasetProfile, "iterations" | "rate" | "consistency">;
+  profile: Pick<DatasetProfile, "iterations" | "learningRate" | "consistency">;
   /** The first iterations on smaller slices; null or absent: none. */
-  coarse?: { iterations: number } | null;
+  lowResolution?: { iterations: number } | null;
 }
 
 /** Where a training stands. */
@@ -60,7 +63,7 @@ export interface ScheduledValues {
   /** Weight of the unsupervised terms, 0 in the warm-up. */
   weight: number;
   /** Learning rate. */
-  rate: number;
+  learningRate: number;
   /** Iterations behind the warm-up that are done, in units of the published training: from 0 on; 0 in the warm-up. */
   published: number;
 }
@@ -84,24 +87,25 @@ export interface ScheduledValues {
  */
 export function scheduleAt(
   iteration: number,
-  { profile, iterations, warmup, rateSchedule, coarse }: Schedule,
+  { profile, iterations, warmup, rateSchedule, lowResolution }: Schedule,
 ): ScheduledValues {
-  const { rate, consistency } = profile, scale = profile.iterations / (iterations - warmup);
+  const { learningRate, consistency } = profile, scale = profile.iterations / (iterations - warmup);
   const done = iteration - warmup - 1, published = done * scale;
   const publishedRate = (): number => {
-    if (done < 0) return rate.base;
-    return "every" in rate
-      ? stepRate(Math.floor(published) + 1, rate)
-      : polyRate(Math.floor(published), { ...rate, total: profile.iterations });
+    if (done < 0) return learningRate.base;
+    return "every" in learningRate
+      ? stepRate(Math.floor(published) + 1, learningRate)
+      : polyRate(Math.floor(published), { ...learningRate, total: profile.iterations });
   };
   const rates = {
     published: publishedRate,
-    constant: () => rate.base,
-    cosine: () => cosineRate(iteration, { base: rate.base, total: iterations, coarse: coarse?.iterations }),
+    constant: () => learningRate.base,
+    cosine: () =>
+      cosineRate(iteration, { base: learningRate.base, total: iterations, lowResolution: lowResolution?.iterations }),
   };
   return {
     weight: done < 0 ? 0 : consistencyWeight((done + consistency.countsFrom) * scale, consistency),
-    rate: rates[rateSchedule](),
+    learningRate: rates[rateSchedule](),
     published: done < 0 ? 0 : published,
   };
 }

@@ -8,7 +8,7 @@ import type { HostArray, Method, StepInputs } from "../methods/method.ts";
 import { initialize, type StateDict, toWeights, type Weights } from "../networks/parameters.ts";
 import type { OperationTime } from "../tensorflow/operation_times.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
-import { trace, type Traced } from "../tensorflow/trace.ts";
+import { trace } from "../tensorflow/trace.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 
 const MOMENTUM = 0.9, WEIGHT_DECAY = 1e-4;
@@ -22,14 +22,14 @@ export interface TrainingState {
   /** Running statistics. */
   buffers: Weights;
   /** The method's own state. */
-  memory: Weights;
+  methodState: Weights;
   /** Per parameter 1 once it has had a gradient `[P]`. */
-  touched: Tensor1D;
+  hadGradient: Tensor1D;
 }
 
 /**
  * The state before the first step.
- * @param random Uniform in [0, 1), for the weights and then for the method's memory.
+ * @param random Uniform in [0, 1), for the weights and then for the method's own state.
  * @param initial Arrays that do not begin at random: those of other weights.
  */
 export function startState(method: Method, random: () => number, initial: StateDict = {}): TrainingState {
@@ -41,17 +41,17 @@ export function startState(method: Method, random: () => number, initial: StateD
     weights,
     buffers,
     momentum: zeros(Object.entries(weights).map(([name, weight]) => [name, weight.shape])),
-    memory: method.memory(random),
-    touched: tf.zeros([spec.parameters.length]) as Tensor1D,
+    methodState: method.methodState(random),
+    hadGradient: tf.zeros([spec.parameters.length]) as Tensor1D,
   };
 }
 
 /** Replaces what a method wants to begin anew when its warm-up is over; nothing where it says nothing. */
 export function beginAnew(method: Method, state: TrainingState): void {
-  const { memory, momentum } = method.begin?.(state) ?? {};
-  for (const [name, tensor] of Object.entries(memory ?? {})) {
-    state.memory[name].dispose();
-    state.memory[name] = tensor;
+  const { methodState, momentum } = method.begin?.(state) ?? {};
+  for (const [name, tensor] of Object.entries(methodState ?? {})) {
+    state.methodState[name].dispose();
+    state.methodState[name] = tensor;
   }
   for (const [name, tensor] of momentum === "zeros" ? Object.entries(state.momentum) : []) {
     tensor.dispose();
@@ -60,9 +60,9 @@ export function beginAnew(method: Method, state: TrainingState): void {
 }
 
 /** What a training step reads beside its state: it changes from iteration to iteration. */
-export interface Batch extends Omit<StepInputs, "weights" | "buffers" | "memory"> {
+export interface Batch extends Omit<StepInputs, "weights" | "buffers" | "methodState"> {
   /** Learning rate. */
-  rate: Scalar;
+  learningRate: Scalar;
 }
 
 /** Numbers as scalars; the caller disposes them. */
@@ -92,10 +92,10 @@ export function toBatch(
     labelShape: number[];
     targets: Record<string, HostArray>;
   },
-  { seed, weight, rate, scheduled }: {
+  { seed, weight, learningRate, scheduled }: {
     seed: [number, number];
     weight: number;
-    rate: number;
+    learningRate: number;
     scheduled: Record<string, number>;
   },
 ): Batch {
@@ -104,7 +104,7 @@ export function toBatch(
     label: tf.tensor(label, labelShape, "int32"),
     seed: tf.tensor1d(seed, "int32"),
     consistencyWeight: tf.scalar(weight),
-    rate: tf.scalar(rate),
+    learningRate: tf.scalar(learningRate),
     scheduled: toScalars(scheduled),
     targets: toTensors(targets),
   };
@@ -118,19 +118,19 @@ export function toBatch(
  * method's step gives it.
  */
 export function updateParameters(
-  { weights, momentum, touched }: TrainingState,
-  { gradients, participation, rate }: {
+  { weights, momentum, hadGradient }: TrainingState,
+  { gradients, participation, learningRate }: {
     gradients: (Tensor | null)[];
     participation: Record<string, Scalar>;
-    rate: Scalar;
+    learningRate: Scalar;
   },
-): Pick<TrainingState, "weights" | "momentum" | "touched"> {
+): Pick<TrainingState, "weights" | "momentum" | "hadGradient"> {
   const names = Object.keys(weights);
   const took = names.map((name, i) =>
     gradients[i] ? participation[name.slice(0, name.indexOf("."))] ?? tf.scalar(1) : tf.scalar(0)
   );
   const next = { weights: {} as Weights, momentum: {} as Weights };
-  const nowTouched = tf.maximum(touched, tf.stack(took)) as Tensor1D;
+  const everHadGradient = tf.maximum(hadGradient, tf.stack(took)) as Tensor1D;
   names.forEach((name, i) => {
     next.weights[name] = weights[name];
     next.momentum[name] = momentum[name];
@@ -138,10 +138,10 @@ export function updateParameters(
     const decayed = tf.add(gradients[i]!, tf.mul(weights[name], WEIGHT_DECAY));
     const moved = tf.add(tf.mul(momentum[name], MOMENTUM), decayed);
     const conditional = participation[name.slice(0, name.indexOf("."))] !== undefined;
-    next.momentum[name] = conditional ? tf.mul(moved, tf.reshape(tf.slice(nowTouched, i, 1), [])) : moved;
-    next.weights[name] = tf.sub(weights[name], tf.mul(next.momentum[name], rate));
+    next.momentum[name] = conditional ? tf.mul(moved, tf.reshape(tf.slice(everHadGradient, i, 1), [])) : moved;
+    next.weights[name] = tf.sub(weights[name], tf.mul(next.momentum[name], learningRate));
   });
-  return { ...next, touched: nowTouched };
+  return { ...next, hadGradient: everHadGradient };
 }
 
 /** A traced training step. */
@@ -152,78 +152,51 @@ export interface TrainingStep {
   profile(state: TrainingState, batch: Batch): Promise<OperationTime[]>;
 }
 
-/** A step's inputs by path, as a traced function takes them one by one. */
-type Inputs = TrainingState & Batch;
-const NAMED = ["weights", "momentum", "buffers", "memory", "scheduled", "targets"] as const;
-const SINGLE = ["touched", "x", "label", "seed", "consistencyWeight", "rate"] as const;
-const STATE = ["weights", "momentum", "buffers", "memory"] as const;
-
-/** A state's tensors in the order of another's names. */
-function tensorsOf(state: TrainingState, like: TrainingState): Tensor[] {
-  return [...STATE.flatMap((group) => Object.keys(like[group]).map((name) => state[group][name])), state.touched];
-}
-
-function flatten(inputs: Inputs): Tensor[] {
-  return [...NAMED.flatMap((group) => Object.values(inputs[group])), ...SINGLE.map((name) => inputs[name])];
-}
-
-/** The inverse of {@linkcode flatten}, with the names of `like`. */
-function unflatten(like: Inputs, tensors: Tensor[]): Inputs {
-  const rest = [...tensors];
-  const groups = NAMED.map((group) => [
-    group,
-    Object.fromEntries(Object.keys(like[group]).map((name) => [name, rest.shift()!])),
-  ]);
-  return Object.fromEntries([...groups, ...SINGLE.map((name) => [name, rest.shift()!])]);
-}
-
 /**
  * Traces `method` with its update: one TensorFlow call per iteration, two where the host works in between. The first call
  * takes the trace with it.
  * @param precision Of the convolutions.
  */
 export function trainingStep(method: Method, precision: Precision): TrainingStep {
-  let lossNames: string[] = [];
-  let current!: Inputs; // gives the names while a function is traced
-  const traced = trace(function trainingStep(...tensors: Tensor[]) {
-    const inputs = unflatten(current, tensors);
-    const { losses, gradients, participation, buffers, memory } = method.step(inputs);
-    const updated = { ...updateParameters(inputs, { gradients, participation, rate: inputs.rate }), buffers, memory };
-    const later = method.after?.({ ...inputs, ...updated });
-    const next = { ...updated, memory: later?.memory ?? memory };
-    const all = { ...losses, ...later?.losses };
-    lossNames = Object.keys(all);
-    return [...Object.values(all), ...tensorsOf(next, inputs)];
+  const traced = trace(function trainingStep(state: TrainingState, batch: Batch) {
+    const inputs = { ...state, ...batch };
+    const { losses, gradients, participation, buffers, methodState } = method.step(inputs);
+    const updated = {
+      ...updateParameters(state, { gradients, participation, learningRate: batch.learningRate }),
+      buffers,
+      methodState,
+    };
+    const later = method.afterUpdate?.({ ...inputs, ...updated });
+    const next: TrainingState = { ...updated, methodState: later?.methodState ?? methodState };
+    return { losses: { ...losses, ...later?.losses } as Record<string, Scalar>, next };
   }, precision);
-  const read = method.hostWork && trace(function hostWork(...tensors: Tensor[]) {
-    return [method.hostWork!.read(unflatten(current, tensors))];
+  const read = method.hostWork && trace(function hostWork(state: TrainingState, batch: Batch) {
+    return method.hostWork!.read({ ...state, ...batch });
   }, precision);
-  /** Adds what the host makes of the first function's values to the inputs; the tensors that it has made. */
-  const addHostTargets = async (run: Traced): Promise<Tensor[]> => {
-    const [result] = await run(...flatten(current));
+  /** What the host makes of the first function's values. */
+  const hostTargets = async (run: NonNullable<typeof read>, state: TrainingState, batch: Batch) => {
+    const result = await run(state, batch);
     const made = toTensors(method.hostWork!.work(result.dataSync() as Int32Array, result.shape));
     result.dispose();
-    current.targets = { ...current.targets, ...made };
-    return Object.values(made);
+    return made;
   };
+  const withTargets = (batch: Batch, made: Record<string, Tensor>): Batch => ({
+    ...batch,
+    targets: { ...batch.targets, ...made },
+  });
   const profile = async (state: TrainingState, batch: Batch) => {
-    current = { ...state, ...batch };
-    const made = read ? await addHostTargets(read) : [];
-    const times = await traced.profile(...flatten(current));
-    made.forEach((tensor) => tensor.dispose());
+    const made = read ? await hostTargets(read, state, batch) : {};
+    const times = await traced.profile(state, withTargets(batch, made));
+    tf.dispose(made);
     return times;
   };
   const step = async (state: TrainingState, batch: Batch) => {
-    current = { ...state, ...batch };
     // Without host work nothing is awaited before TensorFlow has the call: the caller works beside it.
-    const made = read ? await addHostTargets(read) : [];
-    const old = [...tensorsOf(state, state), ...made];
-    const results = await traced(...flatten(current));
-    const losses = results.splice(0, lossNames.length);
-    for (const group of STATE) for (const name of Object.keys(state[group])) state[group][name] = results.shift()!;
-    state.touched = results.shift() as Tensor1D;
-    old.forEach((tensor) => tensor.dispose());
-    return Object.fromEntries(lossNames.map((name, i) => [name, losses[i] as Scalar]));
+    const made = read ? await hostTargets(read, state, batch) : {};
+    const old = [{ ...state }, made], { losses, next } = await traced(state, withTargets(batch, made));
+    Object.assign(state, next);
+    tf.dispose(old as tf.TensorContainer);
+    return losses;
   };
   return Object.assign(step, { profile });
 }

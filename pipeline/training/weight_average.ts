@@ -25,9 +25,9 @@ function nothingYet({ parameters, buffers }: Method["spec"]): Weights {
   return { ...prefixed(PREFIX, { ...weights, ...statistics }), [UPDATES]: tf.scalar(0) };
 }
 
-/** A memory's average, and what the method itself remembers. */
-function apart(memory: Weights): { average: Weights; own: Weights } {
-  const entries = Object.entries(memory), isAverage = ([name]: [string, unknown]) => name.startsWith(PREFIX);
+/** A method's average, and what the method itself remembers. */
+function apart(methodState: Weights): { average: Weights; own: Weights } {
+  const entries = Object.entries(methodState), isAverage = ([name]: [string, unknown]) => name.startsWith(PREFIX);
   return {
     average: Object.fromEntries(entries.filter(isAverage).map(([name, tensor]) => [name.slice(PREFIX.length), tensor])),
     own: Object.fromEntries(entries.filter((entry) => !isAverage(entry) && entry[0] !== UPDATES)),
@@ -39,26 +39,29 @@ function apart(memory: Weights): { average: Weights; own: Weights } {
  * `average ← a average + (1 - a) weights`, `a = min(k / (k + 9), 0.99)`: over the last tenth of the updates at first, over the
  * last hundred in the end. The training itself stays as it is.
  */
-export function averaged(method: Method): Method {
+export function withEma(method: Method): Method {
   return {
     ...method,
-    memory: (random) => ({ ...method.memory(random), ...nothingYet(method.spec) }),
+    methodState: (random) => ({ ...method.methodState(random), ...nothingYet(method.spec) }),
     step(inputs) {
-      const outputs = method.step({ ...inputs, memory: apart(inputs.memory).own });
-      return { ...outputs, memory: { ...inputs.memory, ...outputs.memory } };
+      const outputs = method.step({ ...inputs, methodState: apart(inputs.methodState).own });
+      return { ...outputs, methodState: { ...inputs.methodState, ...outputs.methodState } };
     },
-    after(inputs) {
-      const { weights, buffers, memory } = inputs, { average, own } = apart(memory);
-      const later = method.after?.({ ...inputs, memory: own }), updates = memory[UPDATES] as Scalar;
+    afterUpdate(inputs) {
+      const { weights, buffers, methodState } = inputs, { average, own } = apart(methodState);
+      const later = method.afterUpdate?.({ ...inputs, methodState: own }), updates = methodState[UPDATES] as Scalar;
       const decay = tf.minimum(tf.div(updates, tf.add(updates, 9)), EMA_DECAY) as Scalar;
       const moved = prefixed(PREFIX, updateTeacher(average, { ...weights, ...buffers }, decay));
-      const all = { ...later?.memory ?? own, ...moved, [UPDATES]: tf.add(updates, 1) };
-      return { losses: later?.losses ?? {}, memory: all };
+      const all = { ...later?.methodState ?? own, ...moved, [UPDATES]: tf.add(updates, 1) };
+      return { losses: later?.losses ?? {}, methodState: all };
     },
   };
 }
 
-/** The average in the state of an {@linkcode averaged} method, as it is now; before the first update the state's own weights. */
-export function readAverage(spec: Method["spec"], state: NetworkParameters & { memory: Weights }): NetworkParameters {
-  return state.memory[UPDATES].dataSync()[0] ? unprefixed(PREFIX, spec, state.memory) : state;
+/** The average in the state of a {@linkcode withEma} method, as it is now; before the first update the state's own weights. */
+export function readAverage(
+  spec: Method["spec"],
+  state: NetworkParameters & { methodState: Weights },
+): NetworkParameters {
+  return state.methodState[UPDATES].dataSync()[0] ? unprefixed(PREFIX, spec, state.methodState) : state;
 }

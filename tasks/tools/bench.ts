@@ -18,7 +18,7 @@
  * compare            FILE… of `--json`: what they hold is measured again, in turn with another checkout (`--with`) or
  *                    beside the file's own figures
  */
-import { compared, inTurn } from "../../pipeline/bench/comparison.ts";
+import { compared, inTurn } from "../../pipeline/bench/baseline_comparison.ts";
 import { countsOf } from "../../pipeline/bench/counts.ts";
 import {
   DESCRIPTIONS,
@@ -41,7 +41,7 @@ import {
   type Part,
   scales,
 } from "../../pipeline/bench/parts.ts";
-import { type Baseline, partOf, readBaselines, titleOf } from "../../pipeline/bench/results.ts";
+import { type Baseline, partOf, readBaselines, titleOf } from "../../pipeline/bench/measurements.ts";
 import { axisText, comparisonText, countsText, measurementText, RULE, settingText } from "../../pipeline/bench/text.ts";
 import { EXIT, parseOptions, runTask } from "../../pipeline/command/options.ts";
 import { type Measurement, stepsText } from "../../pipeline/records/measurement.ts";

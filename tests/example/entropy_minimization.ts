@@ -24,7 +24,7 @@ export const entropyMinimization = defineMethod({
       profile,
       spec,
       usesUnlabeled: true,
-      memory: () => ({}),
+      methodState: () => ({}),
       step: (inputs) =>
         onePassStep(inputs, forward, ({ logits }) => {
           const { label, x, consistencyWeight } = inputs, labeled = label.shape[0];

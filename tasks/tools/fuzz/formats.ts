@@ -84,9 +84,9 @@ const config = {
   dataset: "la",
   method: { name: "ssnet", settings: { bankRows: 32 } },
   training: {
-    ...{ preset: "fast", iterations: 4, warmup: 2, precision: "fp32", rateSchedule: "published", averaged: false },
+    ...{ preset: "fast", iterations: 4, warmup: 2, precision: "fp32", rateSchedule: "published", ema: false },
     ...{
-      coarse: null,
+      lowResolution: null,
       patch: [32, 32, 32],
       seed: 1,
       validateEvery: 2,

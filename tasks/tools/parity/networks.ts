@@ -70,16 +70,16 @@ export function gradients(golden: Golden, network: Backbone): void {
   let state = {
     weights: start.weights,
     momentum: zeros as Weights,
-    touched: tf.zeros([spec.parameters.length]) as Tensor1D,
+    hadGradient: tf.zeros([spec.parameters.length]) as Tensor1D,
   };
   for (let step = 0; step < 2; step++) {
     const pass = new Pass(state.weights, buffers, { training: true, updateStatistics: true });
     const { value, gradients } = gradient(dice, state.weights, pass);
     losses.push(value);
-    state = updateParameters({ ...state, buffers, memory: {} }, {
+    state = updateParameters({ ...state, buffers, methodState: {} }, {
       gradients,
       participation: {},
-      rate: tf.scalar(0.01),
+      learningRate: tf.scalar(0.01),
     });
   }
   losses.push(gradient(dice, state.weights).value);
@@ -94,14 +94,19 @@ export function gradients(golden: Golden, network: Backbone): void {
 /** Parameters, their change and their momentum after some steps. */
 export function checkParameters(
   golden: Golden,
-  { weights, momentum, touched, start }: { weights: Weights; momentum: Weights; touched: Tensor1D; start: Weights },
+  { weights, momentum, hadGradient, start }: {
+    weights: Weights;
+    momentum: Weights;
+    hadGradient: Tensor1D;
+    start: Weights;
+  },
   { prefix, limits }: { prefix: string; limits: { param_sum: number; momentum_l2: number; delta_l2: number } },
 ): void {
   const each = (value: (name: string, i: number) => number) => Object.keys(weights).map(value);
   const sum = (name: string) => numbers(weights[name]).reduce((a, v) => a + v, 0);
   golden.check(`${prefix}param_sum`, each(sum), { limit: limits.param_sum });
   golden.check(`${prefix}param_l2`, each((name) => l2(numbers(weights[name]))), { limit: 1e-6, relative: true });
-  const has = numbers(touched);
+  const has = numbers(hadGradient);
   const momenta = each((name, i) => has[i] ? l2(numbers(momentum[name])) : -1);
   golden.check(`${prefix}momentum_l2`, momenta, { limit: limits.momentum_l2, relative: true });
   const deltas = each((name) => l2(numbers(tf.sub(weights[name], start[name]))));

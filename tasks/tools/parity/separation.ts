@@ -1,7 +1,8 @@
 /** `prototypes_c2`, `prototypes_c4`: heads, feature bank and separation loss, in the order that the README gives. @module */
 import * as tf from "@tensorflow/tfjs";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "@tensorflow/tfjs";
-import { type FeatureBank, separationLoss, updateBank } from "../../../pipeline/losses/separation.ts";
+import { emptyBank, type FeatureBank, updateBank } from "../../../pipeline/losses/feature_bank.ts";
+import { separationLoss } from "../../../pipeline/losses/separation.ts";
 import {
   type Heads,
   heads as buildHeads,
@@ -41,12 +42,8 @@ export function prototypes(golden: Golden): void {
   });
   const [labeled, unlabeled, second] = ["labeled", "unlabeled", "second"].map(half);
   const correct = tf.cast(golden.labels("correct_mask"), "bool") as Tensor1D;
-  const empty: FeatureBank = {
-    rows: Array.from({ length: classes }, () => tf.zeros([BANK_ROWS, PROJECTED]) as Tensor2D),
-    counts: Array.from({ length: classes }, () => tf.scalar(0)),
-  };
   const start = { ...buffers };
-  const bank = updateBank(heads, empty, { ...labeled, correct, keeps: "lowest" });
+  const bank = updateBank(heads, emptyBank({ classes, size: BANK_ROWS }), { ...labeled, correct, keeps: "lowest" });
   checkBank(golden, "memory", bank);
   const inPlace = headsOf(new Pass(weights, start, { training: true }));
   checkHeads(golden, { heads: inPlace, bank, halves: [labeled, unlabeled], correct });

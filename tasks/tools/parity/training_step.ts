@@ -17,24 +17,24 @@ openTensorFlow();
 export function iterations(golden: Golden, published: DatasetProfile): void {
   const { weightSet, labeled, iterations, directionStreams } = golden.cases;
   const classes = golden.shape("memory_count")[1], profile = { ...published, classes };
-  const { spec, memory: startMemory } = createMethod(ssnet, profile);
+  const { spec, methodState: startState } = createMethod(ssnet, profile);
   const network = networkWithHeads(profile.network, { classes });
   const x = golden.image("input"), label = tf.slice(golden.labels("label"), 0, labeled);
   const start = toWeights(spec, goldenState(spec, weightSet));
   let buffers = start.buffers;
-  let memory: Weights = startMemory(() => 0);
+  let methodState: Weights = startState(() => 0);
   const zeros = Object.fromEntries(spec.parameters.map(({ name }) => [name, tf.zerosLike(start.weights[name])]));
   let state = {
     weights: start.weights,
     momentum: zeros as Weights,
-    touched: tf.zeros([spec.parameters.length]) as Tensor1D,
+    hadGradient: tf.zeros([spec.parameters.length]) as Tensor1D,
   };
   iterations.forEach((iteration, step) => {
     const consistency = consistencyWeight(iteration, profile.consistency);
     const { losses, gradients, participation, ...after } = ssnetStep(network.forward, {
       weights: state.weights,
       buffers,
-      memory,
+      methodState,
       x,
       label,
       seed: tf.tensor1d([0, 0], "int32"),
@@ -55,12 +55,16 @@ export function iterations(golden: Golden, published: DatasetProfile): void {
     );
     const found = norms(gradients).map((norm, i) => rests[i] ? null : norm);
     golden.checkNorms(`grad_l2 step ${step + 1}`, found, { limit: 2e-2, zero, ...of("grad_l2") });
-    state = updateParameters({ ...state, buffers, memory }, { gradients, participation, rate: tf.scalar(0.01) });
-    ({ buffers, memory } = after);
+    state = updateParameters({ ...state, buffers, methodState }, {
+      gradients,
+      participation,
+      learningRate: tf.scalar(0.01),
+    });
+    ({ buffers, methodState } = after);
     const indices = Array.from({ length: classes }, (_, c) => c);
-    const counts = indices.map((c) => c ? numbers(memory[`bank.${c}.count`])[0] : 0);
+    const counts = indices.map((c) => c ? numbers(methodState[`bank.${c}.count`])[0] : 0);
     golden.check(`memory_count step ${step + 1}`, counts, { limit: 0, ...of("memory_count") });
-    const bank = indices.slice(1).flatMap((c) => [...numbers(memory[`bank.${c}.rows`])]);
+    const bank = indices.slice(1).flatMap((c) => [...numbers(methodState[`bank.${c}.rows`])]);
     checkRows(golden, { name: `memory step ${step + 1}`, found: bank, expected: golden.row("memory", step) });
   });
   checkParameters(golden, { ...state, start: start.weights }, {

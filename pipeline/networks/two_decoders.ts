@@ -19,19 +19,19 @@ const UPSAMPLING = { vnet: ["transposed", "linear"], unet: ["linear", "transpose
  * import * as tf from "@tensorflow/tfjs";
  * import { stream } from "@ssnet/pipeline/arrays/random.ts";
  * import { Pass } from "@ssnet/pipeline/networks/layers.ts";
- * import { mcnet } from "@ssnet/pipeline/networks/mcnet.ts";
+ * import { twoDecoders } from "@ssnet/pipeline/networks/two_decoders.ts";
  * import { initialize, toWeights } from "@ssnet/pipeline/networks/parameters.ts";
  * import { build } from "@ssnet/pipeline/networks/scope.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * openTensorFlow({ device: "cpu" });
- * const { spec, forward } = build((at) => mcnet(at, { backbone: "unet", classes: 4 }));
+ * const { spec, forward } = build((at) => twoDecoders(at, { backbone: "unet", classes: 4 }));
  * const { weights, buffers } = toWeights(spec, initialize(spec, stream(1337, "weights")));
  * const { all } = forward(new Pass(weights, buffers, { training: false }), tf.zeros([1, 32, 32, 1]));
  * assert.deepEqual(all!.map(({ shape }) => shape), [[1, 32, 32, 4], [1, 32, 32, 4]]);
  * ```
  */
-export function mcnet(
+export function twoDecoders(
   at: Scope,
   { backbone, classes, filters = FILTERS }: { backbone: Backbone; classes: number; filters?: number },
 ): Forward {

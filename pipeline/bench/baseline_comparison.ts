@@ -9,7 +9,7 @@
  * @module
  */
 import type { Measurement } from "../records/measurement.ts";
-import { type Series, seriesOf } from "./results.ts";
+import { type Series, seriesOf } from "./measurements.ts";
 import { median } from "../arrays/quantiles.ts";
 
 /** How often an interval must hold the true ratio: of a hundred equal benchmarks one may be called otherwise. */

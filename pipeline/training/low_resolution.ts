@@ -1,13 +1,13 @@
 /**
- * The coarse stage of a short training: its first labeled-only iterations see slices resized to a smaller patch, which
+ * The low-resolution stage of a short training: its first labeled-only iterations see slices resized to a smaller patch, which
  * costs less. What a preset says of it, what a run has of it, and what follows from it.
  * @module
  */
 import type { Preset } from "../datasets/dataset.ts";
-import type { CoarseStage } from "../records/run.ts";
+import type { LowResolutionStage } from "../records/run.ts";
 
 /** The stage of a run with so many labeled-only iterations; null where the preset has none, or they are too few. */
-export function coarseStage(preset: Preset["coarse"], labeledOnly: number): CoarseStage | null {
+export function lowResolutionStage(preset: Preset["lowResolution"], labeledOnly: number): LowResolutionStage | null {
   const iterations = preset ? Math.round(preset.share * labeledOnly) : 0;
   return preset && iterations ? { patch: [...preset.patch], iterations } : null;
 }
@@ -15,17 +15,20 @@ export function coarseStage(preset: Preset["coarse"], labeledOnly: number): Coar
 /** The patch of an iteration, counted from 1. */
 export function patchAt(
   iteration: number,
-  { coarse, patch }: { coarse: CoarseStage | null; patch: number[] },
+  { lowResolution, patch }: { lowResolution: LowResolutionStage | null; patch: number[] },
 ): number[] {
-  return coarse && iteration <= coarse.iterations ? coarse.patch : patch;
+  return lowResolution && iteration <= lowResolution.iterations ? lowResolution.patch : patch;
 }
 
 /** Seconds of a labeled-only iteration on the average: of the coarse ones by their share. */
-export function meanSeconds(preset: Preset["coarse"], { full, coarse }: { full: number; coarse?: number }): number {
-  return preset ? preset.share * coarse! + (1 - preset.share) * full : full;
+export function meanSeconds(
+  preset: Preset["lowResolution"],
+  { full, lowResolution }: { full: number; lowResolution?: number },
+): number {
+  return preset ? preset.share * lowResolution! + (1 - preset.share) * full : full;
 }
 
 /** "1,000 of 128x128"; null where there is none. @param join Between count and size. */
-export function coarseText(stage: CoarseStage | null, join: string): string | null {
+export function lowResolutionText(stage: LowResolutionStage | null, join: string): string | null {
   return stage && `${stage.iterations.toLocaleString("en-US")}${join}${stage.patch.join("x")}`;
 }
