@@ -30,10 +30,11 @@ export {
   AUGMENTATIONS,
   type LowResolutionStage,
   type RunConfig,
+  type TrainedGrid,
   type Training,
 } from "./pipeline/records/run.ts";
-export type { NetworkParameters } from "./pipeline/evaluation/inference.ts";
-export type { Segment } from "./pipeline/evaluation/evaluate_case.ts";
+export type { InferenceOptions, NetworkParameters } from "./pipeline/evaluation/inference.ts";
+export type { Probabilities, Segment, SegmentOptions } from "./pipeline/evaluation/evaluate_case.ts";
 export { largestComponents } from "./pipeline/arrays/components.ts";
 
 // Datasets and methods: the two seams, and a training step of their own.
@@ -113,7 +114,7 @@ export { dice, jaccard, type MaskPair } from "./pipeline/evaluation/overlap.ts";
 export { type SurfaceMetrics, surfaceMetrics } from "./pipeline/evaluation/surface_distance.ts";
 export { type CaseMetrics, caseMetrics, type CaseScores } from "./pipeline/evaluation/case_metrics.ts";
 export { evaluateCase } from "./pipeline/evaluation/evaluate_case.ts";
-export { summarize } from "./pipeline/evaluation/summary.ts";
+export { type IntervalOf, summarize } from "./pipeline/evaluation/summary.ts";
 
 // Files: readers and writers, and what they throw.
 export { DataError, DivergedError } from "./pipeline/files/errors.ts";
@@ -126,11 +127,11 @@ export {
   readNifti,
   writeNiftiMask,
 } from "./pipeline/files/nifti.ts";
-export { readNrrd } from "./pipeline/files/nrrd.ts";
+export { type NrrdPlace, type NrrdVolume, readNrrd } from "./pipeline/files/nrrd.ts";
 export type { Volume } from "./pipeline/files/voxels.ts";
-export { readSafetensors, writeSafetensors } from "./pipeline/files/safetensors.ts";
+export { readSafetensors, type SafetensorsContent, writeSafetensors } from "./pipeline/files/safetensors.ts";
 export type { StoredTensor, TensorSource } from "./pipeline/files/dtypes.ts";
-export { readCheckpoint, writeCheckpoint } from "./pipeline/training/checkpoint.ts";
+export { type Checkpoint, readCheckpoint, writeCheckpoint } from "./pipeline/training/checkpoint.ts";
 export { type CaseHashes, type Fingerprint, type Manifest, readManifest } from "./pipeline/records/manifest.ts";
 export type { Intensity } from "./pipeline/arrays/intensity.ts";
 export { type Lists, readSplit, type Role, type Split } from "./pipeline/records/split.ts";

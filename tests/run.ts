@@ -31,7 +31,10 @@ const folder = await temporaryFolder("ss-net-test-");
 function documented(folder: string): string[] {
   return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
     const path = `${folder}/${name}`;
-    if (/^pipeline\/(bench|command|grid|report)$|\/(json|measurement|names|prepared_case|tfjs)\.ts$/.test(path)) {
+    if (
+      /^pipeline\/(bench|command|grid|report)$|\/(evaluation|json|measurement|names|prediction|prepared_case|tfjs)\.ts$/
+        .test(path)
+    ) {
       return [];
     }
     return isDirectory ? documented(path) : path.endsWith(".ts") ? [path] : [];

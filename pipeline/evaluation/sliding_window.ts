@@ -16,7 +16,7 @@ import type { Shape3 } from "../arrays/shape.ts";
 export type WindowNetwork = (windows: Tensor5D) => Promise<Float32Array>;
 
 /** How many probabilities tell a voxel's class: one of two classes, else all. */
-export const channelsOf = (classes: number) => classes === 2 ? 1 : classes;
+export const channelsOf = (classes: number): number => classes === 2 ? 1 : classes;
 
 /** A network for windows. @param read {@linkcode inference} */
 export function windowNetwork(read: () => NetworkParameters, options: InferenceOptions): WindowNetwork {

@@ -70,8 +70,12 @@ const vectorsOf = (text: string): number[][] =>
   );
 
 /** The fields of a header that say where its voxels lie, as they stand there: numbers and names of the format, no free text. */
-export type NrrdPlace = Partial<Record<(typeof PLACE_FIELDS)[number], string>>;
-const PLACE_FIELDS = ["space", "space directions", "space origin", "space units", "spacings", "units"] as const;
+export type NrrdPlace = Partial<
+  Record<"space" | "space directions" | "space origin" | "space units" | "spacings" | "units", string>
+>;
+const PLACE_FIELDS: (keyof NrrdPlace)[] = [
+  ...["space", "space directions", "space origin", "space units", "spacings", "units"] as const,
+];
 
 /** A volume of a file, with what its header says of its place. */
 export interface NrrdVolume extends Volume {

@@ -251,7 +251,10 @@ export class UnknownGlobal extends RangeError {
   /** "MODULE NAME". */
   readonly global: string;
 
-  /** @param global "MODULE NAME". */
+  /**
+   * Names what is refused.
+   * @param global "MODULE NAME".
+   */
   constructor(global: string) {
     super(`the object ${global.replace(" ", ".")}`);
     this.global = global;
