@@ -42,7 +42,10 @@ import { buildNetwork } from "../pipeline/networks/network.ts";
 import { costsOf } from "../pipeline/grid/costs.ts";
 import { stream } from "../pipeline/arrays/random.ts";
 import { syntheticLabels } from "../pipeline/training/synthetic_batch.ts";
+import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { withFolder } from "./with_folder.ts";
+
+openTensorFlow({ device: "cpu" });
 
 const SMALL = { la: "32x32x16", acdc: "32x32" } as const, ONCE = { precision: "fp32", iterations: 1 } as const;
 const NAMES = Object.keys(SMALL) as (keyof typeof SMALL)[];
