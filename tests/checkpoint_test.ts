@@ -7,7 +7,7 @@ import { toPyTorch } from "../pipeline/networks/parameters.ts";
 import { readBestDice, readCheckpoint, readState, writeCheckpoint } from "../pipeline/training/checkpoint.ts";
 import { readLog } from "../pipeline/files/log.ts";
 import type { TensorSource } from "../pipeline/files/dtypes.ts";
-import { readSafetensors, writeSafetensors } from "../pipeline/files/safetensors.ts";
+import { decodeSafetensors, readSafetensors, writeSafetensors } from "../pipeline/files/safetensors.ts";
 import type { TrainingState } from "../pipeline/training/training_step.ts";
 import { openValidation } from "../pipeline/training/validation.ts";
 import { build } from "../pipeline/networks/scope.ts";
@@ -32,14 +32,34 @@ Deno.test("a file is written array by array: each is asked for when those before
     await writeSafetensors(path, { a: source([2, 3], 1), n: counter, b: source([5], 2), c: source([0], 3) }, {
       of: "us",
     });
-    const begin = written[0], { tensors, metadata } = await readSafetensors(path);
-    assert.deepEqual(written, [begin, begin + 24 + 8, begin + 24 + 8 + 20]);
+    const begin = written[3], { tensors, metadata } = await readSafetensors(path);
+    // Before anything is written each is asked for once, for the checksum.
+    assert.deepEqual(written, [0, 0, 0, begin, begin + 24 + 8, begin + 24 + 8 + 20]);
     assert.equal(begin % 8, 0);
     const read = Object.entries(tensors).map(([name, { shape, dtype }]) => [name, shape, dtype]);
     assert.deepEqual(read, [["a", [2, 3], "F32"], ["n", [], "I64"], ["b", [5], "F32"], ["c", [0], "F32"]]);
     assert.deepEqual(tensors.b.values(), new Float32Array(5).fill(2));
     assert.throws(() => tensors.n.values(), new RangeError("it is I64; F32, F64, F16, BF16 wanted"));
     assert.deepEqual(metadata, { of: "us" });
+  }));
+
+Deno.test("a bit that flips in a file of ours is refused, wherever it stands; a file without a checksum is read", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/a.safetensors`;
+    await writeSafetensors(path, { a: { shape: [3], dtype: "F32", values: () => Float32Array.of(1, 2, 3) } }, {
+      iteration: "12",
+    });
+    const good = await Deno.readFile(path);
+    for (let bit = 0; bit < 8 * good.length; bit++) {
+      const bad = good.slice();
+      bad[bit >> 3] ^= 1 << (bit & 7);
+      assert.throws(() => decodeSafetensors(bad, "a"), DataError, `bit ${bit}`);
+    }
+    const text = '{"__metadata__":{"iteration":"12"},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}';
+    const bare = new Uint8Array(8 + text.length + 4);
+    bare[0] = text.length;
+    bare.set(new TextEncoder().encode(text), 8);
+    assert.deepEqual(decodeSafetensors(bare, "a").metadata, { iteration: "12" });
   }));
 
 Deno.test("an array that fails or does not fill its shape leaves the file that was there", () =>

@@ -1,8 +1,10 @@
 /**
  * safetensors files: 8 bytes of header length, a JSON header, then the values, little-endian; as `safetensors.torch` reads them.
- * Written are the types that PyTorch's `load_state_dict` wants of us, read those that others write.
+ * Written are the types that PyTorch's `load_state_dict` wants of us, read those that others write. The metadata of what is
+ * written has `sha256`: of the header without it, then of all values; other programs read past it.
  * @module
  */
+import { createHash } from "node:crypto";
 import { z } from "zod";
 import { writeAtomically } from "./atomic.ts";
 import { sizeOf } from "../arrays/shape.ts";
@@ -15,6 +17,8 @@ const ENTRY = z.object({
   data_offsets: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
 });
 type HeaderEntry = z.infer<typeof ENTRY>;
+/** Key of the checksum in the metadata, and what says there that it must be there: a damaged key is no missing one. */
+const CHECKSUM = "sha256", MARK = { checksum: CHECKSUM };
 const HEADER = z.object({ __metadata__: z.record(z.string(), z.string()).default({}) }).catchall(ENTRY);
 
 /**
@@ -36,12 +40,15 @@ export function* safetensorsParts(
   metadata: Record<string, string>,
 ): Generator<Uint8Array> {
   let end = 0;
-  const header: Record<string, unknown> = { __metadata__: metadata };
+  const header: Record<string, unknown> = { __metadata__: { ...metadata, ...MARK } };
   for (const [name, { shape, dtype }] of Object.entries(tensors)) {
     const begin = end;
     end += sizeOf(shape) * WIDTHS[dtype];
     header[name] = { dtype, shape, data_offsets: [begin, end] };
   }
+  const hash = createHash("sha256").update(JSON.stringify(header));
+  for (const [name, source] of Object.entries(tensors)) hash.update(valuesOf(name, source));
+  header.__metadata__ = { ...metadata, ...MARK, [CHECKSUM]: hash.digest("hex") };
   const text = JSON.stringify(header);
   const head = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
   const length = new Uint8Array(8);
@@ -63,14 +70,15 @@ export async function readSafetensors(path: string): Promise<SafetensorsContent>
 export interface SafetensorsContent {
   /** By their names; of any type, read when they are asked for. */
   tensors: Record<string, StoredTensor>;
-  /** Strings by name. */
+  /** Strings by name, without the checksum. */
   metadata: Record<string, string>;
 }
 
 /**
  * The arrays of a file's bytes, which must stay as they are.
  * @param source Its path, for errors.
- * @throws {DataError} Naming the file, when it is truncated, no safetensors, or has gaps, overlaps or bytes behind its end.
+ * @throws {DataError} Naming the file, when it is truncated, no safetensors, or has gaps, overlaps or bytes behind its end;
+ * when it has a checksum, and another content.
  */
 export function decodeSafetensors(bytes: Uint8Array, source: string): SafetensorsContent {
   const refuse = (why: string) => new DataError(`Cannot read "${source}" as safetensors: ${why}`);
@@ -103,7 +111,19 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): Safetensor
     const stored = bytes.subarray(8 + length + begin, 8 + length + end);
     tensors[name] = { shape, dtype, values: () => realValues(stored, dtype) };
   }
-  return { tensors, metadata };
+  const { [CHECKSUM]: checksum, ...marked } = metadata, { checksum: mark, ...told } = marked;
+  const isChecked = mark === MARK.checksum || checksum !== undefined;
+  if (isChecked && checksum !== checksumOf(content as object, marked, bytes.subarray(8 + length))) {
+    throw refuse("its checksum is another: it was damaged after it was written; restore it, or take another");
+  }
+  return { tensors, metadata: told };
+}
+
+/** Of a header without its checksum, and of the values behind it. */
+function checksumOf(header: object, metadata: Record<string, string>, values: Uint8Array): string {
+  return createHash("sha256").update(JSON.stringify({ ...header, __metadata__: metadata })).update(values).digest(
+    "hex",
+  );
 }
 
 function byOffsets([, { data_offsets: a }]: [string, HeaderEntry], [, { data_offsets: b }]: [string, HeaderEntry]) {

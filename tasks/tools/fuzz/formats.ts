@@ -189,7 +189,7 @@ export const FORMATS: Record<string, Format> = {
   },
   safetensors: {
     file: "last.safetensors",
-    isGuarded: false,
+    isGuarded: true,
     seeds: async (folder) => [
       await written(folder, "a.safetensors", (path) =>
         writeSafetensors(path, {
