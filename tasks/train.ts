@@ -17,7 +17,13 @@ import { warmupOf } from "../pipeline/methods/supervised.ts";
 import { averaged, averageOf } from "../pipeline/training/weight_average.ts";
 import { readBestDice, readState, writeCheckpoint, writeState } from "../pipeline/training/checkpoint.ts";
 import { coarseStage, patchAt } from "../pipeline/training/coarse.ts";
-import { differencesOf, readRunConfigIfThere, type RunConfig, writeRunConfig } from "../pipeline/records/run.ts";
+import {
+  differencesOf,
+  gridOf,
+  readRunConfigIfThere,
+  type RunConfig,
+  writeRunConfig,
+} from "../pipeline/records/run.ts";
 import { COSTS, readCosts } from "../pipeline/grid/costs.ts";
 import { writeAtomically } from "../pipeline/files/atomic.ts";
 import { missingIterations, openLog } from "../pipeline/files/log.ts";
@@ -217,6 +223,7 @@ await runTask(async () => {
       dataset: dataset.name,
       method: { name: asked, settings },
       training: { ...training, computedOn: binding.device },
+      grid: gridOf(await readCase(`${caseFolder}/${split.labeled[0]}.h5`, split.labeled[0]), dataset),
       split,
       versions: { deno: Deno.version.deno, tensorflow: binding.TF_Version },
       commit: commitOfTree(),
