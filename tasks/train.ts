@@ -21,6 +21,7 @@ import { lowResolutionStage, patchAt } from "../pipeline/training/low_resolution
 import {
   AUGMENTATIONS,
   differencesOf,
+  gridOf,
   readRunConfigIfThere,
   type RunConfig,
   writeDone,
@@ -250,6 +251,7 @@ await runTask(async () => {
       dataset: dataset.name,
       method: { name: asked, settings },
       training: { ...training, computedOn: binding.device },
+      grid: gridOf(await readCase(`${caseFolder}/${split.labeled[0]}.h5`, split.labeled[0]), dataset),
       split,
       versions: { deno: Deno.version.deno, tensorflow: binding.TF_Version },
       commit: commitOfTree(),
