@@ -47,7 +47,7 @@ const options = parseOptions(
     components: z.enum(dataset.patch.length === 3 ? ["largest", "all"] : ["all"]).optional().describe(
       "which connected components of a prediction are kept, instead of the method's own choice",
     ),
-    precision: z.enum(PRECISIONS).default("fp32").describe("arithmetic of convolutions"),
+    precision: z.enum(PRECISIONS).optional().describe("arithmetic; fp32 without it, on a GPU tf32"),
     ...MACHINE,
   }),
   { name: `eval:${dataset.name}`, description: "Evaluate a run on the test cases", args },
@@ -58,9 +58,10 @@ async function evaluate() {
   const manifest = await checkCases(split, folder, options.split ?? `${options.run}/config.json`);
   const read = (name: string) => readTestCase(folder, name, manifest.cases);
   await checkTestCases(split.test, read);
-  const { binding } = openTensorFlow({ threads: options.threads, device: options.device });
-  const { checkpoint, iteration, largestComponent, segment } = await loadRun(options.run, options);
-  const { classNames } = profile, { batchNorm, precision } = options;
+  const { threads, device, precision: wanted = "single" } = options;
+  const { binding, precision } = openTensorFlow({ threads, device, precision: wanted });
+  const { checkpoint, iteration, largestComponent, segment } = await loadRun(options.run, { ...options, precision });
+  const { classNames } = profile, { batchNorm } = options;
   if (iteration && !existsSync(`${options.run}/DONE`)) {
     console.error(
       `note: the training of "${options.run}" has not ended: this is its ${checkpoint} checkpoint, after iteration ` +

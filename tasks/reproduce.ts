@@ -19,6 +19,7 @@ import { ABLATIONS } from "../pipeline/methods/ablations.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { benchCommand, COSTS, type Costs, costsOf, readCosts } from "../pipeline/grid/costs.ts";
+import { type Precision, precisionOn } from "../pipeline/tensorflow/precision.ts";
 import { writeAtomically, writeJson } from "../pipeline/files/atomic.ts";
 import {
   type Cell,
@@ -100,17 +101,22 @@ function methodOf(cell: Cell): { profile: DatasetProfile; usesUnlabeled: boolean
 /** How all methods, or each as its own code does, are tested. */
 function evaluationOf(cell: Cell) {
   const { checkpoint, largestComponent } = methodOf(cell).profile;
-  return scale === "paper" ? { batchNorm: "running", checkpoint, largestComponent, precision: "fp32" } : {
+  const precision = precisionOfCell(cell);
+  return scale === "paper" ? { batchNorm: "running", checkpoint, largestComponent, precision } : {
     batchNorm: "window",
     checkpoint: "last",
     largestComponent: DATASETS[cell.dataset].largestComponent,
-    precision: presetOfCell(cell).precision,
+    precision,
   };
 }
 
 function presetOfCell(cell: Cell): Preset {
-  const preset = presetOf(methodOf(cell).profile, scale === "paper" ? "paper" : "fast");
-  return scale === "ci" || device === "gpu" ? { ...preset, precision: "fp32" } : preset; // GPUs have no other
+  return presetOf(methodOf(cell).profile, scale === "paper" ? "paper" : "fast");
+}
+
+/** Of training and evaluation; phantoms take any machine. */
+function precisionOfCell(cell: Cell): Precision {
+  return precisionOn(device, scale === "ci" ? "single" : presetOfCell(cell).precision);
 }
 
 /** What stands in a cell's folder from its start: its length, which later figures must not change. */
@@ -166,7 +172,8 @@ async function plan(cells: Cell[]): Promise<{ planned: PlannedCell[]; problems: 
   const rows = scale === "ci" ? [] : await readCosts(COSTS);
   const planned: PlannedCell[] = [], problems: string[] = [], unmeasured: string[] = [];
   for (const cell of cells) {
-    const { precision, coarse } = presetOfCell(cell),
+    const { coarse } = presetOfCell(cell),
+      precision = precisionOfCell(cell),
       key = { ...cell, method: trainedBy(cell).method, precision, coarse, device },
       costs = costsOf(rows, key);
     if (!costs && scale !== "ci") {
@@ -341,7 +348,7 @@ function trainOptions(cell: Cell, { iterations, warmup }: Length) {
     preset: scale === "paper" ? "paper" : "fast",
     iterations,
     warmup,
-    precision: presetOfCell(cell).precision,
+    precision: precisionOfCell(cell),
     patch: scale === "ci" ? DATASETS[cell.dataset].ci.patch.join("x") : undefined,
     // Only the published protocol chooses by the validation cases.
     validateEvery: scale === "paper" ? undefined : Math.max(1, iterations),

@@ -2,6 +2,7 @@
 import { countCases, type Split } from "../records/split.ts";
 import { benchCommand, type CostKey, type CostRow, costsOf, measuredStep } from "./costs.ts";
 import { hoursOf, type Length } from "./cells.ts";
+import { precisionOn } from "../tensorflow/precision.ts";
 import { largestPatch, type MachineMemory, stepMemory } from "./memory.ts";
 
 /** A training that is about to begin. */
@@ -33,11 +34,12 @@ export function memoryProblem(
   const needs = row && stepMemory(row, { patch }) * 1e9;
   if (!row || !needs || needs <= memory.available) return null;
   const fitting = largestPatch(row, patch, memory.available);
-  const small = precision === "fp32" && measuredStep(rows, { ...training, precision: "bf16", coarse: null });
+  const mixed = precisionOn("cpu", "mixed");
+  const small = mixed !== precision && measuredStep(rows, { ...training, precision: mixed, coarse: null });
   const smaller = small && stepMemory(small, { patch }) * 1e9;
   const ways = [
     fitting ? `the largest patch that fits is --patch ${fitting.join("x")}` : "no patch fits",
-    ...smaller && smaller <= memory.available ? [`--precision bf16 takes ${gigabytes(smaller)}`] : [],
+    ...smaller && smaller <= memory.available ? [`--precision ${mixed} takes ${gigabytes(smaller)}`] : [],
   ];
   return `Cannot train ${method} on ${dataset} in ${precision} on the patch ${patch.join("x")}: that takes about ` +
     `${gigabytes(needs)} of memory, ${gigabytes(memory.available)} of ${gigabytes(memory.total)} are available; ` +

@@ -8,6 +8,7 @@ import { createRequire } from "node:module";
 import type * as tfjs from "@tensorflow/tfjs";
 import { ATTRIBUTE, Binding, type BindingOptions, DTYPE } from "./binding.ts";
 import { TensorFlowError } from "./library.ts";
+import { type Precision, settlePrecision } from "./precision.ts";
 import type { Tensor } from "./tensors.ts";
 
 /** tfjs with its TensorFlow backend, and the binding under it. */
@@ -18,15 +19,17 @@ export interface TensorFlow {
   backend: any;
   /** Recording, operations by TensorFlow's own names, version and device. */
   binding: Binding;
+  /** What was asked for when it was opened, as the device has it. */
+  precision: Precision;
 }
 
 let opened: TensorFlow | undefined;
 
 /**
- * tfjs on TensorFlow; the same object at every call. The first call decides on threads and device.
+ * tfjs on TensorFlow; the same object at every call. The first call decides on threads, device and precision.
  *
- * @throws {TensorFlowError} If the library is missing, broken, `device: "gpu"` finds none, or a later call names a device
- * that is not the open one.
+ * @throws {TensorFlowError} If the library is missing, broken, `device: "gpu"` finds none, the device does not have the
+ * precision, or a later call names a device or a precision that is not the open one's.
  *
  * @example Operations of tfjs run in TensorFlow
  * ```ts
@@ -45,6 +48,7 @@ export function openTensorFlow(options: BindingOptions = {}): TensorFlow {
         `Cannot change to the ${options.device}: TensorFlow is open on ${opened.binding.device}`,
       );
     }
+    if (options.precision) settlePrecision(opened, options.precision);
     return opened;
   }
   const binding = new Binding(options);
@@ -66,7 +70,9 @@ export function openTensorFlow(options: BindingOptions = {}): TensorFlow {
   tf.registerBackend("tensorflow", () => backend, 3);
   tf.setBackend("tensorflow");
   registerReductionGradients(tf, backend);
-  return opened = { tf, backend, binding };
+  opened = { tf, backend, binding, precision: binding.single };
+  opened.precision = settlePrecision(opened, options.precision ?? binding.single);
+  return opened;
 }
 
 /**

@@ -323,6 +323,12 @@ export function after<T extends Tensor>(x: T, before: Tensor[]): T {
   return op(x) as T;
 }
 
+/** A gradient in the type that its activation has where a step is recorded with casts; no gradient of its own. */
+export function inTypeOf<T extends Tensor>(x: Tensor, dx: T): T {
+  const { backend, binding } = openTensorFlow(), [like, id] = backend.getInputTensorIds([x, dx]);
+  return backend.createOutputTensor(binding.inTypeOf(like, id));
+}
+
 /** What `fn` makes of x, outside of every gradient. The caller keeps what shall outlive the enclosing tidy. */
 export function withoutGradient<R>(x: Tensor, fn: (x: any) => R): R {
   const { tf } = openTensorFlow();

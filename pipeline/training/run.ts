@@ -11,6 +11,7 @@ import { isMethod, METHOD_NAMES, type MethodName, METHODS } from "../methods/met
 import { NETWORKS } from "../networks/network.ts";
 import { SpecBuilder, toWeights } from "../networks/parameters.ts";
 import { readRunConfig, type RunConfig } from "../records/run.ts";
+import { openTensorFlow } from "../tensorflow/device.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 import { readCheckpoint } from "./checkpoint.ts";
 
@@ -50,7 +51,7 @@ export interface RunOptions {
   batchNorm?: "running" | "window";
   /** Which connected components are kept; absent: the method's own choice. */
   components?: "largest" | "all";
-  /** Of the convolutions; fp32 where it is absent. */
+  /** Absent: what TensorFlow is open for, fp32 on a CPU. */
   precision?: Precision;
 }
 
@@ -95,7 +96,7 @@ export async function loadRun(folder: string, options: RunOptions = {}): Promise
   }
   const spec = NETWORKS[profile.network].spec(new SpecBuilder(), { classes: profile.classes });
   const { state, iteration } = await readCheckpoint(path, spec), weights = toWeights(spec, state);
-  const { batchNorm: statistics = "running", precision = "fp32", components } = options;
+  const { batchNorm: statistics = "running", precision = openTensorFlow().binding.single, components } = options;
   const largestComponent = components ? components === "largest" : profile.largestComponent;
   const segment = segmenter({ ...profile, largestComponent }, weights, {
     patch: training.patch,

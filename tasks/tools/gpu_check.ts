@@ -7,6 +7,7 @@
 import { z } from "zod";
 import { DATASET_NAMES } from "../../pipeline/datasets/datasets.ts";
 import { EXIT, parseOptions, runTask } from "../../pipeline/command/options.ts";
+import { precisionsOf } from "../../pipeline/tensorflow/precision.ts";
 import { findLibrary, TensorFlowError } from "../../pipeline/tensorflow/library.ts";
 
 const options = parseOptions(
@@ -73,8 +74,10 @@ await runTask(async () => {
     for (const dataset of DATASET_NAMES) {
       for (const method of ["ssnet", "supervised"]) {
         const what = ["--dataset", dataset, "--method", method, "--iterations", String(options.iterations)];
-        const args = ["step", ...what, "--precision", "fp32", "--device", "gpu", "--json"];
-        report.parts[`step ${dataset} ${method}`] = await part("bench", args, JSON.parse);
+        for (const precision of precisionsOf("gpu")) {
+          const args = ["step", ...what, "--precision", precision, "--device", "gpu", "--json"];
+          report.parts[`step ${dataset} ${method} ${precision}`] = await part("bench", args, JSON.parse);
+        }
       }
     }
   }

@@ -20,6 +20,6 @@ export const LA = {
   consistency: { maximum: 1, length: 40, countsFrom: 1 },
   largestComponent: true,
   checkpoint: "last",
-  fast: { iterations: 1535, precision: "bf16", warmup: 1375, rateSchedule: "constant", averaged: true, coarse: null },
+  fast: { iterations: 1535, precision: "mixed", warmup: 1375, rateSchedule: "constant", averaged: true, coarse: null },
   bench: { volume: [180, 150, 88], grayLevels: 20, boxes: [{ from: [30, 30, 20], to: [80, 80, 60] }] },
 } as const satisfies DatasetProfile;
