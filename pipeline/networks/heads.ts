@@ -3,8 +3,7 @@
  * @module
  */
 import { openTensorFlow } from "../tensorflow/device.ts";
-import { leakyRelu, relu } from "../tensorflow/ops.ts";
-import { hiddenMoments, linear, type Moments } from "../tensorflow/rows.ts";
+import { hiddenMoments, type Linear, type Moments, twoLayers } from "../tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
 import type { SpecBuilder } from "./parameters.ts";
@@ -33,7 +32,7 @@ export function headsSpec(builder: SpecBuilder, { classes }: { classes: number }
 export interface Head {
   (x: Tensor2D): Tensor2D;
   /** Its first layer with the batch norm. */
-  first: { weight: Tensor2D; bias: Tensor1D };
+  first: Linear;
 }
 
 /** Which head, on which batch. */
@@ -42,21 +41,21 @@ export interface HeadInputs {
   name: string;
   /** Moments of its input rows; null takes the running statistics. */
   batch: Moments | null;
-  /** Between its two layers. */
-  activation: (x: Tensor2D) => Tensor2D;
+  /** Of the rectifier between its two layers, below 0. */
+  slope: number;
   /** 0 leaves the running statistics alone; without it they move. */
   active?: Scalar;
 }
 
-function head(pass: Pass, { name, batch, activation, active }: HeadInputs): Head {
+function head(pass: Pass, { name, batch, slope, active }: HeadInputs): Head {
   const first = pass.linearNorm({ layer: `${name}.0`, norm: `${name}.1` }, batch, active);
-  const run = (x: Tensor2D) => pass.linear(activation(linear(x, first.weight, first.bias)), `${name}.3`);
+  const second = pass.layer(`${name}.3`), run = (x: Tensor2D) => twoLayers(x, { first, second, slope });
   return Object.assign(run, { first });
 }
 
 /** The projection head, `[N, 16]` to `[N, 32]`. @param batch Moments of the features; null takes the running statistics. */
 export function projection(pass: Pass, batch: Moments | null): Head {
-  return head(pass, { name: "projection_head", batch, activation: relu });
+  return head(pass, { name: "projection_head", batch, slope: 0 });
 }
 
 /** Moments of the projected features of a whole batch; the projection's last layer is linear. */
@@ -76,7 +75,7 @@ export function projectedMoments(
 
 /** The prediction head, `[N, 32]` to `[N, 32]`. @param batch Moments of the projected features. */
 export function prediction(pass: Pass, batch: Moments): Head {
-  return head(pass, { name: "prediction_head", batch, activation: relu });
+  return head(pass, { name: "prediction_head", batch, slope: 0 });
 }
 
 /** Which rows a selector judges. */
@@ -93,11 +92,10 @@ export interface Selection {
 
 function selector(pass: Pass, { of, classIndex, batch, active }: Selection): Head & { parameters: Tensor[] } {
   const name = `contrastive_class_selector_${of === "bank" ? "memory" : ""}${classIndex}`;
-  const activation = (x: Tensor2D) => leakyRelu(x, SELECTOR_SLOPE);
   const parameters = Object.keys(pass.weights).filter((key) => key.startsWith(`${name}.`)).map((key) =>
     pass.weights[key]
   );
-  return Object.assign(head(pass, { name, batch, activation, active }), { parameters });
+  return Object.assign(head(pass, { name, batch, slope: SELECTOR_SLOPE, active }), { parameters });
 }
 
 /** Scores in (0, 1) of a class's selector in training mode, `[N, 32]` to `[N, 1]`. */

@@ -205,9 +205,15 @@ export class Pass {
     return { weight: tf.mul(weight, scale), bias: shift };
   }
 
+  /** The parameters of a linear layer. */
+  layer(name: string): rows.Linear {
+    return { weight: this.weights[`${name}.weight`] as Tensor2D, bias: this.#vector(`${name}.bias`) };
+  }
+
   /** `x W + b`. @param x `[N, F]` */
   linear(x: Tensor2D, name: string): Tensor2D {
-    return rows.linear(x, this.weights[`${name}.weight`] as Tensor2D, this.#vector(`${name}.bias`));
+    const { weight, bias } = this.layer(name);
+    return rows.linear(x, weight, bias);
   }
 
   /** A seed of its own for every dropout of the pass; null where dropout is off. */

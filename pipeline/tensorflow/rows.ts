@@ -6,7 +6,7 @@
  */
 import { ATTRIBUTE, type Attribute, DTYPE } from "./binding.ts";
 import { openTensorFlow } from "./device.ts";
-import { addBias, after, channelSums, float, inTypeOf, one, relu } from "./ops.ts";
+import { addBias, after, channelSums, float, inTypeOf, leakyRelu, one, relu } from "./ops.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "./tensors.ts";
 
 const int32 = (name: string): Attribute => ({ name, type: ATTRIBUTE.type, value: DTYPE.int32 });
@@ -38,6 +38,59 @@ export function matMul(x: Tensor2D, weight: Tensor2D): Tensor2D {
 /** `x W + b`. @param x `[N, F]` @param weight `[F, G]` @param bias `[G]` */
 export function linear(x: Tensor2D, weight: Tensor2D, bias: Tensor1D): Tensor2D {
   return addBias(matMul(x, weight), bias);
+}
+
+/** A linear layer. */
+export interface Linear {
+  /** `[F, G]` */
+  weight: Tensor2D;
+  /** `[G]` */
+  bias: Tensor1D;
+}
+
+/** `h` where positive, else `slope h`, for `h = x W + b`. */
+function hiddenRows(x: Tensor2D, { weight, bias }: Linear, slope: number): Tensor2D {
+  const h = addBias(product(x, weight), bias);
+  return slope ? leakyRelu(h, slope) : relu(h);
+}
+
+/** Gradient of {@linkcode hiddenRows} by h. @param hidden What it gave. */
+function hiddenGradient(dHidden: Tensor2D, hidden: Tensor2D, slope: number): Tensor2D {
+  const alpha = { name: "alpha", type: ATTRIBUTE.float, value: slope };
+  const [name, attributes] = slope
+    ? ["LeakyReluGrad", [float("T"), alpha]] as const
+    : ["ReluGrad", [float("T")]] as const;
+  return one(name, [...attributes], [dHidden, hidden]) as Tensor2D;
+}
+
+/**
+ * Two linear layers and the rectifier between them: `act(x W + b) V + c`, `act(h) = h` where positive, else `slope h`. The
+ * hidden rows are not kept for the gradient but computed again.
+ * @param x `[N, F]`
+ */
+export function twoLayers(
+  x: Tensor2D,
+  { first, second, slope }: { first: Linear; second: Linear; slope: number },
+): Tensor2D {
+  const op = openTensorFlow().tf.customGrad((x: any, w: any, b: any, v: any, c: any, save: any) => {
+    save([x, w, b, v]);
+    return {
+      value: addBias(product(hiddenRows(x, { weight: w, bias: b }, slope), v), c),
+      gradFunc: (dy: any, [x, w, b, v]: any[]) => {
+        // Behind the incoming gradient: else TensorFlow merges this with the forward pass and keeps its rows.
+        const hidden = hiddenRows(after(x, [dy]), { weight: w, bias: b }, slope);
+        const d = hiddenGradient(product(dy, v, { transposeB: true }), hidden, slope);
+        return [
+          product(d, w, { transposeB: true }),
+          product(x, d, { transposeA: true }),
+          channelSums(d),
+          product(hidden, dy, { transposeA: true }),
+          channelSums(dy),
+        ];
+      },
+    };
+  });
+  return op(x, first.weight, first.bias, second.weight, second.bias) as Tensor2D;
 }
 
 /** First and second moments of rows; both carry gradients. */
@@ -149,12 +202,11 @@ export function moments(x: Tensor2D, count: Scalar): Moments {
  */
 export function hiddenMoments(
   x: Tensor2D,
-  { weight, bias, count }: { weight: Tensor2D; bias: Tensor1D; count: Scalar },
+  { weight, bias, count }: Linear & { count: Scalar },
 ): Moments {
   const { tf } = openTensorFlow();
-  const hidden = (x: Tensor2D, weight: Tensor2D, bias: Tensor1D) => relu(addBias(product(x, weight), bias));
   const op = tf.customGrad((x: any, weight: any, bias: any, save: any) => {
-    const { packed, mean } = packedMoments(x, count, (block) => hidden(block, weight, bias));
+    const { packed, mean } = packedMoments(x, count, (block) => hiddenRows(block, { weight, bias }, 0));
     save([x, weight, bias, mean]);
     return {
       value: packed,
@@ -162,8 +214,7 @@ export function hiddenMoments(
         const toRows = momentsGradient(dy, { n: count, mean });
         // Behind the incoming gradient: else TensorFlow merges this with the forward pass and keeps its rows.
         const blocks = inBlocks(after(x, [dy]), (block): [Tensor2D, Tensor1D, Tensor2D] => {
-          const again = hidden(block, weight, bias);
-          const d = one("ReluGrad", [float("T")], [toRows(again), again]) as Tensor2D;
+          const again = hiddenRows(block, { weight, bias }, 0), d = hiddenGradient(toRows(again), again, 0);
           const dWeight = product(block, d, { transposeA: true });
           return [dWeight, channelSums(d), inTypeOf(x, product(d, weight, { transposeB: true }))];
         });
@@ -202,11 +253,38 @@ export function weightedSum(weights: Tensor2D, x: Tensor2D): Tensor1D {
   return tf.reshape(op(weights, x), [-1]) as Tensor1D;
 }
 
+/** L2 norm of every row, at least 1e-12, `[N, 1]`. */
+function rowNorms(x: Tensor2D): Tensor2D {
+  const { tf } = openTensorFlow();
+  return tf.maximum(tf.sqrt(tf.sum(tf.square(x), 1, true)), 1e-12);
+}
+
+/**
+ * `Σ_i weight_i x_i / ‖x_i‖`, `[F]`: {@linkcode weightedSum} of {@linkcode unitRows}, of which no map is made or kept.
+ * @param weights `[N, 1]` @param x `[N, F]`
+ */
+export function weightedUnitSum(weights: Tensor2D, x: Tensor2D): Tensor1D {
+  const { tf } = openTensorFlow();
+  const op = tf.customGrad((weights: any, x: any, save: any) => {
+    const norms = rowNorms(x), shares = tf.div(weights, norms) as Tensor2D;
+    save([x, norms, shares]);
+    return {
+      value: product(shares, x, { transposeA: true }),
+      gradFunc: (dy: any, [x, norms, shares]: any[]) => {
+        const along = tf.div(product(x, dy, { transposeB: true }), norms); // of dy along every unit row, [N, 1]
+        const dx = tf.sub(product(shares, dy), tf.mul(x, tf.div(tf.mul(shares, along), norms)));
+        return [along, dx];
+      },
+    };
+  });
+  return tf.reshape(op(weights, x), [-1]) as Tensor1D;
+}
+
 /** Rows divided by their L2 norm (at least 1e-12). @param x `[N, F]` */
 export function unitRows(x: Tensor2D): Tensor2D {
   const { tf } = openTensorFlow();
   const op = tf.customGrad((x: any, save: any) => {
-    const norm = tf.maximum(tf.sqrt(tf.sum(tf.square(x), 1, true)), 1e-12); // [N, 1]
+    const norm = rowNorms(x);
     const unit = tf.div(x, norm);
     save([unit, norm]);
     return {
