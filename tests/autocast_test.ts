@@ -81,6 +81,7 @@ const RECORD: Record<string, () => ReturnType<typeof recorded>> = {
   SplitV: () => ofSlices((x) => tf.split(x, 2)[1]),
   Slice: () => ofSlices((x) => tf.slice(x, [0, 1, 1, 0], [2, 4, 4, 16])),
   GatherV2: () => ofSlices((x) => gatherRows(tf.reshape(x, [128, 16]), tf.tensor1d([3, 7, 7], "int32"))),
+  UnsortedSegmentSum: () => ofSlices((x) => gatherRows(tf.reshape(x, [128, 16]), tf.tensor1d([3, 7, 9], "int32"))),
   Transpose: () => ofSlices((x) => tf.transpose(x, [0, 2, 1, 3])),
   Reshape: () => ofSlices((x) => tf.reshape(x, [-1])),
 };

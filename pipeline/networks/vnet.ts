@@ -67,8 +67,13 @@ const layers = (name: string, position = 0) => ({
   norm: `${name}.${position + 1}`,
 });
 
-function block(pass: Pass, x: Tensor5D, { name, count }: { name: string; count: number }): Tensor5D {
-  for (let i = 0; i < count; i++) x = pass.convolutionNormRelu(x, layers(`${name}.conv`, 3 * i));
+/** @param from Convolutions that are done already. */
+function block(
+  pass: Pass,
+  x: Tensor5D,
+  { name, count, from = 0 }: { name: string; count: number; from?: number },
+): Tensor5D {
+  for (let i = from; i < count; i++) x = pass.convolutionNormRelu(x, layers(`${name}.conv`, 3 * i));
   return x;
 }
 
@@ -98,7 +103,9 @@ export function vnetDecoder(pass: Pass, levels: Tensor5D[], { prefix, upsampling
     x = upsampling === "transposed"
       ? pass.upConvolutionNormRelu(x, layers(up))
       : pass.convolutionNormRelu(upTrilinear(x, { factor: 2, alignedCorners: true }), layers(up, 1));
-    x = block(pass, x.add(skips.pop()!), { name: `${prefix}block_${name}`, count });
+    const own = `${prefix}block_${name}`;
+    x = pass.sumConvolutionNormRelu(x, skips.pop()!, layers(`${own}.conv`));
+    x = block(pass, x, { name: own, count, from: 1 });
     below = name;
   }
   return pass.channelDropout(x, DROPOUT);

@@ -63,6 +63,7 @@ export const AUTOCAST: Readonly<Record<string, AutocastRow>> = {
   SplitV: ofFirst,
   Slice: ofFirst,
   GatherV2: ofFirst,
+  UnsortedSegmentSum: ofFirst, // the gradient of gathering rows, each once: nothing is added
   Transpose: ofFirst,
   Reshape: ofFirst,
 };

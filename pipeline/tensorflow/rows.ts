@@ -321,14 +321,11 @@ export function gatherRows(x: Tensor2D, at: Tensor1D): Tensor2D {
     return {
       value: one("GatherV2", [float("Tparams"), int32("Tindices"), int32("Taxis")], [x, at, tf.scalar(0, "int32")]),
       gradFunc: (dy: any, [at, x]: Tensor[]) =>
-        inTypeOf(
-          x,
-          one("UnsortedSegmentSum", [float("T"), int32("Tindices"), int32("Tnumsegments")], [
-            dy,
-            at,
-            tf.scalar(x.shape[0], "int32"),
-          ]),
-        ),
+        one("UnsortedSegmentSum", [float("T"), int32("Tindices"), int32("Tnumsegments")], [
+          inTypeOf(x, dy),
+          at,
+          tf.scalar(x.shape[0], "int32"),
+        ]),
     };
   });
   return op(x) as Tensor2D;
