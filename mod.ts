@@ -98,6 +98,7 @@ export {
 export * from "./pipeline/tensorflow/operation_times.ts";
 export * from "./pipeline/tensorflow/ops.ts";
 export * as rows from "./pipeline/tensorflow/rows.ts";
-export type { Moments } from "./pipeline/tensorflow/rows.ts";
+export { type Precision, PRECISIONS, type PrecisionWish } from "./pipeline/tensorflow/precision.ts";
+export type { Linear, Moments } from "./pipeline/tensorflow/rows.ts";
 export * from "./pipeline/tensorflow/tensors.ts";
 export * from "./pipeline/tensorflow/trace.ts";
