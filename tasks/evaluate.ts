@@ -67,7 +67,7 @@ const options = parseOptions(
     components: z.enum(dataset.patch.length === 3 ? ["largest", "all"] : ["all"]).optional().describe(
       "which connected components of a prediction are kept, instead of the method's own choice",
     ),
-    precision: z.enum(PRECISIONS).default("fp32").describe("arithmetic of convolutions"),
+    precision: z.enum(PRECISIONS).optional().describe("arithmetic; fp32 without it, on a GPU tf32"),
     ...MACHINE,
   }),
   { name: `eval:${dataset.name}`, description: "Evaluate a run on the test cases", args },
@@ -92,10 +92,11 @@ async function evaluate() {
   const manifest = await checkCases(split, folder, options.split ?? `${place}/config.json`);
   const read = (name: string) => readTestCase(folder, name, manifest.cases);
   await checkTestCases(split.test, read);
-  const { binding } = openTensorFlow({ threads: options.threads, device: options.device });
-  const { checkpoint, iteration, largestComponent, prefix, segment } = await loadRun(run, options);
+  const { threads, device, precision: wanted = "single" } = options;
+  const { binding, precision } = openTensorFlow({ threads, device, precision: wanted });
+  const { checkpoint, iteration, largestComponent, prefix, segment } = await loadRun(run, { ...options, precision });
   if (prefix) console.log(`names in "${place}": behind "${prefix}"`);
-  const { classNames } = profile, { batchNorm, precision } = options;
+  const { classNames } = profile, { batchNorm } = options;
   if (!run.weights && iteration && !isDone(place)) {
     console.error(
       `note: the training of "${place}" has not ended: this is its ${checkpoint} checkpoint, after iteration ` +

@@ -56,7 +56,7 @@ import { beginAnew, startState, toBatch, trainingStep } from "../pipeline/traini
 import { openValidation } from "../pipeline/training/validation.ts";
 import { counted, listed } from "../pipeline/files/words.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
-import { PRECISIONS } from "../pipeline/tensorflow/precision.ts";
+import { precisionOn, PRECISIONS } from "../pipeline/tensorflow/precision.ts";
 import type { Manifest } from "../pipeline/records/manifest.ts";
 import { commitOfTree } from "../pipeline/files/commit.ts";
 
@@ -82,7 +82,7 @@ await runTask(async () => {
     method: z.enum(METHOD_NAMES).optional().describe("method to train; its settings stand below (default: ssnet)"),
     preset: z.enum(["paper", "fast"]).optional().describe(
       `paper: as published; fast: ${fast.iterations} iterations, the first ${fast.warmup} on the labeled half alone, ` +
-        `${fast.precision}, rate: ${fast.rateSchedule}, tested by the average of the weights (default: paper)`,
+        `${fast.precision} precision, rate: ${fast.rateSchedule}, tested by the average of the weights (default: paper)`,
     ),
     iterations: z.int().nonnegative().optional().describe(
       "length of the training instead of the preset's; 0 writes the untrained network",
@@ -90,7 +90,7 @@ await runTask(async () => {
     warmup: z.int().nonnegative().optional().describe(
       "first iterations on the labeled half alone, instead of the preset's",
     ),
-    precision: z.enum(PRECISIONS).optional().describe("arithmetic of convolutions instead of the preset's"),
+    precision: z.enum(PRECISIONS).optional().describe("arithmetic instead of the preset's"),
     augmentation: z.enum(AUGMENTATIONS).optional().describe(
       "published: the authors' crops, turns and flips; strong: also rotation, scale, noise, blur, brightness, contrast, " +
         "low resolution and gamma, half of the draws in their own orientation (default: published)",
@@ -161,7 +161,8 @@ await runTask(async () => {
   };
   const training = stored ? { ...stored.training, ...wanted } : newTraining();
   function newTraining(): RunConfig["training"] {
-    const { lowResolution, ...preset } = presetOf(profile, given.preset ?? "paper");
+    const { lowResolution, precision, ...preset } = presetOf(profile, given.preset ?? "paper");
+    const { device } = given;
     const usual = {
       preset: "paper",
       augmentation: "published",
@@ -170,7 +171,8 @@ await runTask(async () => {
       saveEvery: 200,
       cases: "",
     } as const;
-    const { warmup: warm, ...own } = { ...usual, ...preset, ...wanted }, warmup = usesUnlabeled ? warm : 0;
+    const { warmup: warm, ...own } = { ...usual, precision: precisionOn(device, precision), ...preset, ...wanted },
+      warmup = usesUnlabeled ? warm : 0;
     const labeledOnly = usesUnlabeled ? warmup : own.iterations;
     return {
       ...own,
@@ -181,7 +183,7 @@ await runTask(async () => {
       computedOn: null,
     };
   }
-  const { iterations, warmup, precision, seed, lowResolution, cases: caseFolder } = training;
+  const { iterations, warmup, seed, lowResolution, cases: caseFolder } = training;
 
   const differences = stored
     ? [
@@ -206,10 +208,16 @@ await runTask(async () => {
   const { cases: manifest } = await checkCases(split, caseFolder, source);
   const reading = readTrainingItems(caseFolder, split, { profile, withUnlabeled: usesUnlabeled, cases: manifest });
   reading.catch(() => {}); // told where it is awaited, behind what else may be wrong
-  const { binding } = openTensorFlow({ threads: training.threads, device: training.device });
-  const measured = await readSteps(COSTS), preset = presetOf(profile, training.preset);
+  const { threads, device } = training, preset = presetOf(profile, training.preset);
+  const isChosen = stored !== null || given.precision !== undefined; // else the device decides
+  const { binding, precision } = openTensorFlow({
+    ...{ threads, device, precision: isChosen ? training.precision : preset.precision },
+  });
+  if (precision !== training.precision) console.error(`note: this device does not compute in ${training.precision}`);
+  const measured = await readSteps(COSTS);
   const announced = {
     ...training,
+    precision,
     dataset: dataset.name,
     method: asked,
     patch,
@@ -250,7 +258,7 @@ await runTask(async () => {
     await writeRunConfig(folder, {
       dataset: dataset.name,
       method: { name: asked, settings },
-      training: { ...training, computedOn: binding.device },
+      training: { ...training, precision, computedOn: binding.device },
       grid: gridOf(await readCase(`${caseFolder}/${split.labeled[0]}.h5`, split.labeled[0]), dataset),
       split,
       versions: { deno: Deno.version.deno, tensorflow: binding.TF_Version },

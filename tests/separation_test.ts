@@ -9,8 +9,17 @@ import { Pass } from "../pipeline/networks/layers.ts";
 import { toWeights, type Weights } from "../pipeline/networks/parameters.ts";
 import { build } from "../pipeline/networks/scope.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
-import { hiddenMoments, moments } from "../pipeline/tensorflow/rows.ts";
-import type { Scalar, Tensor, Tensor1D } from "../pipeline/tensorflow/tensors.ts";
+import { bf16Fault } from "../pipeline/tensorflow/precision.ts";
+import {
+  BLOCK_ROWS,
+  hiddenMoments,
+  moments,
+  twoLayers,
+  unitRows,
+  weightedSum,
+  weightedUnitSum,
+} from "../pipeline/tensorflow/rows.ts";
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../pipeline/tensorflow/tensors.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 import { goldenState, N } from "../tasks/tools/parity/golden_numbers.ts";
 import { plainHeads, type Rows, toRows } from "../tasks/tools/parity/plain_heads.ts";
@@ -231,18 +240,106 @@ for (const bankWeights of ["ones", "learned"] as const) {
   });
 }
 
-Deno.test("the variance of rows that lie 1000 deviations from 0 is within 1e-3 of its value in double precision", () => {
-  for (const n of [2, 90]) {
-    const flat = Float32Array.from({ length: n * PROJECTED }, (_, i) => 1000 + N(3, i)), count = tf.scalar(n);
-    const x = tf.tensor2d(flat, [n, PROJECTED]), rows = toRows(flat, PROJECTED);
-    const identity = { weight: tf.eye(PROJECTED), bias: tf.zeros([PROJECTED]) as Tensor1D, count };
-    for (const { covariance } of [moments(x, count), hiddenMoments(x, identity)]) {
-      const found = covariance.arraySync();
-      found.forEach((row, j) => {
-        const mean = rows.reduce((sum, row) => sum + row[j] / n, 0);
-        const variance = rows.reduce((sum, row) => sum + (row[j] - mean) ** 2 / n, 0);
-        assert.ok(Math.abs(row[j] - variance) <= 1e-3 * variance + 1e-7, `${n} rows: ${row[j]}, ${variance} wanted`);
-      });
+/** Rows with their mean and variance in double precision. */
+function shifted(n: number, shift: number) {
+  const flat = Float32Array.from({ length: n * PROJECTED }, (_, i) => shift + N(3, i));
+  const statistics = Array.from({ length: PROJECTED }, (_, j) => {
+    const column = Array.from({ length: n }, (_, i) => flat[i * PROJECTED + j]);
+    const mean = column.reduce((sum, v) => sum + v / n, 0);
+    return { mean, variance: column.reduce((sum, v) => sum + (v - mean) ** 2 / n, 0) };
+  });
+  return { x: tf.tensor2d(flat, [n, PROJECTED]), statistics };
+}
+const mixes = bf16Fault(openTensorFlow()) === null;
+
+for (const precision of mixes ? ["fp32", "bf16"] as const : ["fp32"] as const) {
+  Deno.test(`in ${precision} the variance of rows that lie 100 or 1000 deviations from 0 is within 1e-3 of its value in double precision`, async () => {
+    for (const [n, shift] of [[2, 1000], [90, 1000], [90, 100], [BLOCK_ROWS + 1000, 100]]) {
+      const { x, statistics } = shifted(n, shift), count = tf.scalar(n);
+      const identity = { weight: tf.eye(PROJECTED), bias: tf.zeros([PROJECTED]) as Tensor1D, count };
+      const run = trace(
+        (x: Tensor2D) => [moments(x, count).covariance, hiddenMoments(x, identity).covariance],
+        precision,
+      );
+      for (const covariance of await run(x)) {
+        (covariance.arraySync() as number[][]).forEach((row, j) => {
+          const { variance } = statistics[j], told = `${n} rows at ${shift}: ${row[j]}, ${variance} wanted`;
+          assert.ok(Math.abs(row[j] - variance) <= 1e-3 * variance + 1e-7, told);
+        });
+      }
     }
+  });
+}
+
+Deno.test("moments and hidden moments of several blocks, and their gradients, are those of all rows at once", () => {
+  const n = BLOCK_ROWS + 1000, { x } = shifted(n, 0), count = tf.scalar(n);
+  const first = {
+    weight: tf.randomNormal([PROJECTED, 8], 0, 0.2, "float32", 1) as Tensor2D,
+    bias: tf.zeros([8]) as Tensor1D,
+  };
+  const dense = (y: Tensor) => {
+    const mean = tf.mean(y, 0), centered = tf.sub(y, mean) as Tensor2D;
+    return { mean, covariance: tf.div(tf.matMul(centered, centered, true), n) };
+  };
+  const value = ({ mean, covariance }: { mean: Tensor; covariance: Tensor }): Tensor =>
+    tf.add(tf.sum(tf.square(covariance)), tf.sum(tf.square(tf.add(mean, 1))));
+  const hidden = (x: Tensor, weight: Tensor) => tf.relu(tf.matMul(x as Tensor2D, weight as Tensor2D));
+  for (
+    const [ours, wanted] of [
+      [(x: Tensor) => value(moments(x as Tensor2D, count)), (x: Tensor) => value(dense(x))],
+      [
+        (x: Tensor, weight: Tensor) =>
+          value(hiddenMoments(x as Tensor2D, { ...first, weight: weight as Tensor2D, count })),
+        (x: Tensor, weight: Tensor) => value(dense(hidden(x, weight))),
+      ],
+    ]
+  ) {
+    const [found, right] = [ours, wanted].map((fn) => {
+      // deno-lint-ignore no-explicit-any
+      const { value, grads } = tf.valueAndGrads(fn as any)(fn.length === 1 ? [x] : [x, first.weight]);
+      return [value, ...grads];
+    });
+    found.forEach((tensor, i) => {
+      const [a, b] = [tensor, right[i]].map((t: Tensor) => [...t.dataSync()]),
+        largest = b.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+      assert.ok(a.every((v, j) => Math.abs(v - b[j]) <= 1e-3 * largest), `value or gradient ${i}`);
+    });
+  }
+});
+
+Deno.test("two layers and the sum of unit rows have the values and gradients of their parts", () => {
+  const normal = (shape: number[], seed: number) => tf.randomNormal(shape, 0, 1, "float32", seed);
+  const inputs = [
+    normal([50, 6], 1),
+    normal([6, 8], 2),
+    normal([8], 3),
+    normal([8, 4], 4),
+    normal([4], 5),
+    normal([50, 1], 6),
+  ];
+  for (const slope of [0, 0.2]) {
+    const layers = ([x, w, b, v, c]: Tensor[]) =>
+      twoLayers(x as Tensor2D, {
+        first: { weight: w as Tensor2D, bias: b as Tensor1D },
+        second: { weight: v as Tensor2D, bias: c as Tensor1D },
+        slope,
+      });
+    const parts = ([x, w, b, v, c]: Tensor[]) => {
+      const h = tf.add(tf.matMul(x as Tensor2D, w as Tensor2D), b), act = slope ? tf.leakyRelu(h, slope) : tf.relu(h);
+      return tf.add(tf.matMul(act as Tensor2D, v as Tensor2D), c) as Tensor2D;
+    };
+    const [ours, wanted] = [
+      (...t: Tensor[]) => tf.sum(tf.square(weightedUnitSum(t[5] as Tensor2D, layers(t)))),
+      (...t: Tensor[]) => tf.sum(tf.square(weightedSum(t[5] as Tensor2D, unitRows(parts(t))))),
+    ].map((fn) => {
+      // deno-lint-ignore no-explicit-any
+      const { value, grads } = tf.valueAndGrads(fn as any)(inputs);
+      return [value, ...grads].map((t) => [...t.dataSync()]);
+    });
+    ours.forEach((values, i) =>
+      values.forEach((v, j) =>
+        assert.ok(Math.abs(v - wanted[i][j]) < 1e-3 * (1 + Math.abs(wanted[i][j])), `${slope}: ${i}, ${j}`)
+      )
+    );
   }
 });

@@ -43,6 +43,11 @@ const cases: [string, (...xs: any[]) => any, () => any[]][] = [
   ["softmax() of two classes", ops.softmax, () => [normal([2, 3, 2, 2, 2], 1)]],
   ["softmax() of three classes", ops.softmax, () => [normal([2, 3, 2, 3], 1)]],
   ["imageConvolution()", ops.imageConvolution, () => [normal([2, 3, 4, 8, 1], 1), normal([3, 3, 3, 1, 2], 2)]],
+  ["convolutionOfSum()", ops.convolutionOfSum, () => [
+    normal([1, 3, 4, 2, 2], 1),
+    normal([1, 3, 4, 2, 2], 2),
+    normal([3, 3, 3, 2, 3], 3),
+  ]],
   // away from the kink
   ["relu()", ops.relu, () => [tf.add(normal([20], 1), tf.mul(0.5, tf.sign(normal([20], 1))))]],
   ["leakyRelu()", (x) => ops.leakyRelu(x, 0.2), () => [tf.add(normal([20], 1), tf.mul(0.5, tf.sign(normal([20], 1))))]],

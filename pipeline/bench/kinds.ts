@@ -14,13 +14,13 @@ export type CountedNetwork = typeof COUNTED_NETWORKS[number];
 
 const datasets = z.enum(DATASET_NAMES), precisions = z.enum(PRECISIONS);
 const dataset = datasets.default("la").describe("whose shapes");
-const precision = precisions.default("fp32").describe("arithmetic of convolutions");
+const precision = precisions.default("fp32").describe("arithmetic");
 const iterations = z.int().positive().default(3).describe("repetitions after a first one that is not counted");
 const json = z.boolean().default(false).describe("one JSON line");
 const patch = z.string().optional().describe("size of a row, multiples of 16 as in 112x112x80, not the dataset's");
 const each = {
   dataset: datasets.optional().describe("whose shapes; both without it"),
-  precision: precisions.optional().describe("arithmetic of convolutions; both without it"),
+  precision: precisions.optional().describe("arithmetic; every one of the device without it"),
   patch,
 };
 
@@ -95,7 +95,7 @@ export type OptionsOf<K extends Kind> = z.infer<typeof KINDS[K]>;
 
 /** What each kind is, in a line. */
 export const DESCRIPTIONS: Record<Kind, string> = {
-  step: "One training step of a method; --method all: every method on both datasets in both precisions",
+  step: "One training step of a method; --method all: every method on both datasets in every precision",
   "forward-backward":
     "One patch (LA) or slice (ACDC) through a network and back: forward alone, back to the input, to all",
   counts: "Every method's step against the passes that it is made of, at their measured times",

@@ -10,7 +10,7 @@ import { METHOD_NAMES, METHODS } from "../methods/methods.ts";
 import type { OptionsOf } from "./kinds.ts";
 import { type Measured, type Measurement, parseMeasurement } from "../records/measurement.ts";
 import { emptyLoaderVariables } from "../files/loader_variables.ts";
-import { PRECISIONS } from "../tensorflow/precision.ts";
+import { precisionsOf } from "../tensorflow/precision.ts";
 
 /** A process of its own: kind, options, and what its result is marked with. */
 export interface Part {
@@ -22,13 +22,13 @@ export interface Part {
   mark?: { axis: string; value: string | number };
 }
 
-type Each = Pick<OptionsOf<"end-to-end">, "dataset" | "precision">;
+type Each = Pick<OptionsOf<"end-to-end">, "dataset" | "precision" | "device">;
 type How = Pick<OptionsOf<"all">, "iterations" | "threads" | "device">;
 const howOf = ({ iterations, threads, device }: How): How => ({ iterations, threads, device });
 
 /** All pairs of dataset and precision that are asked for. */
-function pairs({ dataset, precision }: Each) {
-  const precisions = precision ? [precision] : PRECISIONS;
+function pairs({ dataset, precision, device }: Each) {
+  const precisions = precision ? [precision] : precisionsOf(device);
   return (dataset ? [dataset] : DATASET_NAMES).flatMap((dataset) =>
     precisions.map((precision) => ({ dataset, precision }))
   );
@@ -38,7 +38,10 @@ function pairs({ dataset, precision }: Each) {
 export function allSteps(how: How): Part[] {
   return DATASET_NAMES.flatMap((dataset) =>
     METHOD_NAMES.flatMap((method) =>
-      PRECISIONS.map((precision): Part => ({ kind: "step", options: { dataset, method, precision, ...howOf(how) } }))
+      precisionsOf(how.device).map((precision): Part => ({
+        kind: "step",
+        options: { dataset, method, precision, ...howOf(how) },
+      }))
     )
   );
 }
@@ -85,9 +88,9 @@ export function scales({ axis: only, dataset, method, precision, ...how }: Optio
 
 /** The processes of everything. */
 export function everything({ json, ...how }: OptionsOf<"all">): Part[] {
-  const both = (kind: Measured) => pairs({}).map((pair): Part => ({ kind, options: { ...pair, ...how } }));
+  const both = (kind: Measured) => pairs(how).map((pair): Part => ({ kind, options: { ...pair, ...how } }));
   return [
-    ...PRECISIONS.map((precision): Part => ({ kind: "micro", options: { precision, ...how } })),
+    ...precisionsOf(how.device).map((precision): Part => ({ kind: "micro", options: { precision, ...how } })),
     ...countParts({ ...how, json }),
     ...both("inference"),
     { kind: "metrics", options: { iterations: how.iterations } },

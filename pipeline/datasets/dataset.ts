@@ -7,14 +7,14 @@
 import type { NetworkName } from "../networks/network.ts";
 import type { AxisOrder } from "../arrays/geometry.ts";
 import type { PreparedCase, Problems } from "./prepared_case.ts";
-import type { Precision } from "../tensorflow/precision.ts";
+import type { PrecisionWish } from "../tensorflow/precision.ts";
 
 /** Everything that a preset of a training changes. */
 export interface Preset {
   /** Iterations of the whole training, the warm-up included. */
   iterations: number;
-  /** Arithmetic of the convolutions. */
-  precision: Precision;
+  /** What it wants of any device. */
+  precision: PrecisionWish;
   /** First iterations on the labeled half alone. */
   warmup: number;
   /** "published": the course of the method's own rate; "constant": its base; "cosine": {@linkcode cosineRate} over the whole training. */
@@ -94,7 +94,7 @@ export function presetOf(profile: DatasetProfile, name: "paper" | "fast"): Prese
   const { warmup, iterations } = profile;
   return {
     iterations: warmup + iterations,
-    precision: "fp32",
+    precision: "single",
     warmup,
     rateSchedule: "published",
     ema: false,

@@ -16,6 +16,7 @@ import {
   lengthOfCell,
   methodOf,
   pathOf,
+  precisionOfCell,
   presetOfCell,
   recordOf,
   splitPath,
@@ -73,7 +74,8 @@ export async function plan(
   const { scale, device } = grid, rows = scale === "ci" ? [] : await readSteps(COSTS);
   const planned: PlannedCell[] = [], problems: string[] = [], unmeasured: string[] = [];
   for (const cell of cells) {
-    const { precision, lowResolution } = presetOfCell(grid, cell), { name: method } = methodOf(grid, cell);
+    const { lowResolution } = presetOfCell(grid, cell), { name: method } = methodOf(grid, cell);
+    const precision = precisionOfCell(grid, cell);
     const key = { dataset: cell.dataset, method, precision, lowResolution, device }, costs = costsOf(rows, key);
     if (!costs && scale !== "ci") {
       unmeasured.push(benchCommand(key));

@@ -7,6 +7,7 @@ import { type MethodName, METHODS } from "../methods/methods.ts";
 import type { CellRecord, Costs, Length, Scale } from "../records/cell.ts";
 import { type Metrics, readMetricsIfThere } from "../records/evaluation.ts";
 import { isDone, type Training } from "../records/run.ts";
+import { type Precision, precisionOn } from "../tensorflow/precision.ts";
 import type { Cell } from "./cells.ts";
 import { lengthOf } from "./costs.ts";
 
@@ -51,8 +52,12 @@ const presetName = ({ scale }: Grid) => scale === "paper" ? "paper" : "fast";
 
 /** What a cell's training takes its other options from. */
 export function presetOfCell(grid: Grid, cell: Cell): Preset {
-  const preset = presetOf(methodOf(grid, cell).profile, presetName(grid));
-  return grid.scale === "ci" || grid.device === "gpu" ? { ...preset, precision: "fp32" } : preset; // GPUs have no other
+  return presetOf(methodOf(grid, cell).profile, presetName(grid));
+}
+
+/** Precision of a cell's training and evaluation; phantoms take any machine. */
+export function precisionOfCell(grid: Grid, cell: Cell): Precision {
+  return precisionOn(grid.device, grid.scale === "ci" ? "single" : presetOfCell(grid, cell).precision);
 }
 
 /** How long a cell is trained that is begun now. @param costs fast: measured. */
@@ -77,7 +82,7 @@ export function trainingOf(grid: Grid, cell: Cell, length: Length): { method: Me
   return {
     ...settings,
     method: name,
-    ...{ preset: presetName(grid), iterations, warmup, seed: cell.seed, precision: presetOfCell(grid, cell).precision },
+    ...{ preset: presetName(grid), iterations, warmup, seed: cell.seed, precision: precisionOfCell(grid, cell) },
     patch: grid.scale === "ci" ? [...DATASETS[cell.dataset].ci.patch] : undefined,
     // Only the published protocol chooses by the validation cases.
     validateEvery: grid.scale === "paper" ? undefined : Math.max(1, iterations),
@@ -86,12 +91,12 @@ export function trainingOf(grid: Grid, cell: Cell, length: Length): { method: Me
 
 /** How each method is tested: as its own code does at the published scale, else all alike. */
 export function testOf(grid: Grid, cell: Cell) {
-  const { checkpoint, largestComponent } = methodOf(grid, cell).profile;
-  return grid.scale === "paper" ? { batchNorm: "running", checkpoint, largestComponent, precision: "fp32" } : {
+  const { checkpoint, largestComponent } = methodOf(grid, cell).profile, precision = precisionOfCell(grid, cell);
+  return grid.scale === "paper" ? { batchNorm: "running", checkpoint, largestComponent, precision } : {
     batchNorm: "window",
     checkpoint: "last",
     largestComponent: DATASETS[cell.dataset].largestComponent,
-    precision: presetOfCell(grid, cell).precision,
+    precision,
   };
 }
 

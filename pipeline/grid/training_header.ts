@@ -3,6 +3,7 @@ import { countCases, type Split } from "../records/split.ts";
 import type { Length } from "../records/cell.ts";
 import type { MeasuredStep } from "../records/measurement.ts";
 import { benchCommand, type CostKey, costsOf, hoursOf, measuredStep } from "./costs.ts";
+import { precisionOn } from "../tensorflow/precision.ts";
 import { largestPatch, type MachineMemory, stepMemory } from "./memory.ts";
 
 /** A training that is about to begin. */
@@ -34,11 +35,12 @@ export function memoryProblem(
   const needs = row && stepMemory(row, { patch }) * 1e9;
   if (!row || !needs || needs <= memory.available) return null;
   const fitting = largestPatch(row, patch, memory.available);
-  const small = precision === "fp32" && measuredStep(rows, { ...training, precision: "bf16", lowResolution: null });
+  const mixed = precisionOn("cpu", "mixed");
+  const small = mixed !== precision && measuredStep(rows, { ...training, precision: mixed, lowResolution: null });
   const smaller = small && stepMemory(small, { patch }) * 1e9;
   const ways = [
     fitting ? `the largest patch that fits is --patch ${fitting.join("x")}` : "no patch fits",
-    ...smaller && smaller <= memory.available ? [`--precision bf16 takes ${gigabytes(smaller)}`] : [],
+    ...smaller && smaller <= memory.available ? [`--precision ${mixed} takes ${gigabytes(smaller)}`] : [],
   ];
   return `Cannot train ${method} on ${dataset} in ${precision} on the patch ${patch.join("x")}: that takes about ` +
     `${gigabytes(needs)} of memory, ${gigabytes(memory.available)} of ${gigabytes(memory.total)} are available; ` +

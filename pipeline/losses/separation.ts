@@ -58,7 +58,7 @@ export function separationLoss(
     const scores = heads.select(detached, { of: "features", classIndex: c, batch, active }); // [M, 1]
     // Σ a_i ẑ_i / M = Σ s_i ẑ_i / Σ s_i
     const weight = tf.maximum(rows.sumRows(scores), 1e-12); // [1]
-    const center = tf.div(rows.weightedSum(scores, rows.unitRows(z)), weight); // [32]
+    const center = tf.div(rows.weightedUnitSum(scores, z), weight); // [32]
     const filled = tf.less(tf.range(0, bank.rows[c].shape[0]), bankCount);
     const prototypes = rows.unitRows(rowsOf(bank.rows[c], filled)); // [N, 32]
     const bankBatch = rows.moments(prototypes, prototypeCount);

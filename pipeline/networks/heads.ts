@@ -3,14 +3,14 @@
  * @module
  */
 import defer * as tf from "@tensorflow/tfjs";
-import { leakyRelu, relu } from "../tensorflow/ops.ts";
-import { hiddenMoments, linear, type Moments } from "../tensorflow/rows.ts";
+import { hiddenMoments, type Moments, twoLayers } from "../tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
 import type { Linear, Scope } from "./scope.ts";
 
 /** Width of the projected features. */
 export const PROJECTED = 32;
+/** Slopes of the rectifiers below 0: none of the projection and the prediction, this one of the selectors. */
 const SELECTOR_SLOPE = 0.2;
 
 /** A head whose batch norm is settled: a function of single rows, `[N, F]` to `[N, outputs]`. */
@@ -64,16 +64,13 @@ export function heads(
   at: Scope,
   { classes, features }: { classes: number; features: number },
 ): (pass: Pass) => Heads {
-  const head = (name: string, inputs: number, outputs: number, activation: (x: Tensor2D) => Tensor2D) => {
+  const head = (name: string, inputs: number, outputs: number, slope: number) => {
     const own = at.in(name);
     const first = own.linearNorm(["0", "1"], { in: inputs, out: PROJECTED });
     const last = own.linear("3", { in: PROJECTED, out: outputs });
     const run = (pass: Pass, batch: Moments | null, active?: Scalar): Head => {
       const layers = { first: first(pass, batch, active), last: last(pass) };
-      const apply = (x: Tensor2D) => {
-        const hidden = activation(linear(x, layers.first.weight, layers.first.bias));
-        return linear(hidden, layers.last.weight, layers.last.bias);
-      };
+      const apply = (x: Tensor2D) => twoLayers(x, { first: layers.first, second: layers.last, slope });
       return Object.assign(apply, layers);
     };
     return { run, prefix: own.prefix };
@@ -81,10 +78,10 @@ export function heads(
   const selectors = (memory: string) =>
     Array.from(
       { length: classes },
-      (_, c) => head(`contrastive_class_selector_${memory}${c}`, PROJECTED, 1, (x) => leakyRelu(x, SELECTOR_SLOPE)),
+      (_, c) => head(`contrastive_class_selector_${memory}${c}`, PROJECTED, 1, SELECTOR_SLOPE),
     );
-  const project = head("projection_head", features, PROJECTED, relu);
-  const predict = head("prediction_head", PROJECTED, PROJECTED, relu);
+  const project = head("projection_head", features, PROJECTED, 0);
+  const predict = head("prediction_head", PROJECTED, PROJECTED, 0);
   const selectorsOf = { features: selectors(""), bank: selectors("memory") };
   return (pass) => {
     const selector = ({ of, classIndex, batch, active }: Selection) =>

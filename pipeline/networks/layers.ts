@@ -95,6 +95,16 @@ export class Pass {
   }
 
   /**
+   * {@linkcode convolutionNormRelu} of the sum of two maps, kernel 3.
+   * @param a `[B, X, Y, Z, C]`
+   * @param b Of a's shape.
+   */
+  sumConvolutionNormRelu(a: Tensor5D, b: Tensor5D, names: NormalizedLayer): Tensor5D {
+    const apply = (a: Tensor5D, weight: Tensor) => ops.convolutionOfSum(a, b, weight as Tensor5D);
+    return this.#normalized(a, names, { apply, outputAxis: [-1], rectified: true });
+  }
+
+  /**
    * Convolution and the instance norm behind it, which is the same in training and evaluation.
    * @param x `[B, X, Y, Z, C]`
    */

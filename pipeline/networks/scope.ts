@@ -4,7 +4,7 @@
  * @module
  */
 import type { Moments } from "../tensorflow/rows.ts";
-import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
+import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor5D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
 import type { NetworkSpec, ParameterSpec } from "./parameters.ts";
 
@@ -108,6 +108,15 @@ export class Scope {
   convNormRelu<T extends Tensor>([name, norm]: LayerAndNorm, shape: Convolution): Layer<T> {
     const names = { convolution: this.#conv(name, shape), norm: this.#norm(norm, shape.out) };
     return (pass, x) => pass.convolutionNormRelu(x, names);
+  }
+
+  /** A convolution of the sum of two maps, the batch norm behind it and ReLU. */
+  sumConvNormRelu(
+    [name, norm]: LayerAndNorm,
+    shape: Convolution,
+  ): (pass: Pass, a: Tensor5D, b: Tensor5D) => Tensor5D {
+    const names = { convolution: this.#conv(name, shape), norm: this.#norm(norm, shape.out) };
+    return (pass, a, b) => pass.sumConvolutionNormRelu(a, b, names);
   }
 
   /** A convolution and an instance norm, which has no parameters. */

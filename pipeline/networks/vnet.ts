@@ -6,24 +6,25 @@
 import { upTrilinear } from "../tensorflow/ops.ts";
 import type { Tensor5D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
-import type { Forward, Layer, Scope, Upsampling, Width } from "./scope.ts";
+import type { Forward, Layer, LayerAndNorm, Scope, Upsampling, Width } from "./scope.ts";
 
 const FILTERS = 16, DROPOUT = 0.5;
 /** Name and convolutions of the blocks; every level has twice the filters of the one above. */
 const ENCODER = [["one", 1], ["two", 2], ["three", 3], ["four", 3], ["five", 3]] as const;
 const DECODER = [["six", 3], ["seven", 3], ["eight", 2], ["nine", 1]] as const;
 
-/** Convolutions with batch norm and ReLU, whose names stand one behind the other in the authors' sequences. */
-function block(at: Scope, { count, in: inputs, out }: Width & { count: number }): Layer<Tensor5D> {
-  const layers = Array.from(
-    { length: count },
-    (_, i) =>
-      at.convNormRelu<Tensor5D>([`conv.${3 * i}`, `conv.${3 * i + 1}`], {
-        kernel: [3, 3, 3],
-        in: i ? out : inputs,
-        out,
-      }),
-  );
+/** Names of a convolution and its batch norm, which stand one behind the other in the authors' sequences. */
+const names = (i: number): LayerAndNorm => [`conv.${3 * i}`, `conv.${3 * i + 1}`];
+
+/** Convolutions with batch norm and ReLU. @param options `from`: how many of the block's are built already. */
+function block(
+  at: Scope,
+  { count, in: inputs, out, from = 0 }: Width & { count: number; from?: number },
+): Layer<Tensor5D> {
+  const layers = Array.from({ length: count - from }, (_, k) => {
+    const i = from + k;
+    return at.convNormRelu<Tensor5D>(names(i), { kernel: [3, 3, 3], in: i ? out : inputs, out });
+  });
   return (pass, x) => layers.reduce((x, layer) => layer(pass, x), x);
 }
 
@@ -72,13 +73,14 @@ export function vnetDecoder(
     const width = filters * 2 ** (DECODER.length - 1 - i);
     return {
       up: doubling(at.in(`block_${below[i]}_up`), upsampling, { in: 2 * width, out: width }),
-      block: block(at.in(`block_${name}`), { count, in: width, out: width }),
+      join: at.in(`block_${name}`).sumConvNormRelu(names(0), { kernel: [3, 3, 3], in: width, out: width }),
+      block: block(at.in(`block_${name}`), { count, in: width, out: width, from: 1 }),
     };
   });
   return (pass, levels) => {
     const skips = levels.slice(0, -1);
     let x = levels.at(-1)!;
-    for (const { up, block } of stages) x = block(pass, up(pass, x).add(skips.pop()!));
+    for (const { up, join, block } of stages) x = block(pass, join(pass, up(pass, x), skips.pop()!));
     return pass.channelDropout(x, DROPOUT);
   };
 }

@@ -10,6 +10,7 @@ import { sha256 } from "../files/hash.ts";
 import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
 import { counted } from "../files/words.ts";
+import { isFull } from "../tensorflow/precision.ts";
 
 /** Overlaps between 0 and 1, distances in voxels; null: does not exist. */
 export type Scores = Record<"dice" | "jaccard" | "hd95" | "asd", number | null>;
@@ -342,7 +343,7 @@ export function evaluationName({ batchNorm, checkpoint, components, precision, s
     `evaluation-${batchNorm}`,
     ...checkpoint === "best" ? ["best"] : [],
     ...components ? [components] : [],
-    ...precision === "fp32" ? [] : [precision],
+    ...isFull(precision) ? [] : [precision],
     ...split ? [sha256(split.test.join("\n")).slice(0, 8)] : [],
   ].join("-");
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import type { TFJSBinding } from "@tensorflow/tfjs-node-gpu/dist/tfjs_binding.d.ts";
+import { BFLOAT16, castOf, FLOAT32 } from "./autocast.ts";
 import {
   type Cuda,
   cudaFault,
@@ -14,8 +15,10 @@ import {
   openCuda,
   openLibrary,
   type Symbols,
+  tensorFloat32,
   TensorFlowError,
 } from "./library.ts";
+import { type Precision, type PrecisionWish, wantsTensorFloat32 } from "./precision.ts";
 
 /** TensorFlow's data types (`tensorflow/c/tf_datatype.h`) as far as tfjs has them. */
 export const DTYPE = {
@@ -70,6 +73,10 @@ export interface Recording {
   inputs: Output[];
   /** By tensor id. */
   outputs: Map<number, Output>;
+  /** Whether operations are cast as `autocast.ts` says; bfloat16 comes in by it alone. */
+  autocast: boolean;
+  /** By tensor id its output in the other one of the two types, where that was read. */
+  twins: Map<number, Output>;
   /** Ids of eager tensors that the traced code reads without receiving them. */
   captured: number[];
 }
@@ -109,6 +116,8 @@ export interface BindingOptions {
   device?: Device;
   /** Bound of TensorFlow's pool of the GPU's memory, 10⁹ bytes each; left out: all of it. */
   pool?: number;
+  /** For which of fp32 and tf32 a GPU is opened; fp32 by default. With what is wanted beside bf16 it is tf32. */
+  precision?: Precision | PrecisionWish;
   /** {@linkcode findLibrary}'s for the device by default. */
   library?: Library;
 }
@@ -169,6 +178,8 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
   readonly device: string;
   /** What was found of CUDA; nothing where the CPU was asked for. */
   readonly cuda?: Cuda;
+  /** How products of float32 are computed, in the whole process. */
+  readonly single: Precision;
   /** Operations that TensorFlow has executed or recorded. */
   operations = 0;
   /** Open while a function is traced; every operation then becomes a node of it. */
@@ -197,8 +208,6 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     this.#status = c.TF_NewStatus();
     this.TF_Version = readString(c.TF_Version());
     if (options.device !== "cpu") this.cuda = openCuda(c, library);
-    // float32 is to mean that: cuBLAS and cuDNN would round the factors of products to 10 bits (TF32).
-    if (this.cuda?.built) Deno.env.set("NVIDIA_TF32_OVERRIDE", "0");
     this.#config = contextConfig(options);
     const contextOptions = c.TFE_NewContextOptions();
     c.TFE_ContextOptionsSetConfig(contextOptions, this.#config, BigInt(this.#config.length), this.#status);
@@ -209,6 +218,16 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     const devices = this.#devices(), gpu = devices.find(({ type }) => type === "GPU");
     this.#gpu = gpu !== undefined;
     this.device = (gpu ?? devices[0]).name;
+    const rounds = this.#gpu && wantsTensorFloat32(options.precision), tf32 = tensorFloat32(library);
+    this.single = rounds ? "tf32" : "fp32";
+    tf32?.set(rounds);
+    if (this.#gpu && !rounds && !tf32) {
+      this[Symbol.dispose]();
+      throw new TensorFlowError(
+        `Cannot compute in fp32 on ${this.device}: TensorFlow ${this.TF_Version} in "${library.folder}" lacks the ` +
+          "function that turns TF32 off; use --precision tf32, or the library of deno task setup --gpu",
+      );
+    }
     if (options.device === "gpu" && !gpu) {
       this[Symbol.dispose]();
       throw new TensorFlowError(
@@ -337,8 +356,10 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     }
   }
 
-  /** The data type of an eager tensor. */
+  /** The data type of an eager tensor; of one that is being recorded that of its node, which may be bfloat16. */
   typeOf(id: number): number {
+    const recorded = this.recording?.outputs.get(id);
+    if (recorded) return this.#c.TF_OperationOutputType(recorded);
     const handle = this.#handles.get(id);
     if (!handle) {
       throw new TensorFlowError("Cannot read the data type of a tensor: it is disposed or belongs to a trace");
@@ -501,24 +522,53 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     );
   }
 
-  #finish(node: Deno.PointerValue, name: string, outputs: number): TensorMetadata[] {
-    const c = this.#c, recording = this.recording!;
-    const operation = c.TF_FinishOperation(node, this.#status);
+  /** The first output of a node that is complete. */
+  #output(node: Deno.PointerValue, name: string): Output {
+    const operation = this.#c.TF_FinishOperation(node, this.#status);
     this.#check(`trace ${name}`, name);
+    const output = new Uint8Array(16);
+    new DataView(output.buffer).setBigUint64(0, Deno.UnsafePointer.value(operation), true);
+    return output;
+  }
+
+  /** @param gives What the outputs are cast to. */
+  #finish(node: Deno.PointerValue, name: string, outputs: number, gives?: number): TensorMetadata[] {
+    const c = this.#c, recording = this.recording!, first = this.#output(node, name);
     return Array.from({ length: outputs }, (_, index) => {
-      const output = new Uint8Array(16), view = new DataView(output.buffer);
-      view.setBigUint64(0, Deno.UnsafePointer.value(operation), true);
-      view.setInt32(8, index, true);
-      const rank = c.TF_GraphGetTensorNumDims(recording.graph, output, this.#status);
-      const dims = new BigInt64Array(Math.max(rank, 0));
-      // A rank of -1 is "not known" (the reserve space of FusedBatchNormV3): such outputs only travel to their gradient.
-      if (rank > 0) c.TF_GraphGetTensorShape(recording.graph, output, dims, rank, this.#status);
-      this.#check(`read the shape of ${name}`, name);
-      // A size that depends on values (how many rows a class has) reads -1.
-      const shape = [...dims].map(Number);
-      recording.outputs.set(this.#nextId, output);
-      return { id: this.#nextId++, shape, dtype: c.TF_OperationOutputType(output) };
+      const output = first.slice();
+      new DataView(output.buffer).setInt32(8, index, true);
+      const shape = this.#shapeOfOutput(output), type = c.TF_OperationOutputType(output);
+      recording.outputs.set(this.#nextId, gives === undefined ? output : this.#cast(output, type, gives));
+      // To tfjs a tensor of bfloat16 is one of float32.
+      return { id: this.#nextId++, shape, dtype: type === BFLOAT16 ? FLOAT32 : type };
     });
+  }
+
+  /** A size that depends on values (how many rows a class has) reads -1. */
+  #shapeOfOutput(output: Output): number[] {
+    const c = this.#c, { graph } = this.recording!;
+    const rank = c.TF_GraphGetTensorNumDims(graph, output, this.#status), dims = new BigInt64Array(Math.max(rank, 0));
+    // A rank of -1 is "not known" (the reserve space of FusedBatchNormV3): such outputs only travel to their gradient.
+    if (rank > 0) c.TF_GraphGetTensorShape(graph, output, dims, rank, this.#status);
+    this.#check("read the shape of a node");
+    return [...dims].map(Number);
+  }
+
+  #cast(output: Output, from: number, to: number): Output {
+    if (from === to) return output;
+    const c = this.#c, node = this.#node("Cast");
+    c.TF_AddInput(node, output);
+    c.TF_SetAttrType(node, cString("SrcT"), from);
+    c.TF_SetAttrType(node, cString("DstT"), to);
+    return this.#output(node, "Cast");
+  }
+
+  /** A tensor's output, of real numbers in the type that is wanted: its own, or its one twin's. */
+  #outputAs(id: number, wanted = FLOAT32): Output {
+    const own = this.#outputOf(id), type = this.#c.TF_OperationOutputType(own), { twins } = this.recording!;
+    if (type === wanted || type !== FLOAT32 && type !== BFLOAT16) return own;
+    if (!twins.has(id)) twins.set(id, this.#cast(own, type, wanted));
+    return twins.get(id)!;
   }
 
   #outputOf(id: number): Output {
@@ -537,8 +587,9 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
 
   #record(name: string, attributes: Attribute[], inputs: number[], outputs: number): TensorMetadata[] {
     const c = this.#c;
-    const sources = inputs.map((id) => this.#outputOf(id));
-    const node = this.#node(name);
+    const types = inputs.map((id) => c.TF_OperationOutputType(this.#outputOf(id)));
+    const cast = this.recording!.autocast ? castOf(name, types) : { type: FLOAT32, inputs: types, gives: undefined };
+    const sources = inputs.map((id, i) => this.#outputAs(id, cast.inputs[i])), node = this.#node(name);
     // ConcatV2 ends with its axis, which is no member of the list.
     const listed = !LIST_INPUTS.has(name) ? 0 : name === "ConcatV2" ? sources.length - 1 : sources.length;
     if (listed) {
@@ -547,8 +598,11 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
       c.TF_AddInputList(node, bytes, listed);
     }
     for (const source of sources.slice(listed)) c.TF_AddInput(node, source);
-    this.#setAttributes(node, attributes.filter((a) => !(LIST_INPUTS.has(name) && a.name === "N")), true);
-    return this.#finish(node, name, outputs);
+    const set = attributes.filter((a) => !(LIST_INPUTS.has(name) && a.name === "N")).map((a) =>
+      a.type === ATTRIBUTE.type && a.value === FLOAT32 && a.name !== "U" ? { ...a, value: cast.type } : a
+    );
+    this.#setAttributes(node, set, true);
+    return this.#finish(node, name, outputs, cast.gives);
   }
 
   /** The same tensor, computed only when all of `before` are: orders parts of a step that do not need one another. */
@@ -566,11 +620,23 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
     return this.#finish(node, "Identity", 1)[0];
   }
 
-  /** Opens a recording; every operation until `finishRecording` or `abandonRecording` becomes a node. */
-  startRecording(): void {
+  /** A tensor of real numbers as another one's node has them: float32, or bfloat16 where a recording is cast. */
+  inTypeOf(like: number, id: number): TensorMetadata {
+    const { recording } = this;
+    if (!recording) return this.controlDependencies(id, []);
+    const output = this.#outputAs(id, this.#c.TF_OperationOutputType(this.#outputOf(like)));
+    recording.outputs.set(this.#nextId, output);
+    return { id: this.#nextId++, shape: this.#shapeOfOutput(output), dtype: FLOAT32 };
+  }
+
+  /**
+   * Opens a recording; every operation until `finishRecording` or `abandonRecording` becomes a node.
+   * @param autocast Whether in mixed precision.
+   */
+  startRecording({ autocast = false } = {}): void {
     if (this.recording) throw new TensorFlowError("Cannot trace inside a trace");
     const graph = this.#c.TF_NewGraph()!;
-    this.recording = { graph, nodes: 0, inputs: [], outputs: new Map(), captured: [] };
+    this.recording = { graph, nodes: 0, inputs: [], outputs: new Map(), captured: [], autocast, twins: new Map() };
   }
 
   /** Adds an argument of the function being recorded. */
@@ -586,7 +652,7 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
   /** Ends the recording and registers it as a function; returns its name and the tensors it captured. */
   finishRecording(outputs: number[]): { name: string; captured: number[]; nodes: number } {
     const c = this.#c, { graph, inputs, captured, nodes } = this.recording!;
-    const results = joined(outputs.map((id) => this.#outputOf(id)));
+    const results = joined(outputs.map((id) => this.#outputAs(id)));
     const name = `traced_${this.#functions++}`;
     const fn = c.TF_GraphToFunction(
       graph,
@@ -620,7 +686,7 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
   /**
    * Calls a registered function without blocking the event loop.
    * @param inputs Arguments, then what was captured, with their data types.
-   * @param config A serialized `ConfigProto` for this call, for example with bfloat16 rewriting on.
+   * @param config A serialized `ConfigProto` for this call.
    */
   async call(
     name: string,
@@ -664,7 +730,7 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
   ): Promise<Uint8Array<ArrayBuffer>> {
     const c = this.#c, { graph, captured, inputs: placeholders } = this.recording!;
     // A session refuses to give back what it was fed: outputs that are arguments are left out.
-    const wanted = outputs.map((id) => this.#outputOf(id)).filter((output) => !placeholders.includes(output));
+    const wanted = outputs.map((id) => this.#outputAs(id)).filter((output) => !placeholders.includes(output));
     const fed = joined(placeholders), fetched = joined(wanted);
     this.recording = null;
     const status = c.TF_NewStatus(), sessionOptions = c.TF_NewSessionOptions();

@@ -8,6 +8,7 @@ import defer * as tf from "@tensorflow/tfjs";
 import { createRequire } from "node:module";
 import { ATTRIBUTE, Binding, type BindingOptions, DTYPE } from "./binding.ts";
 import { TensorFlowError } from "./library.ts";
+import { type Precision, settlePrecision } from "./precision.ts";
 import type { Tensor } from "./tensors.ts";
 
 /** What is under tfjs: its TensorFlow backend, and the binding under that. */
@@ -16,16 +17,18 @@ export interface TensorFlow {
   backend: any;
   /** Recording, operations by TensorFlow's own names, version and device. */
   binding: Binding;
+  /** What was asked for when it was opened, as the device has it. */
+  precision: Precision;
 }
 
 let opened: TensorFlow | undefined;
 
 /**
  * Opens TensorFlow: from now on the operations of `import * as tf from "@tensorflow/tfjs"` run in it. The first call decides
- * on threads and device; every call gives the same object.
+ * on threads, device and precision; every call gives the same object.
  *
- * @throws {TensorFlowError} If the library is missing, broken, `device: "gpu"` finds none, or a later call names a device
- * that is not the open one.
+ * @throws {TensorFlowError} If the library is missing, broken, `device: "gpu"` finds none, the device does not have the
+ * precision, or a later call names a device or a precision that is not the open one's.
  *
  * @example Operations of tfjs run in TensorFlow
  * ```ts
@@ -45,6 +48,7 @@ export function openTensorFlow(options: BindingOptions = {}): TensorFlow {
         `Cannot change to the ${options.device}: TensorFlow is open on ${opened.binding.device}`,
       );
     }
+    if (options.precision) settlePrecision(opened, options.precision);
     return opened;
   }
   const binding = new Binding(options);
@@ -66,7 +70,9 @@ export function openTensorFlow(options: BindingOptions = {}): TensorFlow {
   tf.allowOperations();
   tf.setBackend("tensorflow");
   registerReductionGradients(backend);
-  return opened = { backend, binding };
+  opened = { backend, binding, precision: binding.single };
+  opened.precision = settlePrecision(opened, options.precision ?? binding.single);
+  return opened;
 }
 
 /** The open TensorFlow, for code below tfjs. @throws {TensorFlowError} Before {@linkcode openTensorFlow}. */

@@ -12,8 +12,11 @@ const INSTRUCTION_SETS = ["avx2", "avx512f", "avx512_bf16", "amx_bf16"];
  */
 export function instructionSets({ backend }: TensorFlow): { has: string[]; lacks: string[] } | null {
   if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") return null;
-  const text: Tensor = backend.executeSingleOutput("ReadFile", [], [tf.scalar("/proc/cpuinfo")]);
-  const [, flags = ""] = String(text.dataSync()[0]).match(/^flags\s*:(.*)$/m) ?? [], words = new Set(flags.split(" "));
+  const text = tf.tidy(() => {
+    const file: Tensor = backend.executeSingleOutput("ReadFile", [], [tf.scalar("/proc/cpuinfo")]);
+    return String(file.dataSync()[0]);
+  });
+  const [, flags = ""] = text.match(/^flags\s*:(.*)$/m) ?? [], words = new Set(flags.split(" "));
   const [has, lacks] = [true, false].map((there) => INSTRUCTION_SETS.filter((name) => words.has(name) === there));
   return { has, lacks };
 }

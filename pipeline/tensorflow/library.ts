@@ -247,6 +247,30 @@ export function cudaFault({ source }: Library, { built, faults }: Cuda): string 
 }
 
 /**
+ * TensorFlow's switch of TF32, for the whole process: whether products of float32 on a GPU may round their factors to 10
+ * bits. Its C API has none; this is `tsl::enable_tensor_float_32_execution(bool)` by its name in the library.
+ * @returns The switch, and whether it is on; nothing where the library lacks it.
+ */
+export function tensorFloat32({ folder }: Library): { set(on: boolean): void; isOn(): boolean } | undefined {
+  const { set, isOn } = Deno.dlopen(`${folder}/${FRAMEWORK}`, {
+    set: { name: "_ZN3tsl32enable_tensor_float_32_executionEb", parameters: ["bool"], result: "void", optional: true },
+    isOn: { name: "_ZN3tsl33tensor_float_32_execution_enabledEv", parameters: [], result: "bool", optional: true },
+  }).symbols;
+  return set && isOn ? { set, isOn } : undefined;
+}
+
+/** Compute capability of the GPU that computes, as [8, 0], by NVIDIA's driver, which is open. */
+export function computeCapability(): [major: number, minor: number] {
+  const { cuDeviceGetAttribute } = Deno.dlopen(DRIVER, {
+    cuDeviceGetAttribute: { parameters: ["buffer", "i32", "i32"], result: "i32" },
+  }).symbols;
+  const FIRST = 0, MAJOR = 75, MINOR = 76; // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
+  const number = new Int32Array(1);
+  const attribute = (which: number) => (cuDeviceGetAttribute(number, which, FIRST), number[0]);
+  return [attribute(MAJOR), attribute(MINOR)];
+}
+
+/**
  * What is wrong with a file of Linux's format, which the loader does not tell: for a foreign architecture it says "No
  * such file or directory", and reading past the end of a file that is cut off ends the process.
  */

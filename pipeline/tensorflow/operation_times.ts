@@ -4,6 +4,7 @@
  * @module
  */
 import { PbfReader } from "pbf";
+import { BFLOAT16 } from "./autocast.ts";
 import { DTYPE } from "./binding.ts";
 
 /** One operation's run. */
@@ -22,10 +23,10 @@ export interface OperationTime {
   thread: number;
 }
 
-/** Names of data types by TensorFlow's number; bfloat16 comes in by rewriting, no tensor of ours has it. */
+/** Names of data types by TensorFlow's number; bfloat16 comes in by autocast, no tensor of ours has it. */
 const TYPES = new Map<number, string>([
   ...Object.entries(DTYPE).map(([name, number]): [number, string] => [number, name]),
-  [14, "bfloat16"],
+  [BFLOAT16, "bfloat16"],
 ]);
 
 /** The message behind the current field, its fields handed over one by one. */

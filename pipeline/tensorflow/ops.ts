@@ -107,6 +107,27 @@ export function imageConvolution(x: Tensor5D, weight: Tensor5D): Tensor5D {
   return op(x, weight) as Tensor5D;
 }
 
+/**
+ * Convolution of a sum, stride 1, same size. The sum is not kept for the gradient but made again: beside its two terms,
+ * which are kept for theirs, it would be one more of the largest maps of a V-Net.
+ * @param a `[B, X, Y, Z, I]` @param b Of a's shape. @param weight `[3, 3, 3, I, O]` @returns `[B, X, Y, Z, O]`
+ */
+export function convolutionOfSum(a: Tensor5D, b: Tensor5D, weight: Tensor5D): Tensor5D {
+  const op = tf.customGrad((a: any, b: any, weight: any, save: any) => {
+    save([a, b, weight]);
+    return {
+      value: tf.conv3d(tf.add(a, b) as Tensor5D, weight, 1, "same"),
+      gradFunc: (dy: any, [a, b, weight]: any[]) => {
+        // Behind the incoming gradient: else TensorFlow takes the sum of the forward pass, and keeps it.
+        const x = tf.add(controlDependencies(a, [dy]), b),
+          dx = tf.conv3dTranspose(dy, weight, a.shape, 1 as any, "same");
+        return [dx, dx, filterGradient(x, { dy, shape: weight.shape, strides: [1, 1, 1], padding: "SAME" })];
+      },
+    };
+  });
+  return op(a, b, weight) as Tensor5D;
+}
+
 /** `max(x, 0)`. */
 export function relu<T extends Tensor>(x: T): T {
   const op = tf.customGrad((x: any, save: any) => {
@@ -340,6 +361,12 @@ export function controlDependencies<T extends Tensor>(x: T, before: Tensor[]): T
     gradFunc: (dy: any) => dy,
   }));
   return op(x) as T;
+}
+
+/** A gradient in the type that its activation has where a step is recorded with casts; no gradient of its own. */
+export function inTypeOf<T extends Tensor>(x: Tensor, dx: T): T {
+  const { backend, binding } = tensorflow(), [like, id] = backend.getInputTensorIds([x, dx]);
+  return backend.createOutputTensor(binding.inTypeOf(like, id));
 }
 
 /** What `fn` makes of x, outside of every gradient. The caller keeps what shall outlive the enclosing tidy. */

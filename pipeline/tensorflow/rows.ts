@@ -7,7 +7,7 @@
 import defer * as tf from "@tensorflow/tfjs";
 import { ATTRIBUTE, type Attribute, DTYPE } from "./binding.ts";
 import { tensorflow } from "./device.ts";
-import { addBias, channelSums, controlDependencies, float, relu, runOp } from "./ops.ts";
+import { addBias, channelSums, controlDependencies, float, inTypeOf, leakyRelu, relu, runOp } from "./ops.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "./tensors.ts";
 
 const int32 = (name: string): Attribute => ({ name, type: ATTRIBUTE.type, value: DTYPE.int32 });
@@ -41,6 +41,59 @@ export function linear(x: Tensor2D, weight: Tensor2D, bias: Tensor1D): Tensor2D 
   return addBias(matMul(x, weight), bias);
 }
 
+/** A linear layer. */
+export interface Linear {
+  /** `[F, G]` */
+  weight: Tensor2D;
+  /** `[G]` */
+  bias: Tensor1D;
+}
+
+/** `h` where positive, else `slope h`, for `h = x W + b`. */
+function hiddenRows(x: Tensor2D, { weight, bias }: Linear, slope: number): Tensor2D {
+  const h = addBias(product(x, weight), bias);
+  return slope ? leakyRelu(h, slope) : relu(h);
+}
+
+/** Gradient of {@linkcode hiddenRows} by h. @param hidden What it gave. */
+function hiddenGradient(dHidden: Tensor2D, hidden: Tensor2D, slope: number): Tensor2D {
+  const alpha = { name: "alpha", type: ATTRIBUTE.float, value: slope };
+  const [name, attributes] = slope
+    ? ["LeakyReluGrad", [float("T"), alpha]] as const
+    : ["ReluGrad", [float("T")]] as const;
+  return runOp(name, [...attributes], [dHidden, hidden]) as Tensor2D;
+}
+
+/**
+ * Two linear layers and the rectifier between them: `act(x W + b) V + c`, `act(h) = h` where positive, else `slope h`. The
+ * hidden rows are not kept for the gradient but computed again.
+ * @param x `[N, F]`
+ */
+export function twoLayers(
+  x: Tensor2D,
+  { first, second, slope }: { first: Linear; second: Linear; slope: number },
+): Tensor2D {
+  const op = tf.customGrad((x: any, w: any, b: any, v: any, c: any, save: any) => {
+    save([x, w, b, v]);
+    return {
+      value: addBias(product(hiddenRows(x, { weight: w, bias: b }, slope), v), c),
+      gradFunc: (dy: any, [x, w, b, v]: any[]) => {
+        // Behind the incoming gradient: else TensorFlow merges this with the forward pass and keeps its rows.
+        const hidden = hiddenRows(controlDependencies(x, [dy]), { weight: w, bias: b }, slope);
+        const d = hiddenGradient(product(dy, v, { transposeB: true }), hidden, slope);
+        return [
+          product(d, w, { transposeB: true }),
+          product(x, d, { transposeA: true }),
+          channelSums(d),
+          product(hidden, dy, { transposeA: true }),
+          channelSums(dy),
+        ];
+      },
+    };
+  });
+  return op(x, first.weight, first.bias, second.weight, second.bias) as Tensor2D;
+}
+
 /** First and second moments of rows; both carry gradients. */
 export interface Moments {
   /** `[F]` */
@@ -51,21 +104,61 @@ export interface Moments {
   count: Scalar;
 }
 
-/** `[F + 1, F]`: the mean above the covariance `Σ (x - m) (x - m)ᵀ / n`; no gradient of its own. */
-function packedMoments(x: Tensor2D, n: Scalar): { packed: Tensor2D; mean: Tensor1D } {
-  const mean = tf.div(channelSums(x), n) as Tensor1D;
-  // `Σ x xᵀ / n - m mᵀ` would lose what a few rows that are nearly the same differ in.
-  const centered = addBias(x, tf.neg(mean));
-  const covariance = tf.div(product(centered, centered, { transposeA: true }), n);
-  return { packed: tf.concat([tf.expandDims(mean, 0), covariance], 0) as Tensor2D, mean };
+/** Rows that are handled at once: a map of all of them would be the largest of a training step. */
+export const BLOCK_ROWS = 1 << 18;
+
+/**
+ * What `each` makes of blocks of rows, one block after the other, so that the memory of one is free before the next
+ * begins. Rows whose number is not known are one block.
+ * @param each Its first result is what the next block waits for.
+ */
+function inBlocks<T extends [Tensor, ...unknown[]]>(x: Tensor2D, each: (block: Tensor2D, rows: number) => T): T[] {
+  const [rows, width] = x.shape, results: T[] = [];
+  if (rows <= BLOCK_ROWS) return [each(x, rows)];
+  for (let from = 0; from < rows; from += BLOCK_ROWS) {
+    const count = Math.min(BLOCK_ROWS, rows - from), before = results.at(-1)?.[0];
+    const block = tf.slice(before ? controlDependencies(x, [before]) : x, [from, 0], [count, width]);
+    results.push(each(block, count));
+  }
+  return results;
 }
 
-/** Gradient of `packedMoments`: `dx = (x (dC + dCᵀ) + dm - m (dC + dCᵀ)) / n`. */
-function momentsGradient(dy: Tensor, { x, n, mean }: { x: Tensor2D; n: Scalar; mean: Tensor1D }): Tensor2D {
-  const dMean = tf.slice(dy, [0, 0], [1, -1]), dCovariance = tf.slice(dy, [1, 0], [-1, -1]);
+/**
+ * `[F + 1, F]`: the mean above the covariance `Σ (y - m) (y - m)ᵀ / n` of y, what `rowsOf` makes of x; no gradient of its
+ * own. Blocks by their own means: `Σ (y - m_b) (y - m_b)ᵀ + n_b (m_b - m) (m_b - m)ᵀ` (Chan, Golub & LeVeque 1983).
+ */
+function packedMoments(x: Tensor2D, n: Scalar, rowsOf = (block: Tensor2D) => block): {
+  packed: Tensor2D;
+  mean: Tensor1D;
+} {
+  const blocks = inBlocks(x, (block, count): [Tensor2D, Tensor1D, number] => {
+    const y = rowsOf(block), mean = tf.div(channelSums(y), count <= 0 || count === x.shape[0] ? n : count) as Tensor1D;
+    // `Σ y yᵀ / n - m mᵀ` would lose what a few rows that are nearly the same differ in.
+    const centered = addBias(y, tf.neg(mean));
+    return [product(centered, centered, { transposeA: true }), mean, count];
+  });
+  let [squares, mean] = blocks[0];
+  if (blocks.length > 1) {
+    const counts = tf.tensor2d(blocks.map(([, , count]) => [count]));
+    const means = tf.stack(blocks.map(([, mean]) => mean)) as Tensor2D; // [B, F]
+    mean = tf.div(tf.sum(tf.mul(means, counts), 0), n);
+    const apart = tf.mul(tf.sub(means, mean), tf.sqrt(counts)) as Tensor2D;
+    squares = tf.addN([...blocks.map(([squares]) => squares), product(apart, apart, { transposeA: true })]);
+  }
+  return { packed: tf.concat([tf.expandDims(mean, 0), tf.div(squares, n)], 0) as Tensor2D, mean };
+}
+
+/** Gradient of `packedMoments` by y, of any rows of it: `dy = ((y - m) (dC + dCᵀ) + dm) / n`. */
+function momentsGradient(d: Tensor, { n, mean }: { n: Scalar; mean: Tensor1D }): (y: Tensor2D) => Tensor2D {
+  const dMean = tf.div(tf.reshape(tf.slice(d, [0, 0], [1, -1]), [-1]), n) as Tensor1D;
+  const dCovariance = tf.slice(d, [1, 0], [-1, -1]);
   const symmetric = tf.div(tf.add(dCovariance, tf.transpose(dCovariance)), n); // [F, F]
-  const shift = tf.sub(tf.div(dMean, n), tf.matMul(tf.expandDims(mean, 0), symmetric)); // [1, F]
-  return addBias(product(x, symmetric), tf.reshape(shift, [-1]) as Tensor1D);
+  return (y) => addBias(product(addBias(y, tf.neg(mean)), symmetric), dMean);
+}
+
+/** Rows of all blocks. */
+function joinBlocks(blocks: Tensor2D[]): Tensor2D {
+  return blocks.length === 1 ? blocks[0] : tf.concat(blocks, 0);
 }
 
 function unpack(packed: Tensor2D, count: Scalar): Moments {
@@ -89,34 +182,45 @@ export function moments(x: Tensor2D, count: Scalar): Moments {
     save([x, n, mean]);
     return {
       value: packed,
-      gradFunc: (dy: any, [x, n, mean]: any[]) => [momentsGradient(dy, { x, n, mean }), tf.zerosLike(n)],
+      gradFunc: (d: any, [x, n, mean]: any[]) => {
+        const toRows = momentsGradient(d, { n, mean });
+        const blocks = inBlocks(x, (block): [Tensor2D] => [inTypeOf(x, toRows(block))]);
+        return [joinBlocks(blocks.map(([dx]) => dx)), tf.zerosLike(n)];
+      },
     };
   });
   return unpack(op(x, tf.maximum(count, 1)) as Tensor2D, count);
 }
 
 /**
- * Moments of the hidden rows `relu(x W + b)`. These are not kept for the gradient but computed again: they are the
- * largest map of a head.
+ * Moments of the hidden rows `relu(x W + b)`. These are not kept for the gradient but computed again, and never all at
+ * once: they are the largest map of a head.
  *
  * @param x `[N, F]` @param weight `[F, G]` @param bias `[G]` @param count N
  */
 export function hiddenMoments(
   x: Tensor2D,
-  { weight, bias, count }: { weight: Tensor2D; bias: Tensor1D; count: Scalar },
+  { weight, bias, count }: Linear & { count: Scalar },
 ): Moments {
-  const hidden = (x: Tensor2D, weight: Tensor2D, bias: Tensor1D) => relu(addBias(product(x, weight), bias));
   const op = tf.customGrad((x: any, weight: any, bias: any, save: any) => {
-    const { packed, mean } = packedMoments(hidden(x, weight, bias), count);
+    const { packed, mean } = packedMoments(x, count, (block) => hiddenRows(block, { weight, bias }, 0));
     save([x, weight, bias, mean]);
     return {
       value: packed,
       gradFunc: (dy: any, [x, weight, bias, mean]: any[]) => {
+        const toRows = momentsGradient(dy, { n: count, mean });
         // Behind the incoming gradient: else TensorFlow merges this with the forward pass and keeps its rows.
-        const again = hidden(controlDependencies(x, [dy]), weight, bias);
-        const dHidden = momentsGradient(dy, { x: again, n: count, mean });
-        const d = runOp("ReluGrad", [float("T")], [dHidden, again]) as Tensor2D;
-        return [product(d, weight, { transposeB: true }), product(x, d, { transposeA: true }), channelSums(d)];
+        const blocks = inBlocks(controlDependencies(x, [dy]), (block): [Tensor2D, Tensor1D, Tensor2D] => {
+          const again = hiddenRows(block, { weight, bias }, 0), d = hiddenGradient(toRows(again), again, 0);
+          const dWeight = product(block, d, { transposeA: true });
+          return [dWeight, channelSums(d), inTypeOf(x, product(d, weight, { transposeB: true }))];
+        });
+        const sum = <T extends Tensor>(parts: T[]) => parts.length === 1 ? parts[0] : tf.addN(parts);
+        return [
+          joinBlocks(blocks.map(([, , dx]) => dx)),
+          sum(blocks.map(([dWeight]) => dWeight)),
+          sum(blocks.map(([, dBias]) => dBias)),
+        ];
       },
     };
   });
@@ -144,10 +248,35 @@ export function weightedSum(weights: Tensor2D, x: Tensor2D): Tensor1D {
   return tf.reshape(op(weights, x), [-1]) as Tensor1D;
 }
 
+/** L2 norm of every row, at least 1e-12, `[N, 1]`. */
+function rowNorms(x: Tensor2D): Tensor2D {
+  return tf.maximum(tf.sqrt(tf.sum(tf.square(x), 1, true)), 1e-12);
+}
+
+/**
+ * `Σ_i weight_i x_i / ‖x_i‖`, `[F]`: {@linkcode weightedSum} of {@linkcode unitRows}, of which no map is made or kept.
+ * @param weights `[N, 1]` @param x `[N, F]`
+ */
+export function weightedUnitSum(weights: Tensor2D, x: Tensor2D): Tensor1D {
+  const op = tf.customGrad((weights: any, x: any, save: any) => {
+    const norms = rowNorms(x), shares = tf.div(weights, norms) as Tensor2D;
+    save([x, norms, shares]);
+    return {
+      value: product(shares, x, { transposeA: true }),
+      gradFunc: (dy: any, [x, norms, shares]: any[]) => {
+        const along = tf.div(product(x, dy, { transposeB: true }), norms); // of dy along every unit row, [N, 1]
+        const dx = tf.sub(product(shares, dy), tf.mul(x, tf.div(tf.mul(shares, along), norms)));
+        return [along, dx];
+      },
+    };
+  });
+  return tf.reshape(op(weights, x), [-1]) as Tensor1D;
+}
+
 /** Rows divided by their L2 norm (at least 1e-12). @param x `[N, F]` */
 export function unitRows(x: Tensor2D): Tensor2D {
   const op = tf.customGrad((x: any, save: any) => {
-    const norm = tf.maximum(tf.sqrt(tf.sum(tf.square(x), 1, true)), 1e-12); // [N, 1]
+    const norm = rowNorms(x);
     const unit = tf.div(x, norm);
     save([unit, norm]);
     return {
@@ -189,12 +318,12 @@ export function positions(condition: Tensor1D): Tensor1D {
 /** The rows at some positions. @param x `[N, F]` with N known @param at int32 `[M]` */
 export function gatherRows(x: Tensor2D, at: Tensor1D): Tensor2D {
   const op = tf.customGrad((x: any, save: any) => {
-    save([at]);
+    save([at, x]);
     return {
       value: runOp("GatherV2", [float("Tparams"), int32("Tindices"), int32("Taxis")], [x, at, tf.scalar(0, "int32")]),
-      gradFunc: (dy: any, [at]: Tensor[]) =>
+      gradFunc: (dy: any, [at, x]: Tensor[]) =>
         runOp("UnsortedSegmentSum", [float("T"), int32("Tindices"), int32("Tnumsegments")], [
-          dy,
+          inTypeOf(x, dy),
           at,
           tf.scalar(x.shape[0], "int32"),
         ]),

@@ -8,31 +8,14 @@ import { TensorFlowError } from "./library.ts";
 import { tensorflow } from "./device.ts";
 import { type OperationTime, readOperationTimes } from "./operation_times.ts";
 import type { Tensor } from "./tensors.ts";
-import type { Precision } from "./precision.ts";
+import { isAutocast, type Precision } from "./precision.ts";
 import { formOf, tensorsOf, withTensors } from "./tree.ts";
 
 /**
  * ConfigProto.graph_options.rewrite_options, arithmetic_optimization = OFF: it flattens chains of additions in an order that
- * differs from process to process, and with it the last digits of a step. For bf16 also
- * auto_mixed_precision_onednn_bfloat16 = ON.
+ * differs from process to process, and with it the last digits of a step.
  */
-const CONFIG = {
-  fp32: new Uint8Array([0x52, 0x04, 0x52, 0x02, 0x38, 0x02]),
-  bf16: new Uint8Array([0x52, 0x07, 0x52, 0x05, 0x38, 0x02, 0xf8, 0x01, 0x01]),
-};
-/** Operations of the losses: Grappler must leave them in float32. */
-const LOSSES = "Softmax,LogSoftmax,Sum,Mean,Square,Sub,RealDiv,Sqrt,Rsqrt,Exp,Log,Pow,Tanh,Sigmoid,SigmoidGrad";
-/** So are the matrix products: batch statistics and separation loss are made of them, convolutions are not. */
-const PRODUCTS = "MatMul,BatchMatMul,BatchMatMulV2";
-
-function keepLossesInFloat32() {
-  const set = (list: string, operations: string) =>
-    Deno.env.set(`TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_${list}`, operations);
-  set("INFERLIST_REMOVE", LOSSES);
-  set("CLEARLIST_REMOVE", LOSSES);
-  set("ALLOWLIST_REMOVE", PRODUCTS);
-  set("DENYLIST_ADD", `${LOSSES},${PRODUCTS}`);
-}
+const CONFIG = new Uint8Array([0x52, 0x04, 0x52, 0x02, 0x38, 0x02]);
 
 /**
  * A traced function: a tree like the one that `fn` gave, whose tensors the caller disposes. It does not block: TensorFlow
@@ -49,8 +32,8 @@ export interface Traced<Inputs extends unknown[], Outputs> {
  * Tensors that `fn` reads without receiving them are captured by reference and must outlive the traced function.
  *
  * @param fn Trees of tensors in (a tensor, null, or lists and records of trees), one out; runs once per form, on symbols.
- * @param precision "bf16" lets TensorFlow round the inputs of convolutions to bfloat16.
- * @throws {TensorFlowError} When traced code reads a value, an output shape depends on values, or "bf16" meets a GPU.
+ * @param precision "bf16" records it with casts; another one must be what TensorFlow is open for, as it is by default.
+ * @throws {TensorFlowError} When traced code reads a value, or the device does not have the precision.
  *
  * @example A function and its gradient are one call of TensorFlow
  * ```ts
@@ -69,18 +52,9 @@ export interface Traced<Inputs extends unknown[], Outputs> {
  */
 export function trace<Inputs extends unknown[], Outputs>(
   fn: (...inputs: Inputs) => Outputs,
-  precision: Precision = "fp32",
+  precision: Precision = tensorflow().binding.single,
 ): Traced<Inputs, Outputs> {
-  const { backend, binding } = tensorflow();
-  if (precision === "bf16" && binding.isUsingGpuDevice()) {
-    // Grappler's pass of that name leaves what runs on a GPU as it is; the one for GPUs gives float16.
-    throw new TensorFlowError(
-      `Cannot compute in bf16 on ${binding.device}: TensorFlow rewrites only what runs on the CPU; ` +
-        "use --precision fp32, or --device cpu",
-    );
-  }
-  if (precision === "bf16") keepLossesInFloat32();
-  const config = CONFIG[precision];
+  const open = tensorflow(), { backend, binding } = open, autocast = isAutocast(open, precision);
   const functions = new Map<
     string,
     { name: string; captured: number[]; capturedTypes: number[]; outputTypes: number[]; outputs: Outputs }
@@ -92,7 +66,7 @@ export function trace<Inputs extends unknown[], Outputs>(
     const given = tensorsOf(inputs);
     // Values that live in JavaScript are moved to TensorFlow first: afterwards creating a tensor means a constant node.
     backend.getInputTensorIds(given);
-    binding.startRecording();
+    binding.startRecording({ autocast });
     try {
       const symbols: Tensor[] = given.map((input) =>
         backend.createOutputTensor(binding.placeholder(input.shape, typeOf(input)))
@@ -121,13 +95,13 @@ export function trace<Inputs extends unknown[], Outputs>(
     if (!traced) functions.set(form, traced = define(inputs));
     const ids: number[] = [...backend.getInputTensorIds(given), ...traced.captured];
     const types = [...given.map(typeOf), ...traced.capturedTypes];
-    const results = await binding.call(traced.name, { ids, types }, traced.outputTypes, config);
+    const results = await binding.call(traced.name, { ids, types }, traced.outputTypes, CONFIG);
     return withTensors(traced.outputs, results.map((result) => backend.createOutputTensor(result)));
   };
   const profile = async (...inputs: Inputs) => {
     const ids: number[] = backend.getInputTensorIds(tensorsOf(inputs));
     return readOperationTimes(
-      await record(inputs, (_, __, outputs) => binding.finishAsMeasurement(outputs, ids, config)),
+      await record(inputs, (_, __, outputs) => binding.finishAsMeasurement(outputs, ids, CONFIG)),
     );
   };
   return Object.assign(call, { profile });

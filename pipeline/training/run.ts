@@ -22,6 +22,7 @@ import { buildNetwork } from "../networks/network.ts";
 import { toWeights } from "../networks/parameters.ts";
 import { gridOf, readRunConfig, type RunConfig, type TrainedGrid } from "../records/run.ts";
 import type { Split } from "../records/split.ts";
+import { tensorflow } from "../tensorflow/device.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 import { readCheckpoint } from "./checkpoint.ts";
 
@@ -71,7 +72,7 @@ export interface RunOptions extends Pick<SegmentOptions, "overlap" | "mirror"> {
   batchNorm?: "running" | "window";
   /** Which connected components are kept; absent: the method's own choice. */
   components?: "largest" | "all";
-  /** Arithmetic of the convolutions; fp32 where it is absent. */
+  /** Arithmetic; absent: what TensorFlow is open for, fp32 on a CPU. */
   precision?: Precision;
 }
 
@@ -139,6 +140,7 @@ export function weightsAsRun(path: string, { dataset, method, patch, split, case
         device: "cpu",
       },
       ...presetOf(dataset, "paper"),
+      precision: "fp32",
       ...{ iterations: 0, warmup: 0, lowResolution: null, patch: [...patch ?? dataset.patch], cases },
     },
     split: split ?? none,
@@ -170,7 +172,7 @@ export async function loadRun(source: string | Run, options: RunOptions = {}): P
   const { checkpoint, path } = checkpointOf(run, options);
   const { spec } = buildNetwork(profile.network, profile);
   const { state, iteration, prefix } = await readCheckpoint(path, spec), weights = toWeights(spec, state);
-  const { precision = "fp32", components, overlap, mirror } = options;
+  const { precision = tensorflow().binding.single, components, overlap, mirror } = options;
   const statistics = options.batchNorm ?? training.statistics ?? presetOf(profile, training.preset).statistics;
   const largestComponent = components ? components === "largest" : profile.largestComponent;
   const how = { patch: training.patch, statistics, precision, overlap, mirror };

@@ -4,7 +4,7 @@
  * comes from a process of its own.
  *
  * step               one whole training step of a method: losses, gradients, update; beside it its warm-up's step.
- *                    `--method all`: every method on both datasets in both precisions
+ *                    `--method all`: every method on both datasets in every precision
  * forward-backward   one patch (LA) or slice (ACDC) through a network: forward and back to every parameter; beside it
  *                    forward alone, and back to the input alone
  * counts             the step of every method against the passes that it is made of

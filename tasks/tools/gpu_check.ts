@@ -15,7 +15,7 @@ import { temporaryFolder } from "../../pipeline/files/places.ts";
 import { onStop } from "../../pipeline/files/signals.ts";
 import { readMetrics } from "../../pipeline/records/evaluation.ts";
 import { findLibrary } from "../../pipeline/tensorflow/library.ts";
-import { PRECISIONS } from "../../pipeline/tensorflow/precision.ts";
+import { precisionsOf } from "../../pipeline/tensorflow/precision.ts";
 
 const options = parseOptions(
   z.strictObject({
@@ -208,7 +208,7 @@ async function everything(): Promise<void> {
   );
   const ours: Record<string, number | undefined> = {};
   const steps = async (dataset: string) => {
-    for (const precision of PRECISIONS) {
+    for (const precision of precisionsOf(device)) {
       const { stepSeconds } = await part(
         `step ${dataset} ${precision}`,
         LIMITS.step,

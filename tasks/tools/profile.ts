@@ -21,7 +21,7 @@ const options = parseOptions(
   z.strictObject({
     dataset: z.enum(DATASET_NAMES).default("la").describe("whose shapes"),
     method: z.enum(METHOD_NAMES).default("ssnet").describe("whose step"),
-    precision: z.enum(PRECISIONS).default("fp32").describe("arithmetic of convolutions"),
+    precision: z.enum(PRECISIONS).default("fp32").describe("arithmetic"),
     ...MACHINE,
     rows: z.int().positive().default(25).describe("rows of the second table"),
     trace: pathOption().optional().describe(

@@ -22,7 +22,7 @@ export const ACDC = {
   checkpoint: "best",
   fast: {
     iterations: 3050,
-    precision: "bf16",
+    precision: "mixed",
     warmup: 2950,
     rateSchedule: "cosine",
     ema: true,

@@ -23,7 +23,7 @@ export const LA = {
   checkpoint: "last",
   fast: {
     iterations: 1535,
-    precision: "bf16",
+    precision: "mixed",
     warmup: 1375,
     rateSchedule: "constant",
     ema: true,
