@@ -26,6 +26,7 @@ import type { Scalar, Tensor1D } from "../pipeline/tensorflow/tensors.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
 import { withFolder } from "./with_folder.ts";
 import { sizeOf } from "../pipeline/arrays/shape.ts";
+import { foldIn } from "../pipeline/tensorflow/ops.ts";
 
 openTensorFlow({ device: "cpu" });
 const SMALL: Record<string, DatasetProfile> = {
@@ -198,7 +199,7 @@ Deno.test("UA-MT's uncertainty is the entropy of the mean of eight softmaxes, it
     return -m * Math.log(m + 1e-6) - (1 - m) * Math.log(1 - m + 1e-6);
   });
   const passes = new Set<number>(), targets = new Set<number>();
-  for (const seed of [2, 3, 4]) {
+  for (const seed of [2, 8, 9]) {
     let before = 0; // share of the two images that are certain
     for (const [i, entropy] of entropies.entries()) {
       const [[below], [above]] = [await at(entropy - 1e-4, seed), await at(entropy + 1e-4, seed)];
@@ -258,7 +259,7 @@ Deno.test("BCP pastes an unlabeled box first on LA and a labeled one on ACDC, an
     const { label, seed } = batch, half = label.shape[0] / 2, { classes } = method.profile;
     const pseudo_label = tf.zeros([method.profile.unlabeledPerBatch, ...label.shape.slice(1)], "int32");
     const mask = tf.cast(
-      tf.squeeze(boxMask(label.shape.slice(1), tf.add(seed, tf.tensor1d([0, 1000], "int32"))), [-1]),
+      tf.squeeze(boxMask(label.shape.slice(1), foldIn(seed, "box")), [-1]),
       "int32",
     );
     /** The loss on true labels when those of one half are changed outside the box (1) or inside it (0). */
