@@ -19,6 +19,7 @@ import { writeRunConfig } from "../pipeline/records/run.ts";
 import { writeSplit } from "../pipeline/records/split.ts";
 import { runConfig } from "./run_config.ts";
 import { readManifest, writeManifest } from "../pipeline/records/manifest.ts";
+import { DRAWS } from "../pipeline/tensorflow/ops.ts";
 
 const SHAPE = [40, 40, 40] as const;
 const rights = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys"];
@@ -148,7 +149,9 @@ Deno.test(
       const sources = Object.entries(tensors).flatMap(([name, { shape, dtype, values }]): [string, TensorSource][] =>
         dtype === "F32" ? [[name, { shape, dtype, values }]] : []
       );
-      await writeSafetensors(`${folder}/parts/state.safetensors`, Object.fromEntries(sources), { iteration: "999999" });
+      await writeSafetensors(`${folder}/parts/state.safetensors`, Object.fromEntries(sources), {
+        ...{ iteration: "999999", draws: DRAWS },
+      });
       const beyond = await ended(start(folder, "parts", ["--iterations", "5", "--resume"]));
       assert.equal(beyond.code, 3, beyond.stderr);
       assert.match(beyond.stderr, /its state.safetensors is of iteration 999999, the run has 5; it is damaged/);
