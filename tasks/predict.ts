@@ -8,7 +8,10 @@ import { basename, dirname, resolve } from "node:path";
 import { z } from "zod";
 import { EXIT, MACHINE, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
 import { orientationOf } from "../pipeline/arrays/orientation.ts";
-import { sizeOf } from "../pipeline/arrays/shape.ts";
+import { sidesOf, sizeOf } from "../pipeline/arrays/shape.ts";
+import { DATASET_NAMES, DATASETS } from "../pipeline/datasets/datasets.ts";
+import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
+import { isDone } from "../pipeline/records/run.ts";
 import { fileGeometry, type Image, type ImageFile, imageFiles, readImage } from "../pipeline/data/images.ts";
 import { type Box, predictImage, type Prediction } from "../pipeline/evaluation/predict_image.ts";
 import { writeTogether } from "../pipeline/files/atomic.ts";
@@ -25,8 +28,8 @@ import {
   readPredictionIfThere,
 } from "../pipeline/records/prediction.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
-import { PRECISIONS } from "../pipeline/tensorflow/precision.ts";
-import { type LoadedRun, loadRun } from "../pipeline/training/run.ts";
+import { type Precision, PRECISIONS } from "../pipeline/tensorflow/precision.ts";
+import { type LoadedRun, loadRun, weightsAsRun } from "../pipeline/training/run.ts";
 
 /** So many numbers above, or of any sign. */
 const numbersOf = (text: string, separator: string) =>
@@ -37,9 +40,18 @@ const options = parseOptions(
     input: z.array(pathOption()).min(1).describe(
       "images (.nii, .nii.gz, .hdr with .img, .nrrd, .nhdr, .mha, or cases, .h5), folders of them, lists (.txt: a path a line)",
     ),
-    run: z.array(pathOption()).min(1).meta({ repeated: true }).describe(
+    run: z.array(pathOption()).default([]).meta({ repeated: true }).describe(
       "run folder of train; given several times: the mean of their probabilities",
     ),
+    checkpoint: z.enum(["last", "best"]).optional().describe(
+      "best: by the validation cases of the training; the method's own choice where none is named",
+    ),
+    weights: z.array(pathOption()).default([]).meta({ repeated: true }).describe(
+      "file of weights instead of a run folder: .safetensors, or a state dict in a .pth of torch's; several as above",
+    ),
+    dataset: z.enum(DATASET_NAMES).optional().describe("with --weights: what its network was trained on"),
+    method: z.enum(METHOD_NAMES).optional().describe("with --weights: the method of the network (default: ssnet)"),
+    patch: z.string().optional().describe("with --weights: the network's input (default: the dataset's)"),
     out: pathOption().refine((path) => !/\.(nii|hdr|img|nhdr|mha|h5)$/i.test(path), "a folder, .nii.gz or .nrrd wanted")
       .meta({ letter: "o" }).describe(
         "folder to write NAME.nii.gz and summary.json to; of one image also a file: .nii.gz, or .nrrd",
@@ -71,7 +83,7 @@ const options = parseOptions(
       "millimeters wanted: one number, or three as in 1x1x2.5",
     )
       .optional().describe("mm between voxels along x, y, z of the file, instead of what the images say"),
-    precision: z.enum(PRECISIONS).default("fp32").describe("arithmetic of convolutions"),
+    precision: z.enum(PRECISIONS).optional().describe("arithmetic; fp32 without it, on a GPU tf32"),
     overwrite: z.boolean().default(false).describe("segment again what is there already"),
     ...MACHINE,
   }),
@@ -101,7 +113,25 @@ const MASK = /\.(nii\.gz|nrrd)$/i;
 const crop = options.crop === "none" ? null : boxOf(options.crop),
   spacing = options.spacing ? widthsOf(options.spacing) : null;
 
+/** Of the options that say whose networks are taken what does not go together. */
+function sourceProblem(): string | null {
+  const { run, weights, dataset, method, patch } = options;
+  if (run.length && weights.length) return "--run and --weights cannot stand beside one another";
+  if (!run.length && !weights.length) return "a network is wanted: --run RUN, or --weights FILE with --dataset NAME";
+  if (weights.length && !dataset) return `--weights wants --dataset beside it: ${DATASET_NAMES.join(" or ")}`;
+  if (run.length && (dataset || method || patch)) return "--dataset, --method and --patch want --weights beside them";
+  if (!dataset || patch === undefined) return null;
+  const wanted = DATASETS[dataset].patch, sides = sidesOf(patch);
+  if (sides.length === wanted.length && sides.every((n) => n > 0 && n % 16 === 0)) return null;
+  return `--patch "${patch}": ${wanted.length} multiples of 16 wanted, as in ${wanted.join("x")}`;
+}
+
 async function predict() {
+  const misplaced = sourceProblem();
+  if (misplaced) {
+    console.error(`Cannot start predict: ${misplaced}`);
+    return EXIT.usage;
+  }
   const { files, problems, notes } = imageFiles(options.input);
   for (const note of notes) console.log(`note: ${note}`);
   if (!files.length) throw new DataError(problems.join("\n"));
@@ -124,17 +154,18 @@ async function predict() {
     throw new DataError(`Cannot write the mask of "${path}" in its own place; name another folder by -o`);
   }
   await Deno.mkdir(folder, { recursive: true }); // before anything is computed: whether it may be written to
-  const { binding } = openTensorFlow({ threads: options.threads, device: options.device });
-  const runs = await loadRuns(), [{ profile, dataset, grid }] = runs;
+  const { threads, device, precision: wanted = "single" } = options;
+  const { binding, precision } = openTensorFlow({ threads, device, precision: wanted });
+  const runs = await loadRuns(precision), [{ profile, dataset, grid }] = runs;
   const summary: PredictionSummary = {
-    runs: runs.map(({ folder, methodName, checkpoint, iteration, statistics }) => ({
-      run: folder,
+    runs: runs.map((run) => ({
+      run: run.folder,
       dataset: dataset.name,
-      method: methodName,
-      checkpoint,
-      iteration,
-      sha256: sha256(Deno.readFileSync(`${folder}/${checkpoint}.safetensors`)),
-      statistics,
+      method: run.methodName,
+      checkpoint: run.checkpoint,
+      iteration: run.iteration,
+      sha256: sha256(Deno.readFileSync(run.file)),
+      statistics: run.statistics,
     })),
     options: {
       crop,
@@ -145,7 +176,7 @@ async function predict() {
       spacing,
       probabilities: options.probabilities,
       uncertainty: options.uncertainty,
-      precision: options.precision,
+      precision,
     },
     device: binding.device,
     versions: { deno: Deno.version.deno, tensorflow: binding.TF_Version },
@@ -208,16 +239,20 @@ async function predict() {
 }
 
 /** All runs, with what is to be said of them. @throws {DataError} When they do not go together. */
-async function loadRuns(): Promise<LoadedRun[]> {
-  const { overlap, mirror, components, precision } = options, runs: LoadedRun[] = [];
-  for (const folder of options.run) {
-    const run = await loadRun(folder, { overlap, mirror, components, precision }),
-      { config, iteration, checkpoint } = run;
+async function loadRuns(precision: Precision): Promise<LoadedRun[]> {
+  const { checkpoint, overlap, mirror, components, method = "ssnet", patch } = options, runs: LoadedRun[] = [];
+  const files = options.weights.map((path) =>
+    weightsAsRun(path, { dataset: DATASETS[options.dataset!], method, patch: patch ? sidesOf(patch) : undefined })
+  );
+  for (const source of [...options.run, ...files]) {
+    const run = await loadRun(source, { checkpoint, overlap, mirror, components, precision });
+    const { folder, config, iteration, prefix } = run;
     runs.push(run);
-    if (iteration && !existsSync(`${folder}/DONE`)) {
+    if (prefix) console.log(`names in "${folder}": behind "${prefix}"`);
+    if (typeof source === "string" && iteration && !isDone(folder)) {
       const of = config.training.iterations ? ` of ${config.training.iterations}` : "";
       console.log(
-        `note: the training of "${folder}" has not ended: its ${checkpoint} checkpoint is of iteration ${iteration}${of}`,
+        `note: the training of "${folder}" has not ended: its ${run.checkpoint} checkpoint is of iteration ${iteration}${of}`,
       );
     }
   }

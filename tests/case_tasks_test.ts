@@ -18,6 +18,7 @@ import { stream } from "../pipeline/arrays/random.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { startState } from "../pipeline/training/training_step.ts";
 import { linkTo } from "./symbolic_links.ts";
+import { loseNetwork } from "./lost_network.ts";
 import { withFolder } from "./with_folder.ts";
 import { writeRunConfig } from "../pipeline/records/run.ts";
 import { writeSplit } from "../pipeline/records/split.ts";
@@ -294,10 +295,8 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
       changed.error,
     );
     await Deno.writeFile(`${cases}/b.h5`, whole);
-    const good12 = await Deno.readFile(`${run}/last.safetensors`), lost = good12.slice();
-    const values = 8 + Number(new DataView(lost.buffer).getBigUint64(0, true));
-    lost.fill(255, values, values + 4); // the first value is NaN
-    await Deno.writeFile(`${run}/last.safetensors`, lost);
+    const good12 = await Deno.readFile(`${run}/last.safetensors`);
+    await loseNetwork(`${run}/last.safetensors`, `${run}/last.safetensors`);
     const diverged = await evaluate();
     assert.equal(diverged.code, 5, diverged.error);
     assert.match(diverged.error, /^Cannot use ".*last.safetensors": [\w.]+ holds NaN, so the training diverged; /m);

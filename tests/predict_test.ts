@@ -25,6 +25,7 @@ import type { Tensor5D } from "../pipeline/tensorflow/tensors.ts";
 import { writeCheckpoint } from "../pipeline/training/checkpoint.ts";
 import { loadRun } from "../pipeline/training/run.ts";
 import { startState } from "../pipeline/training/training_step.ts";
+import { loseNetwork } from "./lost_network.ts";
 import { withFolder } from "./with_folder.ts";
 
 openTensorFlow({ device: "cpu" });
@@ -429,7 +430,7 @@ Deno.test("predict refuses what cannot be: options, places, networks; nothing is
         /--normalize: unknown choice "none"/,
       ]
     ) assert.match(usage.error, message);
-    await refused(2, /required option '--run <string>'/, [image, ...to]);
+    await refused(2, /a network is wanted: --run RUN, or --weights FILE/, [image, ...to]);
     await refused(2, /missing required argument 'input'/, [...run, ...to]);
     await refused(3, /Cannot find ".*gone": there is no such file or folder/, [`${folder}/gone`, ...run, ...to]);
     await refused(3, /Cannot write the mask of ".*a.nii.gz" in its own place/, [image, ...run, "-o", `${folder}/in`]);
@@ -455,10 +456,7 @@ Deno.test("predict refuses what cannot be: options, places, networks; nothing is
       `${folder}/in`,
     );
     await untrainedRun(`${folder}/other`, 1);
-    const damaged = (await Deno.readFile(`${folder}/run/last.safetensors`)).slice();
-    const values = 8 + Number(new DataView(damaged.buffer).getBigUint64(0, true));
-    damaged.fill(255, values, values + 4); // the first value is NaN
-    await Deno.writeFile(`${folder}/other/last.safetensors`, damaged);
+    await loseNetwork(`${folder}/run/last.safetensors`, `${folder}/other/last.safetensors`);
     await refused(5, /holds NaN, so the training diverged/, [image, "--run", `${folder}/other`, ...to]);
     await refused(3, /Cannot use the run|Cannot read the options of the run/, [
       image,

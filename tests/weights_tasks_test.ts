@@ -5,12 +5,13 @@ import { fileURLToPath } from "node:url";
 import { sha256 } from "../pipeline/files/hash.ts";
 import { writeRawHearts } from "../pipeline/datasets/acdc/phantom.ts";
 import { readWeightsFile } from "../pipeline/files/weights_file.ts";
+import { readNifti } from "../pipeline/files/nifti.ts";
 import { readMetrics } from "../pipeline/records/evaluation.ts";
 import { readScores } from "../pipeline/records/score.ts";
-import { readRunConfig } from "../pipeline/records/run.ts";
+import { readRunConfig, writeRunConfig } from "../pipeline/records/run.ts";
 import { withFolder } from "./with_folder.ts";
 
-const TAKES_NO_DATASET = ["export", "score", "report"];
+const TAKES_NO_DATASET = ["export", "predict", "score", "report"];
 
 /** Runs a task on slices, at home in the folder. */
 async function task(folder: string, name: string, args: string[]) {
@@ -56,6 +57,25 @@ Deno.test("weights evaluate without their run as with it, and begin another trai
     const scores = ({ rows }: typeof own) => rows.map((row) => ({ ...row, seconds: 0 }));
     assert.deepEqual(scores(alone), scores(own));
     assert.deepEqual([alone.checkpoint, alone.iteration, alone.trainingPreparations], [weights, 2, []]);
+
+    const image = `${folder}/raw/acdc/patient001/patient001_frame01.nii.gz`;
+    const mask = (name: string, ...args: string[]) =>
+      done("predict", image, "-o", `${folder}/${name}`, ...args).then(() =>
+        readNifti(`${folder}/${name}/patient001_frame01.nii.gz`)
+      );
+    // Weights alone do not say the orientation of their training: the dataset's published one counts, as of older runs.
+    const { grid: _, ...ungridded } = await readRunConfig(`${folder}/first`);
+    await writeRunConfig(`${folder}/first`, ungridded);
+    const [byRun, byFile] = [
+      await mask("by-run", "--run", `${folder}/first`, "--checkpoint", "last"),
+      await mask("by-file", "--weights", weights, "--dataset", "acdc", "--method", "supervised", "--patch", "64x64"),
+    ];
+    assert.deepEqual(byFile.data, byRun.data);
+    const bare = await task(folder, "predict", [image, "-o", `${folder}/none`, "--weights", weights]);
+    assert.deepEqual([bare.code, bare.error], [
+      2,
+      "Cannot start predict: --weights wants --dataset beside it: la or acdc\n",
+    ]);
 
     const printed = await done(
       "score",

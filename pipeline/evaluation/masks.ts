@@ -9,12 +9,13 @@ import { isFolder } from "../files/exists.ts";
 import { labelPlacement } from "../datasets/prepared_case.ts";
 import { DataError } from "../files/errors.ts";
 import { readNifti } from "../files/nifti.ts";
+import { readMha } from "../files/mha.ts";
 import { readNrrd } from "../files/nrrd.ts";
 import { inFileOrder, type Volume } from "../files/voxels.ts";
 import { listed } from "../files/words.ts";
 import { type Case, readCase } from "../records/case.ts";
 
-const FORMATS = /\.(nii(?:\.gz)?|hdr(?:\.gz)?|nrrd|nhdr|h5)$/i;
+const FORMATS = /\.(nii(?:\.gz)?|hdr(?:\.gz)?|nrrd|nhdr|mha|h5)$/i;
 /** What names of labels end with, or are in the folder of their case. */
 const LABEL = /(?:^|[._-])(?:gt|seg|segmentation|label|labels|mask|pred|prediction|laendo|mri_norm2)$/i;
 
@@ -115,7 +116,8 @@ export async function readLabel(path: string, axes: AxisOrder = "XYZ"): Promise<
     if (!label) throw new DataError(`Cannot score "${path}": it has no label`);
     return { ...one, label, isPlaced: one.geometry !== null };
   }
-  const isNrrd = /\.(nrrd|nhdr)$/i.test(path), volume = isNrrd ? await readNrrd(path) : await readNifti(path, { axes });
+  const read = /\.(nrrd|nhdr)$/i.test(path) ? readNrrd : /\.mha$/i.test(path) ? readMha : null;
+  const volume = read ? await read(path) : await readNifti(path, { axes });
   const { shape, data, geometry, isPlaced, otherPlaces } = volume;
   const wrong = data.find((value) => !(value >= 0 && value <= 255 && Number.isInteger(value)));
   if (wrong !== undefined) {
@@ -123,7 +125,7 @@ export async function readLabel(path: string, axes: AxisOrder = "XYZ"): Promise<
   }
   const bare = { patient: null, phase: null, correctedSpacing: null, nominalSpacing: false };
   const found = { ...bare, shape, geometry, isPlaced, otherPlaces, axes, label: Uint8Array.from(data) };
-  return isNrrd && axes === "ZYX" ? reversed(found) : found;
+  return read && axes === "ZYX" ? reversed(found) : found;
 }
 
 /** A volume along X, Y, Z as one along Z, Y, X. */

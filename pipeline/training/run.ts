@@ -46,6 +46,8 @@ export interface Run {
 
 /** A run with its weights. */
 export interface LoadedRun extends Omit<Run, "weights"> {
+  /** The file of its weights. */
+  file: string;
   /** Which checkpoint was read; "last" of weights from elsewhere. */
   checkpoint: "last" | "best";
   /** What stood in front of the network's names in the file; "" as a rule. */
@@ -178,7 +180,18 @@ export async function loadRun(source: string | Run, options: RunOptions = {}): P
   const how = { patch: training.patch, statistics, precision, overlap, mirror };
   const probabilities = probabilitiesWith(profile, () => weights, how);
   const segment: Segment = async (one) => maskOf(await probabilities(one), one.shape, { ...profile, largestComponent });
-  return { ...run, checkpoint, prefix, iteration, largestComponent, weights, statistics, probabilities, segment };
+  return {
+    ...run,
+    file: path,
+    checkpoint,
+    prefix,
+    iteration,
+    largestComponent,
+    weights,
+    statistics,
+    probabilities,
+    segment,
+  };
 }
 
 /**
