@@ -1,4 +1,5 @@
 /** What a training draws from: gray levels as codes, read by workers; on a real case where ../shared/data (or SSNET_DATA) is there. */
+import { fileURLToPath } from "node:url";
 import { AUGMENTATIONS } from "../pipeline/records/run.ts";
 import assert from "node:assert/strict";
 import { assembleBatch, readTrainingItems, type TrainingItem } from "../pipeline/data/batches.ts";
@@ -126,7 +127,7 @@ Deno.test("every core reads; the cases come in the order of the split, and all b
       /^Cannot use "case3" as a labeled case.*\n.*case9\.h5.*\n.*gone\.h5[^\n]*$/.test(error.message));
   }));
 
-const DATA = Deno.env.get("SSNET_DATA") ?? new URL("../../shared/data", import.meta.url).pathname;
+const DATA = Deno.env.get("SSNET_DATA") ?? fileURLToPath(new URL("../../shared/data", import.meta.url));
 const REAL = `${DATA}/la/2018LA_Seg_Training Set`;
 const here = await Deno.stat(REAL).then(() => true, () => false);
 if (!here) console.log(`skipped: batches of real LA cases, there is no folder "${REAL}" (SSNET_DATA names another)`);

@@ -2,6 +2,7 @@
  * One step's gradients of both networks in bf16 beside fp32, parameter by parameter, against what PyTorch's autocast gives
  * for the same parameters, images and labels (`tests/golden/autocast_gradients.json`).
  */
+import { fileURLToPath } from "node:url";
 import { deepEqual, ok } from "node:assert/strict";
 import { readArrays } from "../pipeline/files/hdf5.ts";
 import { foregroundDice, oneHot, squaredDice } from "../pipeline/losses/dice.ts";
@@ -27,7 +28,7 @@ for (const [network, dice] of [["vnet", foregroundDice], ["unet", squaredDice]] 
   Deno.test(`${network}: bf16 moves no gradient further than PyTorch's autocast does`, {
     ignore: bf16Fault(tensorflow) !== null,
   }, async () => {
-    const file = `${network}_grad`, arrays = await readArrays(new URL(`${file}.h5`, GOLDEN).pathname);
+    const file = `${network}_grad`, arrays = await readArrays(fileURLToPath(new URL(`${file}.h5`, GOLDEN)));
     const golden = new Golden(file, arrays, cases[file]),
       classes = golden.shape("grad_dice__decoder.out_conv.weight")[0];
     const { spec, forward: { forward } } = networkWithHeads(network, { classes });

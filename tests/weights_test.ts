@@ -2,6 +2,7 @@
  * Weights of other programs: what PyTorch writes (`golden/torch`, made by it) is read with its values, what could run, reach
  * outside its storage or grow beyond its file is refused.
  */
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { Uint8ArrayReader, Uint8ArrayWriter, ZipReader, ZipWriter } from "@zip.js/zip.js";
 import { stream } from "../pipeline/arrays/random.ts";
@@ -16,7 +17,7 @@ import { build } from "../pipeline/networks/scope.ts";
 import { readCheckpoint, readInitial } from "../pipeline/training/checkpoint.ts";
 import { withFolder } from "./with_folder.ts";
 
-const golden = (name: string) => new URL(`golden/torch/${name}`, import.meta.url).pathname;
+const golden = (name: string) => fileURLToPath(new URL(`golden/torch/${name}`, import.meta.url));
 /** As `make.py` has it. */
 const eighths = (count: number, first = 0) => Float32Array.from({ length: count }, (_, i) => (first + i) / 8);
 const spec = (outputs: number) =>
