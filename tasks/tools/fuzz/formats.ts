@@ -7,8 +7,10 @@ import { writeArrays } from "../../../pipeline/files/hdf5.ts";
 import { decodeHdf5 } from "../../../pipeline/files/hdf5_library.ts";
 import { readLog } from "../../../pipeline/files/log.ts";
 import { encodeNiftiMask, readNifti } from "../../../pipeline/files/nifti.ts";
+import { readMha } from "../../../pipeline/files/mha.ts";
+import { decodeTorchFile, encodeTorchFile } from "../../../pipeline/files/torch_file.ts";
 import { readNrrd } from "../../../pipeline/files/nrrd.ts";
-import { REAL_TYPES } from "../../../pipeline/files/dtypes.ts";
+import { REAL_TYPES, type StoredTensor, type TensorSource } from "../../../pipeline/files/dtypes.ts";
 import { readSafetensors, writeSafetensors } from "../../../pipeline/files/safetensors.ts";
 import { unreadable } from "../../../pipeline/files/hdf5.ts";
 import { BARE_CASE, type Case, CASE_DATASETS, caseOf, writeCase } from "../../../pipeline/records/case.ts";
@@ -114,6 +116,24 @@ const metrics = {
   }],
   ...{ summary: summaries, patientSummary: null, patients: [], clinical: null },
 };
+const TENSORS: Record<string, TensorSource> = {
+  "conv.weight": { shape: [2, 3], dtype: "F32", values: () => Float32Array.of(1, 2, 3, 4, 5, 6) },
+  "bn.num_batches_tracked": { shape: [], dtype: "I64", values: () => BigInt64Array.of(7n) },
+};
+const mha = Uint8Array.of(
+  ...text([
+    ...[
+      "ObjectType = Image",
+      "NDims = 3",
+      "BinaryData = True",
+      "BinaryDataByteOrderMSB = False",
+      "CompressedData = False",
+    ],
+    ...["TransformMatrix = 1 0 0 0 1 0 0 0 1", "Offset = 1 2 3", "ElementSpacing = 0.6 0.6 1.25"],
+    ...[`DimSize = ${SHAPE.join(" ")}`, "ElementType = MET_UCHAR", "ElementDataFile = LOCAL", ""],
+  ].join("\n")),
+  ...mask,
+);
 const manifest = { dataset: "la", options: { crop: "none" }, cases: { case: fingerprint } };
 const log = Array.from(
   { length: 5 },
@@ -149,6 +169,12 @@ export const FORMATS: Record<string, Format> = {
     isGuarded: false,
     seeds: () => Promise.resolve([new Uint8Array(gunzipSync(nifti)), nifti]),
     read: async (folder) => sized(await readNifti(`${folder}/a.nii`)),
+  },
+  mha: {
+    file: "a.mha",
+    isGuarded: false,
+    seeds: () => Promise.resolve([mha]),
+    read: async (folder) => sized(await readMha(`${folder}/a.mha`)),
   },
   hdf5: {
     file: "case.h5",
@@ -191,20 +217,18 @@ export const FORMATS: Record<string, Format> = {
     file: "last.safetensors",
     isGuarded: true,
     seeds: async (folder) => [
-      await written(folder, "a.safetensors", (path) =>
-        writeSafetensors(path, {
-          "conv.weight": { shape: [2, 3], dtype: "F32", values: () => Float32Array.of(1, 2, 3, 4, 5, 6) },
-          "bn.num_batches_tracked": { shape: [], dtype: "I64", values: () => BigInt64Array.of(7n) },
-        }, { iteration: "12" })),
+      await written(folder, "a.safetensors", (path) => writeSafetensors(path, TENSORS, { iteration: "12" })),
     ],
     read: async (folder) => {
       const { tensors, metadata } = await readSafetensors(`${folder}/last.safetensors`);
-      const listed = Object.entries(tensors).map(([name, { shape, dtype, values }]) => [
-        ...[name, shape, dtype],
-        REAL_TYPES.includes(dtype) ? Array.from(values(), String) : null,
-      ]);
-      return [listed.sort(), metadata];
+      return [listed(tensors), metadata];
     },
+  },
+  torch: {
+    file: "a.pth",
+    isGuarded: false,
+    seeds: async () => [await encodeTorchFile(TENSORS)],
+    read: async (folder) => listed(await decodeTorchFile(await Deno.readFile(`${folder}/a.pth`), "a.pth")),
   },
   split: json("split.json", split, (folder) => readSplit(`${folder}/split.json`, "la")),
   config: json("config.json", config, readRunConfig),
@@ -217,6 +241,14 @@ export const FORMATS: Record<string, Format> = {
     read: (folder) => readLog(`${folder}/metrics.jsonl`),
   },
 };
+
+/** Arrays by name, with the values of those that can be read. */
+function listed(tensors: Record<string, StoredTensor>): unknown[] {
+  return Object.entries(tensors).map(([name, tensor]) => [
+    ...[name, tensor.shape, tensor.dtype],
+    REAL_TYPES.includes(tensor.dtype) ? Array.from(tensor.values(), String) : null,
+  ]).sort();
+}
 
 /** A volume whose parts agree; an error that no reader throws where they do not. */
 function sized<
