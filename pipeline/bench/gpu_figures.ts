@@ -2,7 +2,10 @@
 import { z } from "zod";
 import { round } from "./timing.ts";
 
-/** A line of a program that times the authors' code: `{"data": "la", "cl": true, "mode": "tf32", "what": "step", "min": 0.192}`. */
+/** The datasets that the authors' code knows, by their names there and here. */
+export const LA = "la", ACDC = "acdc";
+
+/** A line of a program that times the authors' code: `{"data": …, "cl": true, "mode": "tf32", "what": "step", "min": 0.192}`. */
 export const THEIR_ROW = z.looseObject({
   /** Whose shapes. */
   data: z.string(),
@@ -47,11 +50,11 @@ export const POOL_GB = 4;
 
 /** Ratios of steps: the whole of SS-Net's step, ours over the fastest of theirs at the same precision. */
 const RATIOS = [
-  { dataset: "la", precision: "bf16", wanted: 0.8, layouts: [true] },
-  { dataset: "la", precision: "tf32", wanted: 0.8, layouts: [true] },
-  { dataset: "la", precision: "fp32", wanted: 1, layouts: [true] },
-  { dataset: "acdc", precision: "tf32", wanted: 0.8, layouts: [true, false] },
-  { dataset: "acdc", precision: "bf16", wanted: 0.8, layouts: [true, false] },
+  { dataset: LA, precision: "bf16", wanted: 0.8, layouts: [true] },
+  { dataset: LA, precision: "tf32", wanted: 0.8, layouts: [true] },
+  { dataset: LA, precision: "fp32", wanted: 1, layouts: [true] },
+  { dataset: ACDC, precision: "tf32", wanted: 0.8, layouts: [true, false] },
+  { dataset: ACDC, precision: "bf16", wanted: 0.8, layouts: [true, false] },
 ];
 
 /**

@@ -7,7 +7,7 @@
  * Ends with 0 when all passed, 1 when a part failed, 4 without a GPU, 75 when stopped; the JSON is printed all the same.
  */
 import { z } from "zod";
-import { figuresToReach, POOL_GB, THEIR_ROW, type TheirRow } from "../../pipeline/bench/gpu_figures.ts";
+import { ACDC, figuresToReach, LA, POOL_GB, THEIR_ROW, type TheirRow } from "../../pipeline/bench/gpu_figures.ts";
 import { parseMeasurement } from "../../pipeline/records/measurement.ts";
 import { EXIT, parseOptions, pathOption, runTask } from "../../pipeline/command/options.ts";
 import { DATASETS } from "../../pipeline/datasets/datasets.ts";
@@ -150,7 +150,7 @@ function stepOf(dataset: string, precision: string, ...more: string[]) {
 /** Whether LA's step in bf16 runs in the bounded pool; that it does not is a figure, and no fault. */
 async function inPool(start: Start): Promise<Partial<Part>> {
   try {
-    return { fits: true, ...parseMeasurement(await start(...stepOf("la", "bf16", "--pool", `${POOL_GB}`))) };
+    return { fits: true, ...parseMeasurement(await start(...stepOf(LA, "bf16", "--pool", `${POOL_GB}`))) };
   } catch (error) {
     // TensorFlow's words where its pool is used up.
     if (!/OOM|out of memory|Dst tensor is not initialized/i.test((error as Error).message)) throw error;
@@ -177,14 +177,14 @@ async function training(start: Start) {
   const [raw, cases, run] = ["raw", "cases", "run"].map((name) => `${folder}/${name}`);
   try {
     await la.writePhantoms(raw, { seed: 1337, count: 10, shape: [72, 72, 48] });
-    await start(...task("preprocess", "la", "--raw", raw, "--cases", cases));
-    await start(...task("split", "la", "--cases", cases, "--labeled", "4", "--test-cases", "3"));
+    await start(...task("preprocess", LA, "--raw", raw, "--cases", cases));
+    await start(...task("split", LA, "--cases", cases, "--labeled", "4", "--test-cases", "3"));
     const own = performance.now(), length = ["--iterations", "200", "--warmup", "170", "--patch", "48x48x32"];
     await start(
-      ...task("train", "la", "--cases", cases, "--run", run, "--preset", "fast", ...length, "--device", device),
+      ...task("train", LA, "--cases", cases, "--run", run, "--preset", "fast", ...length, "--device", device),
     );
     const trainingSeconds = secondsSince(own), how = ["--batch-norm", "window", "--checkpoint", "last"];
-    await start(...task("eval", "la", "--run", run, ...how, "--device", device));
+    await start(...task("eval", LA, "--run", run, ...how, "--device", device));
     const { summary } = await readMetrics(`${run}/evaluation-window`), dice = summary.honest.mean.dice.mean ?? NaN;
     const isLow = !(dice >= LEAST_DICE);
     return { dice, trainingSeconds, ...isLow && { passed: false, problem: `Dice ${dice}, ${LEAST_DICE} wanted` } };
@@ -217,12 +217,12 @@ async function everything(): Promise<void> {
       ours[`${dataset} ${precision}`] = (stepSeconds as { minimum: number } | undefined)?.minimum;
     }
   };
-  await steps("la");
-  await theirs("la", ["cl", "fp32", "tf32", "bf16"]);
+  await steps(LA);
+  await theirs(LA, ["cl", "fp32", "tf32", "bf16"]);
   // A CPU's memory has no such bound.
   const bounded = device === "gpu" ? await part(`step la bf16, ${POOL_GB} GB`, LIMITS.step, inPool) : undefined;
-  await steps("acdc");
-  await theirs("acdc", ["published", "cl", "tf32", "bf16"]);
+  await steps(ACDC);
+  await theirs(ACDC, ["published", "cl", "tf32", "bf16"]);
   await part("training", LIMITS.training, training);
   const rows = Object.values(report.parts).flatMap(({ rows }) => rows as TheirRow[] | undefined ?? []);
   report.figures = figuresToReach({ ours, theirs: rows, fitsPool: bounded?.fits as boolean | undefined });

@@ -2,6 +2,7 @@
 import { gunzipSync, gzipSync } from "node:zlib";
 import { stream } from "../../../pipeline/arrays/random.ts";
 import { sizeOf } from "../../../pipeline/arrays/shape.ts";
+import { LA } from "../../../pipeline/datasets/la/profile.ts";
 import { fingerprintOf } from "../../../pipeline/datasets/prepared_case.ts";
 import { writeArrays } from "../../../pipeline/files/hdf5.ts";
 import { decodeHdf5 } from "../../../pipeline/files/hdf5_library.ts";
@@ -79,11 +80,11 @@ const fingerprint: Fingerprint = fingerprintOf(one, one, {
 });
 
 const split = {
-  ...{ profile: "la", source: "test", labeled: ["a"], unlabeled: ["b"], validation: [], test: ["c"] },
+  ...{ profile: LA.name, source: "test", labeled: ["a"], unlabeled: ["b"], validation: [], test: ["c"] },
   counts: { labeled: 1, unlabeled: 1, validation: 0, test: 1 },
 };
 const config = {
-  dataset: "la",
+  dataset: LA.name,
   method: { name: "ssnet", settings: { bankRows: 32 } },
   training: {
     ...{ preset: "fast", iterations: 4, warmup: 2, precision: "fp32", rateSchedule: "published", ema: false },
@@ -106,7 +107,7 @@ const spread = { mean: 0.5, deviation: null, cases: 1 }, scores = { dice: 0.5, j
 const summary = Object.fromEntries(["dice", "jaccard", "hd95", "asd"].map((name) => [name, spread]));
 const summaries = { published: { mean: summary }, honest: { mean: summary }, millimeters: null };
 const metrics = {
-  ...{ dataset: "la", method: "ssnet", checkpoint: "last", iteration: 4, batchNorm: "running", precision: "fp32" },
+  ...{ dataset: LA.name, method: "ssnet", checkpoint: "last", iteration: 4, batchNorm: "running", precision: "fp32" },
   ...{ patch: [32, 32, 32], stride: [8, 8, 8], largestComponent: true, preparations: ["none"], nominalSpacing: false },
   split: { ...split.counts, source: "test", patients: null },
   ...{ cases: "c", seconds: 1, versions: {}, classes: ["left atrium"] },
@@ -134,7 +135,7 @@ const mha = Uint8Array.of(
   ].join("\n")),
   ...mask,
 );
-const manifest = { dataset: "la", options: { crop: "none" }, cases: { case: fingerprint } };
+const manifest = { dataset: LA.name, options: { crop: "none" }, cases: { case: fingerprint } };
 const log = Array.from(
   { length: 5 },
   (_, i) => JSON.stringify({ iteration: i + 1, total: 1 / (i + 1), rate: 0.01 }) + "\n",
@@ -230,7 +231,7 @@ export const FORMATS: Record<string, Format> = {
     seeds: async () => [await encodeTorchFile(TENSORS)],
     read: async (folder) => listed(await decodeTorchFile(await Deno.readFile(`${folder}/a.pth`), "a.pth")),
   },
-  split: json("split.json", split, (folder) => readSplit(`${folder}/split.json`, "la")),
+  split: json("split.json", split, (folder) => readSplit(`${folder}/split.json`, LA.name)),
   config: json("config.json", config, readRunConfig),
   manifest: json("manifest.json", manifest, async (folder) => ({ ...await readManifest(folder), sha256: "" })),
   metrics: json("metrics.json", metrics, readMetrics),
