@@ -19,11 +19,15 @@ export interface AutocastRow {
   keeps?: number[];
   /** What its outputs leave as, where that is not what TensorFlow gives. */
   gives?: number;
+  /** Which shapes of its first input are float32 all the same; of an unknown size -1. */
+  excludes?(shape: readonly number[]): boolean;
 }
 
 const convolution: AutocastRow = { by: "always" };
 /** Of parameters, which are float32; the kernel adds in float32 and rounds once. */
 const filterGradient: AutocastRow = { by: "always", gives: FLOAT32 };
+/** Wrong are two planes, with 32 channels and more; three have never been. */
+const LEAST_PLANES = 3;
 const ofFirst: AutocastRow = { by: 0 };
 /** A gradient's inputs: what comes in, and the kept activation, whose type it follows. */
 const ofActivation: AutocastRow = { by: 1 };
@@ -39,7 +43,8 @@ export const AUTOCAST: Readonly<Record<string, AutocastRow>> = {
   Conv2DBackpropFilter: filterGradient,
   Conv3D: convolution,
   Conv3DBackpropInputV2: convolution,
-  Conv3DBackpropFilterV2: filterGradient,
+  // Of few planes along the first axis a CPU's kernel (oneDNN's in TensorFlow 2.21) adds memory that nothing was written to.
+  Conv3DBackpropFilterV2: { ...filterGradient, excludes: ([, planes]) => planes < LEAST_PLANES },
   // Scale, offset and statistics are float32 ("U") at every T.
   FusedBatchNormV3: { by: 0, keeps: [1, 2, 3, 4] },
   FusedBatchNormGradV3: { by: 1, keeps: [2, 3, 4, 5] },
@@ -83,6 +88,7 @@ export interface Cast {
 /**
  * In which types an operation is recorded.
  * @param types Of its inputs as they are.
+ * @param shape Gives the first one's, where that decides.
  *
  * @example Two activations are added in bfloat16, a float32 beside one makes it float32
  * ```ts
@@ -93,9 +99,9 @@ export interface Cast {
  * assert.deepEqual(castOf("Add", [BFLOAT16, FLOAT32]), { type: FLOAT32, inputs: [FLOAT32, FLOAT32] });
  * ```
  */
-export function castOf(operation: string, types: number[]): Cast {
+export function castOf(operation: string, types: number[], shape: () => readonly number[] = () => []): Cast {
   const row = AUTOCAST[operation], real = types.filter(isReal);
-  const isHalf = row !== undefined && real.length > 0 &&
+  const isHalf = row !== undefined && real.length > 0 && !row.excludes?.(shape()) &&
     (row.by === "always" || (row.by === "all" ? real.every((type) => type === BFLOAT16) : types[row.by] === BFLOAT16));
   const type = isHalf ? BFLOAT16 : FLOAT32;
   const inputs = types.map((own, i) => !isReal(own) ? own : row?.keeps?.includes(i) ? FLOAT32 : type);

@@ -588,7 +588,9 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
   #record(name: string, attributes: Attribute[], inputs: number[], outputs: number): TensorMetadata[] {
     const c = this.#c;
     const types = inputs.map((id) => c.TF_OperationOutputType(this.#outputOf(id)));
-    const cast = this.recording!.autocast ? castOf(name, types) : { type: FLOAT32, inputs: types, gives: undefined };
+    const cast = this.recording!.autocast
+      ? castOf(name, types, () => this.#shapeOfOutput(this.#outputOf(inputs[0])))
+      : { type: FLOAT32, inputs: types, gives: undefined };
     const sources = inputs.map((id, i) => this.#outputAs(id, cast.inputs[i])), node = this.#node(name);
     // ConcatV2 ends with its axis, which is no member of the list.
     const listed = !LIST_INPUTS.has(name) ? 0 : name === "ConcatV2" ? sources.length - 1 : sources.length;
