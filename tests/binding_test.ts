@@ -1,4 +1,5 @@
 // deno-lint-ignore-file no-explicit-any
+import { runProgram } from "./in_process.ts";
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
 import { PbfReader } from "pbf";
 import * as tf from "@tensorflow/tfjs";
@@ -10,21 +11,6 @@ import { trace } from "../pipeline/tensorflow/trace.ts";
 const { backend, binding } = openTensorFlow({ threads: 2 });
 const type = (name: string, value: number) => ({ name, type: ATTRIBUTE.type, value });
 
-/** Runs a program that uses TensorFlow in a process of its own. */
-async function run(code: string, env: Record<string, string> = {}) {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys", "-"],
-    cwd: new URL("..", import.meta.url),
-    env: { NO_COLOR: "1", ...env },
-    ...{ stdin: "piped", stdout: "piped", stderr: "piped" },
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(code));
-  await writer.close();
-  const { code: exit, signal, stdout, stderr } = await child.output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { exit, signal, out: text(stdout), error: text(stderr) };
-}
 const OPEN = `
 import * as tf from "@tensorflow/tfjs";
 import { openTensorFlow } from "./pipeline/tensorflow/device.ts";
@@ -166,9 +152,9 @@ Deno.test("a GPU that is not there is an error, never the CPU", { ignore: bindin
 });
 
 Deno.test("a program that uses TensorFlow ends with 0 and not a line of TensorFlow's own", async () => {
-  const { exit, signal, out, error } = await run(OPEN + `console.log(tf.add(1, 2).dataSync()[0]);`);
+  const { exit, signal, out, error } = await runProgram(OPEN + `console.log(tf.add(1, 2).dataSync()[0]);`);
   deepStrictEqual({ exit, signal, out, error }, { exit: 0, signal: null, out: "3\n", error: "" });
-  const { error: lines } = await run(OPEN, { TF_CPP_MIN_LOG_LEVEL: "0" });
+  const { error: lines } = await runProgram(OPEN, { TF_CPP_MIN_LOG_LEVEL: "0" });
   match(lines, /TensorFlow/); // who asks for the lines gets them
 });
 
@@ -182,17 +168,17 @@ Deno.test("before TensorFlow is open every operation of tfjs is an error that sa
     `tf.zeros([2]);`,
   ];
   for (const way of ways) {
-    const { exit, out, error } = await run(`import * as tf from "@tensorflow/tfjs";\n${way}`);
+    const { exit, out, error } = await runProgram(`import * as tf from "@tensorflow/tfjs";\n${way}`);
     deepStrictEqual([exit, out], [1, ""]);
     match(error, /TensorFlowError: Cannot run an operation of tfjs: TensorFlow is not open; call openTensorFlow\(\)/);
     ok(!error.includes("Hi, looks like you are running TensorFlow.js"), error);
   }
-  const { error } = await run(`import { trace } from "./pipeline/tensorflow/trace.ts";\ntrace((x) => [x]);`);
+  const { error } = await runProgram(`import { trace } from "./pipeline/tensorflow/trace.ts";\ntrace((x) => [x]);`);
   match(error, /TensorFlowError: Cannot use TensorFlow: it is not open; call openTensorFlow\(\) before it/);
 });
 
 Deno.test("every network is built without TensorFlow, whose library is not even asked for", async () => {
-  const { exit, out, error } = await run(`
+  const { exit, out, error } = await runProgram(`
     import { buildNetwork, NETWORK_NAMES } from "./pipeline/networks/network.ts";
     Deno.permissions.revokeSync({ name: "ffi" });
     for (const name of NETWORK_NAMES) console.log(name, buildNetwork(name, { classes: 2 }).spec.parameters.length > 0);
@@ -213,7 +199,7 @@ Deno.test("an error while a traced call runs ends the process with its exit code
     ],
   ];
   for (const [way, code, message] of ways) {
-    const { exit, signal, out, error } = await run(IN_FLIGHT + way + "\nawait running;");
+    const { exit, signal, out, error } = await runProgram(IN_FLIGHT + way + "\nawait running;");
     deepStrictEqual({ exit, signal, out }, { exit: code, signal: null, out: "" }, error);
     match(error, message);
   }

@@ -4,26 +4,21 @@ import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { findLibrary, tensorFloat32 } from "../pipeline/tensorflow/library.ts";
 import { bf16Fault, isFull, precisionOn, PRECISIONS, precisionsOf } from "../pipeline/tensorflow/precision.ts";
 import { trace } from "../pipeline/tensorflow/trace.ts";
+import { runProgram } from "./in_process.ts";
 
 const tensorflow = openTensorFlow({ device: "cpu", threads: 2 }), { binding } = tensorflow;
 
 /** Opens TensorFlow in a process of its own and prints what becomes of a precision. */
 async function inProcess(wanted: string, env: Record<string, string>): Promise<{ exit: number; text: string }> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys", "-"],
-    cwd: new URL("..", import.meta.url),
-    env: { NO_COLOR: "1", ...env },
-    ...{ stdin: "piped", stdout: "piped", stderr: "piped" },
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(`
+  const { exit, out, error } = await runProgram(
+    `
     import { openTensorFlow } from "./pipeline/tensorflow/device.ts";
     import { runTask } from "./pipeline/command/options.ts";
     runTask(async () => console.log(openTensorFlow({ device: "cpu", precision: "${wanted}" }).precision));
-  `));
-  await writer.close();
-  const { code, stdout, stderr } = await child.output();
-  return { exit: code, text: [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("") };
+  `,
+    env,
+  );
+  return { exit, text: out + error };
 }
 
 Deno.test("TensorFlow's switch of TF32 is found and off once TensorFlow is open", () => {
