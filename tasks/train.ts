@@ -249,7 +249,8 @@ await runTask(async () => {
     );
   }
   const tested = () => training.ema ? readAverage(method.spec, state) : state;
-  const validationCases = await readValidationCases(caseFolder, split.validation, manifest), items = await reading;
+  const validationCases = await readValidationCases(caseFolder, split.validation, manifest),
+    { place, ...items } = await reading;
   let iteration = done;
 
   await Deno.mkdir(folder, { recursive: true });
@@ -259,7 +260,7 @@ await runTask(async () => {
       dataset: dataset.name,
       method: { name: asked, settings },
       training: { ...training, precision, computedOn: binding.device },
-      grid: gridOf(await readCase(`${caseFolder}/${split.labeled[0]}.h5`, split.labeled[0]), dataset),
+      grid: gridOf(place, dataset),
       split,
       versions: { deno: Deno.version.deno, tensorflow: binding.TF_Version },
       commit: commitOfTree(),

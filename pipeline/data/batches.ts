@@ -8,7 +8,7 @@ import { drawPatch, drawSlice, extractPatch, extractSlice } from "./augment.ts";
 import { BoundedWorker } from "../files/bounded_worker.ts";
 import type { CodedVoxels } from "./coded_voxels.ts";
 import { readFileBytes, readingSeconds, unreadable } from "../files/hdf5.ts";
-import type { ReadingJob, ReadingResult } from "./item_reader.ts";
+import type { CasePlace, ReadingJob, ReadingResult } from "./item_reader.ts";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { batchCases } from "./sampler.ts";
 import { augmentStrongly } from "./strong_augmentation.ts";
@@ -37,7 +37,7 @@ export interface TrainingItems {
 }
 
 /**
- * Reads the training cases of a split. Needs `--allow-read`.
+ * Reads the training cases of a split, and where the first labeled one lies. Needs `--allow-read`.
  *
  * @param options `withUnlabeled`: whether the unlabeled cases are read at all. `cases`: what the manifest says of them, which
  * each is compared with; absent for files that have none.
@@ -51,7 +51,7 @@ export async function readTrainingItems(
     withUnlabeled: boolean;
     cases?: Manifest["cases"];
   },
-): Promise<TrainingItems> {
+): Promise<TrainingItems & { place: CasePlace | null }> {
   const jobs = (names: string[], isLabeled: boolean) =>
     names.map((name) => ({ path: `${folder}/${name}.h5`, name, isLabeled, expected: cases?.[name] }));
   const results = await readInParallel([
@@ -60,7 +60,10 @@ export async function readTrainingItems(
   ]);
   const problems = results.flatMap((result) => "problem" in result ? [result.problem] : []);
   const itemsOf = (results: ReadingResult[]) =>
-    results.flatMap((result) => "problem" in result ? [] : profile.patch.length === 2 ? slicesOf(result) : [result]);
+    results.flatMap((result) => {
+      if ("problem" in result) return [];
+      return profile.patch.length === 2 ? slicesOf(result.item) : [result.item];
+    });
   const items = {
     labeled: itemsOf(results.slice(0, split.labeled.length)),
     unlabeled: itemsOf(results.slice(split.labeled.length)),
@@ -68,7 +71,8 @@ export async function readTrainingItems(
   const rows = { labeled: items.labeled.length, unlabeled: items.unlabeled.length };
   if (!problems.length) problems.push(...batchProblems(rows, { profile, withUnlabeled }));
   if (problems.length) throw new DataError(problems.join("\n"));
-  return items;
+  const [first] = results; // the first labeled case: without problems there is one
+  return { ...items, place: "place" in first ? first.place : null };
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 import { parentPort } from "node:worker_threads";
 import type { TrainingItem } from "./batches.ts";
-import { CASE_DATASETS, caseOf } from "../records/case.ts";
+import { type Case, CASE_DATASETS, caseOf } from "../records/case.ts";
 import { encodeVoxels } from "./coded_voxels.ts";
 import { unreadable } from "../files/hdf5.ts";
 import { decodeHdf5 } from "../files/hdf5_library.ts";
@@ -26,8 +26,10 @@ export interface ReadingJob {
   isLabeled: boolean;
 }
 
-/** The case as a training keeps it, or why it cannot be used. */
-export type ReadingResult = TrainingItem | { problem: string };
+/** Of a case what says where it lies. */
+export type CasePlace = Pick<Case, "geometry" | "correctedSpacing" | "header">;
+/** The case as a training keeps it with its place, or why it cannot be used. */
+export type ReadingResult = { item: TrainingItem; place: CasePlace } | { problem: string };
 
 /** The same values in memory that all threads see: the threads that make batches read it too. */
 function shared<T extends Uint8Array | Uint16Array | Float32Array>(values: T): T {
@@ -42,16 +44,17 @@ async function read({ path, bytes, name, expected, isLabeled }: ReadingJob): Pro
     const content = await decodeHdf5(bytes, CASE_DATASETS).catch((error) => {
       throw unreadable(path, error.message);
     });
-    const { shape, image, label } = caseOf(content, { path, name, expected });
+    const { shape, image, label, geometry, correctedSpacing, header } = caseOf(content, { path, name, expected });
     if (isLabeled && !label?.some((value) => value)) {
       return { problem: `Cannot use "${name}" as a labeled case: its label is missing or empty` };
     }
     const coded = encodeVoxels(image);
-    return {
+    const item = {
       shape,
       image: "codes" in coded ? { ...coded, codes: shared(coded.codes) } : shared(coded),
       label: isLabeled ? shared(label!) : null,
     };
+    return { item, place: { geometry, correctedSpacing, header } };
   } catch (error) {
     if (error instanceof DataError) return { problem: error.message };
     throw error;
