@@ -3,7 +3,6 @@
  * `summary.json` (volumes, components, seconds). What is finished is skipped; what cannot be read is told at the end and
  * leaves the others alone.
  */
-import { existsSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { z } from "zod";
 import { EXIT, MACHINE, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
@@ -15,6 +14,7 @@ import { isDone } from "../pipeline/records/run.ts";
 import { fileGeometry, type Image, type ImageFile, imageFiles, readImage } from "../pipeline/data/images.ts";
 import { type Box, predictImage, type Prediction } from "../pipeline/evaluation/predict_image.ts";
 import { writeTogether } from "../pipeline/files/atomic.ts";
+import { exists } from "../pipeline/files/exists.ts";
 import { DataError } from "../pipeline/files/errors.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
 import { encodeNiftiMask } from "../pipeline/files/nifti.ts";
@@ -22,16 +22,16 @@ import { encodeNrrdMask } from "../pipeline/files/nrrd.ts";
 import { unlessStopped } from "../pipeline/files/signals.ts";
 import { counted } from "../pipeline/files/words.ts";
 import {
-  encodePrediction,
   type PredictionRow,
   type PredictionSummary,
+  predictionText,
   readPredictionIfThere,
 } from "../pipeline/records/prediction.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { type Precision, PRECISIONS } from "../pipeline/tensorflow/precision.ts";
 import { type LoadedRun, loadRun, weightsAsRun } from "../pipeline/training/run.ts";
 
-/** So many numbers above, or of any sign. */
+/** Numbers of a text; NaN for a part that is none. */
 const numbersOf = (text: string, separator: string) =>
   text.split(separator).map((part) => part.trim() === "" ? NaN : Number(part));
 
@@ -184,9 +184,9 @@ async function predict() {
   };
   const finished = await finishedRows(summaryPath, summary);
   const isDone = ({ name, path, mask }: Target) =>
-    existsSync(mask) && resolve(finished.get(name)?.image ?? "") === resolve(path);
+    exists(mask) && resolve(finished.get(name)?.image ?? "") === resolve(path);
   const todo = targets.filter((target) => options.overwrite || !isDone(target));
-  const foreign = options.overwrite ? [] : todo.filter(({ mask }) => existsSync(mask));
+  const foreign = options.overwrite ? [] : todo.filter(({ mask }) => exists(mask));
   if (foreign.length) {
     throw new DataError(
       `Cannot write ${
@@ -220,7 +220,7 @@ async function predict() {
       const images = [...finished.values()].sort((a, b) => a.name < b.name ? -1 : 1);
       await write(target, { image, prediction, classNames: profile.classNames }, {
         path: summaryPath,
-        bytes: encodePrediction({ ...summary, images }),
+        text: predictionText({ ...summary, images }),
       });
       const left = (performance.now() - begun) / (i + 1) * (todo.length - i - 1) / 1000;
       console.log(`${head}  ${textOf(row)}${left ? `  about ${durationOf(left)} left` : ""}`);
@@ -334,7 +334,7 @@ function rowOf(
 async function write(
   { name, mask }: Target,
   { image, prediction, classNames }: { image: Image; prediction: Prediction; classNames: readonly string[] },
-  summary: { path: string; bytes: Uint8Array },
+  summary: { path: string; text: string },
 ) {
   const stem = `${dirname(mask)}/${MASK.test(options.out) ? basename(mask).replace(MASK, "") : name}`;
   const { entropy, mutualInformation } = prediction,
@@ -362,7 +362,7 @@ async function write(
       const path = `${stem}_${kind}.nii.gz`;
       return { path, content: bytesOf(values!, path) };
     }),
-    { path: summary.path, content: [summary.bytes] },
+    { path: summary.path, content: summary.text },
     { path: mask, content: bytesOf(prediction.mask, mask) },
   ]);
 }

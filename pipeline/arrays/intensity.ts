@@ -10,6 +10,16 @@ export function meanAndDeviation(image: Float32Array): { mean: number; deviation
   return { mean, deviation: Math.sqrt(squares / image.length) };
 }
 
+/** Lowest and highest value. */
+export function extremes(image: Float32Array): { minimum: number; maximum: number } {
+  let minimum = Infinity, maximum = -Infinity;
+  for (let i = 0; i < image.length; i++) {
+    if (image[i] < minimum) minimum = image[i];
+    if (image[i] > maximum) maximum = image[i];
+  }
+  return { minimum, maximum };
+}
+
 /**
  * `(image - mean) / deviation` over all voxels (deviation with N in the denominator); 0 everywhere for a constant image.
  * @param sample Whose mean and deviation are taken, instead of the image's.
@@ -65,17 +75,11 @@ export interface Intensity {
  * ```
  */
 export function intensityOf(image: Float32Array): Intensity {
-  let minimum = Infinity, maximum = -Infinity;
-  for (let i = 0; i < image.length; i++) {
-    if (image[i] < minimum) minimum = image[i];
-    if (image[i] > maximum) maximum = image[i];
-  }
   const step = Math.max(Math.floor(image.length / 1e6), 1);
   const sorted = Float32Array.from({ length: Math.ceil(image.length / step) }, (_, i) => image[i * step]).sort();
   return {
     ...meanAndDeviation(image),
-    minimum,
-    maximum,
+    ...extremes(image),
     percentiles: Object.fromEntries(
       [0.5, 5, 25, 50, 75, 95, 99.5].map((percent) => [percent, nearestQuantile(sorted, percent / 100)]),
     ),

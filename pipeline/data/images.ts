@@ -2,10 +2,10 @@
  * Images as people have them: which files are meant by a file, a folder or a list, and what each holds, whatever its format.
  * @module
  */
-import { existsSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { type AxisOrder, type Geometry, reverseAxes, type Vector3 } from "../arrays/geometry.ts";
-import { isFolder } from "../files/exists.ts";
+import { exists, isFolder } from "../files/exists.ts";
+import { parseList } from "../datasets/lists.ts";
 import { entriesOf } from "../datasets/raw_folder.ts";
 import { DataError } from "../files/errors.ts";
 import { readMha } from "../files/mha.ts";
@@ -47,8 +47,8 @@ export interface ImageFile {
   path: string;
 }
 
-/** How the names of images end. */
-const IMAGE = /\.(nii(\.gz)?|hdr(\.gz)?|nrrd|nhdr|mha|h5)$/i;
+/** How the names of images, and of masks, end. */
+export const IMAGE = /\.(nii(\.gz)?|hdr(\.gz)?|nrrd|nhdr|mha|h5)$/i;
 const LIST = /\.(txt|list|lst)$/i;
 /** What stands beside images in the folders of datasets: masks, and the series that frames are taken from. */
 const NO_IMAGE = /(^laendo|[_-](gt|seg|label|labels|mask|4d))$/i;
@@ -57,7 +57,7 @@ const CHANNEL = /_(\d{4})$/;
 const FORMATS = ".nii, .nii.gz, .hdr with .img, .nrrd, .nhdr, .mha, .h5";
 
 /** A file's name without what says its format. */
-const stemOf = (path: string) => basename(path).replace(IMAGE, "");
+export const stemOf = (path: string): string => basename(path).replace(IMAGE, "");
 
 /**
  * The images that are meant by files, folders and lists (`.txt`, `.list`: a path a line, from where the list lies). Of a folder
@@ -92,12 +92,12 @@ export function imageFiles(inputs: readonly string[]): { files: ImageFile[]; pro
   };
   for (const input of inputs) {
     if (isFolder(input)) addFolder(input);
-    else if (!existsSync(input)) problems.push(`Cannot find "${input}": there is no such file or folder`);
+    else if (!exists(input)) problems.push(`Cannot find "${input}": there is no such file or folder`);
     else if (LIST.test(input)) {
-      const lines = Deno.readTextFileSync(input).split("\n").map((line) => line.trim()).filter(Boolean);
+      const lines = parseList(Deno.readTextFileSync(input));
       for (const path of lines.map((line) => resolve(dirname(input), line))) {
         if (isFolder(path)) addFolder(path);
-        else if (existsSync(path)) paths.push(path);
+        else if (exists(path)) paths.push(path);
         else problems.push(`Cannot find "${path}", which "${input}" names`);
       }
       if (!lines.length) problems.push(`Cannot find images in "${input}": the list is empty`);
@@ -132,7 +132,7 @@ const foldersOf = (folder: string) =>
 /** Of a pair's `.img` its header. */
 function withHeader(path: string): string {
   const header = path.replace(/\.img(\.gz)?$/i, ".hdr$1");
-  return existsSync(header) ? header : path;
+  return exists(header) ? header : path;
 }
 
 /** What to do about a folder of DICOM files; null where it holds none. */

@@ -18,6 +18,7 @@
  * | gamma           | 0.7–1 or 1–1.5                                 | 0.3         |
  * @module
  */
+import { extremes, meanAndDeviation } from "../arrays/intensity.ts";
 import { sizeOf } from "../arrays/shape.ts";
 import type { TrainingItem } from "./batches.ts";
 
@@ -206,20 +207,6 @@ function largestPart(part: Float64Array, first: number, isMixed: boolean): numbe
   return most > background ? best : 0;
 }
 
-/** Mean, deviation (N in the denominator) and range of a patch. */
-function statisticsOf(values: Float32Array): { mean: number; deviation: number; low: number; high: number } {
-  let sum = 0, low = Infinity, high = -Infinity;
-  for (const value of values) {
-    sum += value;
-    if (value < low) low = value;
-    if (value > high) high = value;
-  }
-  const mean = sum / values.length;
-  let squares = 0;
-  for (const value of values) squares += (value - mean) ** 2;
-  return { mean, deviation: Math.sqrt(squares / values.length), low, high };
-}
-
 /** Adds Gaussian noise, in place. @param deviation Of the noise. */
 export function addNoise(values: Float32Array, deviation: number, random: Random): void {
   for (let i = 0; i < values.length; i += 2) { // Box and Muller give two numbers at once
@@ -266,7 +253,7 @@ export function blur(values: Float32Array, shape: readonly number[], sigma: numb
 
 /** Multiplies what differs from the mean, in place, and keeps the range. */
 export function scaleContrast(values: Float32Array, factor: number): void {
-  const { mean, low, high } = statisticsOf(values);
+  const { mean } = meanAndDeviation(values), { minimum: low, maximum: high } = extremes(values);
   for (let i = 0; i < values.length; i++) {
     values[i] = Math.min(Math.max((values[i] - mean) * factor + mean, low), high);
   }
@@ -289,10 +276,10 @@ export function lowerResolution(values: Float32Array, shape: readonly number[], 
 export function applyGamma(values: Float32Array, gamma: number, { isInverted }: { isInverted: boolean }): void {
   const sign = isInverted ? -1 : 1;
   if (isInverted) { for (let i = 0; i < values.length; i++) values[i] = -values[i]; }
-  const before = statisticsOf(values), range = before.high - before.low;
+  const before = { ...meanAndDeviation(values), ...extremes(values) }, range = before.maximum - before.minimum;
   if (range > 0) {
-    for (let i = 0; i < values.length; i++) values[i] = Math.pow((values[i] - before.low) / range, gamma);
-    const after = statisticsOf(values), factor = after.deviation > 0 ? before.deviation / after.deviation : 0;
+    for (let i = 0; i < values.length; i++) values[i] = Math.pow((values[i] - before.minimum) / range, gamma);
+    const after = meanAndDeviation(values), factor = after.deviation > 0 ? before.deviation / after.deviation : 0;
     for (let i = 0; i < values.length; i++) values[i] = sign * ((values[i] - after.mean) * factor + before.mean);
   } else if (isInverted) { for (let i = 0; i < values.length; i++) values[i] = -values[i]; }
 }
@@ -300,7 +287,7 @@ export function applyGamma(values: Float32Array, gamma: number, { isInverted }: 
 /** Draws and applies what changes intensities alone, in place, in the order of the table above. */
 export function changeIntensities(random: Random, values: Float32Array, shape: readonly number[]): void {
   if (random() < 0.1) {
-    addNoise(values, Math.sqrt(between(random, 0, 0.1)) * statisticsOf(values).deviation, random);
+    addNoise(values, Math.sqrt(between(random, 0, 0.1)) * meanAndDeviation(values).deviation, random);
   }
   if (random() < 0.2) blur(values, shape, between(random, 0.5, 1));
   if (random() < 0.15) {

@@ -5,6 +5,7 @@
  */
 import { basename, dirname, resolve } from "node:path";
 import { type AxisOrder, type Geometry, reverseAxes, type Vector3 } from "../arrays/geometry.ts";
+import { IMAGE, stemOf } from "../data/images.ts";
 import { isFolder } from "../files/exists.ts";
 import { labelPlacement } from "../datasets/prepared_case.ts";
 import { DataError } from "../files/errors.ts";
@@ -15,7 +16,6 @@ import { inFileOrder, type Volume } from "../files/voxels.ts";
 import { listed } from "../files/words.ts";
 import { type Case, readCase } from "../records/case.ts";
 
-const FORMATS = /\.(nii(?:\.gz)?|hdr(?:\.gz)?|nrrd|nhdr|mha|h5)$/i;
 /** What names of labels end with, or are in the folder of their case. */
 const LABEL = /(?:^|[._-])(?:gt|seg|segmentation|label|labels|mask|pred|prediction|laendo|mri_norm2)$/i;
 
@@ -99,10 +99,9 @@ function inside(folder: string): { files: string[]; folders: string[] } {
   const paths = [...Deno.readDirSync(folder)].filter(({ name }) => !name.startsWith(".")).map(({ name }) =>
     `${folder}/${name}`
   );
-  return { files: paths.filter((path) => FORMATS.test(path) && !isFolder(path)), folders: paths.filter(isFolder) };
+  return { files: paths.filter((path) => IMAGE.test(path) && !isFolder(path)), folders: paths.filter(isFolder) };
 }
 
-const stemOf = (path: string) => basename(path).replace(FORMATS, "");
 const nameOf = (path: string) => stemOf(path).replace(LABEL, "") || basename(dirname(resolve(path)));
 
 /**

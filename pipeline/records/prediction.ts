@@ -80,7 +80,7 @@ export function readPredictionIfThere(path: string): Promise<PredictionSummary |
   return readJsonIfThere(path, SUMMARY, FILE);
 }
 
-/** A summary as the file's bytes. */
-export function encodePrediction(summary: PredictionSummary): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(summary, null, 2) + "\n");
+/** A summary as the file's text. */
+export function predictionText(summary: PredictionSummary): string {
+  return JSON.stringify(summary, null, 2) + "\n";
 }

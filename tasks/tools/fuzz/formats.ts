@@ -149,6 +149,15 @@ async function written(folder: string, name: string, write: (path: string) => Pr
   return bytes;
 }
 
+/** As `readCase`, on this thread: its own worker is what a hang is watched from. */
+async function readHere(folder: string, expected?: Fingerprint): Promise<Case> {
+  const path = `${folder}/case.h5`, bytes = await Deno.readFile(path);
+  const content = await decodeHdf5(bytes, CASE_DATASETS).catch((error) => {
+    throw unreadable(path, error.message);
+  });
+  return caseOf(content, { path, name: "case", expected });
+}
+
 /** A JSON file of one good content. */
 const json = (file: string, content: object, read: (folder: string) => Promise<unknown>): Format => ({
   file,
@@ -183,14 +192,7 @@ export const FORMATS: Record<string, Format> = {
     seeds: async (folder) => [
       await written(folder, "a.h5", (path) => writeCase(path, one, { file: "case.nrrd", sha256: "0".repeat(64) })),
     ],
-    read: async (folder) => {
-      const path = `${folder}/case.h5`, bytes = await Deno.readFile(path);
-      // As readHdf5, on this thread: its own worker is what a hang is watched from.
-      const content = await decodeHdf5(bytes, CASE_DATASETS).catch((error) => {
-        throw unreadable(path, error.message);
-      });
-      return caseOf(content, { path, name: "case", expected: fingerprint });
-    },
+    read: (folder) => readHere(folder, fingerprint),
   },
   published: {
     file: "case.h5",
@@ -206,13 +208,7 @@ export const FORMATS: Record<string, Format> = {
           }),
       ),
     ],
-    read: async (folder) => {
-      const path = `${folder}/case.h5`,
-        content = await decodeHdf5(await Deno.readFile(path), CASE_DATASETS).catch((error) => {
-          throw unreadable(path, error.message);
-        });
-      return caseOf(content, { path, name: "case" });
-    },
+    read: (folder) => readHere(folder),
   },
   safetensors: {
     file: "last.safetensors",
