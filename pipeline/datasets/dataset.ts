@@ -42,6 +42,10 @@ export interface DatasetProfile {
   name: string;
   /** Whose published code and tables a method follows: it looks up by it what the authors do differently there. */
   protocol: Protocol;
+  /** Number of channels of an image. */
+  channels: number;
+  /** Their names, in order, as results print them. */
+  channelNames: readonly string[];
   /** Number of classes, background included. */
   classes: number;
   /** Names of the classes from 1 on, as results print them. */

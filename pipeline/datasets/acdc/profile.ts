@@ -5,6 +5,8 @@ import type { DatasetProfile } from "../dataset.ts";
 export const ACDC = {
   name: "acdc",
   protocol: "acdc",
+  channels: 1,
+  channelNames: ["cine MRI"],
   classNames: ["right ventricle", "myocardium", "left ventricle"],
   classes: 4,
   network: "unet",

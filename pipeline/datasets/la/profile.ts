@@ -6,6 +6,8 @@ import type { Shape3 } from "../../arrays/shape.ts";
 export const LA = {
   name: "la",
   protocol: "la",
+  channels: 1,
+  channelNames: ["LGE MRI"],
   classes: 2,
   classNames: ["left atrium"],
   network: "vnet",
