@@ -9,7 +9,7 @@ import { sidesOf } from "../arrays/shape.ts";
 import { flagOf } from "../files/flags.ts";
 import { DataError, DivergedError } from "../files/errors.ts";
 import type { Dataset, DatasetProfile, OptionSchema } from "../datasets/dataset.ts";
-import { DATASET_NAMES, datasetOf, DATASETS, findDataset, ownNames, unknownDataset } from "../datasets/datasets.ts";
+import { allNames, DATASET_NAMES, datasetOf, DATASETS, findDataset, ownNames, unknownDataset } from "../datasets/datasets.ts";
 import { readRunConfigIfThere } from "../records/run.ts";
 import { TensorFlowError } from "../tensorflow/library.ts";
 import { nameProblem } from "../files/names.ts";
@@ -67,7 +67,7 @@ export function parseName(task: string, [name, ...args]: string[]): { name: stri
     Deno.exit(EXIT.done);
   }
   if (name && !nameProblem(name) && !name.startsWith("-")) return { name, args };
-  const wanted = `one of ${[...DATASET_NAMES, ...ownNames()].join(", ")} wanted first`;
+  const wanted = `one of ${allNames().join(", ")} wanted first`;
   console.error(visible(`Cannot start: ${name ? unknownDataset(name) : wanted}`));
   Deno.exit(EXIT.usage);
 }

@@ -33,9 +33,12 @@ export function ownNames(): string[] {
   return foldersIn(homePath("cases")).filter((name) => isFile(homePath(`cases/${name}/plan.json`)));
 }
 
+/** Names of all datasets, for schemas. Needs `--allow-read`, `--allow-env`. */
+export const allNames = (): [string, ...string[]] => [...DATASET_NAMES, ...ownNames()];
+
 /** What is said of a dataset that there is not. Needs `--allow-read`, `--allow-env`. */
 export function unknownDataset(name: string): string {
-  const raw = homePath(`raw/${name}`), unknown = unknownName("dataset", name, [...DATASET_NAMES, ...ownNames()]);
+  const raw = homePath(`raw/${name}`), unknown = unknownName("dataset", name, allNames());
   const first = isFolder(raw)
     ? `deno task preprocess ${name} first: "${raw}" is there`
     : `one of your own is a folder "${raw}"`;
