@@ -78,21 +78,17 @@ export {
 export type { OperationTime } from "./pipeline/tensorflow/operation_times.ts";
 
 // Networks: said once, with their parameters under the authors' names, and run by a pass.
-export {
-  buildNetwork,
-  type Network,
-  type NetworkName,
-  type NetworkOptions,
-  NETWORKS,
-} from "./pipeline/networks/network.ts";
+export { buildNetwork, type Network, type NetworkName, NETWORKS } from "./pipeline/networks/network.ts";
 export {
   build,
   type Built,
   type Convolution,
+  type EncoderOptions,
   type Forward,
   type Layer,
   type LayerAndNorm,
   type Linear,
+  type NetworkOptions,
   type NetworkOutputs,
   Scope,
   type Width,

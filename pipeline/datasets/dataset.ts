@@ -138,8 +138,11 @@ export interface Preparation {
    * @returns Them in order, or all that is wrong with any.
    */
   prepare(raw: string, name: string, options: PreparationOptions): Promise<PreparedCase[] | Problems>;
-  /** The intensities of a source's image as the network reads them, by those of the image or of a sample of it. */
-  intensities(image: Float32Array, sample?: Float32Array): Float32Array;
+  /**
+   * The intensities of a source's image as the network reads them, by those of the image or of a sample of it.
+   * @param image One channel of it. @param channel Which one, from 0.
+   */
+  intensities(image: Float32Array, sample?: Float32Array, channel?: number): Float32Array;
   /** Matches the name of a file by which the folder of a case is known. */
   caseFile: RegExp;
   /**
