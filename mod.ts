@@ -39,7 +39,14 @@ export { largestComponents } from "./pipeline/arrays/components.ts";
 
 // Datasets and methods: the two seams, and a training step of their own.
 export { DATASETS, findDataset } from "./pipeline/datasets/datasets.ts";
-export type { DatasetFingerprint, Foreground, Plan, PlannedChannel, Range } from "./pipeline/records/plan.ts";
+export type {
+  DatasetFingerprint,
+  Foreground,
+  Normalization,
+  Plan,
+  PlannedChannel,
+  Range,
+} from "./pipeline/records/plan.ts";
 export type {
   BenchShapes,
   BuiltInDataset,
@@ -80,21 +87,17 @@ export {
 export type { OperationTime } from "./pipeline/tensorflow/operation_times.ts";
 
 // Networks: said once, with their parameters under the authors' names, and run by a pass.
-export {
-  buildNetwork,
-  type Network,
-  type NetworkName,
-  type NetworkOptions,
-  NETWORKS,
-} from "./pipeline/networks/network.ts";
+export { buildNetwork, type Network, type NetworkName, NETWORKS } from "./pipeline/networks/network.ts";
 export {
   build,
   type Built,
   type Convolution,
+  type EncoderOptions,
   type Forward,
   type Layer,
   type LayerAndNorm,
   type Linear,
+  type NetworkOptions,
   type NetworkOutputs,
   Scope,
   type Width,

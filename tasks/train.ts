@@ -297,7 +297,12 @@ await runTask(async () => {
   const batchOf = async (iteration: number) => {
     const { targets } = stageOf(iteration).method, size = patchAt(iteration, training);
     const batch = await batches.take(iteration), labelShape = [profile.labeledPerBatch, ...size];
-    return { ...batch, shape: [batch.rows, ...size, 1], labelShape, targets: targets?.(batch.label, labelShape) ?? {} };
+    return {
+      ...batch,
+      shape: [batch.rows, ...size, profile.channels],
+      labelShape,
+      targets: targets?.(batch.label, labelShape) ?? {},
+    };
   };
   /** Nothing is written of weights that are no numbers: a step's loss is that of the weights before it. */
   const save = async () => {

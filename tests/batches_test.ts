@@ -46,10 +46,10 @@ async function plainItems(folder: string, names: string[], { patch }: DatasetPro
     const { shape, image, label } = await readCase(`${folder}/${name}.h5`, name), area = shape[1] * shape[2];
     const planes = Array.from({ length: patch.length === 2 ? shape[0] : 0 }, (_, i) => ({
       shape: shape.slice(1),
-      image: image.subarray(i * area, (i + 1) * area),
+      image: [image.subarray(i * area, (i + 1) * area)],
       label: label!.subarray(i * area, (i + 1) * area),
     }));
-    items.push(...patch.length === 2 ? planes : [{ shape, image, label }]);
+    items.push(...patch.length === 2 ? planes : [{ shape, image: [image], label }]);
   }
   return items;
 }
@@ -73,7 +73,7 @@ async function assertSameBatches(folder: string, split: Split, profile: DatasetP
   return [...items.labeled, ...items.unlabeled];
 }
 const codesOf = (items: TrainingItem[]) =>
-  items.map(({ image }) => "codes" in image ? image.codes.constructor.name : "Float32Array");
+  items.map(({ image: [image] }) => "codes" in image ? image.codes.constructor.name : "Float32Array");
 /** The values that a scanner of so many gray levels would give. */
 const levels = (image: Float32Array, count: number) => image.map((value) => Math.round(value * count) / count);
 
@@ -118,7 +118,7 @@ Deno.test("every core reads; the cases come in the order of the split, and all b
     }
     const options = { profile: LA, withUnlabeled: true };
     const { labeled, unlabeled } = await readTrainingItems(folder, splitOf(names.slice(4, 7), names.slice(7)), options);
-    const first = ({ image }: TrainingItem) => "codes" in image ? image.palette[image.codes[0]] : image[0];
+    const first = ({ image: [image] }: TrainingItem) => "codes" in image ? image.palette[image.codes[0]] : image[0];
     assert.deepEqual([...labeled, ...unlabeled].map(first), [4, 5, 6, 7, 8, 9, 10, 11]);
     await Deno.writeTextFile(`${folder}/case9.h5`, "no HDF5");
     const bad = splitOf(["case3", "case4"], ["case9", "gone", "case5"]);

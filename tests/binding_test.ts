@@ -181,7 +181,7 @@ Deno.test("every network is built without TensorFlow, whose library is not even 
   const { exit, out, error } = await runProgram(`
     import { buildNetwork, NETWORK_NAMES } from "./pipeline/networks/network.ts";
     Deno.permissions.revokeSync({ name: "ffi" });
-    for (const name of NETWORK_NAMES) console.log(name, buildNetwork(name, { classes: 2 }).spec.parameters.length > 0);
+    for (const name of NETWORK_NAMES) console.log(name, buildNetwork(name, { channels: 1, classes: 2 }).spec.parameters.length > 0);
   `);
   deepStrictEqual([exit, error], [0, ""]);
   match(out, /^vnet true\nunet true\n/);

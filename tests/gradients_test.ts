@@ -31,7 +31,7 @@ for (const [network, dice] of [["vnet", foregroundDice], ["unet", squaredDice]] 
     const file = `${network}_grad`, arrays = await readArrays(fileURLToPath(new URL(`${file}.h5`, GOLDEN)));
     const golden = new Golden(file, arrays, cases[file]),
       classes = golden.shape("grad_dice__decoder.out_conv.weight")[0];
-    const { spec, forward: { forward } } = networkWithHeads(network, { classes });
+    const { spec, forward: { forward } } = networkWithHeads(network, { channels: 1, classes });
     const { weights, buffers } = toWeights(spec, goldenState(spec, cases[file].weightSet));
     const x = golden.image("input"), label = golden.labels("label"), names = Object.keys(weights);
     const gradientsIn = async (precision: Precision) => {

@@ -67,7 +67,7 @@ Deno.test("a volume smaller than the patch lies in the middle of zeros", async (
   await slidingWindow(image, shape, { patch, stride: patch, atOnce: 1, classes: 2, network: inside });
 });
 
-const { spec: SPEC, forward: VNET } = buildNetwork("vnet", { classes: 2 });
+const { spec: SPEC, forward: VNET } = buildNetwork("vnet", { channels: 1, classes: 2 });
 const settled = (weightSet: number) => toWeights(SPEC, goldenState(SPEC, weightSet, { hashedStatistics: true }));
 const softened = (logits: Tensor) => tf.sigmoid(logits);
 

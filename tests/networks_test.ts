@@ -8,7 +8,7 @@ import { discriminator, type DiscriminatorOptions } from "../pipeline/networks/d
 import { Pass } from "../pipeline/networks/layers.ts";
 import { buildNetwork, type NetworkName } from "../pipeline/networks/network.ts";
 import { initialize, type NetworkSpec, toWeights } from "../pipeline/networks/parameters.ts";
-import { build, type NetworkOutputs, type Scope } from "../pipeline/networks/scope.ts";
+import { build, type NetworkOptions, type NetworkOutputs, type Scope } from "../pipeline/networks/scope.ts";
 import { featureDropout, featureNoise } from "../pipeline/networks/urpc_unet.ts";
 import { vnet } from "../pipeline/networks/vnet.ts";
 import { stream } from "../pipeline/arrays/random.ts";
@@ -49,7 +49,7 @@ function segmentation(
   classes: number,
   outputs: (given: NetworkOutputs) => Tensor[],
 ): Pick<Case, "spec" | "forward"> {
-  const { spec, forward } = buildNetwork(name, { classes });
+  const { spec, forward } = buildNetwork(name, { channels: 1, classes });
   return { spec, forward: (pass, [x]) => outputs(forward(pass, x)) };
 }
 function judge(options: DiscriminatorOptions): Pick<Case, "spec" | "forward"> {
@@ -100,14 +100,14 @@ const CASES: Record<string, Case> = {
     change: 1e-5,
   },
   "the 3-D discriminator": {
-    ...judge({ channels: 1, patch: [112, 112, 80] }),
+    ...judge({ channels: 1, classes: 2, patch: [112, 112, 80] }),
     count: 11020290,
     inputs: [volume, volume],
     parameters: ["conv0.weight", "conv4.weight", "classifier.weight"],
     change: 1e-3,
   },
   "the 2-D discriminator": {
-    ...judge({ channels: 3, patch: [256, 256] }),
+    ...judge({ channels: 1, classes: 4, patch: [256, 256] }),
     count: 2761730,
     inputs: [[1, 256, 256, 3], [1, 256, 256, 1]],
     parameters: ["conv0.weight", "conv4.weight", "classifier.weight"],
@@ -178,20 +178,23 @@ Deno.test("the 3-D discriminator has names, shapes and order of the authors' sta
 });
 
 Deno.test("a network of other widths is the same file, and SS-Net's heads follow its features", () => {
-  const small = (at: Scope, options: { classes: number }) => vnet(at, { ...options, filters: 4 });
-  const { spec, forward } = build((at) => small(at, { classes: 3 }));
+  const small = (at: Scope, options: NetworkOptions) => vnet(at, { ...options, filters: 4 });
+  const { spec, forward } = build((at) => small(at, { channels: 1, classes: 3 }));
   assert.deepEqual(shapes(spec).at(-2), ["decoder.out_conv.weight", [3, 4, 1, 1, 1]]);
   const { weights, buffers } = load(spec);
   const { logits, features } = forward(new Pass(weights, buffers, { training: true }), normal(volume, 1));
   assert.deepEqual([logits.shape, features!.shape], [[2, 32, 32, 16, 3], [2, 32, 32, 16, 4]]);
   assert.equal(forward.featureWidth, 4);
-  assert.throws(() => networkWithHeads("unet_pyramid", { classes: 4 }), /Cannot put SS-Net's heads on unet_pyramid/);
+  assert.throws(
+    () => networkWithHeads("unet_pyramid", { channels: 1, classes: 4 }),
+    /Cannot put SS-Net's heads on unet_pyramid/,
+  );
 });
 
 Deno.test("MC-Net's parts have the base network's parameters; the second decoder differs in how it doubles the size", () => {
   for (const network of ["vnet", "unet"] as const) {
-    const mc = shapes(buildNetwork(`${network}_mutual`, { classes: 4 }).spec);
-    const base = shapes(buildNetwork(network, { classes: 4 }).spec);
+    const mc = shapes(buildNetwork(`${network}_mutual`, { channels: 1, classes: 4 }).spec);
+    const base = shapes(buildNetwork(network, { channels: 1, classes: 4 }).spec);
     const renamed = (decoder: string) =>
       mc.filter(([name]) => `${name}`.startsWith("encoder.") || `${name}`.startsWith(decoder))
         .map(([name, shape]) => [`${name}`.replace(decoder, "decoder"), shape]);
@@ -216,7 +219,8 @@ Deno.test("MC-Net's parts have the base network's parameters; the second decoder
 
 Deno.test("MC-Net's first decoder computes what the base network computes, its second something else of the same size", () => {
   for (const [network, shape] of [["vnet", volume], ["unet", slice]] as const) {
-    const mutual = buildNetwork(`${network}_mutual`, { classes: 2 }), base = buildNetwork(network, { classes: 2 });
+    const mutual = buildNetwork(`${network}_mutual`, { channels: 1, classes: 2 }),
+      base = buildNetwork(network, { channels: 1, classes: 2 });
     const state = goldenState(mutual.spec, 5), x = normal([...shape], 1);
     const renamed = Object.fromEntries(Object.entries(state).map(([k, v]) => [k.replace("decoder1", "decoder"), v]));
     const pass = (spec: NetworkSpec, state: Record<string, Float32Array>) => {
@@ -232,7 +236,7 @@ Deno.test("MC-Net's first decoder computes what the base network computes, its s
 
 Deno.test("the two heads read the base network's features: distances of the foreground classes in -1..1, and a segmentation", () => {
   for (const [network, shape, classes] of [["vnet", volume, 2], ["unet", slice, 4]] as const) {
-    const { spec, forward } = buildNetwork(`${network}_distance`, { classes });
+    const { spec, forward } = buildNetwork(`${network}_distance`, { channels: 1, classes });
     const { weights, buffers } = load(spec), x = normal([...shape], 1);
     const [distance, both] = bothHeads(forward(new Pass(weights, buffers, { training: false }), x));
     assert.deepEqual(distance.shape, [...shape.slice(0, -1), classes - 1]);
@@ -244,7 +248,7 @@ Deno.test("the two heads read the base network's features: distances of the fore
     // The public V-Net of these methods has the base network's names without their first part.
     const own = ({ name }: { name: string }) => network === "vnet" ? name.slice(name.indexOf(".") + 1) : name;
     const heads = network === "vnet" ? "out_conv2" : "decoder.out_conv2";
-    const base = buildNetwork(network, { classes: network === "vnet" ? 1 : classes });
+    const base = buildNetwork(network, { channels: 1, classes: network === "vnet" ? 1 : classes });
     const rename = (list: { name: string }[], from: Record<string, Tensor>) =>
       Object.fromEntries(list.map((p) => [p.name, from[own(p).replace(/^.*out_conv(?=\.)/, heads)]]));
     const pass = new Pass(rename(base.spec.parameters, weights), rename(base.spec.buffers, buffers), {
@@ -372,7 +376,9 @@ Deno.test("a discriminator works on small patches, and of slices it averages blo
       [[256, 256], 4 * 512],
     ] as const
   ) {
-    const { spec, forward } = build((at) => discriminator(at, { channels: patch.length === 3 ? 1 : 3, patch }));
+    const { spec, forward } = build((at) =>
+      discriminator(at, { channels: 1, classes: patch.length === 3 ? 2 : 4, patch })
+    );
     assert.deepEqual(spec.parameters.at(-2)!.shape, [2, features]);
     const { weights } = load(spec), [map, image] = images(inputs([...patch]));
     const pass = new Pass(weights, {}, { training: true });
@@ -383,7 +389,8 @@ Deno.test("a discriminator works on small patches, and of slices it averages blo
 });
 
 Deno.test("URPC's 3-D U-Net begins with normal weights of variance 2 / fan-in and PyTorch's uniform biases", () => {
-  const { spec } = buildNetwork("unet3d_pyramid", { classes: 2 }), state = initialize(spec, stream(1337, "weights"));
+  const { spec } = buildNetwork("unet3d_pyramid", { channels: 1, classes: 2 }),
+    state = initialize(spec, stream(1337, "weights"));
   const weight = state["center.conv2.0.weight"],
     fanIn = 256 * 27,
     mean = (v: Float32Array | number[]) => {

@@ -1,14 +1,16 @@
-/** Volumes of more than two classes: what of LA's protocol was written for one organ holds for several. */
+/** Several classes and several channels: what either protocol was written for holds for others. */
 import assert from "node:assert/strict";
 import * as tf from "@tensorflow/tfjs";
 import type { Vector3 } from "../pipeline/arrays/geometry.ts";
 import type { DatasetProfile } from "../pipeline/datasets/dataset.ts";
+import { ACDC } from "../pipeline/datasets/acdc/profile.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
 import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
 import { classesOf, slidingWindow, windowStarts } from "../pipeline/evaluation/sliding_window.ts";
 import { foregroundDice, foregroundSquaredDice, linearDice, oneHot, squaredDice } from "../pipeline/losses/dice.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
+import { sizeOf } from "../pipeline/arrays/shape.ts";
 import { stream } from "../pipeline/arrays/random.ts";
 import { startState, toTensors } from "../pipeline/training/training_step.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
@@ -80,40 +82,54 @@ Deno.test("the foreground's Dice is the mean of its classes' own, of one class t
   }
 });
 
+/** Two channels and three classes by either protocol, in patches as small as its network takes. */
+const SEVERAL = { channels: 2, channelNames: ["a", "b"], classes: 3, classNames: ["c", "d"] };
+const PROFILES: Record<string, DatasetProfile> = {
+  volumes: { ...LA, ...SEVERAL, patch: [16, 16, 16] },
+  slices: { ...ACDC, ...SEVERAL, patch: [32, 32], labeledPerBatch: 2, unlabeledPerBatch: 2 },
+};
+
 for (const name of METHOD_NAMES) {
-  Deno.test(`${name}: a step on volumes of four classes is finite and teaches every class`, () => {
-    const method = createMethod(METHODS[name], FOUR), { profile, spec } = method, { patch, classes } = profile;
-    const { labeledPerBatch: labeled, unlabeledPerBatch } = profile, shape = [labeled, ...patch];
-    const rows = labeled + (method.usesUnlabeled ? unlabeledPerBatch : 0), size = 4096, random = stream(5, "images");
-    const labels = new Int32Array(labeled * size);
-    const image = Float32Array.from({ length: rows * size }, (_, i) => {
-      const c = Math.floor(classes * (i % 16) / 16); // slabs
-      if (i < labels.length) labels[i] = c;
-      return c + random() - 0.5;
+  for (const [what, several] of Object.entries(PROFILES)) {
+    Deno.test(`${name}: a step on ${what} of two channels and three classes is finite and teaches both and all`, () => {
+      const method = createMethod(METHODS[name], several),
+        { profile, spec } = method,
+        { patch, channels, classes } = profile;
+      const { labeledPerBatch: labeled, unlabeledPerBatch } = profile, shape = [labeled, ...patch];
+      const rows = labeled + (method.usesUnlabeled ? unlabeledPerBatch : 0), size = sizeOf(patch);
+      const labels = new Int32Array(labeled * size), random = stream(5, "images");
+      const image = Float32Array.from({ length: channels * rows * size }, (_, i) => {
+        const voxel = Math.floor(i / channels), c = Math.floor(classes * (voxel % 16) / 16); // slabs
+        if (voxel < labels.length) labels[voxel] = c;
+        return (i % channels ? 1 : c) + random() - 0.5;
+      });
+      const state = startState(method, stream(1, "weights"));
+      const pseudo = method.hostWork && { pseudo_label: { data: labels, shape: [unlabeledPerBatch, ...patch] } };
+      tf.engine().startScope();
+      const { losses, gradients } = method.step({
+        ...state,
+        x: tf.tensor(image, [rows, ...patch, channels]),
+        label: tf.tensor(labels, shape, "int32"),
+        seed: tf.tensor1d([3, 1], "int32"),
+        consistencyWeight: tf.scalar(0.7),
+        scheduled: Object.fromEntries(
+          Object.entries(method.scheduled?.(0, 0.5) ?? {}).map(([key, value]) => [key, tf.scalar(value)]),
+        ),
+        targets: toTensors({ ...method.targets?.(labels, shape), ...pseudo }),
+      });
+      for (const [key, loss] of Object.entries(losses)) assert.ok(Number.isFinite(loss.dataSync()[0]), key);
+      gradients.forEach((gradient, i) => {
+        if (!gradient) return;
+        const values = gradient.dataSync(), { name } = spec.parameters[i];
+        assert.ok(values.every(Number.isFinite), name);
+        // The first convolution's filters by channel, and a head's by class: each is pulled somewhere.
+        const parts = i === 0 ? channels : name.endsWith("bias") && values.length === classes ? classes : 0;
+        const inOrder = i === 0 ? tf.unstack(gradient, -2).map((part) => part.dataSync()) : [...values].map((v) => [v]);
+        for (let part = 0; part < parts; part++) {
+          assert.ok(Array.from(inOrder[part]).some((value) => value !== 0), `${name}, ${part}`);
+        }
+      });
+      tf.engine().endScope();
     });
-    const state = startState(method, stream(1, "weights"));
-    const pseudo = method.hostWork && { pseudo_label: { data: labels, shape: [unlabeledPerBatch, ...patch] } };
-    tf.engine().startScope();
-    const { losses, gradients } = method.step({
-      ...state,
-      x: tf.tensor(image, [rows, ...patch, 1]),
-      label: tf.tensor(labels, shape, "int32"),
-      seed: tf.tensor1d([3, 1], "int32"),
-      consistencyWeight: tf.scalar(0.7),
-      scheduled: Object.fromEntries(
-        Object.entries(method.scheduled?.(0, 0.5) ?? {}).map(([key, value]) => [key, tf.scalar(value)]),
-      ),
-      targets: toTensors({ ...method.targets?.(labels, shape), ...pseudo }),
-    });
-    for (const [key, loss] of Object.entries(losses)) assert.ok(Number.isFinite(loss.dataSync()[0]), key);
-    gradients.forEach((gradient, i) => {
-      if (!gradient) return;
-      const values = gradient.dataSync();
-      assert.ok(values.every(Number.isFinite), spec.parameters[i].name);
-      // A head's filters by class: the bias of each one is pulled somewhere.
-      if (!spec.parameters[i].name.endsWith("bias") || values.length !== classes) return;
-      values.forEach((value, c) => assert.ok(value !== 0, `${spec.parameters[i].name} of class ${c}`));
-    });
-    tf.engine().endScope();
-  });
+  }
 }

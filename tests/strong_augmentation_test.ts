@@ -32,12 +32,12 @@ function assertFrequency(found: number, probability: number, draws = DRAWS) {
 /** Every voxel another value. */
 const ramp = (shape: readonly number[]): TrainingItem => ({
   shape,
-  image: Float32Array.from({ length: sizeOf(shape) }, (_, i) => i + 1),
+  image: [Float32Array.from({ length: sizeOf(shape) }, (_, i) => i + 1)],
   label: null,
 });
 const patchOf = (item: TrainingItem, placement: Placement, patch: readonly number[]) => {
   const image = new Float32Array(sizeOf(patch)), label = item.label && new Int32Array(sizeOf(patch));
-  placePatch(item, placement, { patch, image, label });
+  placePatch({ ...item, channel: item.image[0] }, placement, { patch, image, label });
   return { image, label };
 };
 /** Largest stretch along an axis. */
@@ -80,9 +80,9 @@ Deno.test("a rotation alone turns by at most 30 degrees about each axis", () => 
 Deno.test("a placement that keeps everything gives the voxels of the source, bit for bit, and 0 beyond them", () => {
   const identity = [1, 0, 0, 0, 1, 0, 0, 0, 1], item = ramp([4, 5, 6]);
   const whole = patchOf(item, { matrix: identity, center: [1.5, 2, 2.5] }, [4, 5, 6]);
-  assert.deepEqual(whole.image, item.image);
+  assert.deepEqual(whole.image, item.image[0]);
   const wide = patchOf(item, { matrix: identity, center: [1.5, 2, 2.5] }, [6, 5, 6]);
-  assert.deepEqual(wide.image.slice(30, 150), item.image);
+  assert.deepEqual(wide.image.slice(30, 150), item.image[0]);
   assert.ok(
     wide.image.slice(0, 30).every((value) => value === 0) && wide.image.slice(150).every((value) => value === 0),
   );
@@ -96,16 +96,16 @@ Deno.test("a placement that keeps everything gives the voxels of the source, bit
 Deno.test("between voxels intensities are linear, and the label is the class with the largest part", () => {
   const item: TrainingItem = {
     shape: [1, 4],
-    image: Float32Array.of(0, 1, 2, 3),
+    image: [Float32Array.of(0, 1, 2, 3)],
     label: Uint8Array.of(1, 1, 3, 3),
   };
   const { image, label } = patchOf(item, { matrix: [1, 0, 0, 0.5], center: [0, 1.5] }, [1, 7]);
   assert.deepEqual([...image], [0, 0.5, 1, 1.5, 2, 2.5, 3]);
   assert.deepEqual([...label!], [1, 1, 1, 1, 3, 3, 3]);
   // Three classes meet: two have a quarter each, background half: it stays background.
-  const corner: TrainingItem = { shape: [2, 2], image: new Float32Array(4), label: Uint8Array.of(0, 1, 2, 0) };
+  const corner: TrainingItem = { shape: [2, 2], image: [new Float32Array(4)], label: Uint8Array.of(0, 1, 2, 0) };
   assert.deepEqual([...patchOf(corner, { matrix: [1, 0, 0, 1], center: [0.5, 0.5] }, [1, 1]).label!], [0]);
-  const most: TrainingItem = { shape: [2, 2], image: new Float32Array(4), label: Uint8Array.of(2, 1, 2, 2) };
+  const most: TrainingItem = { shape: [2, 2], image: [new Float32Array(4)], label: Uint8Array.of(2, 1, 2, 2) };
   assert.deepEqual([...patchOf(most, { matrix: [1, 0, 0, 1], center: [0.5, 0.5] }, [1, 1]).label!], [2]);
 });
 
@@ -116,7 +116,7 @@ Deno.test("image and label stay together under every placement", () => {
       const p = shape.map((n, i) => Math.floor(at / strides[i]) % n);
       return Math.hypot(...p.map((v, i) => (v - middle[i]) / (shape[i] / 3))) < 1 ? 3 : 0;
     });
-    const item = { shape, image: Float32Array.from(label, (value) => value / 3), label };
+    const item = { shape, image: [Float32Array.from(label, (value) => value / 3)], label };
     for (let i = 0; i < 60; i++) {
       const random = stream(3, "together", i), placement = drawPlacement(random, item, patch);
       const found = patchOf(item, placement, patch);
@@ -131,7 +131,7 @@ Deno.test("image and label stay together under every placement", () => {
 Deno.test("a labeled volume's patch meets the foreground in at least a third of the draws, however small that is", () => {
   const shape = [96, 80, 40], label = new Uint8Array(sizeOf(shape)), patch = [32, 32, 16];
   for (let k = 0; k < 27; k++) label[((90 + Math.floor(k / 9)) * 80 + 5 + Math.floor(k / 3) % 3) * 40 + 3 + k % 3] = 1;
-  const item = { shape, image: new Float32Array(label.length), label };
+  const item = { shape, image: [new Float32Array(label.length)], label };
   let met = 0;
   const draws = 300;
   for (let i = 0; i < draws; i++) {
@@ -224,7 +224,7 @@ const item = (seed: number): TrainingItem => {
   const random = stream(seed, "item"), shape = [20, 18, 16], count = sizeOf(shape);
   return {
     shape,
-    image: new Float32Array(new SharedArrayBuffer(4 * count)).map(random),
+    image: [new Float32Array(new SharedArrayBuffer(4 * count)).map(random)],
     label: Uint8Array.from({ length: count }, () => random() < 0.3 ? 1 : 0),
   };
 };
@@ -233,11 +233,11 @@ Deno.test("an unlabeled row does not look at a label, the same stream gives the 
   const one = item(1), patch = [16, 16, 16];
   const draw = (index: number, label: Int32Array | null) => {
     const image = new Float32Array(4096);
-    augmentStrongly(stream(1, "strong augmentation", index), one, { patch, image, label });
+    augmentStrongly(stream(1, "strong augmentation", index), one, { patch, image: [image], label });
     return image;
   };
   const bare = { ...one, label: null }, image = new Float32Array(4096);
-  augmentStrongly(stream(1, "strong augmentation", 1), bare, { patch, image, label: null });
+  augmentStrongly(stream(1, "strong augmentation", 1), bare, { patch, image: [image], label: null });
   assert.deepEqual(draw(1, null), image, "an unlabeled row never looks at a label");
   assert.deepEqual(draw(1, new Int32Array(4096)), draw(1, new Int32Array(4096)));
   assert.notDeepEqual(draw(1, null), draw(2, null));

@@ -20,7 +20,7 @@ const close = (a: ArrayLike<number>, b: ArrayLike<number>, tolerance: number) =>
   assert.ok(a.length === b.length && a.length > 0);
   for (let i = 0; i < a.length; i++) assert.ok(Math.abs(a[i] - b[i]) <= tolerance, `entry ${i}: ${a[i]}, ${b[i]}`);
 };
-const { spec, forward: unet } = buildNetwork("unet", { classes: 4 });
+const { spec, forward: unet } = buildNetwork("unet", { channels: 1, classes: 4 });
 const network = () => toWeights(spec, initialize(spec, stream(1, "weights")));
 const seedOf = (n: number) => tf.tensor1d([n, 5], "int32");
 
@@ -28,7 +28,7 @@ Deno.test("parameters and statistics have names, shapes and order of the authors
   assert.equal(spec.parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0), 1813764);
   for (const [name, classes] of [["unet", 4], ["vnet", 2]] as const) {
     const table = JSON.parse(Deno.readTextFileSync(new URL(`./golden/params_${name}.json`, import.meta.url)));
-    const { spec: { parameters, buffers } } = networkWithHeads(name, { classes });
+    const { spec: { parameters, buffers } } = networkWithHeads(name, { channels: 1, classes });
     const plain = (p: { name: string; shape: number[]; kind: string }) => ({
       name: p.name,
       shape: p.shape,

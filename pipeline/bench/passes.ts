@@ -44,9 +44,9 @@ export async function timeStep(method: Method, { precision, iterations }: How): 
 }
 
 /** Whether a network takes rows of a dataset: volumes or slices; the discriminator is made for either. */
-export function takes(network: CountedNetwork, { classes, patch }: DatasetProfile): boolean {
+export function takes(network: CountedNetwork, profile: DatasetProfile): boolean {
   if (network === "discriminator") return true;
-  return buildNetwork(network, { classes }).spec.parameters[0].shape.length === patch.length + 2; // of a convolution
+  return buildNetwork(network, profile).spec.parameters[0].shape.length === profile.patch.length + 2; // of a convolution
 }
 
 /** A network over one labeled row. */
@@ -64,14 +64,14 @@ function modelOf(network: CountedNetwork, profile: DatasetProfile): Model {
   const { classes, patch, protocol } = profile;
   const { x, label } = syntheticRows(profile, { labeled: 1, unlabeled: 0 });
   if (network === "discriminator") {
-    const channels = classes - 1, { spec, forward } = build((at) => discriminator(at, { channels, patch }));
+    const { spec, forward } = build((at) => discriminator(at, profile));
     return {
       spec,
-      input: tf.randomUniform([1, ...patch, channels], -1, 1, "float32", 1),
+      input: tf.randomUniform([1, ...patch, classes - 1], -1, 1, "float32", 1),
       loss: (pass, map) => crossEntropy(forward(pass, { map, image: x }), oneHot(tf.tensor1d([1], "int32"), 2)),
     };
   }
-  const { spec, forward } = buildNetwork(network, { classes }), dice = SUPERVISED_DICE[protocol];
+  const { spec, forward } = buildNetwork(network, profile), dice = SUPERVISED_DICE[protocol];
   return {
     spec,
     input: x,
@@ -112,10 +112,10 @@ export function untrained(profile: DatasetProfile): TrainingState {
 
 /** One window (LA), or a volume of 10 slices with its zooms (ACDC). */
 export async function timeInference(profile: DatasetProfile, { precision, iterations }: How): Promise<Timing> {
-  const { patch } = profile, state = untrained(profile);
+  const { channels, patch } = profile, state = untrained(profile);
   const how = { forward: buildNetwork(profile.network, profile).forward, statistics: "running", precision } as const;
   if (patch.length === 3) {
-    const network = windowNetwork(() => state, how), x = tf.randomNormal([1, ...patch, 1], 0, 1, "float32", 1);
+    const network = windowNetwork(() => state, how), x = tf.randomNormal([1, ...patch, channels], 0, 1, "float32", 1);
     return await repeat(iterations, () => network(x as Tensor5D));
   }
   const network = sliceNetwork(() => state, how), { image, shape } = phantomCase(profile);

@@ -9,7 +9,15 @@ import { sidesOf } from "../arrays/shape.ts";
 import { flagOf } from "../files/flags.ts";
 import { DataError, DivergedError } from "../files/errors.ts";
 import type { Dataset, DatasetProfile, OptionSchema } from "../datasets/dataset.ts";
-import { allNames, DATASET_NAMES, datasetOf, DATASETS, findDataset, ownNames, unknownDataset } from "../datasets/datasets.ts";
+import {
+  allNames,
+  DATASET_NAMES,
+  datasetOf,
+  DATASETS,
+  findDataset,
+  ownNames,
+  unknownDataset,
+} from "../datasets/datasets.ts";
 import { readRunConfigIfThere } from "../records/run.ts";
 import { TensorFlowError } from "../tensorflow/library.ts";
 import { nameProblem } from "../files/names.ts";

@@ -3,6 +3,7 @@
  * resumed run goes on with the batches it would have had.
  * @module
  */
+import { channelsIn, channelsLast } from "../arrays/channels.ts";
 import { stream } from "../arrays/random.ts";
 import { drawPatch, drawSlice, extractPatch, extractSlice } from "./augment.ts";
 import { BoundedWorker } from "../files/bounded_worker.ts";
@@ -16,14 +17,15 @@ import type { Augmentation } from "../records/run.ts";
 import type { Split } from "../records/split.ts";
 import type { Shape2, Shape3 } from "../arrays/shape.ts";
 import { DataError } from "../files/errors.ts";
+import { counted } from "../files/words.ts";
 import type { Manifest } from "../records/manifest.ts";
 
 /** What a row of a batch is drawn from: a volume (LA) or a slice of one (ACDC). */
 export interface TrainingItem {
   /** `[X, Y, Z]` or `[H, W]`, the last axis fastest. */
   shape: readonly number[];
-  /** Intensities, prepared. */
-  image: Float32Array | CodedVoxels;
+  /** Intensities of every channel, prepared. */
+  image: readonly (Float32Array | CodedVoxels)[];
   /** Class of every voxel; null where there is none, as an unlabeled row may have it. */
   label: Uint8Array | null;
 }
@@ -41,7 +43,8 @@ export interface TrainingItems {
  *
  * @param options `withUnlabeled`: whether the unlabeled cases are read at all. `cases`: what the manifest says of them, which
  * each is compared with; absent for files that have none.
- * @throws {DataError} Naming every case that is missing or broken, or is to be labeled and has no label.
+ * @throws {DataError} Naming every case that is missing or broken, is to be labeled and has no label, or has another number
+ * of channels.
  */
 export async function readTrainingItems(
   folder: string,
@@ -52,13 +55,17 @@ export async function readTrainingItems(
     cases?: Manifest["cases"];
   },
 ): Promise<TrainingItems & { place: CasePlace | null }> {
-  const jobs = (names: string[], isLabeled: boolean) =>
+  const jobsOf = (names: string[], isLabeled: boolean) =>
     names.map((name) => ({ path: `${folder}/${name}.h5`, name, isLabeled, expected: cases?.[name] }));
-  const results = await readInParallel([
-    ...jobs(split.labeled, true),
-    ...jobs(withUnlabeled ? split.unlabeled : [], false),
-  ]);
-  const problems = results.flatMap((result) => "problem" in result ? [result.problem] : []);
+  const jobs = [...jobsOf(split.labeled, true), ...jobsOf(withUnlabeled ? split.unlabeled : [], false)];
+  const results = await readInParallel(jobs);
+  const problems = results.flatMap((result, i) => {
+    if ("problem" in result) return [result.problem];
+    const { channels } = profile, found = result.item.image.length;
+    return found === channels
+      ? []
+      : [`Cannot use "${jobs[i].path}": ${counted(channels, "channel")} wanted, ${found} found`];
+  });
   const itemsOf = (results: ReadingResult[]) =>
     results.flatMap((result) => {
       if ("problem" in result) return [];
@@ -133,7 +140,9 @@ function slicesOf({ shape: [count, h, w], image, label }: TrainingItem): Trainin
     const own = [i * h * w, (i + 1) * h * w] as const;
     return {
       shape: [h, w],
-      image: "codes" in image ? { ...image, codes: image.codes.subarray(...own) } : image.subarray(...own),
+      image: image.map((channel) =>
+        "codes" in channel ? { ...channel, codes: channel.codes.subarray(...own) } : channel.subarray(...own)
+      ),
       label: label && label.subarray(...own),
     };
   });
@@ -143,7 +152,7 @@ function slicesOf({ shape: [count, h, w], image, label }: TrainingItem): Trainin
 export interface BatchArrays {
   /** B: labeled rows, then unlabeled ones. */
   rows: number;
-  /** `[B, X, Y, Z]` or `[B, H, W]`: `rows` patches. */
+  /** `[B, X, Y, Z, C]` or `[B, H, W, C]`: `rows` patches. */
   image: Float32Array;
   /** `[L, X, Y, Z]` or `[L, H, W]`: classes of the labeled rows. */
   label: Int32Array;
@@ -177,7 +186,7 @@ export interface BatchOptions {
  *
  * const of = (value: number) => ({
  *   shape: [20, 20, 20],
- *   image: new Float32Array(8000).fill(value),
+ *   image: [new Float32Array(8000).fill(value)],
  *   label: new Uint8Array(8000).fill(1),
  * });
  * const options = { profile: LA, augmentation: "published" as const, seed: 1, iteration: 1, patch: [16, 16, 16], withUnlabeled: false };
@@ -195,31 +204,39 @@ export function assembleBatch(items: TrainingItems, options: BatchOptions): Batc
     unlabeledPerBatch: withUnlabeled ? profile.unlabeledPerBatch : 0,
   });
   const rows = [...drawn.labeled.map((i) => items.labeled[i]), ...drawn.unlabeled.map((i) => items.unlabeled[i])];
-  const size = patch.reduce((a, n) => a * n, 1);
-  const image = new Float32Array(rows.length * size), label = new Int32Array(profile.labeledPerBatch * size);
+  const size = patch.reduce((a, n) => a * n, 1), channels = rows[0].image.length;
+  const image = new Float32Array(rows.length * channels * size), label = new Int32Array(profile.labeledPerBatch * size);
   const isStrong = augmentation === "strong";
   const random = stream(seed, isStrong ? "strong augmentation" : "augmentation", iteration);
   rows.forEach((item, row) => {
-    if (isStrong) {
-      const part = [row * size, (row + 1) * size] as const, isLabeled = row < profile.labeledPerBatch;
-      const to = { patch, image: image.subarray(...part), label: isLabeled ? label.subarray(...part) : null };
-      augmentStrongly(random, item, to);
-      return;
-    }
-    const targets = row < profile.labeledPerBatch ? [image, label] : [image], offset = row * size;
-    const sources = ["codes" in item.image ? item.image.codes : item.image, item.label!];
-    if (patch.length === 2) {
-      const draw = drawSlice(random), shape = item.shape as Shape2;
-      const cut = { size: patch as Shape2, draw, offset };
-      targets.forEach((target, i) => extractSlice(sources[i], shape, { ...cut, target }));
-    } else {
-      const shape = item.shape as Shape3, draw = drawPatch(random, shape, patch as Shape3);
-      const cut = { patch: patch as Shape3, draw, offset };
-      targets.forEach((target, i) => extractPatch(sources[i], shape, { ...cut, target }));
-    }
-    if ("codes" in item.image) decode(image.subarray(offset, offset + size), item.image.palette);
+    const to = {
+      image: channelsIn(image.subarray(row * channels * size, (row + 1) * channels * size), channels),
+      label: row < profile.labeledPerBatch ? label.subarray(row * size, (row + 1) * size) : null,
+    };
+    if (isStrong) return augmentStrongly(random, item, { patch, ...to });
+    const extract = extraction(random, item, patch);
+    item.image.forEach((channel, c) => {
+      if (!("codes" in channel)) return extract(channel, to.image[c]);
+      extract(channel.codes, to.image[c]);
+      decode(to.image[c], channel.palette);
+    });
+    if (to.label) extract(item.label!, to.label);
   });
-  return { rows: rows.length, image, label };
+  return { rows: rows.length, image: channelsLast(image, { channels, size }), label };
+}
+
+/** Draws the published augmentation of an item: the same for all channels and the label. */
+function extraction(
+  random: () => number,
+  { shape }: TrainingItem,
+  patch: readonly number[],
+): (source: ArrayLike<number>, target: Float32Array | Int32Array) => void {
+  if (patch.length === 2) {
+    const cut = { size: patch as Shape2, draw: drawSlice(random) };
+    return (source, target) => extractSlice(source, shape as Shape2, { ...cut, target });
+  }
+  const cut = { patch: patch as Shape3, draw: drawPatch(random, shape as Shape3, patch as Shape3) };
+  return (source, target) => extractPatch(source, shape as Shape3, { ...cut, target });
 }
 
 /** Codes become the values that they stand for. */

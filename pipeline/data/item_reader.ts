@@ -6,6 +6,7 @@
 import { parentPort } from "node:worker_threads";
 import type { TrainingItem } from "./batches.ts";
 import { type Case, CASE_DATASETS, caseOf } from "../records/case.ts";
+import { channelCount, channelsIn } from "../arrays/channels.ts";
 import { encodeVoxels } from "./coded_voxels.ts";
 import { unreadable } from "../files/hdf5.ts";
 import { decodeHdf5 } from "../files/hdf5_library.ts";
@@ -48,10 +49,12 @@ async function read({ path, bytes, name, expected, isLabeled }: ReadingJob): Pro
     if (isLabeled && !label?.some((value) => value)) {
       return { problem: `Cannot use "${name}" as a labeled case: its label is missing or empty` };
     }
-    const coded = encodeVoxels(image);
     const item = {
       shape,
-      image: "codes" in coded ? { ...coded, codes: shared(coded.codes) } : shared(coded),
+      image: channelsIn(image, channelCount(image, shape)).map((channel) => {
+        const coded = encodeVoxels(channel);
+        return "codes" in coded ? { ...coded, codes: shared(coded.codes) } : shared(coded);
+      }),
       label: isLabeled ? shared(label!) : null,
     };
     return { item, place: { geometry, correctedSpacing, header } };

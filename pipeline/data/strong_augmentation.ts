@@ -1,8 +1,8 @@
 /**
  * Strong augmentation: what nnU-Net draws for every patch (Isensee et al., Nature Methods 2021, supplementary note 4) with
  * narrower ranges where a short training needs them. One resampling for all that moves (turn, flip, rotation, scale, crop),
- * image and label from the same draw, then what changes intensities alone. Half of the draws keep the orientation that the
- * network meets at test.
+ * all channels and label from the same draw, then what changes intensities alone, of every channel by itself. Half of the
+ * draws keep the orientation that the network meets at test.
  *
  * | what            | drawn                                          | probability |
  * | --------------- | ---------------------------------------------- | ----------- |
@@ -125,17 +125,17 @@ const rotation = (rank: number, angles: readonly number[]) =>
   );
 
 /**
- * The patch of a placement: intensities between voxels by linear interpolation, of a label the class with the largest part
+ * The patch of a placement in one channel: intensities between voxels by linear interpolation, of a label the class with the largest part
  * in it. What lies outside is 0.
  * @param image Where the intensities go, in the order of the patch. @param label Where the classes go; null: nowhere.
  */
 export function placePatch(
-  item: TrainingItem,
+  item: Pick<TrainingItem, "shape" | "label"> & { channel: TrainingItem["image"][number] },
   { matrix, center }: Placement,
   { patch, image, label }: { patch: readonly number[]; image: Float32Array; label: Int32Array | null },
 ): void {
-  const coded = "codes" in item.image ? item.image : null;
-  const source = coded ? coded.codes : item.image as Float32Array, palette = coded?.palette;
+  const coded = "codes" in item.channel ? item.channel : null;
+  const source = coded ? coded.codes : item.channel as Float32Array, palette = coded?.palette;
   // A slice is a volume of one plane, which no step leaves.
   const isSlice = patch.length === 2, rank = patch.length;
   const [n0, n1, n2] = isSlice ? [1, ...item.shape] : item.shape;
@@ -302,14 +302,17 @@ export function changeIntensities(random: Random, values: Float32Array, shape: r
 
 /**
  * A row of a batch, strongly augmented: {@linkcode drawPlacement}, {@linkcode placePatch}, {@linkcode changeIntensities}.
- * @param to As of {@linkcode placePatch}.
+ * @param to As of {@linkcode placePatch}, with the intensities of every channel.
  */
 export function augmentStrongly(
   random: Random,
   item: TrainingItem,
-  to: { patch: readonly number[]; image: Float32Array; label: Int32Array | null },
+  { patch, ...to }: { patch: readonly number[]; image: readonly Float32Array[]; label: Int32Array | null },
 ): void {
   const { shape } = item, label = to.label && item.label; // an unlabeled row is drawn as one, whatever its case has
-  placePatch(item, drawPlacement(random, { shape, label }, to.patch), to);
-  changeIntensities(random, to.image, to.patch);
+  const placement = drawPlacement(random, { shape, label }, patch);
+  to.image.forEach((image, c) => {
+    placePatch({ shape, channel: item.image[c], label }, placement, { patch, image, label: c ? null : to.label });
+    changeIntensities(random, image, patch);
+  });
 }

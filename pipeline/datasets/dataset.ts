@@ -139,8 +139,11 @@ export interface Preparation {
    * @returns Them in order, or all that is wrong with any.
    */
   prepare(raw: string, name: string, options: PreparationOptions): Promise<PreparedCase[] | Problems>;
-  /** The intensities of a source's image as the network reads them, by those of the image or of a sample of it. */
-  intensities(image: Float32Array, sample?: Float32Array): Float32Array;
+  /**
+   * The intensities of a source's image as the network reads them, by those of the image or of a sample of it.
+   * @param image One channel of it. @param channel Which one, from 0.
+   */
+  intensities(image: Float32Array, sample?: Float32Array, channel?: number): Float32Array;
   /**
    * Writes files of the field's own format beside the cases, where an option asks for them.
    * @param folder Of the cases.

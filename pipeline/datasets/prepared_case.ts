@@ -1,6 +1,7 @@
 /** What the preparations of all datasets give, check and record. @module */
 import { z } from "zod";
 import { type Case, spacingOf } from "../records/case.ts";
+import { channelCount, channelsIn } from "../arrays/channels.ts";
 import { geometryDifferences } from "../arrays/geometry.ts";
 import type { Volume } from "../files/voxels.ts";
 import { DataError } from "../files/errors.ts";
@@ -31,7 +32,7 @@ export interface Problems {
 
 /**
  * The fingerprint of a prepared case.
- * @param source Image and label before any preparation.
+ * @param source Image and label before any preparation; the image of as many channels.
  * @param options `classes`: background included.
  */
 export function fingerprintOf(
@@ -39,7 +40,9 @@ export function fingerprintOf(
   source: Pick<Case, "image" | "label">,
   { sources, classes }: { sources: Fingerprint["sources"]; classes: number },
 ): Fingerprint {
-  const { shape, label, geometry, correctedSpacing, preparation } = prepared;
+  const { shape, image, label, geometry, correctedSpacing, preparation } = prepared;
+  const channels = channelsIn(source.image, channelCount(image, shape));
+  const [intensity, ...otherChannels] = channels.map((channel) => intensityOf(channel));
   let labelVoxels: Fingerprint["labelVoxels"] = null;
   if (label) {
     const counts = new Array(classes).fill(0);
@@ -50,7 +53,8 @@ export function fingerprintOf(
     shape,
     spacing: spacingOf(prepared),
     ...(correctedSpacing && { headerSpacing: geometry?.spacing ?? null }),
-    intensity: intensityOf(source.image),
+    intensity,
+    ...(otherChannels.length && { otherChannels }),
     labelVoxels,
     preparation,
     sources,

@@ -2,6 +2,7 @@
 import { type Case, spacingOf } from "../records/case.ts";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { caseMetrics, type CaseScores } from "./case_metrics.ts";
+import { channelCount, mapChannels } from "../arrays/channels.ts";
 import { largestComponents } from "../arrays/components.ts";
 import type { InferenceOptions, NetworkParameters } from "./inference.ts";
 import { sliceNetwork, sliceProbabilities } from "./slices.ts";
@@ -82,10 +83,9 @@ function mirrored(once: Probabilities, axes: readonly number[]): Probabilities {
     let sum: Float32Array | null = null;
     for (const set of all) {
       const turn: Turn = { axes: [0, 1, 2], flips: [0, 1, 2].map((axis) => set.includes(axis)) as Turn["flips"] };
-      const found = await once({ image: turned(image, shape, turn), shape });
-      for (let first = 0; first < found.length; first += image.length) {
-        found.set(turned(found.subarray(first, first + image.length), shape, turn), first);
-      }
+      const mirror = (values: Float32Array) =>
+        mapChannels(values, channelCount(values, shape), (channel) => turned(channel, shape, turn));
+      const found = mirror(await once({ image: mirror(image), shape }));
       if (sum) { for (let i = 0; i < found.length; i++) sum[i] += found[i]; }
       else sum = found;
     }

@@ -27,7 +27,7 @@ export interface InferenceOptions {
 }
 
 /**
- * The network for images `[B, ..., 1]`, traced for every shape, dropout off. TensorFlow computes beside the caller.
+ * The network for images `[B, ..., C]`, traced for every shape, dropout off. TensorFlow computes beside the caller.
  *
  * Batch norms of running statistics are folded into the layers in front of them by a function of its own, once for all
  * calls on the same parameters: inside the network's their quotients and roots, which stay in float32, would keep a bf16
@@ -51,8 +51,8 @@ export function inference<Values extends Float32Array | Int32Array>(
     return pass.folded;
   });
   let folded: Weights = {}, foldedFrom: Tensor[] = [];
-  const foldAnew = async (rank: number, parameters: NetworkParameters) => {
-    const image = tf.zeros([1, ...Array(rank - 2).fill(16), 1]), result = await fold(image, parameters);
+  const foldAnew = async ({ rank, shape }: Tensor, parameters: NetworkParameters) => {
+    const image = tf.zeros([1, ...Array(rank - 2).fill(16), shape[rank - 1]]), result = await fold(image, parameters);
     tf.dispose([image, folded]);
     [folded, foldedFrom] = [result, tensorsOf(parameters)];
   };
@@ -60,7 +60,7 @@ export function inference<Values extends Float32Array | Int32Array>(
     const { weights, buffers } = read(), now = { weights, buffers };
     // A training's step replaces the tensors that it changes.
     const isNew = tensorsOf(now).some((tensor, i) => tensor !== foldedFrom[i]);
-    if (statistics === "running" && isNew) await foldAnew(images.rank, now);
+    if (statistics === "running" && isNew) await foldAnew(images, now);
     const result = await run(images, { ...weights, ...folded });
     const data = result.dataSync() as Values;
     result.dispose();

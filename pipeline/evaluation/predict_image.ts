@@ -7,6 +7,7 @@
  * `H[p̄] = -Σ_k p̄_k ln p̄_k`, and of several networks the mutual information `H[p̄] - mean H[p]`, both in nats.
  * @module
  */
+import { channelCount, channelsIn, mapChannels } from "../arrays/channels.ts";
 import { connectedComponents, largestComponents } from "../arrays/components.ts";
 import type { Vector3 } from "../arrays/geometry.ts";
 import { inverse, type Turn, turned, turnedGeometry, turnedShape, turnOf } from "../arrays/orientation.ts";
@@ -100,15 +101,18 @@ export async function predictImage(
   const [first, shape] = boxOf(image, turn, crop), { classes } = dataset, channels = channelsOf(classes);
   const box = { whole, first, shape }, seen = seenShape(image, { turn, shape, trained: grid.spacing });
   // What a part needs alone is its own, so that memory does not hold it any longer.
+  const inputs = channelCount(image.data, image.shape);
   const { probabilities, entropy, information } = await meanOf(networks, {
-    image: resize(preparedPart(image, { turn, dataset, normalize, box }), shape, seen, 3),
+    image: mapChannels(image.data, inputs, (channel, c) => {
+      const prepared = preparedPart(channel, { image, channel: c, turn, dataset, normalize, box });
+      return resize(prepared, shape, seen, 3);
+    }),
     shape: seen,
   }, { channels, uncertainty });
 
-  const own = seen.every((n, i) => n === shape[i]) ? probabilities : new Float32Array(channels * sizeOf(shape));
-  for (let c = 0; own !== probabilities && c < channels; c++) {
-    own.set(resize(part(probabilities, c, channels), seen, shape, 1), c * sizeOf(shape));
-  }
+  const own = seen.every((n, i) => n === shape[i])
+    ? probabilities
+    : mapChannels(probabilities, channels, (channel) => resize(channel, seen, shape, 1));
   const placed = <T extends Float32Array | Uint8Array>(values: T) => turned(uncropped(values, box), whole, back);
   const found = classesOf(own, classes), components: number[] = [];
   for (let c = 1; c < classes; c++) {
@@ -119,9 +123,7 @@ export async function predictImage(
   return {
     mask: placed(largestComponent ? largestComponents(found, shape) : found),
     components,
-    probabilities: wantsProbabilities
-      ? Array.from({ length: classes - 1 }, (_, i) => placed(part(own, channels === 1 ? i : i + 1, channels)))
-      : [],
+    probabilities: wantsProbabilities ? channelsIn(own, channels).slice(1 - classes).map(placed) : [],
     ...mapped,
     seen,
   };
@@ -147,9 +149,6 @@ async function meanOf(
     entropy.map((value, i) => Math.max(value - meanEntropy![i] / length, 0));
   return { probabilities, entropy, information };
 }
-
-const part = (values: Float32Array, c: number, channels: number) =>
-  values.subarray(c * values.length / channels, (c + 1) * values.length / channels);
 
 /** Adds to the first, which takes it. */
 function sum(to: Float32Array | null, values: Float32Array): Float32Array {
@@ -237,20 +236,22 @@ interface Part {
   shape: Vector3;
 }
 
-/** The image's intensities as the networks want them, turned, of the box alone. */
+/** A channel's intensities as the networks want them, turned, of the box alone. */
 function preparedPart(
-  image: Image,
-  { turn, dataset, normalize, box }: Pick<Predictor, "dataset"> & {
+  data: Float32Array,
+  { image, channel, turn, dataset, normalize, box }: Pick<Predictor, "dataset"> & {
+    image: Image;
+    channel: number;
     turn: Turn;
     normalize: "whole" | "box";
     box: Part;
   },
 ): Float32Array {
-  const values = turned(image.data, image.shape, turn), inside = cropped(values, box);
+  const values = turned(data, image.shape, turn), inside = cropped(values, box);
   if (image.isPrepared) return inside;
   if (inside.every((value) => value === inside[0])) throw new DataError(`all voxels in the box are ${inside[0]}`);
   const { intensities } = dataset.preparation;
-  return normalize === "box" ? intensities(inside) : intensities(inside, values);
+  return intensities(inside, normalize === "box" ? inside : values, channel);
 }
 
 /** The part of a volume that a box holds; the same array where that is all. */

@@ -7,11 +7,12 @@ import defer * as tf from "@tensorflow/tfjs";
 import { softmax } from "../tensorflow/ops.ts";
 import type { Tensor, Tensor5D } from "../tensorflow/tensors.ts";
 import { inference, type InferenceOptions, type NetworkParameters } from "./inference.ts";
-import type { Shape3 } from "../arrays/shape.ts";
+import { channelCount, channelsIn, channelsLast } from "../arrays/channels.ts";
+import { type Shape3, sizeOf } from "../arrays/shape.ts";
 
 /**
- * Probabilities of windows `[B, X, Y, Z, 1]`, as `[B, C, X, Y, Z]`: of two classes that of class 1 (C = 1), of more those of
- * all (C = K).
+ * Probabilities of windows `[B, X, Y, Z, channels]`, as `[B, C, X, Y, Z]`: of two classes that of class 1 (C = 1), of more
+ * those of all (C = K).
  */
 export type WindowNetwork = (windows: Tensor5D) => Promise<Float32Array>;
 
@@ -58,7 +59,7 @@ function windowWeights(patch: number, kind: "uniform" | "gaussian"): Float64Arra
   );
 }
 
-/** Whether a window has one value everywhere, as in the dark around a scan: there is nothing to find in it. */
+/** Whether a window of a channel has one value everywhere, as in the dark around a scan: there is nothing to find in it. */
 function isFlat(image: Float32Array, shape: Shape3, first: readonly number[], patch: Shape3): boolean {
   const [from, end] = [0, 1].map((side) =>
     first.map((n, i) => Math.min(Math.max(side ? n + patch[i] : n, 0), shape[i]))
@@ -77,7 +78,7 @@ function isFlat(image: Float32Array, shape: Shape3, first: readonly number[], pa
  * Mean probabilities of a volume over all windows that hold a voxel. A volume that is smaller than the patch along an axis is
  * padded with zeros there, `floor(missing / 2)` of them in front. Beside the volume and its means, memory holds the sums of
  * as many planes as a patch has.
- * @param image `[X, Y, Z]`, Z fastest.
+ * @param image `[channels, X, Y, Z]`, Z fastest.
  * @param options `atOnce`: windows in one call of the network; `classes`: background included; `weights`: of the voxels of a
  * window in the mean, "uniform" as published (the default), or "gaussian", the product of the axes'; `skipsFlat`: whether windows of
  * one value are background without the network, whose statistics, where they are the window's own, say nothing there.
@@ -98,10 +99,11 @@ export async function slidingWindow(
 ): Promise<Float32Array> {
   const size = shape.map((n, i) => Math.max(n, patch[i]));
   const front = shape.map((n, i) => Math.floor((size[i] - n) / 2));
+  const inputs = channelsIn(image, channelCount(image, shape)), volume = sizeOf(shape);
   const channels = channelsOf(classes), starts = size.map((n, i) => windowStarts(n, patch[i], stride[i]));
   const [wx, wy, wz] = patch.map((n) => windowWeights(n, weights)), along = [wx, wy, wz];
   const voxels = patch[0] * patch[1] * patch[2], area = size[1] * size[2];
-  const valuesOf = (values: Float32Array, at: number, [x0, y0, z0]: Shape3) => {
+  const valuesOf = (input: Float32Array, values: Float32Array, [x0, y0, z0]: Shape3) => {
     // What of the window's rows lies in the volume.
     const first = Math.max(front[2] - z0, 0), last = Math.min(front[2] + shape[2] - z0, patch[2]);
     for (let x = 0; x < patch[0]; x++) {
@@ -109,14 +111,18 @@ export async function slidingWindow(
       for (let y = 0; vx >= 0 && vx < shape[0] && y < patch[1]; y++) {
         const vy = y0 + y - front[1], row = (vx * shape[1] + vy) * shape[2] + z0 - front[2];
         if (vy < 0 || vy >= shape[1]) continue;
-        values.set(image.subarray(row + first, row + last), at + (x * patch[1] + y) * patch[2] + first);
+        values.set(input.subarray(row + first, row + last), (x * patch[1] + y) * patch[2] + first);
       }
     }
   };
   const begin = async (windows: Shape3[]) => {
-    const values = new Float32Array(windows.length * voxels);
-    windows.forEach((start, i) => valuesOf(values, i * voxels, start));
-    const input = tf.tensor(values, [windows.length, ...patch, 1]) as Tensor5D, probabilities = await network(input);
+    const values = new Float32Array(windows.length * inputs.length * voxels);
+    channelsIn(values, windows.length * inputs.length).forEach((one, i) =>
+      valuesOf(inputs[i % inputs.length], one, windows[Math.floor(i / inputs.length)])
+    );
+    const last = channelsLast(values, { channels: inputs.length, size: voxels });
+    const input = tf.tensor(last, [windows.length, ...patch, inputs.length]) as Tensor5D;
+    const probabilities = await network(input);
     input.dispose();
     return { windows, probabilities };
   };
@@ -127,7 +133,7 @@ export async function slidingWindow(
     return total;
   });
   // Plane x has the place x mod patch[0] until no further window holds it.
-  const sum = new Float64Array(channels * patch[0] * area), mean = new Float32Array(channels * image.length);
+  const sum = new Float64Array(channels * patch[0] * area), mean = new Float32Array(channels * volume);
   const placeOf = (c: number, x: number) => (c * patch[0] + x % patch[0]) * area;
   let done = 0;
   const finish = (end: number) => {
@@ -137,7 +143,7 @@ export async function slidingWindow(
         const place = placeOf(c, done);
         for (let y = 0; x >= 0 && x < shape[0] && y < shape[1]; y++) {
           const from = place + (y + front[1]) * size[2] + front[2],
-            to = c * image.length + (x * shape[1] + y) * shape[2];
+            to = c * volume + (x * shape[1] + y) * shape[2];
           const inPlane = tx[done] * ty[y + front[1]];
           for (let k = 0; k < shape[2]; k++) mean[to + k] = sum[from + k] / (inPlane * tz[k + front[2]]);
         }
@@ -160,7 +166,7 @@ export async function slidingWindow(
     });
   const [xs, ys, zs] = starts, all = xs.flatMap((x) => ys.flatMap((y) => zs.map((z): Shape3 => [x, y, z])));
   const windows = skipsFlat
-    ? all.filter((start) => !isFlat(image, shape, start.map((n, i) => n - front[i]), patch))
+    ? all.filter((start) => !inputs.every((input) => isFlat(input, shape, start.map((n, i) => n - front[i]), patch)))
     : all;
   let ready: Awaited<ReturnType<typeof begin>> | null = null;
   for (let next = 0; next < windows.length; next += atOnce) {

@@ -31,7 +31,7 @@ export function unitPerSample(d: Tensor): Tensor {
 
 /** What the smoothness term needs. */
 export interface SmoothnessInputs {
-  /** Batch `[B, ..., 1]`. */
+  /** Batch `[B, ..., C]`. */
   x: Tensor;
   /** Uniform noise minus 0.5, of x's shape. */
   direction: Tensor;

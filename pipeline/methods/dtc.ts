@@ -53,8 +53,8 @@ export function labeledTerms(
 ): { supervised: Scalar; dice: Scalar; distance: Scalar } {
   const labeled = (t: Tensor) => tf.slice(t, 0, label.shape[0]);
   const dice = COMPARED_DICE[profile.protocol](softmax(labeled(logits)), oneHot(label, profile.classes));
-  // LA's code trains an empty patch's map towards 0; with several classes absent ones are the rule.
-  const present = profile.classes === 2 ? undefined : targets.present;
+  // LA's code trains an empty patch's map towards 0; in slices, and with several classes, absent ones are the rule.
+  const present = profile.protocol === "la" && profile.classes === 2 ? undefined : targets.present;
   const error = meanSquaredError(labeled(distance!), targets.distance, present);
   return { supervised: tf.add(dice, tf.mul(error, DISTANCE_WEIGHT)) as Scalar, dice, distance: error };
 }
@@ -73,7 +73,7 @@ export const dtc: MethodDefinition = defineMethod({ title: "DTC", create });
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
-  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, profile);
   return {
     profile,
     spec,

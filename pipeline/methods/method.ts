@@ -20,7 +20,7 @@ export interface StepInputs {
   buffers: Weights;
   /** The method's own state, by name (SS-Net: the feature bank). */
   methodState: Weights;
-  /** Batch, labeled rows first `[B, X, Y, Z, 1]` or `[B, H, W, 1]`. */
+  /** Batch, labeled rows first `[B, X, Y, Z, C]` or `[B, H, W, C]`. */
   x: Tensor;
   /** int32 labels of the labeled rows `[L, X, Y, Z]` or `[L, H, W]`. */
   label: Tensor;

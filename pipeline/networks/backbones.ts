@@ -1,7 +1,7 @@
 /** V-Net and U-Net in parts, under one form: what networks of both are built on. @module */
 import type { Tensor, Tensor4D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
-import type { Layer, Scope, Upsampling, Width } from "./scope.ts";
+import type { EncoderOptions, Layer, Scope, Upsampling, Width } from "./scope.ts";
 import { unetDecoder, unetEncoder, unetHead } from "./unet.ts";
 import { vnetDecoder, vnetEncoder, vnetHead } from "./vnet.ts";
 
@@ -10,8 +10,8 @@ export type Backbone = "vnet" | "unet";
 
 /** The parts of a backbone; filters at the finest level 16 where none are given. */
 export interface Parts {
-  /** From `[B, ..., 1]` to five levels, the finest first. */
-  encoder(at: Scope, filters?: number): (pass: Pass, x: Tensor) => Tensor[];
+  /** From `[B, ..., C]` to five levels, the finest first. */
+  encoder(at: Scope, options: EncoderOptions): (pass: Pass, x: Tensor) => Tensor[];
   /** From these levels to the features in front of a head. */
   decoder(at: Scope, upsampling: Upsampling, filters?: number): (pass: Pass, levels: Tensor[]) => Tensor;
   /** From features to logits. */

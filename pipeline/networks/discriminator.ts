@@ -19,8 +19,10 @@ const blocksOf = (size: number) => ({ side: Math.min(BLOCK, size), count: Math.f
 
 /** For what maps and patches a discriminator is made. */
 export interface DiscriminatorOptions {
-  /** Of the map of signed distances: the foreground classes. */
+  /** C, channels of the image. */
   channels: number;
+  /** K, background included: the map of signed distances is of the others. */
+  classes: number;
   /** `[X, Y, Z]` or `[H, W]`; for slices it decides the inputs of the last layer. */
   patch: readonly number[];
   /** Of the first convolution; each of the next three has twice those of the one before. */
@@ -35,20 +37,20 @@ function pooled(x: Tensor): Tensor2D {
   return tf.reshape(tf.transpose(blocks, [0, 3, 1, 2]), [x.shape[0], -1]);
 }
 
-/** A built discriminator: from signed distances `[B, ..., channels]` and the image `[B, ..., 1]` to logits `[B, 2]`. */
+/** A built discriminator: from signed distances `[B, ..., K - 1]` and the image `[B, ..., C]` to logits `[B, 2]`. */
 export type Discriminator = (pass: Pass, sample: { map: Tensor; image: Tensor }) => Tensor2D;
 
 /**
- * The discriminator: class 0 an unlabeled sample, class 1 a labeled one. 11,020,290 values for volumes and 1 channel,
- * whatever the patch.
+ * The discriminator: class 0 an unlabeled sample, class 1 a labeled one. 11,020,290 values for volumes of one
+ * channel and 2 classes, whatever the patch.
  */
 export function discriminator(
   at: Scope,
-  { channels, patch, filters = FILTERS }: DiscriminatorOptions,
+  { channels, classes, patch, filters = FILTERS }: DiscriminatorOptions,
 ): Discriminator {
   const kernel = patch.map(() => 4), width = (i: number) => filters * 2 ** i;
-  const onMap = at.conv("conv0", { kernel, in: channels, out: filters });
-  const onImage = at.conv("conv1", { kernel, in: 1, out: filters });
+  const onMap = at.conv("conv0", { kernel, in: classes - 1, out: filters });
+  const onImage = at.conv("conv1", { kernel, in: channels, out: filters });
   const [conv2, conv3, conv4] = [1, 2, 3].map((i) =>
     at.conv(`conv${i + 1}`, { kernel, in: width(i - 1), out: width(i) })
   );

@@ -5,22 +5,22 @@
  */
 import defer * as tf from "@tensorflow/tfjs";
 import { type Backbone, BACKBONES } from "./backbones.ts";
-import type { Forward, Scope } from "./scope.ts";
+import type { Forward, NetworkOptions, Scope } from "./scope.ts";
 
 const FILTERS = 16;
 
 /**
- * The network with both heads, for `[B, ..., 1]`: 9,448,866 values for V-Net and 2 classes, 1,814,199 for U-Net and 4. It
- * gives signed distances of the foreground classes in -1..1, behind the tanh, and logits. The public V-Net gives its parts
+ * The network with both heads, for `[B, ..., C]`: of one channel 9,448,866 values for V-Net and 2 classes, 1,814,199 for U-Net
+ * and 4. It gives signed distances of the foreground classes in -1..1, behind the tanh, and logits. The public V-Net gives its parts
  * no prefix, and of two classes a single logit z, a sigmoid's, which is that of a softmax of 0 and z.
  */
 export function distanceHeads(
   at: Scope,
-  { backbone, classes, filters = FILTERS }: { backbone: Backbone; classes: number; filters?: number },
+  { backbone, channels, classes, filters = FILTERS }: NetworkOptions & { backbone: Backbone },
 ): Forward {
   const parts = BACKBONES[backbone], isVnet = backbone === "vnet", isSigmoid = isVnet && classes === 2;
   const [encoding, decoding] = isVnet ? [at, at] : [at.in("encoder"), at.in("decoder")];
-  const encoder = parts.encoder(encoding, filters);
+  const encoder = parts.encoder(encoding, { channels, filters });
   const decoder = parts.decoder(decoding, isVnet ? "transposed" : "linear", filters);
   const distances = parts.head(decoding, "out_conv", { in: filters, out: classes - 1 });
   const segmentation = parts.head(decoding, "out_conv2", { in: filters, out: isSigmoid ? 1 : classes });

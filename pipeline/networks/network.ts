@@ -1,17 +1,11 @@
 /** The segmentation networks by name: a researcher adds one by adding its file and a line here. @module */
 import { distanceHeads } from "./distance_heads.ts";
 import { twoDecoders } from "./two_decoders.ts";
-import { build, type Built, type Forward, type Scope } from "./scope.ts";
+import { build, type Built, type Forward, type NetworkOptions, type Scope } from "./scope.ts";
 import { unet } from "./unet.ts";
 import { urpcUnet } from "./urpc_unet.ts";
 import { urpcUnet3d } from "./urpc_unet3d.ts";
 import { vnet } from "./vnet.ts";
-
-/** What every network is built with. */
-export interface NetworkOptions {
-  /** Number of classes, background included. */
-  classes: number;
-}
 
 /** A network, unbuilt. */
 export type Network = (at: Scope, options: NetworkOptions) => Forward;

@@ -23,11 +23,25 @@ export interface NetworkOutputs {
   all?: Tensor[];
 }
 
-/** A built segmentation network, from `[B, ..., 1]`. */
+/** A built segmentation network, from `[B, ..., C]`. */
 export interface Forward {
   (pass: Pass, x: Tensor): NetworkOutputs;
   /** F of its features; absent where it gives none. */
   featureWidth?: number;
+}
+
+/** What the encoder of a segmentation network is built with. */
+export interface EncoderOptions {
+  /** C, channels of the image. */
+  channels: number;
+  /** Filters at the finest level; 16 where none are given. */
+  filters?: number;
+}
+
+/** What a segmentation network is built with. */
+export interface NetworkOptions extends EncoderOptions {
+  /** K, background included. */
+  classes: number;
 }
 
 /** Channels of a layer. */

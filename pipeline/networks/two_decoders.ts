@@ -4,14 +4,14 @@
  * @module
  */
 import { type Backbone, BACKBONES } from "./backbones.ts";
-import type { Forward, Scope } from "./scope.ts";
+import type { Forward, NetworkOptions, Scope } from "./scope.ts";
 
 const FILTERS = 16;
 const UPSAMPLING = { vnet: ["transposed", "linear"], unet: ["linear", "transposed"] } as const;
 
 /**
- * MC-Net's network, for `[B, ..., 1]`; 12,347,716 values for V-Net and 2 classes, 2,577,624 for U-Net and 4. It gives the
- * logits of both decoders; the first one is tested.
+ * MC-Net's network, for `[B, ..., C]`; of one channel 12,347,716 values for V-Net and 2 classes, 2,577,624 for U-Net and 4. It
+ * gives the logits of both decoders; the first one is tested.
  *
  * @example Two predictions of a slice
  * ```ts
@@ -25,7 +25,7 @@ const UPSAMPLING = { vnet: ["transposed", "linear"], unet: ["linear", "transpose
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
  *
  * openTensorFlow({ device: "cpu" });
- * const { spec, forward } = build((at) => twoDecoders(at, { backbone: "unet", classes: 4 }));
+ * const { spec, forward } = build((at) => twoDecoders(at, { backbone: "unet", channels: 1, classes: 4 }));
  * const { weights, buffers } = toWeights(spec, initialize(spec, stream(1337, "weights")));
  * const { all } = forward(new Pass(weights, buffers, { training: false }), tf.zeros([1, 32, 32, 1]));
  * assert.deepEqual(all!.map(({ shape }) => shape), [[1, 32, 32, 4], [1, 32, 32, 4]]);
@@ -33,9 +33,9 @@ const UPSAMPLING = { vnet: ["transposed", "linear"], unet: ["linear", "transpose
  */
 export function twoDecoders(
   at: Scope,
-  { backbone, classes, filters = FILTERS }: { backbone: Backbone; classes: number; filters?: number },
+  { backbone, channels, classes, filters = FILTERS }: NetworkOptions & { backbone: Backbone },
 ): Forward {
-  const parts = BACKBONES[backbone], encoder = parts.encoder(at.in("encoder"), filters);
+  const parts = BACKBONES[backbone], encoder = parts.encoder(at.in("encoder"), { channels, filters });
   const decoders = UPSAMPLING[backbone].map((upsampling, i) => {
     const own = at.in(`decoder${i + 1}`), decoder = parts.decoder(own, upsampling, filters);
     return { decoder, head: parts.head(own, "out_conv", { in: filters, out: classes }) };

@@ -8,7 +8,7 @@ import defer * as tf from "@tensorflow/tfjs";
 import { leakyRelu, maxPool2, upBilinear } from "../tensorflow/ops.ts";
 import type { Tensor4D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
-import type { Forward, Layer, Scope, Upsampling, Width } from "./scope.ts";
+import type { EncoderOptions, Forward, Layer, NetworkOptions, Scope, Upsampling, Width } from "./scope.ts";
 
 const FILTERS = 16, SLOPE = 0.01;
 /** By level, the finest first; every level has twice the filters of the one above. */
@@ -27,13 +27,16 @@ function block(at: Scope, width: Width, dropout = 0): Layer<Tensor4D> {
 }
 
 /**
- * The encoder, from `[B, H, W, 1]` to five levels, the finest first, 16 to 256 channels, each half the size of the one
+ * The encoder, from `[B, H, W, C]` to five levels, the finest first, 16 to 256 channels, each half the size of the one
  * before.
  */
-export function unetEncoder(at: Scope, filters = FILTERS): (pass: Pass, x: Tensor4D) => Tensor4D[] {
+export function unetEncoder(
+  at: Scope,
+  { channels, filters = FILTERS }: EncoderOptions,
+): (pass: Pass, x: Tensor4D) => Tensor4D[] {
   const blocks = DROPOUT.map((dropout, level) => {
     const out = filters * 2 ** level, name = level ? `down${level}.maxpool_conv.1.conv_conv` : "in_conv.conv_conv";
-    return block(at.in(name), { in: level ? out / 2 : 1, out }, dropout);
+    return block(at.in(name), { in: level ? out / 2 : channels, out }, dropout);
   });
   return (pass, x) =>
     blocks.reduce<Tensor4D[]>(
@@ -79,9 +82,10 @@ export function unetHead(at: Scope, name: string, width: Width): Layer<Tensor4D>
   return at.conv(name, { kernel: [3, 3], ...width });
 }
 
-/** The U-Net without SS-Net's heads, for `[B, H, W, 1]`; 1,813,764 values for 4 classes. */
-export function unet(at: Scope, { classes, filters = FILTERS }: { classes: number; filters?: number }): Forward {
-  const encoder = unetEncoder(at.in("encoder"), filters), decoder = unetDecoder(at.in("decoder"), "linear", filters);
+/** The U-Net without SS-Net's heads, for `[B, H, W, C]`; 1,813,764 values for 1 channel and 4 classes. */
+export function unet(at: Scope, { channels, classes, filters = FILTERS }: NetworkOptions): Forward {
+  const encoder = unetEncoder(at.in("encoder"), { channels, filters });
+  const decoder = unetDecoder(at.in("decoder"), "linear", filters);
   const head = unetHead(at.in("decoder"), "out_conv", { in: filters, out: classes });
   const forward: Forward = (pass, x) => {
     const [features] = decoder(pass, encoder(pass, x as Tensor4D));

@@ -7,7 +7,7 @@ import defer * as tf from "@tensorflow/tfjs";
 import { masked, upNearest } from "../tensorflow/ops.ts";
 import type { Tensor4D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
-import type { Forward, Scope } from "./scope.ts";
+import type { Forward, NetworkOptions, Scope } from "./scope.ts";
 import { unetDecoder, unetEncoder, unetHead } from "./unet.ts";
 
 const FILTERS = 16, NOISE = 0.3, DROPOUT = 0.5;
@@ -36,12 +36,13 @@ export function featureDropout(pass: Pass, x: Tensor4D): Tensor4D {
 }
 
 /**
- * The network, for `[B, H, W, 1]`; 1,831,060 values for 4 classes. It gives the logits of the four heads, the finest first,
+ * The network, for `[B, H, W, C]`; 1,831,060 values for 1 channel and 4 classes. It gives the logits of the four heads, the finest first,
  * each resized to the input; the first is tested. The perturbations act where dropout is on. The parameters of a head on the
  * encoder's last level, `out_conv_dp4`, are there as in the public code; no output depends on them.
  */
-export function urpcUnet(at: Scope, { classes, filters = FILTERS }: { classes: number; filters?: number }): Forward {
-  const encoder = unetEncoder(at.in("encoder"), filters), decoder = unetDecoder(at.in("decoder"), "linear", filters);
+export function urpcUnet(at: Scope, { channels, classes, filters = FILTERS }: NetworkOptions): Forward {
+  const encoder = unetEncoder(at.in("encoder"), { channels, filters });
+  const decoder = unetDecoder(at.in("decoder"), "linear", filters);
   const head = (level: number) =>
     unetHead(at.in("decoder"), level ? `out_conv_dp${level}` : "out_conv", { in: filters * 2 ** level, out: classes });
   const finest = head(0), [, ...coarser] = [4, 3, 2, 1].map(head);

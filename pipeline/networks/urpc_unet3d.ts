@@ -7,7 +7,7 @@
 import defer * as tf from "@tensorflow/tfjs";
 import { maxPool2, relu, upTrilinear } from "../tensorflow/ops.ts";
 import type { Tensor, Tensor5D } from "../tensorflow/tensors.ts";
-import type { Forward, Layer, Scope, Width } from "./scope.ts";
+import type { Forward, Layer, NetworkOptions, Scope, Width } from "./scope.ts";
 
 const FILTERS = 16;
 /** By decoder level, the finest first. */
@@ -26,14 +26,14 @@ function block(at: Scope, { in: inputs, out }: Width): Layer<Tensor5D> {
 }
 
 /**
- * The network, for `[B, X, Y, Z, 1]`; 5,884,504 values for 2 classes, convolutions initialized as "conv_normal". It gives
+ * The network, for `[B, X, Y, Z, C]`; 5,884,504 values for 1 channel and 2 classes, convolutions initialized as "conv_normal". It gives
  * the logits of the four heads, the finest first, each interpolated to the input; the first is tested. There are no running
  * statistics.
  */
-export function urpcUnet3d(at: Scope, { classes, filters = FILTERS }: { classes: number; filters?: number }): Forward {
+export function urpcUnet3d(at: Scope, { channels, classes, filters = FILTERS }: NetworkOptions): Forward {
   const width = (level: number) => filters * 2 ** level;
   const encoder = ENCODER.map((name, level) =>
-    block(at.in(name), { in: level ? width(level - 1) : 1, out: width(level) })
+    block(at.in(name), { in: level ? width(level - 1) : channels, out: width(level) })
   );
   const decoder = DECODER.map((level) =>
     block(at.in(`up_concat${level + 1}.conv`), { in: width(level) + width(level + 1), out: width(level) })

@@ -6,7 +6,16 @@
 import { upTrilinear } from "../tensorflow/ops.ts";
 import type { Tensor5D } from "../tensorflow/tensors.ts";
 import type { Pass } from "./layers.ts";
-import type { Forward, Layer, LayerAndNorm, Scope, Upsampling, Width } from "./scope.ts";
+import type {
+  EncoderOptions,
+  Forward,
+  Layer,
+  LayerAndNorm,
+  NetworkOptions,
+  Scope,
+  Upsampling,
+  Width,
+} from "./scope.ts";
 
 const FILTERS = 16, DROPOUT = 0.5;
 /** Name and convolutions of the blocks; every level has twice the filters of the one above. */
@@ -29,14 +38,17 @@ function block(
 }
 
 /**
- * The encoder, from `[B, X, Y, Z, 1]` to five levels, the finest first, 16 to 256 channels, each half the size of the one
+ * The encoder, from `[B, X, Y, Z, C]` to five levels, the finest first, 16 to 256 channels, each half the size of the one
  * before; the last after its dropout, which all decoders share.
  */
-export function vnetEncoder(at: Scope, filters = FILTERS): (pass: Pass, x: Tensor5D) => Tensor5D[] {
+export function vnetEncoder(
+  at: Scope,
+  { channels, filters = FILTERS }: EncoderOptions,
+): (pass: Pass, x: Tensor5D) => Tensor5D[] {
   const stages = ENCODER.map(([name, count], level) => {
     const width = filters * 2 ** level, isLast = level === ENCODER.length - 1;
     return {
-      block: block(at.in(`block_${name}`), { count, in: level ? width : 1, out: width }),
+      block: block(at.in(`block_${name}`), { count, in: level ? width : channels, out: width }),
       down: isLast ? null : at.in(`block_${name}_dw`).convNormRelu<Tensor5D>(["conv.0", "conv.1"], {
         kernel: [2, 2, 2],
         in: width,
@@ -90,9 +102,9 @@ export function vnetHead(at: Scope, name: string, width: Width): Layer<Tensor5D>
   return at.conv(name, { kernel: [1, 1, 1], ...width });
 }
 
-/** The V-Net without SS-Net's heads, for `[B, X, Y, Z, 1]`; 9,448,866 values for 2 classes. */
-export function vnet(at: Scope, { classes, filters = FILTERS }: { classes: number; filters?: number }): Forward {
-  const encoder = vnetEncoder(at.in("encoder"), filters),
+/** The V-Net without SS-Net's heads, for `[B, X, Y, Z, C]`; 9,448,866 values for 1 channel and 2 classes. */
+export function vnet(at: Scope, { channels, classes, filters = FILTERS }: NetworkOptions): Forward {
+  const encoder = vnetEncoder(at.in("encoder"), { channels, filters }),
     decoder = vnetDecoder(at.in("decoder"), "transposed", filters);
   const head = vnetHead(at.in("decoder"), "out_conv", { in: filters, out: classes });
   const forward: Forward = (pass, x) => {

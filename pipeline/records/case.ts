@@ -1,6 +1,7 @@
 /**
  * Cases on disk: one HDF5 file a case with `image` (float32) and, where there is one, `label` (uint8), the last axis
- * fastest, as the field's repositories write and read them. Attributes say which axes (`axes`, "XYZ" or "ZYX"; absent:
+ * fastest, as the field's repositories write and read them; an image of several channels has one more axis in front, the
+ * channels'. Attributes say which axes (`axes`, "XYZ" or "ZYX"; absent:
  * "XYZ"), where the voxels lie (`spacing` [3], `origin` [3], `direction` [9]: RAS+ millimeters along the array's axes, as
  * in a `Geometry`; absent where the source does not say; `corrected_spacing` [3] where distances and volumes take another;
  * `nominal_spacing` 1 where it is not the scanner's; of a NIfTI also what its header says, `nifti_pixdim`, `nifti_units`,
@@ -11,6 +12,7 @@
  */
 import { z } from "zod";
 import { DataError } from "../files/errors.ts";
+import { channelCount, channelsIn } from "../arrays/channels.ts";
 import type { AxisOrder, Geometry, Vector3 } from "../arrays/geometry.ts";
 import { type HdfAttribute, type HdfContent, readHdf5, writeArrays } from "../files/hdf5.ts";
 import { NAME } from "../files/names.ts";
@@ -25,7 +27,10 @@ export interface Case {
   shape: Vector3;
   /** Which axes these are: "XYZ" (LA) or "ZYX" (ACDC). */
   axes: AxisOrder;
-  /** Intensities as the network reads them: LA of zero mean and unit deviation, ACDC in [0, 1]. */
+  /**
+   * Intensities as the network reads them, `[C, ...shape]`, channel by channel: LA of zero mean and unit deviation, ACDC in
+   * [0, 1].
+   */
   image: Float32Array;
   /** Class of every voxel, 0 is background; null for a case without a label. */
   label: Uint8Array | null;
@@ -115,7 +120,8 @@ export function caseOf(
 ): Case {
   const { image, label } = arrays, refuse = (why: string) => new DataError(`Cannot read "${path}": ${why}`);
   if (!image) throw refuse(`it has no dataset "image", found ${names.join(", ") || "nothing"}`);
-  const { shape } = image;
+  const hasChannels = image.shape.length === 4 && image.shape[0] > 1 && "axes" in attributes; // else nobody says which axis
+  const shape = hasChannels ? image.shape.slice(1) : image.shape;
   if (shape.length !== 3) {
     const channel = shape.length === 4 && shape.includes(1)
       ? "; an axis of length 1, the channel, must be left out"
@@ -206,7 +212,9 @@ function differencesFrom({ hashes, shape, spacing, preparation, labelVoxels }: F
   compare("its voxels by label", one.label && counts, labelVoxels && labeled);
   const bad = one.image.find((value) => !Number.isFinite(value));
   if (bad !== undefined) problems.push(`a voxel of its image is ${bad}`);
-  if (one.image.every((value) => value === one.image[0])) problems.push(`all voxels of its image are ${one.image[0]}`);
+  for (const channel of channelsIn(one.image, channelCount(one.image, one.shape))) {
+    if (channel.every((value) => value === channel[0])) problems.push(`all voxels of its image are ${channel[0]}`);
+  }
   return problems;
 }
 
@@ -229,11 +237,14 @@ export function writeCase(
   >,
   source: { file: string; sha256: string },
 ): Promise<void> {
-  const { patient, frame, phase, group, height, weight } = subject;
+  const { patient, frame, phase, group, height, weight } = subject, channels = channelCount(image, shape);
   const known = Object.entries({ patient, frame, phase, group, height, weight }).filter(([, value]) => value !== null);
   return writeArrays(
     path,
-    { image: { data: image, shape }, ...(label && { label: { data: label, shape } }) },
+    {
+      image: { data: image, shape: channels > 1 ? [channels, ...shape] : shape },
+      ...(label && { label: { data: label, shape } }),
+    },
     {
       axes,
       ...geometry,

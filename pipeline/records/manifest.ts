@@ -70,8 +70,10 @@ export interface Fingerprint {
   spacing: number[] | null;
   /** The spacing that the source's header says, where the spacing above stands in its place; null: it says none. */
   headerSpacing?: number[] | null;
-  /** Intensities of the source, before any preparation: {@linkcode intensityOf}. */
+  /** Intensities of the source, before any preparation: {@linkcode intensityOf}; of several channels the first one's. */
   intensity: Intensity;
+  /** Those of the channels behind the first. */
+  otherChannels?: Intensity[];
   /** Voxels of the prepared label by its value, background left out; null without a label. */
   labelVoxels: Record<string, number> | null;
   /** What was done to the source, in words. */
@@ -82,17 +84,19 @@ export interface Fingerprint {
   hashes?: CaseHashes;
 }
 
+const INTENSITY = z.strictObject({
+  mean: z.number(),
+  deviation: z.number(),
+  minimum: z.number(),
+  maximum: z.number(),
+  percentiles: z.record(z.string(), z.number()),
+});
 const FINGERPRINT = z.strictObject({
   shape: z.array(z.int().positive()).length(3),
   spacing: z.array(z.number().positive()).length(3).nullable(),
   headerSpacing: z.array(z.number().positive()).length(3).nullable().optional(),
-  intensity: z.strictObject({
-    mean: z.number(),
-    deviation: z.number(),
-    minimum: z.number(),
-    maximum: z.number(),
-    percentiles: z.record(z.string(), z.number()),
-  }),
+  intensity: INTENSITY,
+  otherChannels: z.array(INTENSITY).min(1).optional(),
   labelVoxels: z.record(z.string(), z.int().nonnegative()).nullable(),
   preparation: z.string(),
   sources: z.array(z.strictObject({ file: z.string(), sha256: z.string() })).min(1),

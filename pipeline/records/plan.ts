@@ -16,6 +16,8 @@ import { NAME } from "../files/names.ts";
  * `rescale_to_0_1` to the extremes of each image; `noNorm` as they are.
  */
 export const NORMALIZATIONS = ["CT", "zscore", "rescale_to_0_1", "noNorm"] as const;
+/** One of {@linkcode NORMALIZATIONS}. */
+export type Normalization = typeof NORMALIZATIONS[number];
 
 /** Intensities under the labels of the labeled cases. */
 export interface Foreground {
@@ -34,7 +36,7 @@ export interface PlannedChannel {
   /** As `dataset.json` says it. */
   name: string;
   /** One of {@linkcode NORMALIZATIONS}. */
-  normalization: typeof NORMALIZATIONS[number];
+  normalization: Normalization;
   /** What `CT` takes. */
   foreground: Foreground;
 }

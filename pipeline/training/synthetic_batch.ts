@@ -27,16 +27,16 @@ export function syntheticLabels({ name, patch, bench }: DatasetProfile, rows: nu
   return labels;
 }
 
-/** Images of deviation 1 `[B, ..., 1]` and labels of the first rows, as a tensor and as the host's array. */
+/** Images of deviation 1 `[B, ..., C]` and labels of the first rows, as a tensor and as the host's array. */
 export function syntheticRows(
   profile: DatasetProfile,
   { labeled, unlabeled }: { labeled: number; unlabeled: number },
 ): { x: Tensor; label: Tensor; labels: Int32Array } {
-  const { patch } = profile, random = stream(1, "bench"), rows = labeled + unlabeled;
+  const { channels, patch } = profile, random = stream(1, "bench"), rows = labeled + unlabeled;
   const labels = syntheticLabels(profile, labeled);
-  const image = Float32Array.from({ length: rows * sizeOf(patch) }, () => 3.46 * (random() - 0.5));
+  const image = Float32Array.from({ length: rows * sizeOf(patch) * channels }, () => 3.46 * (random() - 0.5));
   const label = tf.tensor(labels, [labeled, ...patch], "int32");
-  return { x: tf.tensor(image, [rows, ...patch, 1]), label, labels };
+  return { x: tf.tensor(image, [rows, ...patch, channels]), label, labels };
 }
 
 /**

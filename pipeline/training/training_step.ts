@@ -81,7 +81,7 @@ export function toTensors(arrays: Record<string, HostArray>): Record<string, Ten
 
 /**
  * A batch of arrays as tensors; the caller disposes them.
- * @param batch Rows `[B, ...]` of one channel, labels of the first ones, and what the method makes of these on the host.
+ * @param batch Rows `[B, ..., C]`, labels of the first ones, and what the method makes of these on the host.
  * @param at Where the training stands: `seed` is the stream's and the iteration's number.
  */
 export function toBatch(

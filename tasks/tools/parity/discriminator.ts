@@ -18,7 +18,7 @@ const PATCH = [112, 112, 80], ROWS = 4, LABELED = 2;
 export function checkDiscriminator(golden: Golden): void {
   openTensorFlow();
   const { discriminatorWeightSet, mapStream, imageStream } = golden.cases;
-  const { spec, forward } = build((at) => discriminator(at, { channels: 1, patch: PATCH }));
+  const { spec, forward } = build((at) => discriminator(at, { channels: 1, classes: 2, patch: PATCH }));
   const { weights } = toWeights(spec, goldenState(spec, discriminatorWeightSet));
   const filled = (value: (i: number) => number) =>
     tf.tensor(Float32Array.from({ length: ROWS * sizeOf(PATCH) }, (_, i) => value(i)), [ROWS, ...PATCH, 1]);

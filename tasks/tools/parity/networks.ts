@@ -17,7 +17,10 @@ openTensorFlow();
 
 /** One training pass, then evaluation with the statistics it left, then with hashed ones. */
 export function forward(golden: Golden, network: Backbone): void {
-  const { spec, forward: { forward } } = networkWithHeads(network, { classes: golden.shape("train_logits")[1] }),
+  const { spec, forward: { forward } } = networkWithHeads(network, {
+      channels: 1,
+      classes: golden.shape("train_logits")[1],
+    }),
     x = golden.image("input");
   const { weights, buffers } = toWeights(spec, goldenState(spec, golden.cases.weightSet));
   const run = (buffers: Weights, training: boolean) =>
@@ -45,7 +48,7 @@ const SUPERVISED = { vnet: foregroundDice, unet: squaredDice };
 /** Gradients of Dice and of cross entropy + Dice, then two steps of SGD with Dice alone. */
 export function gradients(golden: Golden, network: Backbone): void {
   const classes = golden.shape("grad_dice__decoder.out_conv.weight")[0];
-  const { spec, forward: { forward } } = networkWithHeads(network, { classes });
+  const { spec, forward: { forward } } = networkWithHeads(network, { channels: 1, classes });
   const x = golden.image("input");
   const target = tf.cast(tf.oneHot(golden.labels("label") as Tensor1D, classes), "float32");
   const start = toWeights(spec, goldenState(spec, golden.cases.weightSet));

@@ -36,7 +36,10 @@ const PROTOCOL = {
 const GRADIENT_LIMIT = { vnet: 1e-2, unet: binding.isUsingGpuDevice() ? 3e-2 : 1e-2 };
 
 export function adversarial(golden: Golden, network: Backbone): void {
-  const { spec, forward: { forward } } = networkWithHeads(network, { classes: golden.shape("pred_sub2")[1] }),
+  const { spec, forward: { forward } } = networkWithHeads(network, {
+      channels: 1,
+      classes: golden.shape("pred_sub2")[1],
+    }),
     x = golden.image("input");
   const { weights, buffers } = toWeights(spec, goldenState(spec, golden.cases.weightSet));
   const { distance, perturbationRadius } = PROTOCOL[network];

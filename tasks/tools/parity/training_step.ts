@@ -18,7 +18,7 @@ export function iterations(golden: Golden, published: DatasetProfile): void {
   const { weightSet, labeled, iterations, directionStreams } = golden.cases;
   const classes = golden.shape("memory_count")[1], profile = { ...published, classes };
   const { spec, methodState: startState } = createMethod(ssnet, profile);
-  const network = networkWithHeads(profile.network, { classes });
+  const network = networkWithHeads(profile.network, profile);
   const x = golden.image("input"), label = tf.slice(golden.labels("label"), 0, labeled);
   const start = toWeights(spec, goldenState(spec, weightSet));
   let buffers = start.buffers;

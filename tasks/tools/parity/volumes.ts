@@ -14,7 +14,7 @@ const PUBLISHED = { statistics: "running", precision: "fp32" } as const;
 const METRICS_LIMIT = 1e-9;
 
 const hashed = (golden: Golden, network: Backbone, classes: number) => {
-  const { spec, forward: { forward } } = networkWithHeads(network, { classes });
+  const { spec, forward: { forward } } = networkWithHeads(network, { channels: 1, classes });
   const parameters = toWeights(spec, goldenState(spec, golden.cases.weightSet, { hashedStatistics: true }));
   return [() => parameters, { forward, ...PUBLISHED }] as const;
 };
