@@ -1,4 +1,5 @@
 /** One raw case: its channels and its label, read and held against one another. @module */
+import { joinChannels } from "../../arrays/channels.ts";
 import type { Geometry, Vector3 } from "../../arrays/geometry.ts";
 import { sha256 } from "../../files/hash.ts";
 import type { NiftiForms } from "../../files/nifti.ts";
@@ -13,8 +14,8 @@ export interface RawCase {
   name: string;
   /** Of all channels and the label. */
   shape: Vector3;
-  /** Intensities of every channel. */
-  channels: Float32Array[];
+  /** Intensities, `[C, ...shape]`. */
+  image: Float32Array;
   /** Null where it has none. */
   label: Uint8Array | null;
   /** Of the first channel; null where no file says a spacing. */
@@ -73,5 +74,5 @@ export async function readRawCase(raw: string, files: CaseFiles, classes: number
   }
   if (problems.length || !first) return { problems, notes };
   const { shape, geometry, isPlaced, header } = first, label = mask && new Uint8Array(mask.data);
-  return { name: files.name, shape, channels, label, geometry, isPlaced, header, sources, notes };
+  return { name: files.name, shape, image: joinChannels(channels), label, geometry, isPlaced, header, sources, notes };
 }
