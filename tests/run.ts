@@ -14,6 +14,7 @@ const SLOW = [
   "example",
   "library_example",
   "methods",
+  "own_tasks",
   "profile",
   "report",
   "reproduce",
