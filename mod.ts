@@ -38,9 +38,18 @@ export type { Probabilities, Segment, SegmentOptions } from "./pipeline/evaluati
 export { largestComponents } from "./pipeline/arrays/components.ts";
 
 // Datasets and methods: the two seams, and a training step of their own.
-export { DATASETS } from "./pipeline/datasets/datasets.ts";
+export { DATASETS, findDataset } from "./pipeline/datasets/datasets.ts";
+export type {
+  DatasetFingerprint,
+  Foreground,
+  Normalization,
+  Plan,
+  PlannedChannel,
+  Range,
+} from "./pipeline/records/plan.ts";
 export type {
   BenchShapes,
+  BuiltInDataset,
   Dataset,
   DatasetProfile,
   OptionSchema,

@@ -43,7 +43,7 @@ import {
   writeMetrics,
 } from "../pipeline/records/evaluation.ts";
 
-const { dataset, args } = parseDataset("eval", Deno.args);
+const { dataset, args } = await parseDataset("eval", Deno.args);
 const options = parseOptions(
   z.strictObject({
     run: pathOption().optional().describe(`run folder (default: ${homePath(`runs/${dataset.name}-ssnet`)})`),

@@ -8,7 +8,7 @@ import { z } from "zod";
 import { EXIT, MACHINE, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
 import { orientationOf } from "../pipeline/arrays/orientation.ts";
 import { sidesOf, sizeOf } from "../pipeline/arrays/shape.ts";
-import { DATASET_NAMES, DATASETS } from "../pipeline/datasets/datasets.ts";
+import { allNames, findDataset } from "../pipeline/datasets/datasets.ts";
 import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
 import { isDone } from "../pipeline/records/run.ts";
 import { fileGeometry, type Image, type ImageFile, imageFiles, readImage } from "../pipeline/data/images.ts";
@@ -49,7 +49,7 @@ const options = parseOptions(
     weights: z.array(pathOption()).default([]).meta({ repeated: true }).describe(
       "file of weights instead of a run folder: .safetensors, or a state dict in a .pth of torch's; several as above",
     ),
-    dataset: z.enum(DATASET_NAMES).optional().describe("with --weights: what its network was trained on"),
+    dataset: z.enum(allNames()).optional().describe("with --weights: what its network was trained on"),
     method: z.enum(METHOD_NAMES).optional().describe("with --weights: the method of the network (default: ssnet)"),
     patch: z.string().optional().describe("with --weights: the network's input (default: the dataset's)"),
     out: pathOption().refine((path) => !/\.(nii|hdr|img|nhdr|mha|h5)$/i.test(path), "a folder, .nii.gz or .nrrd wanted")
@@ -114,20 +114,20 @@ const crop = options.crop === "none" ? null : boxOf(options.crop),
   spacing = options.spacing ? widthsOf(options.spacing) : null;
 
 /** Of the options that say whose networks are taken what does not go together. */
-function sourceProblem(): string | null {
+async function sourceProblem(): Promise<string | null> {
   const { run, weights, dataset, method, patch } = options;
   if (run.length && weights.length) return "--run and --weights cannot stand beside one another";
   if (!run.length && !weights.length) return "a network is wanted: --run RUN, or --weights FILE with --dataset NAME";
-  if (weights.length && !dataset) return `--weights wants --dataset beside it: ${DATASET_NAMES.join(" or ")}`;
+  if (weights.length && !dataset) return `--weights wants --dataset beside it: ${allNames().join(" or ")}`;
   if (run.length && (dataset || method || patch)) return "--dataset, --method and --patch want --weights beside them";
   if (!dataset || patch === undefined) return null;
-  const wanted = DATASETS[dataset].patch, sides = sidesOf(patch);
+  const { patch: wanted } = await findDataset(dataset), sides = sidesOf(patch);
   if (sides.length === wanted.length && sides.every((n) => n > 0 && n % 16 === 0)) return null;
   return `--patch "${patch}": ${wanted.length} multiples of 16 wanted, as in ${wanted.join("x")}`;
 }
 
 async function predict() {
-  const misplaced = sourceProblem();
+  const misplaced = await sourceProblem();
   if (misplaced) {
     console.error(`Cannot start predict: ${misplaced}`);
     return EXIT.usage;
@@ -241,8 +241,9 @@ async function predict() {
 /** All runs, with what is to be said of them. @throws {DataError} When they do not go together. */
 async function loadRuns(precision: Precision): Promise<LoadedRun[]> {
   const { checkpoint, overlap, mirror, components, method = "ssnet", patch } = options, runs: LoadedRun[] = [];
+  const dataset = options.dataset === undefined ? null : await findDataset(options.dataset);
   const files = options.weights.map((path) =>
-    weightsAsRun(path, { dataset: DATASETS[options.dataset!], method, patch: patch ? sidesOf(patch) : undefined })
+    weightsAsRun(path, { dataset: dataset!, method, patch: patch ? sidesOf(patch) : undefined })
   );
   for (const source of [...options.run, ...files]) {
     const run = await loadRun(source, { checkpoint, overlap, mirror, components, precision });

@@ -1,37 +1,82 @@
 /**
- * `deno task preprocess:la`, `preprocess:acdc`: a dataset's raw files in, cases and `manifest.json` with their fingerprints
- * out. What raw files a dataset has stands in its folder of `pipeline/datasets`. All problems are listed in one table, and
+ * `deno task preprocess DATASET`: a dataset's raw files in, cases and `manifest.json` with their fingerprints out. What raw
+ * files a dataset has stands in its folder of `pipeline/datasets`; of one's own the folder says it, and `plan.json` beside
+ * the cases how they are made: proposed where there is none, else as it stands. All problems are listed in one table, and
  * then nothing is written.
  */
 import { z } from "zod";
 import { writeCase } from "../pipeline/records/case.ts";
 import { duplicatesIn } from "../pipeline/data/duplicates.ts";
-import { messageOf, Notes, type PreparedCase, type Problems } from "../pipeline/datasets/prepared_case.ts";
-import { checkRawFolder, leftoversIn, lostLinks } from "../pipeline/datasets/raw_folder.ts";
-import type { PreparationOptions } from "../pipeline/datasets/dataset.ts";
+import {
+  messageOf,
+  Notes,
+  preparationError,
+  type PreparedCase,
+  type Problems,
+} from "../pipeline/datasets/prepared_case.ts";
+import { leftoversIn, lostLinks } from "../pipeline/datasets/raw_folder.ts";
+import type { Dataset, PreparationOptions } from "../pipeline/datasets/dataset.ts";
+import { DATASETS, unknownDataset } from "../pipeline/datasets/datasets.ts";
+import { manifestOptions, ownDataset } from "../pipeline/datasets/own/own.ts";
+import { planDataset, planLines, type Training } from "../pipeline/datasets/own/plan.ts";
 import { removeFolder } from "../pipeline/files/atomic.ts";
 import { isFolder } from "../pipeline/files/exists.ts";
 import { holderText, type Lock, takeLock } from "../pipeline/files/locks.ts";
-import { parseDataset, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
+import { parseName, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
 import { homePath } from "../pipeline/files/places.ts";
 import { unlessStopped } from "../pipeline/files/signals.ts";
 import { counted, listed } from "../pipeline/files/words.ts";
 import { DataError } from "../pipeline/files/errors.ts";
+import { COSTS } from "../pipeline/grid/costs.ts";
+import { planCosts } from "../pipeline/grid/plan_costs.ts";
+import { readSteps } from "../pipeline/records/measurement.ts";
+import { readPlanIfThere, writePlan } from "../pipeline/records/plan.ts";
 import { fingerprintProblems, type Manifest, writeManifest } from "../pipeline/records/manifest.ts";
 
-const { dataset, args } = parseDataset("preprocess", Deno.args), { name: NAME, unit, preparation } = dataset;
-const { raw, cases, ...parsed } = parseOptions(
+const { name: NAME, args } = parseName("preprocess", Deno.args);
+const builtIn = Object.hasOwn(DATASETS, NAME) ? DATASETS[NAME] : null;
+/** Of a plan that is proposed. */
+const WISHES = {
+  network: z.enum(["vnet", "unet"]).optional().describe(
+    "vnet: volumes; unet: slices (default: volumes where the median case has 16 voxels or more along every axis)",
+  ),
+  memory: z.number().positive().optional().describe("GB that a training may take (default: 8)"),
+};
+const { raw, cases, ...given } = parseOptions(
   z.strictObject({
-    raw: pathOption().default(homePath(`raw/${NAME}`)).describe(`folder with one folder a ${unit}`),
+    raw: pathOption().default(homePath(`raw/${NAME}`)).describe(
+      builtIn ? `folder with one folder a ${builtIn.unit}` : "folder with imagesTr, labelsTr and dataset.json",
+    ),
     cases: pathOption().default(homePath(`cases/${NAME}`)).describe("folder to write"),
-    ...preparation.options.shape as z.ZodRawShape,
+    ...builtIn ? builtIn.preparation.options.shape as z.ZodRawShape : WISHES,
   }),
-  { name: `preprocess:${NAME}`, description: "Check raw volumes and turn them into cases", args },
+  { name: `preprocess ${NAME}`, description: "Check raw volumes and turn them into cases", args },
 );
-const options = parsed as unknown as PreparationOptions;
+
+/** The dataset with the options of its preparation; of one's own the plan is read, or proposed, and told. */
+async function findDataset(): Promise<Found> {
+  if (builtIn) return { dataset: builtIn, options: given as unknown as PreparationOptions };
+  const stored = await readPlanIfThere(cases, NAME), { network, memory = 8 } = given as Wished;
+  if (stored && Object.values(given).some((value) => value !== undefined)) {
+    throw new DataError(
+      `Cannot propose a plan by --network or --memory: "${cases}/plan.json" is there and counts; edit it, or remove it`,
+    );
+  }
+  const steps = await readSteps(COSTS), costs = (training: Training) => planCosts(steps, training);
+  const wishes = { network, memory, memoryOf: (training: Training) => costs(training).memoryGb };
+  const { plan, notes } = await planDataset(raw, NAME, { stored, wishes });
+  for (const note of notes) console.log(`note: ${note}`);
+  for (const line of planLines(plan, costs(plan))) console.log(line);
+  return { dataset: ownDataset(plan), options: manifestOptions(plan) };
+}
+type Wished = z.infer<z.ZodObject<typeof WISHES>>;
+interface Found {
+  dataset: Dataset;
+  options: PreparationOptions;
+}
 
 async function preprocess() {
-  checkRawFolder(raw, preparation.caseFile);
+  if (!builtIn && !isFolder(raw)) throw new DataError(`Cannot start: ${unknownDataset(NAME)}`);
   const isNew = !isFolder(cases);
   await Deno.mkdir(cases, { recursive: true });
   const taken = await takeLock(cases);
@@ -58,8 +103,13 @@ async function fill(folder: string, lock: Lock) {
   const temporary = `${folder}/.${Deno.pid}.part`;
   await Deno.mkdir(temporary);
   try {
-    const manifest = await unlessStopped(() => prepareAll(temporary)), names = Object.keys(manifest.cases);
+    const { dataset, manifest } = await unlessStopped(async () => {
+      const found = await findDataset();
+      return { ...found, manifest: await prepareAll(temporary, found) };
+    });
+    const names = Object.keys(manifest.cases), { plan, preparation } = dataset;
     await writeManifest(temporary, manifest);
+    if (plan) await writePlan(temporary, plan);
     if (lock.lost()) {
       throw new DataError(`Cannot prepare cases in "${folder}": another process has taken the folder over`);
     }
@@ -69,6 +119,7 @@ async function fill(folder: string, lock: Lock) {
       await removeFolder(`${folder}/${made}`); // of other cases
       if (isFolder(`${temporary}/${made}`)) await Deno.rename(`${temporary}/${made}`, `${folder}/${made}`);
     }
+    if (plan) await Deno.rename(`${temporary}/plan.json`, `${folder}/plan.json`);
     await Deno.rename(`${temporary}/manifest.json`, `${folder}/manifest.json`);
     console.log(`${counted(names.length, "case")} in ${folder}`);
   } finally {
@@ -77,7 +128,10 @@ async function fill(folder: string, lock: Lock) {
 }
 
 /** A raw name's cases, or all that is wrong with them: what cannot be read is one of them. */
-async function prepare(name: string): Promise<PreparedCase[] | Problems> {
+async function prepare(
+  name: string,
+  { dataset: { preparation }, options }: Found,
+): Promise<PreparedCase[] | Problems> {
   try {
     const result = await preparation.prepare(raw, name, options);
     if ("problems" in result) return result;
@@ -91,11 +145,12 @@ async function prepare(name: string): Promise<PreparedCase[] | Problems> {
 }
 
 /** Writes all cases to a folder. @throws {DataError} With a table of all problems of all cases. */
-async function prepareAll(folder: string): Promise<Manifest> {
-  const cases: Manifest["cases"] = {}, names = preparation.names(raw), lost = lostLinks(raw);
+async function prepareAll(folder: string, found: Found): Promise<Manifest> {
+  const { dataset: { preparation, plan, ...dataset }, options } = found, unit = plan ? "case" : dataset.unit;
+  const cases: Manifest["cases"] = {}, names = await preparation.names(raw), lost = lostLinks(raw);
   const problems = [...lost], notes = new Notes();
   for (const name of names) {
-    const result = await prepare(name);
+    const result = await prepare(name, found);
     notes.add(name, leftoversIn(`${raw}/${name}`).map((left) => `left out: ${left}`));
     if ("problems" in result) {
       problems.push(...result.problems.map((problem) => ({ name, problem })));
@@ -115,19 +170,7 @@ async function prepareAll(folder: string): Promise<Manifest> {
   const leftovers = leftoversIn(raw);
   if (leftovers.length) console.log(`note: left out of "${raw}": ${listed(leftovers)}`);
   for (const line of notes.lines()) console.log(line);
-  if (problems.length) {
-    const width = Math.max(...problems.map(({ name }) => name.length));
-    const row = ({ name, problem }: typeof problems[0]) =>
-      `  ${name.padEnd(width)}  ${problem.replaceAll(/\s*\n\s*/g, " ")}`;
-    const table = problems.map(row).join("\n");
-    const bad = new Set(problems.map(({ name }) => name)).size;
-    throw new DataError(
-      `Cannot prepare ${bad} of ${
-        counted(names.length + lost.length, unit)
-      } in "${raw}"; nothing was written:\n${table}\n` +
-        `Repair these files, or move the ${unit}s out of the folder`,
-    );
-  }
+  if (problems.length) throw preparationError(problems, { raw, count: names.length + lost.length, unit });
   for (const { what, names } of duplicatesIn(cases)) {
     console.log(
       `warning: the same ${what}, voxel for voxel: ${listed(names)}; split wants --allow-duplicates for them`,

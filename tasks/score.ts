@@ -7,7 +7,7 @@ import { basename, dirname, resolve } from "node:path";
 import { z } from "zod";
 import type { Vector3 } from "../pipeline/arrays/geometry.ts";
 import { EXIT, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
-import { DATASET_NAMES, DATASETS } from "../pipeline/datasets/datasets.ts";
+import { allNames, findDataset } from "../pipeline/datasets/datasets.ts";
 import { messageOf, Notes } from "../pipeline/datasets/prepared_case.ts";
 import { rowText, scoreCase, SURFACE_TOLERANCE } from "../pipeline/evaluation/evaluate_case.ts";
 import {
@@ -40,7 +40,7 @@ const { inputs, spacing, tolerance, dataset, shapeOnly, ...options } = parseOpti
       'mm between voxels instead of the headers\': a number, or three along X, Y, Z of the files, "1.5x1.5x10"',
     ),
     tolerance: z.number().positive().default(SURFACE_TOLERANCE).describe("mm, of the normalized surface distance"),
-    dataset: z.enum(DATASET_NAMES).optional().describe("whose class names to take (default: the numbers in the files)"),
+    dataset: z.enum(allNames()).optional().describe("whose class names to take (default: the numbers in the files)"),
     shapeOnly: z.boolean().default(false).describe(
       "compare shapes, not places: for masks of a program that does not keep the place",
     ),
@@ -88,7 +88,7 @@ async function score() {
     }
   }
   if (problems.length) throw new DataError(`Cannot score, and nothing was written:\n${problems.join("\n")}`);
-  const classes = classesFrom(values, dataset === undefined ? undefined : DATASETS[dataset].classNames);
+  const classes = classesFrom(values, dataset === undefined ? undefined : (await findDataset(dataset)).classNames);
   const lines = [
     ...notes.lines(),
     ...unscored.length ? [`note: ${counted(unscored.length, "reference")} without a mask: ${listed(unscored)}`] : [],

@@ -1,35 +1,63 @@
 /**
- * `deno task split:la`, `split:acdc`: a folder of cases in, a split file out: the published lists cut to what is there, or,
- * with `--test-cases`, drawn from the seed. ACDC is chosen and counted by patient, so that no patient stands in two parts.
+ * `deno task split DATASET`: a folder of cases in, a split file out: the published lists cut to what is there, or lists drawn
+ * from the seed (`--test-cases`; of one's own always), or a file for each fold of a cross-validation (`--folds`). Patients
+ * with several frames are chosen and counted whole, as the groups of `--group-by`, so that none stands in two parts.
  */
 import { z } from "zod";
 import { patientOf } from "../pipeline/records/case.ts";
 import { duplicatesBetween } from "../pipeline/data/duplicates.ts";
 import { bindingTo, countCases, countPatients, type Lists, type Split, writeSplit } from "../pipeline/records/split.ts";
 import { EXIT, parseDataset, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
-import { homePath } from "../pipeline/files/places.ts";
+import { homePath, userPath } from "../pipeline/files/places.ts";
 import { counted, listed } from "../pipeline/files/words.ts";
 import { DataError } from "../pipeline/files/errors.ts";
 import { type Manifest, readManifest } from "../pipeline/records/manifest.ts";
-import { drawnLists, parseList, type PublishedLists, publishedLists } from "../pipeline/datasets/lists.ts";
+import { readFolds, writeFolds } from "../pipeline/records/folds.ts";
+import {
+  drawFolds,
+  drawnLists,
+  foldLists,
+  groupsByPattern,
+  labeledUnits,
+  parseList,
+  parseTable,
+  type PublishedLists,
+  publishedLists,
+} from "../pipeline/datasets/lists.ts";
 
-const { dataset: { name: dataset, unit, usualLabeledCount, lists: listFiles }, args } = parseDataset(
+const { dataset: { name: dataset, unit, usualLabeledCount, lists: listFiles, axes, plan }, args } = await parseDataset(
   "split",
   Deno.args,
 );
+/** How the name of a table of groups ends. */
+const TABLE = /\.(csv|tsv)$/i;
 const options = parseOptions(
   z.strictObject({
     cases: pathOption().default(homePath(`cases/${dataset}`)).describe("folder of the cases"),
     split: pathOption().optional().describe("file to write (default: split.json in the folder of the cases)"),
-    labeled: z.int().positive().default(usualLabeledCount).describe(
-      `${unit}s whose labels are used: the first of the training list`,
+    labeled: z.int().positive().optional().describe(
+      `${unit}s whose labels are used${plan ? "" : ": the first of the training list"} (default: ${
+        usualLabeledCount ?? "all that are left"
+      })`,
     ),
     validationCases: z.int().nonnegative().optional().describe(
       `draw so many ${unit}s for validation, where no published list names them`,
     ),
     testCases: z.int().positive().optional().describe(
-      `draw so many test ${unit}s from the seed instead of the published lists, and the labeled ones too`,
+      `draw so many test ${unit}s from the seed${
+        plan
+          ? " (default: those of imagesTs with labels, else a fifth)"
+          : " instead of the published lists, and the labeled ones too"
+      }`,
     ),
+    folds: z.string().optional().describe(
+      "a split for each fold: their number, drawn from the seed, or a file as nnU-Net's splits_final.json",
+    ),
+    groupBy: z.string().refine((text) => TABLE.test(text) || isPattern(text), "a regular expression wanted, or a .csv")
+      .optional().describe(
+        "what must not stand in two parts: what this regular expression finds in the names, its first group where it has " +
+          "one; or a table (.csv, .tsv: case, group)",
+      ),
     allowDuplicates: z.boolean().default(false).describe("split also where two cases have the same image or label"),
     seed: z.int().nonnegative().default(1337).describe("seed of what is drawn"),
   }),
@@ -37,52 +65,108 @@ const options = parseOptions(
 );
 
 async function split(): Promise<number> {
-  const { seed, labeled, testCases, validationCases } = options, path = options.split ?? `${options.cases}/split.json`;
+  const { seed, labeled = usualLabeledCount, testCases, validationCases, folds, groupBy } = options;
   const manifest = await readManifest(options.cases), { cases } = manifest;
   if (manifest.dataset !== dataset) {
     throw new DataError(
       `Cannot split "${options.cases}" for ${dataset}: its cases are of ${manifest.dataset}; deno task split ${manifest.dataset} splits them`,
     );
   }
-  const choice = { cases, unit, labeled, validation: validationCases ?? 0, seed } as const;
-  let lists: Lists;
-  if (testCases) lists = drawnLists({ ...choice, test: testCases });
-  else {
-    const published = await readLists();
-    if (published.validation && validationCases !== undefined) {
-      console.error("Cannot draw --validation-cases beside a published validation list; give --test-cases too");
-      return EXIT.usage;
+  if (folds && testCases) {
+    console.error("Cannot draw --test-cases beside --folds: each fold tests its own");
+    return EXIT.usage;
+  }
+  const isDrawn = plan || testCases || folds, names = Object.keys(cases).sort();
+  if (groupBy && !isDrawn) {
+    console.error("Cannot group the published lists by --group-by; draw others with --test-cases or --folds");
+    return EXIT.usage;
+  }
+  const groups = groupBy ? await groupsOf(names, groupBy) : undefined;
+  const choice = { cases, unit, groups, labeled, validation: validationCases ?? 0, seed } as const;
+  const path = options.split ?? `${options.cases}/split.json`, apart = plan?.test ?? [];
+  if (folds) {
+    const count = /^[1-9]\d*$/.test(folds) ? Number(folds) : null;
+    const all = count ? drawFolds(choice, count, apart) : await readFolds(userPath(folds));
+    const lists = foldLists(choice, all, apart);
+    lists.forEach((one) => checkDuplicates(one, cases));
+    if (count) console.log(`nnU-Net's form: ${await writeFolds(options.cases, all)}`);
+    for (const [k, one] of lists.entries()) {
+      const source = `fold ${k} of ${count ?? folds}, seed ${seed}`;
+      await write(path.replace(/(\.json)?$/, `-${k}.json`), { manifest, lists: one, source, groups });
     }
-    lists = publishedLists(published, choice);
-    const here = new Set(Object.keys(cases).map(unitOf)), used = new Set(Object.values(lists).flat().map(unitOf));
-    for (const [kind, all] of Object.entries<string[]>({ ...published })) {
-      const found = all.filter((name) => here.has(name)).length;
-      console.log(
-        `published ${kind} list: ${found} of ${counted(all.length, unit)} here, ${all.length - found} missing`,
-      );
-    }
-    const unused = [...here].filter((name) => !used.has(name));
-    if (unused.length) {
-      console.log(`${counted(unused.length, unit)} in no published list, left unused: ${listed(unused)}`);
-    }
+    return EXIT.done;
+  }
+  if (isDrawn) {
+    const usual = apart.length ? apart : Math.max(Math.round(labeledUnits(choice).length / 5), 1);
+    const lists = drawnLists({ ...choice, test: testCases ?? usual });
+    checkDuplicates(lists, cases);
+    const source = apart.length && !testCases ? `test cases of the raw folder, seed ${seed}` : `seed ${seed}`;
+    await write(path, { manifest, lists, source, groups });
+    return EXIT.done;
+  }
+  const published = await readLists();
+  if (published.validation && validationCases !== undefined) {
+    console.error("Cannot draw --validation-cases beside a published validation list; give --test-cases too");
+    return EXIT.usage;
+  }
+  const lists = publishedLists(published, { ...choice, labeled: labeled! });
+  const here = new Set(names.map(unitOf)), used = new Set(Object.values(lists).flat().map(unitOf));
+  for (const [kind, all] of Object.entries<string[]>({ ...published })) {
+    const found = all.filter((name) => here.has(name)).length;
+    console.log(`published ${kind} list: ${found} of ${counted(all.length, unit)} here, ${all.length - found} missing`);
+  }
+  const unused = [...here].filter((name) => !used.has(name));
+  if (unused.length) {
+    console.log(`${counted(unused.length, unit)} in no published list, left unused: ${listed(unused)}`);
   }
   checkDuplicates(lists, cases);
-  const slices = lists.labeled.reduce((sum, name) => sum + cases[name].shape[0], 0); // ACDC: Z first
-  const counts = countCases(lists), patients = countPatients(lists);
+  await write(path, { manifest, lists, source: "published lists" });
+  return EXIT.done;
+}
+
+/** Writes a split and tells its numbers. */
+async function write(path: string, { manifest, lists, source, groups }: {
+  manifest: Manifest & { sha256: string };
+  lists: Lists;
+  source: string;
+  groups?: Record<string, string>;
+}) {
+  const counts = countCases(lists), patients = countPatients(lists), named = Object.values(lists).flat();
+  const hasSlices = unit === "patient" && axes === "ZYX";
+  const slices = lists.labeled.reduce((sum, name) => sum + manifest.cases[name].shape[0], 0); // Z first
   const result: Split = {
     profile: dataset,
-    source: testCases ? `seed ${seed}` : "published lists",
-    ...(testCases || validationCases ? { seed } : {}),
-    ...bindingTo(manifest, Object.values(lists).flat()),
+    source,
+    ...(source !== "published lists" || options.validationCases ? { seed: options.seed } : {}),
+    ...bindingTo(manifest, named),
     counts,
-    ...(unit === "patient" && { patients, labeledSlices: slices }),
+    ...(unit === "patient" && { patients }),
+    ...(hasSlices && { labeledSlices: slices }),
+    ...(groups && { groups: Object.fromEntries(named.map((name) => [name, groups[name]])) }),
     ...lists,
   };
   await writeSplit(path, result);
   const told = Object.entries(unit === "patient" ? patients : counts).map(([role, count]) => `${count} ${role}`);
-  const labeledSlices = unit === "patient" ? `; ${counted(slices, "labeled slice")}` : "";
+  const labeledSlices = hasSlices ? `; ${counted(slices, "labeled slice")}` : "";
   console.log(`${unit}s: ${told.join(", ")}${labeledSlices}; in ${path}`);
-  return EXIT.done;
+}
+
+/** The group of every case, by a pattern or a table. @throws {DataError} Naming all cases without one. */
+async function groupsOf(names: string[], groupBy: string): Promise<Record<string, string>> {
+  const table = TABLE.test(groupBy) ? parseTable(await Deno.readTextFile(userPath(groupBy))) : null;
+  const groups = table ?? groupsByPattern(names, new RegExp(groupBy)), missing = names.filter((name) => !groups[name]);
+  if (!missing.length) return groups;
+  throw new DataError(
+    `Cannot group by "${groupBy}": ${table ? "it does not name" : "it does not match"} ${listed(missing)}`,
+  );
+}
+
+function isPattern(text: string): boolean {
+  try {
+    return Boolean(new RegExp(text));
+  } catch {
+    return false;
+  }
 }
 
 const unitOf = (name: string) => unit === "patient" ? patientOf(name) : name;

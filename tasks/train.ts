@@ -63,7 +63,7 @@ import { commitOfTree } from "../pipeline/files/commit.ts";
 await runTask(async () => {
   // ── Options: those of the method that is named, or that a run goes on with ─────────────────────────────────────────
 
-  const { dataset, args } = parseDataset("train", Deno.args), { fast, patch: published } = dataset;
+  const { dataset, args } = await parseDataset("train", Deno.args), { fast, patch: published } = dataset;
   const usualRun = homePath(`runs/${dataset.name}-ssnet`), named = givenOption(args, "--run");
   const folder = named ? userPath(named) : usualRun, found = await readRunConfigIfThere(folder);
   const stored = args.includes("--resume") ? found : null;
@@ -218,7 +218,7 @@ await runTask(async () => {
   const announced = {
     ...training,
     precision,
-    dataset: dataset.name,
+    dataset: dataset.protocol,
     method: asked,
     patch,
     lowResolution: lowResolution && preset.lowResolution,
@@ -258,6 +258,7 @@ await runTask(async () => {
   if (!stored) {
     await writeRunConfig(folder, {
       dataset: dataset.name,
+      plan: dataset.plan,
       method: { name: asked, settings },
       training: { ...training, precision, computedOn: binding.device },
       grid: gridOf(place, dataset),

@@ -72,6 +72,13 @@ export function cropGeometry(geometry: Geometry, first: Vector3): Geometry {
   return { ...geometry, origin };
 }
 
+/** Geometry of the same field of view on another grid: its corners stay, its voxels become wider or narrower. */
+export function resizedGeometry(geometry: Geometry, shape: readonly number[], to: readonly number[]): Geometry {
+  const spacing = AXES.map((j) => geometry.spacing[j] * shape[j] / to[j]) as Vector3;
+  const first = AXES.map((j) => (shape[j] / to[j] - 1) / 2) as Vector3;
+  return { ...cropGeometry(geometry, first), spacing };
+}
+
 /** What differs beyond {@linkcode TOLERANCE}, with both values; empty for the same place. */
 export function geometryDifferences(found: Geometry, wanted: Geometry): string[] {
   const limits = { spacing: TOLERANCE.millimeters, origin: TOLERANCE.millimeters, direction: TOLERANCE.direction };

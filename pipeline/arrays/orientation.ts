@@ -4,11 +4,13 @@
  * the first axis runs to the left, the second to the back, the third to the head.
  * @module
  */
-import type { Geometry, Vector3 } from "./geometry.ts";
+import type { AxisOrder, Geometry, Vector3 } from "./geometry.ts";
 
 /** Where the world's axes lead, forwards and backwards. */
 const LETTERS = ["RL", "AP", "SI"];
 const PERMUTATIONS: Vector3[] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+/** How much thicker slices are than their pixels, at least. */
+const THICKER = 1.5;
 /** Below this a direction has no part along an axis. */
 const NO_PART = 1e-6;
 
@@ -69,6 +71,37 @@ export function turnTo(
     return [0, 3, 6].map((row) => direction[row + axis]).reduce((a, b) => Math.abs(b) > Math.abs(a) ? b : a) < 0;
   });
   return { axes, flips: flips as Turn["flips"] };
+}
+
+/** An image as far as its turn depends on it. */
+export interface Oriented {
+  /** Null where its file does not say how large a voxel is. */
+  geometry: Geometry | null;
+  /** Whether the file says where its voxels lie. */
+  isPlaced: boolean;
+  /** Which axes of the file its axes are. */
+  axes: AxisOrder;
+  /** Millimeters along them; null: the geometry's. */
+  spacing: Vector3 | null;
+}
+
+/**
+ * The turn from an image's axes to those of a network. Without a place they are taken as the network's. For a network of
+ * slices the axis of the thick voxels stays that of the slices, whichever way it runs: a short axis is oblique.
+ * @param wanted The network's axes, its patch, which says whether it takes slices, and the orientation of its volumes.
+ */
+export function turnOf(
+  { geometry, isPlaced, axes, spacing }: Oriented,
+  wanted: { axes: AxisOrder; patch: readonly number[]; orientation: string },
+): Turn {
+  const { orientation } = wanted;
+  if (!isOrientation(orientation)) throw new RangeError(`"${orientation}" is no orientation`);
+  if (!geometry || !isPlaced) {
+    return { axes: axes === wanted.axes ? [0, 1, 2] : [2, 1, 0], flips: [false, false, false] };
+  }
+  const widths = spacing ?? geometry.spacing, ordered = widths.toSorted((a, b) => b - a);
+  const isThick = wanted.patch.length === 2 && ordered[0] > THICKER * ordered[1];
+  return turnTo(geometry.direction, orientation, isThick ? { from: widths.indexOf(ordered[0]), to: 0 } : null);
 }
 
 /** The turn back. */

@@ -9,9 +9,19 @@ import { sidesOf } from "../arrays/shape.ts";
 import { flagOf } from "../files/flags.ts";
 import { DataError, DivergedError } from "../files/errors.ts";
 import type { Dataset, DatasetProfile, OptionSchema } from "../datasets/dataset.ts";
-import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
+import {
+  allNames,
+  DATASET_NAMES,
+  datasetOf,
+  DATASETS,
+  findDataset,
+  ownNames,
+  unknownDataset,
+} from "../datasets/datasets.ts";
+import { readRunConfigIfThere } from "../records/run.ts";
 import { TensorFlowError } from "../tensorflow/library.ts";
-import { userPath, writeRefusal } from "../files/places.ts";
+import { nameProblem } from "../files/names.ts";
+import { homePath, userPath, writeRefusal } from "../files/places.ts";
 import { INTERRUPTED, Interrupted } from "../files/signals.ts";
 import { unknownName, visible } from "../files/words.ts";
 
@@ -50,27 +60,43 @@ interface Property {
 }
 
 /**
- * What a task begins with: its dataset, and the arguments behind it. Where there is none it tells them and ends, after
- * `--help` alone as after every help, else with the code of wrong usage.
+ * The dataset's name that a task begins with, and the arguments behind it. Where there is none it tells the names and ends,
+ * after `--help` alone as after every help, else with the code of wrong usage.
  */
-export function parseDataset(task: string, [name, ...args]: string[]): { dataset: Dataset; args: string[] } {
-  if (name !== undefined && Object.hasOwn(DATASETS, name)) return { dataset: DATASETS[name], args };
+export function parseName(task: string, [name, ...args]: string[]): { name: string; args: string[] } {
   if (name === "--help" || name === "-h") {
+    const own = ownNames().map((name) => ({ name, title: "of your own" }));
     console.log(
-      `Usage: deno task ${task}:DATASET [options], DATASET one of\n${
-        Object.values(DATASETS).map(({ name, title }) => `  ${name.padEnd(8)}${title}`).join("\n")
-      }\ndeno task ${task}:${DATASET_NAMES[0]} --help shows the options`,
+      `Usage: deno task ${task} DATASET [options], DATASET one of\n${
+        [...Object.values(DATASETS), ...own].map(({ name, title }) => `  ${name.padEnd(8)}  ${title}`).join("\n")
+      }\nor a folder of your own in "${homePath("raw")}" (docs/your_own_data.md)\n` +
+        `deno task ${task} ${DATASET_NAMES[0]} --help shows the options`,
     );
     Deno.exit(EXIT.done);
   }
-  console.error(
-    visible(
-      `Cannot start: ${
-        name ? unknownName("dataset", name, DATASET_NAMES) : `one of ${DATASET_NAMES.join(", ")} wanted first`
-      }`,
-    ),
-  );
+  if (name && !nameProblem(name) && !name.startsWith("-")) return { name, args };
+  const wanted = `one of ${allNames().join(", ")} wanted first`;
+  console.error(visible(`Cannot start: ${name ? unknownDataset(name) : wanted}`));
   Deno.exit(EXIT.usage);
+}
+
+/**
+ * What a task begins with: its dataset, and the arguments behind it. One's own is that of the run that goes on or is tested,
+ * else that of the cases in --cases. It ends as {@linkcode parseName} does, and where there is no such dataset.
+ */
+export async function parseDataset(task: string, given: string[]): Promise<{ dataset: Dataset; args: string[] }> {
+  const { name, args } = parseName(task, given),
+    [run, cases] = ["--run", "--cases"].map((flag) => givenOption(args, flag));
+  try {
+    const isRunUsed = task === "eval" || args.includes("--resume");
+    const config = isRunUsed ? await readRunConfigIfThere(run ? userPath(run) : homePath(`runs/${name}-ssnet`)) : null;
+    const isOwn = config?.plan && config.dataset === name;
+    return { dataset: isOwn ? datasetOf(config, run ?? "") : await findDataset(name, cases && userPath(cases)), args };
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    console.error(visible(error.message));
+    Deno.exit(EXIT.usage);
+  }
 }
 
 /** The value of one option on a command line, before the others are parsed; undefined where it does not stand there. */

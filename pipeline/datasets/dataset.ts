@@ -6,6 +6,7 @@
  */
 import type { NetworkName } from "../networks/network.ts";
 import type { AxisOrder } from "../arrays/geometry.ts";
+import type { Plan } from "../records/plan.ts";
 import type { PreparedCase, Problems } from "./prepared_case.ts";
 import type { PrecisionWish } from "../tensorflow/precision.ts";
 
@@ -132,7 +133,7 @@ export interface Preparation {
    * What a raw folder holds, in order, a name each: cases, or patients of several.
    * @throws {DataError} When the folder is not one of this dataset.
    */
-  names(raw: string): string[];
+  names(raw: string): Promise<string[]>;
   /**
    * Reads, checks and prepares all cases of a name.
    * @returns Them in order, or all that is wrong with any.
@@ -143,8 +144,6 @@ export interface Preparation {
    * @param image One channel of it. @param channel Which one, from 0.
    */
   intensities(image: Float32Array, sample?: Float32Array, channel?: number): Float32Array;
-  /** Matches the name of a file by which the folder of a case is known. */
-  caseFile: RegExp;
   /**
    * Writes files of the field's own format beside the cases, where an option asks for them.
    * @param folder Of the cases.
@@ -176,8 +175,10 @@ export interface SmallTraining {
   split: { validation: number; test: number };
 }
 
-/** A dataset: profile, way from raw files to cases, published lists and table, phantoms. */
+/** A dataset: profile, way from raw files to cases, published lists and table. */
 export interface Dataset extends DatasetProfile {
+  /** How one of its user's own is prepared and trained on; absent of those that come with the project. */
+  plan?: Plan;
   /** The name that readers know. */
   title: string;
   /** What a split counts. */
@@ -186,14 +187,18 @@ export interface Dataset extends DatasetProfile {
   axes: AxisOrder;
   /** Labeled units of the published tables, ascending; the last one is the whole training list. */
   labeledCounts: readonly number[];
-  /** The one of them that a split takes where none is given. */
-  usualLabeledCount: number;
+  /** The one of them that a split takes where none is given; null: all that are left. */
+  usualLabeledCount: number | null;
   /** Files of the published lists, a name a line; null where there are none, and a split is drawn. */
   lists: { train: URL; validation?: URL; test: URL } | null;
   /** The published table with its protocol; null where there is none. */
   published: URL | null;
   /** The way from raw files to cases. */
   preparation: Preparation;
+}
+
+/** A dataset that comes with the project: it has phantoms, too. */
+export interface BuiltInDataset extends Dataset {
   /** Writes raw phantoms as the dataset is handed out. */
   writePhantoms(raw: string, set: PhantomSet): Promise<void>;
   /** The training of `reproduce --scale ci`. */

@@ -5,6 +5,7 @@ import { channelCount, channelsIn } from "../arrays/channels.ts";
 import { geometryDifferences } from "../arrays/geometry.ts";
 import type { Volume } from "../files/voxels.ts";
 import { DataError } from "../files/errors.ts";
+import { counted } from "../files/words.ts";
 import { type Intensity, intensityOf } from "../arrays/intensity.ts";
 import { type Fingerprint, hashesOf } from "../records/manifest.ts";
 
@@ -59,6 +60,30 @@ export function fingerprintOf(
     sources,
     hashes: hashesOf(prepared, source),
   };
+}
+
+/** A problem with a raw case. */
+export interface CaseProblem {
+  /** Of the case, or of the patient. */
+  name: string;
+  /** As in {@linkcode Problems}. */
+  problem: string;
+}
+
+/** The error of a raw folder with bad cases, a line a problem. @param count Of all its cases or patients. */
+export function preparationError(
+  problems: readonly CaseProblem[],
+  { raw, count, unit }: { raw: string; count: number; unit: string },
+): DataError {
+  const width = Math.max(...problems.map(({ name }) => name.length));
+  const row = ({ name, problem }: CaseProblem) => `  ${name.padEnd(width)}  ${problem.replaceAll(/\s*\n\s*/g, " ")}`;
+  const bad = new Set(problems.map(({ name }) => name)).size;
+  return new DataError(
+    `Cannot prepare ${bad} of ${counted(count, unit)} in "${raw}"; nothing was written:\n${
+      problems.map(row).join("\n")
+    }\n` +
+      `Repair these files, or move the ${unit}s out of the folder`,
+  );
 }
 
 /** Which cases have a note, by the note. */

@@ -10,16 +10,8 @@
 import { channelCount, channelsIn, mapChannels } from "../arrays/channels.ts";
 import { connectedComponents, largestComponents } from "../arrays/components.ts";
 import type { Vector3 } from "../arrays/geometry.ts";
-import {
-  inverse,
-  isOrientation,
-  type Turn,
-  turned,
-  turnedGeometry,
-  turnedShape,
-  turnTo,
-} from "../arrays/orientation.ts";
-import { resize } from "../arrays/resize.ts";
+import { inverse, type Turn, turned, turnedGeometry, turnedShape, turnOf } from "../arrays/orientation.ts";
+import { resize, resizedShape } from "../arrays/resize.ts";
 import { sizeOf } from "../arrays/shape.ts";
 import type { Image } from "../data/images.ts";
 import type { Dataset } from "../datasets/dataset.ts";
@@ -76,8 +68,6 @@ export interface Prediction {
   seen: Vector3;
 }
 
-/** How much thicker slices are than their pixels, at least. */
-const THICKER = 1.5;
 /** More than an array can be indexed by. */
 const MOST_VOXELS = 2 ** 31;
 
@@ -107,7 +97,7 @@ export async function predictImage(
   { crop = null, normalize = "whole", probabilities: wantsProbabilities = false, uncertainty = false }: PredictOptions =
     {},
 ): Promise<Prediction> {
-  const turn = turnOf(image, dataset, grid), back = inverse(turn), whole = turnedShape(image.shape, turn);
+  const turn = turnOf(image, { ...dataset, ...grid }), back = inverse(turn), whole = turnedShape(image.shape, turn);
   const [first, shape] = boxOf(image, turn, crop), { classes } = dataset, channels = channelsOf(classes);
   const box = { whole, first, shape }, seen = seenShape(image, { turn, shape, trained: grid.spacing });
   // What a part needs alone is its own, so that memory does not hold it any longer.
@@ -190,22 +180,6 @@ export function entropyOf(probabilities: Float32Array, channels: number): Float3
   return entropy;
 }
 
-/**
- * The turn from an image's axes to those of the training. Without a place they are taken as the training's. For a network of
- * slices the axis of the thick voxels stays that of the slices, whichever way it runs: a short axis is oblique.
- */
-export function turnOf(
-  { geometry, isPlaced, axes, spacing }: Pick<Image, "geometry" | "isPlaced" | "axes" | "spacing">,
-  { axes: wanted, patch }: Pick<Dataset, "axes" | "patch">,
-  { orientation }: TrainedGrid,
-): Turn {
-  if (!isOrientation(orientation)) throw new RangeError(`"${orientation}" is no orientation`);
-  if (!geometry || !isPlaced) return { axes: axes === wanted ? [0, 1, 2] : [2, 1, 0], flips: [false, false, false] };
-  const widths = spacing ?? geometry.spacing, ordered = widths.toSorted((a, b) => b - a);
-  const isThick = patch.length === 2 && ordered[0] > THICKER * ordered[1];
-  return turnTo(geometry.direction, orientation, isThick ? { from: widths.indexOf(ordered[0]), to: 0 } : null);
-}
-
 /** First voxel and shape of what is in a box, along the turned axes. */
 function boxOf(image: Image, turn: Turn, crop: Box | null): [first: Vector3, shape: Vector3] {
   const whole = turnedShape(image.shape, turn);
@@ -243,13 +217,11 @@ function seenShape(
   { spacing }: Image,
   { turn, shape, trained }: { turn: Turn; shape: Vector3; trained: Vector3 | null },
 ): Vector3 {
-  if (!trained || !spacing) return shape;
-  const widths = turn.axes.map((axis) => spacing[axis]);
-  const seen = shape.map((n, i) => Math.max(Math.round(n * widths[i] / trained[i]), 1)) as Vector3;
+  const seen = resizedShape(shape, spacing && turnedShape(spacing, turn), trained);
   if (sizeOf(seen) < MOST_VOXELS) return seen;
   throw new DataError(
-    `its spacing of ${spacing.join(" x ")} mm makes ${seen.join(" x ")} voxels of ${
-      trained.join(" x ")
+    `its spacing of ${spacing!.join(" x ")} mm makes ${seen.join(" x ")} voxels of ${
+      trained!.join(" x ")
     } mm; fewer wanted`,
   );
 }

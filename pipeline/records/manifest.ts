@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { Intensity } from "../arrays/intensity.ts";
 import { writeJson } from "../files/atomic.ts";
 import { sha256 } from "../files/hash.ts";
-import { readJson } from "../files/json.ts";
+import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
 import type { Case } from "./case.ts";
 
@@ -131,6 +131,8 @@ const MANIFEST = z.strictObject({
   options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
   cases: z.record(NAME, FINGERPRINT),
 }) satisfies z.ZodType<Manifest>;
+const MANIFEST_FILE: JsonFile = { what: "the manifest", remedy: "write it with deno task preprocess DATASET" };
+const pathOf = (folder: string) => `${folder}/manifest.json`;
 
 /**
  * Reads the manifest of a folder of cases. Needs `--allow-read`.
@@ -138,12 +140,16 @@ const MANIFEST = z.strictObject({
  * @throws {DataError} When it is missing, no JSON, or not as {@linkcode Manifest} says.
  */
 export async function readManifest(folder: string): Promise<Manifest & { sha256: string }> {
-  const path = `${folder}/manifest.json`, remedy = "write it with deno task preprocess DATASET";
-  const manifest = await readJson(path, MANIFEST, { what: "the manifest", remedy });
-  return { ...manifest, sha256: sha256(await Deno.readFile(path)) };
+  const manifest = await readJson(pathOf(folder), MANIFEST, MANIFEST_FILE);
+  return { ...manifest, sha256: sha256(await Deno.readFile(pathOf(folder))) };
+}
+
+/** As {@linkcode readManifest}, without the hash, and null where there is none. Needs `--allow-read`. */
+export function readManifestIfThere(folder: string): Promise<Manifest | null> {
+  return readJsonIfThere(pathOf(folder), MANIFEST, MANIFEST_FILE);
 }
 
 /** Writes the manifest of a folder of cases. Needs `--allow-read`, `--allow-write`. */
 export function writeManifest(folder: string, manifest: Manifest): Promise<void> {
-  return writeJson(`${folder}/manifest.json`, manifest);
+  return writeJson(pathOf(folder), manifest);
 }

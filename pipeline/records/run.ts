@@ -13,6 +13,7 @@ import { writeAtomically, writeJson } from "../files/atomic.ts";
 import { isFile } from "../files/exists.ts";
 import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
+import { PLAN, type Plan } from "./plan.ts";
 import { type Precision, PRECISIONS } from "../tensorflow/precision.ts";
 
 /** The low-resolution stage of a short training: its first iterations see slices resized to a smaller patch. */
@@ -39,11 +40,13 @@ export interface TrainedGrid {
  * The grid of a case that a run is trained on.
  * @param one Null: not known, as of older runs.
  * @param dataset What its published files have, where the case does not say; without a known spacing each image has its own.
+ * A plan says all of it.
  */
 export function gridOf(
   one: Pick<Case, "geometry" | "correctedSpacing" | "header"> | null,
-  { orientation, knownSpacing }: { orientation: string; knownSpacing: number | null },
+  { orientation, knownSpacing, plan }: { orientation: string; knownSpacing: number | null; plan?: Plan },
 ): TrainedGrid {
+  if (plan) return { orientation, spacing: plan.spacing };
   const isPlaced = one?.geometry && (one.header?.codes.some((code) => code > 0) ?? true);
   return {
     orientation: isPlaced ? orientationOf(one!.geometry!.direction) : orientation,
@@ -95,6 +98,8 @@ export interface Training {
 export interface RunConfig {
   /** The dataset's name. */
   dataset: string;
+  /** Of a dataset of its user's own: its plan, a copy. */
+  plan?: Plan;
   /** The method's name and its settings. */
   method: { name: string; settings: Record<string, string | number> };
   /** How it is trained. */
@@ -133,6 +138,7 @@ const TRAINING: z.ZodType<Training> = z.strictObject({
 type Unsplit = Omit<RunConfig, "split"> & { split?: unknown };
 const CONFIG: z.ZodType<Unsplit> = z.strictObject({
   dataset: NAME,
+  plan: PLAN.optional(),
   method: z.strictObject({ name: z.string(), settings: z.record(z.string(), z.union([z.number(), z.string()])) }),
   training: TRAINING,
   grid: z.strictObject({

@@ -36,6 +36,8 @@ export interface Split extends Lists {
   counts?: Record<Role, number>;
   /** ACDC: patients of the lists; compared like `counts`. */
   patients?: Record<Role, number>;
+  /** The group of every case, where groups were chosen: none of them stands in two parts. */
+  groups?: Record<string, string>;
   /** ACDC: slices of the labeled cases, for readers: publications count them. */
   labeledSlices?: number;
 }
@@ -48,6 +50,7 @@ const SPLIT = z.strictObject({
   manifest: z.string().optional(),
   counts: z.record(z.enum(ROLES), z.int().nonnegative()).optional(),
   patients: z.record(z.enum(ROLES), z.int().nonnegative()).optional(),
+  groups: z.record(NAME, z.string()).optional(),
   labeledSlices: z.int().positive().optional(),
   labeled: z.array(NAME).min(1),
   unlabeled: z.array(NAME),
@@ -76,12 +79,15 @@ export function checkSplit(split: Split, source: string): Split {
   const problems: string[] = [], all = ROLES.flatMap((role) => split[role]);
   const twice = [...new Set(all.filter((name, i) => all.indexOf(name) !== i))];
   if (twice.length) problems.push(`these cases stand in it twice: ${listed(twice)}`);
-  const patients = [...new Set(all.filter(parseFrameName).map(patientOf))];
-  const shared = patients
-    .map((patient) => ({ patient, roles: ROLES.filter((role) => split[role].map(patientOf).includes(patient)) }))
-    .filter(({ roles }) => roles.length > 1)
-    .map(({ patient, roles }) => `${patient} (${roles.join(", ")})`);
+  const sharedBy = (groupOf: (name: string) => string, names: string[]) =>
+    [...new Set(names.map(groupOf))]
+      .map((group) => ({ group, roles: ROLES.filter((role) => split[role].map(groupOf).includes(group)) }))
+      .filter(({ roles }) => roles.length > 1)
+      .map(({ group, roles }) => `${group} (${roles.join(", ")})`);
+  const shared = sharedBy(patientOf, all.filter(parseFrameName)), { groups } = split;
   if (shared.length) problems.push(`these patients stand in two parts of it: ${listed(shared)}`);
+  const groupsShared = groups ? sharedBy((name) => groups[name], all) : [];
+  if (groupsShared.length) problems.push(`these groups stand in two parts of it: ${listed(groupsShared)}`);
   for (const [key, counts] of [["counts", countCases(split)], ["patients", countPatients(split)]] as const) {
     const claimed = split[key];
     if (!claimed) continue;

@@ -12,7 +12,6 @@ import {
   shownCases,
 } from "./groups.ts";
 import { type Methods, readRuns, type Run } from "./runs.ts";
-import { DATASETS } from "../datasets/datasets.ts";
 import { DataError } from "../files/errors.ts";
 import type { Metrics } from "../records/evaluation.ts";
 
@@ -76,7 +75,8 @@ export async function gatherContents(folders: string[], methods: Methods): Promi
   const runs = await readRuns(folders, methods), tables = await readPublished();
   const groups = groupResults(runs, tables, methods),
     notes = runs.flatMap((run) => run.notes.map((n) => `${run.name}: ${n}`));
-  const names = [...new Set(runs.map(({ config }) => config.dataset))];
+  const names = [...new Set(runs.map(({ config }) => config.dataset))],
+    titles = [...new Set(runs.map(({ dataset }) => dataset.title))];
   if (names.length > 1) notes.push(`these runs are of different datasets (${names.join(", ")}): a table for each`);
   const comparisons = new Map<Group, Comparison[]>();
   for (const group of groups) {
@@ -108,9 +108,7 @@ export async function gatherContents(folders: string[], methods: Methods): Promi
     shown.set(result, cases);
   }
   const evaluations = runs.reduce((n, run) => n + run.evaluations.length, 0);
-  const title = `${names.map((name) => DATASETS[name].title).join(", ")}: ${counted(runs.length, "run")}, ${
-    counted(evaluations, "evaluation")
-  }`;
+  const title = `${titles.join(", ")}: ${counted(runs.length, "run")}, ${counted(evaluations, "evaluation")}`;
   const sources = Object.assign({}, ...Object.values(tables).map(({ sources }) => sources)) as Contents["sources"];
   return { title, notes, runs, groups, comparisons, shown, sources };
 }

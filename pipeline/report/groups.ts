@@ -104,8 +104,8 @@ export function groupResults(runs: Run[], tables: Record<string, Published>, met
         const published = publishedRows(known?.rows ?? [], labeled);
         groups.set(key, {
           dataset,
-          title: DATASETS[dataset].title,
-          unit: `${DATASETS[dataset].unit}s`,
+          title: run.dataset.title,
+          unit: `${run.dataset.unit}s`,
           labeled,
           results: [],
           published: published.map((row) => ({ ...row, title: row.title ?? methods[row.method]?.title ?? row.method })),

@@ -5,6 +5,7 @@
  */
 import { basename } from "node:path";
 import { correctedSpacingText, type Metrics } from "../records/evaluation.ts";
+import type { Plan } from "../records/plan.ts";
 import { lowResolutionText } from "../training/low_resolution.ts";
 import { countsOf, type Group, type Published, type Result } from "./groups.ts";
 import { grouped } from "./numbers.ts";
@@ -35,13 +36,20 @@ const shared = setting(true), own = setting(false);
 /** Of the options that are not as published, or the versions of programs. */
 const pairs = (entries: [string, unknown][]) => entries.map((pair) => pair.join(" ")).join(", ");
 
-function rowSettings({ protocol, labeled, unit }: Group): RowSetting[] {
+/** What a plan decides that no other row says. */
+const planText = ({ protocol, network, batch: { labeled, unlabeled } }: Plan) =>
+  `${network}, schedule and settings of ${protocol.toUpperCase()}, ${labeled} + ${unlabeled} rows a batch`;
+
+function rowSettings({ protocol, labeled, unit, results }: Group): RowSetting[] {
   const side = (sizes: readonly number[] | null) => sizes?.join(" × ") ?? "whole slices";
   const yes = (value: boolean) => value ? "kept" : "not taken";
   const weights = (ema: boolean) => ema ? "moving average" : "the checkpoint's iteration";
   return [
     own("Method", null, ({ run }) => run.method.title),
     own("Options of the method", null, ({ run }) => run.method.changed, (changed) => pairs(changed) || "none"),
+    ...results.some(({ run }) => run.config.plan)
+      ? [shared("Plan", null, ({ run }) => run.config.plan ? planText(run.config.plan) : "none")]
+      : [],
     shared("Preset", null, ({ run }) => run.config.training.preset),
     own("Iterations", protocol && grouped(protocol.iterations), ({ run }) => run.config.training.iterations, grouped),
     own(

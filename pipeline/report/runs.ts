@@ -12,7 +12,7 @@ import { missingIterations, readLog } from "../files/log.ts";
 import { counted, listed } from "../files/words.ts";
 import { type Metrics, readMetrics } from "../records/evaluation.ts";
 import { datasetOf } from "../datasets/datasets.ts";
-import type { DatasetProfile, OptionSchema } from "../datasets/dataset.ts";
+import type { Dataset, DatasetProfile, OptionSchema } from "../datasets/dataset.ts";
 
 /** One `evaluation-*` folder. */
 export interface Evaluation {
@@ -52,6 +52,8 @@ export interface Run {
   name: string;
   /** What stands in `config.json`. */
   config: RunConfig;
+  /** That it was trained on. */
+  dataset: Dataset;
   /** What is known of its method. */
   method: RunMethod;
   /** Values of `metrics.jsonl` by key, in the order of iterations; a key is absent where nothing was logged. */
@@ -91,7 +93,7 @@ async function readRun(folder: string, methods: Methods): Promise<Run> {
   const problem = nameProblem(basename(resolve(folder)));
   if (problem) throw new DataError(`Cannot read the run "${folder}": ${problem}`);
   const config = await readRunConfig(folder), { iterations } = config.training;
-  const method = methodOf(config, datasetOf(config, folder), methods);
+  const dataset = datasetOf(config, folder), method = methodOf(config, dataset, methods);
   const rows = await readLog(`${folder}/metrics.jsonl`), notes: string[] = [];
   const last = lastRows(rows), curves: Run["curves"] = Object.create(null); // no key is there before it is logged
   for (const [iteration, row] of last) {
@@ -147,7 +149,19 @@ async function readRun(folder: string, methods: Methods): Promise<Run> {
   const minutes = rows.length ? rows.reduce((sum, row) => sum + (row.seconds ?? 0), 0) / 60 : null;
   const validation = [...lastRows(await readLog(`${folder}/validation.jsonl`)).values()]
     .flatMap(({ iteration, dice }) => typeof dice === "number" ? [{ iteration, value: dice }] : []);
-  return { folder, name: basename(folder), config, method, curves, iteration, validation, minutes, evaluations, notes };
+  return {
+    folder,
+    name: basename(folder),
+    config,
+    dataset,
+    method,
+    curves,
+    iteration,
+    validation,
+    minutes,
+    evaluations,
+    notes,
+  };
 }
 
 /**

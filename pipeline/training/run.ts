@@ -130,6 +130,7 @@ export function weightsAsRun(path: string, { dataset, method, patch, split, case
   const none: Split = { profile: dataset.name, source: "none", labeled: [], unlabeled: [], validation: [], test: [] };
   const config: RunConfig = {
     dataset: dataset.name,
+    plan: dataset.plan,
     method: { name: method, settings: {} },
     training: {
       ...{

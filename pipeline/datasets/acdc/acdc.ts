@@ -1,14 +1,15 @@
 /** Cardiac cine MRI (ACDC) as a dataset: 2-D, four classes, two frames a patient. @module */
 import { z } from "zod";
 import { NOMINAL_SPACING } from "../prepared_case.ts";
-import type { Dataset } from "../dataset.ts";
+import type { BuiltInDataset } from "../dataset.ts";
 import { type CardiacCineOptions, cinePatients, prepareCine, writeSlices } from "./cardiac_cine.ts";
 import { writeRawHearts } from "./phantom.ts";
+import { checkRawFolder } from "../raw_folder.ts";
 import { ACDC } from "./profile.ts";
 import { minMax } from "../../arrays/intensity.ts";
 
 /** ACDC: profile, raw files, lists, phantoms. */
-export const CARDIAC_CINE: Dataset = {
+export const CARDIAC_CINE: BuiltInDataset = {
   ...ACDC,
   title: "Cardiac cine MRI (ACDC)",
   unit: "patient",
@@ -29,8 +30,10 @@ export const CARDIAC_CINE: Dataset = {
       ),
     }),
     intensities: minMax,
-    caseFile: /^info\.cfg$|_frame\d+.*\.(nii|hdr|h5)(\.gz)?$/i,
-    names: cinePatients,
+    names: (raw) => {
+      checkRawFolder(raw, /^info\.cfg$|_frame\d+.*\.(nii|hdr|h5)(\.gz)?$/i);
+      return Promise.resolve(cinePatients(raw));
+    },
     prepare: (raw, name, options) => prepareCine(raw, name, options as unknown as CardiacCineOptions),
     async exportCase(folder, one, { slices }) {
       if (!slices || !one.label) return;

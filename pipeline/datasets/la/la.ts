@@ -1,8 +1,8 @@
 /** The left atrium (LA) as a dataset: 3-D, two classes. @module */
 import { z } from "zod";
-import { foldersIn } from "../raw_folder.ts";
+import { checkRawFolder, foldersIn } from "../raw_folder.ts";
 import { NOMINAL_SPACING } from "../prepared_case.ts";
-import type { Dataset } from "../dataset.ts";
+import type { BuiltInDataset } from "../dataset.ts";
 import { type LeftAtriumOptions, prepareLeftAtrium } from "./left_atria.ts";
 import { writeRawAtria } from "./phantom.ts";
 import { LA } from "./profile.ts";
@@ -15,7 +15,7 @@ function readSpacing(text: string, { addIssue }: z.RefinementCtx): LeftAtriumOpt
 }
 
 /** LA: profile, raw files, lists, phantoms. */
-export const LEFT_ATRIUM: Dataset = {
+export const LEFT_ATRIUM: BuiltInDataset = {
   ...LA,
   title: "Left atrium (LA)",
   unit: "case",
@@ -38,8 +38,10 @@ export const LEFT_ATRIUM: Dataset = {
       nominalSpacing: NOMINAL_SPACING,
     }),
     intensities: normalize,
-    caseFile: /^(mri_norm2\.h5|lgemri\.nrrd)$/,
-    names: foldersIn,
+    names: (raw) => {
+      checkRawFolder(raw, /^(mri_norm2\.h5|lgemri\.nrrd)$/);
+      return Promise.resolve(foldersIn(raw));
+    },
     async prepare(raw, name, options) {
       const result = await prepareLeftAtrium(raw, name, options as unknown as LeftAtriumOptions);
       return "problems" in result ? result : [result];

@@ -17,8 +17,8 @@ import {
   type PreparedCase,
   type Problems,
 } from "@ssnet/pipeline/datasets/prepared_case.ts";
-import { foldersIn } from "@ssnet/pipeline/datasets/raw_folder.ts";
-import type { Dataset, PhantomSet } from "@ssnet/pipeline/datasets/dataset.ts";
+import { checkRawFolder, foldersIn } from "@ssnet/pipeline/datasets/raw_folder.ts";
+import type { BuiltInDataset, PhantomSet } from "@ssnet/pipeline/datasets/dataset.ts";
 import { LA } from "@ssnet/pipeline/datasets/la/profile.ts";
 import { stream } from "@ssnet/pipeline/arrays/random.ts";
 
@@ -74,7 +74,7 @@ function phantom(seed: number, name: string, [nx, ny, nz]: PhantomSet["shape"]) 
 }
 
 /** The dataset. */
-export const ORGANS: Dataset = {
+export const ORGANS: BuiltInDataset = {
   ...LA,
   name: "organs",
   title: "Organs",
@@ -89,8 +89,10 @@ export const ORGANS: Dataset = {
   preparation: {
     options: z.strictObject({}),
     intensities: normalize,
-    caseFile: /^image\.nii$/,
-    names: foldersIn,
+    names: (raw) => {
+      checkRawFolder(raw, /^image\.nii$/);
+      return Promise.resolve(foldersIn(raw));
+    },
     prepare,
   },
   async writePhantoms(raw, { seed, count, shape }) {
