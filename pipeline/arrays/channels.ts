@@ -41,15 +41,19 @@ export function channelsLast(
   return last;
 }
 
+/** `[C, ...]` of channels behind one another; of one the same array. */
+export function joinChannels(channels: readonly Float32Array[]): Float32Array {
+  if (channels.length === 1) return channels[0];
+  const size = channels[0].length, all = new Float32Array(channels.length * size);
+  channels.forEach((channel, c) => all.set(channel, c * size));
+  return all;
+}
+
 /** `[C, ...]` with every channel changed by itself. @param count C. */
 export function mapChannels(
   values: Float32Array,
   count: number,
   change: (channel: Float32Array, c: number) => Float32Array,
 ): Float32Array {
-  if (count === 1) return change(values, 0);
-  const changed = channelsIn(values, count).map(change), size = changed[0].length;
-  const all = new Float32Array(count * size);
-  changed.forEach((channel, c) => all.set(channel, c * size));
-  return all;
+  return joinChannels(channelsIn(values, count).map(change));
 }
