@@ -12,7 +12,7 @@ import { DataError, readEach } from "../pipeline/files/errors.ts";
 import { writeNiftiMask } from "../pipeline/files/nifti.ts";
 import { checkCases, countCases, countPatients, readSplit, type Split } from "../pipeline/records/split.ts";
 import { evaluateCase, rowText, strideOf, SURFACE_TOLERANCE } from "../pipeline/evaluation/evaluate_case.ts";
-import { clinicalAgreement, patientValues } from "../pipeline/evaluation/clinical.ts";
+import { clinicalAgreement, patientValues, volumeAgreement } from "../pipeline/evaluation/clinical.ts";
 import { correctedSpacings, patientRows, summarize } from "../pipeline/evaluation/summary.ts";
 import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
 import { loadRun, readRun, type Run, weightsAsRun } from "../pipeline/training/run.ts";
@@ -155,6 +155,7 @@ async function evaluate() {
       patientSummary: patients.length ? summarize(patientRows(rows)) : null,
       patients,
       clinical: clinicalAgreement(patients),
+      volumes: volumeAgreement(rows),
     });
   });
   const patients = patientValues(rows);

@@ -27,7 +27,7 @@ import {
   writeDone,
   writeRunConfig,
 } from "../pipeline/records/run.ts";
-import { COSTS } from "../pipeline/grid/costs.ts";
+import { batchRows, COSTS } from "../pipeline/grid/costs.ts";
 import { isFile } from "../pipeline/files/exists.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
 import { readFileBytes } from "../pipeline/files/hdf5.ts";
@@ -218,9 +218,8 @@ await runTask(async () => {
   const announced = {
     ...training,
     precision,
-    dataset: dataset.protocol,
-    method: asked,
-    patch,
+    ...{ name: dataset.name, dataset: dataset.protocol, method: asked, patch },
+    ...{ rows: batchRows(profile, usesUnlabeled), channels: profile.channels, classes: profile.classes },
     lowResolution: lowResolution && preset.lowResolution,
   };
   const tooLarge = memoryProblem(measured, announced, memory);

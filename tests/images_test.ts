@@ -138,11 +138,17 @@ Deno.test("folders, folders of folders, lists and nnU-Net's names: masks are lef
     assert.deepEqual(named("acdc").names, ["p_frame01"]);
     assert.deepEqual(named("acdc/p_frame01_gt.nii.gz").names, ["p_frame01_gt"], "what is named is taken");
     await write("nnunet/A_0000.nii.gz", "nnunet/B_0000.nii.gz", "nnunet/B_0001.nii.gz");
+    await write("nnunet/C_0000.nii.gz", "nnunet/C_0002.nii.gz", "nnunet/D_0001.nii.gz");
     assert.deepEqual(named("nnunet"), {
-      names: ["A"],
-      problems: ['Cannot segment "./nnunet/B": its channels _0000 and further ones found; one channel wanted'],
+      names: ["A", "B"],
+      problems: [
+        'Cannot segment "./nnunet/C": its channels from _0000 on wanted, each a file, found _0000, _0002',
+        'Cannot segment "./nnunet/D": its channels from _0000 on wanted, each a file, found _0001',
+      ],
       notes: [],
     });
+    const [, { path, otherChannels }] = imageFiles([`${folder}/nnunet`]).files;
+    assert.deepEqual([path, otherChannels], [`${folder}/nnunet/B_0000.nii.gz`, [`${folder}/nnunet/B_0001.nii.gz`]]);
     await Deno.writeTextFile(`${folder}/some.txt`, "la/P1/lgemri.nrrd\r\n\nnnunet/A_0000.nii.gz\ngone.nii\n");
     const list = named("some.txt");
     assert.deepEqual(list.names, ["lgemri", "A"]);

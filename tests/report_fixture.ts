@@ -6,7 +6,7 @@ import { writeNiftiMask } from "../pipeline/files/nifti.ts";
 import { cinePhantom } from "../pipeline/datasets/acdc/phantom.ts";
 import { phantom } from "../pipeline/datasets/la/phantom.ts";
 import { DATASETS } from "../pipeline/datasets/datasets.ts";
-import { clinicalAgreement, patientValues } from "../pipeline/evaluation/clinical.ts";
+import { clinicalAgreement, patientValues, volumeAgreement } from "../pipeline/evaluation/clinical.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
 import { patientRows, summarize } from "../pipeline/evaluation/summary.ts";
 import { type LogRow, openLog } from "../pipeline/files/log.ts";
@@ -142,7 +142,7 @@ export async function writeEvaluation(
     ...{ cases: folder, seconds: 10, versions: { deno: "2.9.6", tensorflow: "2.21.0" }, classes, rows },
     summary: summarize(rows),
     patientSummary: patients.length ? summarize(patientRows(rows)) : null,
-    ...{ patients, clinical: clinicalAgreement(patients) },
+    ...{ patients, clinical: clinicalAgreement(patients), volumes: volumeAgreement(rows) },
   });
 }
 

@@ -146,6 +146,7 @@ const MEASURED_STEPS = (["fp32", "bf16"] as const).map((precision) => ({
   ...{ stepSeconds: times(15), warmupSeconds: times(3) },
 }));
 const TRAINING: Announced = {
+  name: "la",
   dataset: "la",
   method: "ssnet",
   precision: "fp32",

@@ -87,7 +87,7 @@ Deno.test("a placement that keeps everything gives the voxels of the source, bit
     wide.image.slice(0, 30).every((value) => value === 0) && wide.image.slice(150).every((value) => value === 0),
   );
   const slice = ramp([4, 6]);
-  assert.deepEqual(patchOf(slice, { matrix: [1, 0, 0, 1], center: [1.5, 2.5] }, [4, 6]).image, slice.image);
+  assert.deepEqual(patchOf(slice, { matrix: [1, 0, 0, 1], center: [1.5, 2.5] }, [4, 6]).image, slice.image[0]);
   // A quarter turn of a square: rows become columns.
   const square = patchOf(ramp([2, 2]), { matrix: [0, -1, 1, 0], center: [0.5, 0.5] }, [2, 2]);
   assert.deepEqual([...square.image], [3, 1, 4, 2]);

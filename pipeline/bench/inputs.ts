@@ -4,16 +4,31 @@ import { BARE_CASE, type Case } from "../records/case.ts";
 import { writeArrays } from "../files/hdf5.ts";
 import { cinePhantom } from "../datasets/acdc/phantom.ts";
 import { phantom } from "../datasets/la/phantom.ts";
-import type { DatasetProfile } from "../datasets/dataset.ts";
+import { type DatasetProfile, numbered } from "../datasets/dataset.ts";
 import { DATASETS } from "../datasets/datasets.ts";
 import { LA } from "../datasets/la/profile.ts";
 import type { Split } from "../records/split.ts";
 import { temporaryFolder } from "../files/places.ts";
 
-/** A dataset's profile with another patch. */
-export function sized(dataset: string, patch: string | undefined): DatasetProfile {
-  const published = DATASETS[dataset];
-  return { ...published, patch: patch ? sidesOf(patch) : published.patch };
+/** A dataset's profile with another patch, and as if it had other channels and classes. */
+export function sized(
+  dataset: string,
+  patch: string | undefined,
+  { channels, classes }: { channels?: number; classes?: number } = {},
+): DatasetProfile {
+  const published = DATASETS[dataset], { boxes } = published.bench;
+  const profile = { ...published, patch: patch ? sidesOf(patch) : published.patch };
+  if (channels) Object.assign(profile, { channels, channelNames: numbered("channel", channels) });
+  if (!classes) return profile;
+  // What the published classes fill together, in as many slabs along the first axis.
+  const [from, to] = [Math.min(...boxes.map(({ from }) => from[0])), Math.max(...boxes.map(({ to }) => to[0]))];
+  const edge = (k: number) => Math.round(from + k * (to - from) / (classes - 1));
+  const slabs = Array.from({ length: classes - 1 }, (_, k) => ({
+    from: boxes[0].from.with(0, edge(k)),
+    to: boxes[0].to.with(0, edge(k + 1)),
+  }));
+  const classNames = numbered("class", classes - 1);
+  return { ...profile, classes, classNames, bench: { ...profile.bench, boxes: slabs } };
 }
 
 /** Two balls in a volume of an LA case, as the authors' metrics are timed with. */

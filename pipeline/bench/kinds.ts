@@ -32,6 +32,8 @@ export const KINDS = {
     precision,
     patch,
     rows: z.int().positive().optional().describe("labeled rows of a batch, and as many unlabeled ones"),
+    channels: z.int().positive().optional().describe("of an image, not the dataset's"),
+    classes: z.int().min(2).optional().describe("background included, not the dataset's"),
     iterations,
     ...MACHINE,
     pool: z.number().positive().optional().describe("GB of the GPU's memory for TensorFlow, all of it without this"),

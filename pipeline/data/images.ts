@@ -5,7 +5,9 @@
 import { basename, dirname, resolve } from "node:path";
 import { type AxisOrder, type Geometry, reverseAxes, type Vector3 } from "../arrays/geometry.ts";
 import { exists, isFolder } from "../files/exists.ts";
+import { joinChannels } from "../arrays/channels.ts";
 import { parseList } from "../datasets/lists.ts";
+import { labelPlacement } from "../datasets/prepared_case.ts";
 import { entriesOf } from "../datasets/raw_folder.ts";
 import { DataError } from "../files/errors.ts";
 import { readMha } from "../files/mha.ts";
@@ -21,7 +23,7 @@ export interface Image {
   shape: Vector3;
   /** Which axes of the file these are. */
   axes: AxisOrder;
-  /** The file's intensities; of a case the prepared ones. */
+  /** The files' intensities, `[C, ...shape]`, channel by channel; of a case the prepared ones. */
   data: Float32Array;
   /** Whether the intensities are prepared already. */
   isPrepared: boolean;
@@ -43,8 +45,10 @@ export interface Image {
 export interface ImageFile {
   /** Of the results. */
   name: string;
-  /** Where it lies. */
+  /** Where it lies; of several channels the first one. */
   path: string;
+  /** The files of the channels behind the first, where there are any. */
+  otherChannels?: string[];
 }
 
 /** How the names of images, and of masks, end. */
@@ -62,8 +66,8 @@ export const stemOf = (path: string): string => basename(path).replace(IMAGE, ""
 /**
  * The images that are meant by files, folders and lists (`.txt`, `.list`: a path a line, from where the list lies). Of a folder
  * all images in it, or else in the folders in it, without what is named as a mask (`_gt`, `_seg`, `_label`, `_mask`,
- * `laendo`) or a series (`_4d`); nnU-Net's `NAME_0000.nii.gz` is the image NAME. Images of one name take that of their
- * folder too. Needs `--allow-read`.
+ * `laendo`) or a series (`_4d`); nnU-Net's `NAME_0000.nii.gz`, `NAME_0001.nii.gz` and so on are the channels of the image
+ * NAME. Images of one name take that of their folder too. Needs `--allow-read`.
  * @returns `problems`: all inputs that are none, a line each; `notes`: what was left out.
  */
 export function imageFiles(inputs: readonly string[]): { files: ImageFile[]; problems: string[]; notes: string[] } {
@@ -104,17 +108,31 @@ export function imageFiles(inputs: readonly string[]): { files: ImageFile[]; pro
     } else paths.push(input);
   }
   const unique = [...new Set(paths.map(withHeader))];
-  const channelsOf = (path: string) => `${dirname(path)}/${stemOf(path).replace(CHANNEL, "")}`;
-  const channels = unique.filter((path) => CHANNEL.test(stemOf(path)) && !stemOf(path).endsWith("_0000"));
-  for (const path of new Set(channels.map(channelsOf))) {
-    problems.push(`Cannot segment "${path}": its channels _0000 and further ones found; one channel wanted`);
+  const wholeOf = (path: string) =>
+    CHANNEL.test(stemOf(path)) ? `${dirname(path)}/${stemOf(path).replace(CHANNEL, "")}` : path;
+  const kept: string[][] = [];
+  for (const [whole, paths] of Map.groupBy(unique, wholeOf)) {
+    const numbers = paths.map((path) => stemOf(path).match(CHANNEL)?.[1] ?? "0000").sort();
+    const inOrder = paths.toSorted((a, b) => stemOf(a) < stemOf(b) ? -1 : 1);
+    if (new Set(numbers).size < numbers.length) kept.push(...inOrder.map((path) => [path])); // two of one name are told below
+    else if (numbers.every((number, c) => Number(number) === c)) kept.push(inOrder);
+    else {
+      problems.push(
+        `Cannot segment "${whole}": its channels from _0000 on wanted, each a file, found ${
+          listed(numbers.map((n) => `_${n}`))
+        }`,
+      );
+    }
   }
-  const kept = unique.filter((path) => !channels.some((channel) => channelsOf(channel) === channelsOf(path)));
-  const names = kept.map((path) => stemOf(path).replace(/_0000$/, ""));
-  const long = kept.map((path, i) =>
+  const names = kept.map(([path]) => stemOf(path).replace(CHANNEL, ""));
+  const long = kept.map(([path], i) =>
     names.filter((name) => name === names[i]).length > 1 ? `${basename(dirname(resolve(path)))}_${names[i]}` : names[i]
   );
-  const files = kept.map((path, i) => ({ name: long[i], path }));
+  const files = kept.map(([path, ...otherChannels], i): ImageFile => ({
+    name: long[i],
+    path,
+    ...(otherChannels.length && { otherChannels }),
+  }));
   for (const name of new Set(long.filter((name, i) => long.indexOf(name) !== i))) {
     const same = files.filter((file) => file.name === name).map(({ path }) => path);
     problems.push(
@@ -156,11 +174,28 @@ function isDicom(path: string): boolean {
 }
 
 /**
- * Reads an image of any of the formats. Needs `--allow-read`.
+ * Reads an image of any of the formats, with all its channels. Needs `--allow-read`.
  * @throws {DataError} Naming the file, what was found and what is wanted; also for a voxel that is no finite number and for
- * an image of one value, in which there is nothing to find, and for axes that are not at right angles.
+ * an image of one value, in which there is nothing to find, for axes that are not at right angles, and for channels that do
+ * not lie on one grid.
  */
-export async function readImage({ path, name }: ImageFile): Promise<Image> {
+export async function readImage({ path, name, otherChannels = [] }: ImageFile): Promise<Image> {
+  const first = await readChannel(path, name),
+    channels = [first.data],
+    notes = [...first.notes],
+    problems: string[] = [];
+  for (const other of otherChannels) {
+    const channel = await readChannel(other, name), names = { label: "channel", image: "first channel" };
+    const placement = labelPlacement(channel, first, other, names);
+    problems.push(...placement.problems);
+    notes.push(...placement.notes);
+    channels.push(channel.data);
+  }
+  if (problems.length) throw new DataError(`Cannot segment "${path}" with its other channels:\n${problems.join("\n")}`);
+  return { ...first, data: joinChannels(channels), notes };
+}
+
+async function readChannel(path: string, name: string): Promise<Image> {
   const image = await readAny(path, name), { data, geometry, isPlaced } = image;
   const refuse = (why: string) => new DataError(`Cannot segment "${path}": ${why}`);
   let bad = 0, isConstant = true;

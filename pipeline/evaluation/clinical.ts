@@ -97,9 +97,20 @@ export function agreementOf(errors: readonly (number | null)[], unit: Agreement[
   };
 }
 
-/** {@linkcode agreementOf} every quantity over the patients; null without patients. */
+/** {@linkcode agreementOf} the volume of every class over the cases, in milliliters; null where no spacing is known. */
+export function volumeAgreement(rows: readonly ResultRow[]): Record<string, Agreement> | null {
+  if (rows.every(({ milliliters }) => !milliliters)) return null;
+  const errors = (own: readonly ResultRow[]) =>
+    own.map(({ milliliters }) => milliliters && milliliters.predicted - milliliters.reference);
+  return Object.fromEntries(
+    [...Map.groupBy(rows, (row) => row.class)].map(([name, own]) => [name, agreementOf(errors(own), "ml")]),
+  );
+}
+
+/** {@linkcode agreementOf} every quantity over the patients; null where none has any: they are no hearts. */
 export function clinicalAgreement(patients: readonly PatientValues[]): Record<ClinicalName, Agreement> | null {
-  if (!patients.length) return null;
+  const isKnown = ({ predicted, reference }: ClinicalValue) => predicted !== null || reference !== null;
+  if (!patients.some(({ values }) => Object.values(values).some(isKnown))) return null;
   const of = (name: ClinicalName) =>
     agreementOf(patients.map(({ values }) => values[name].error), CLINICAL_UNITS[name]);
   return Object.fromEntries(CLINICAL_NAMES.map((name) => [name, of(name)])) as Record<ClinicalName, Agreement>;

@@ -16,6 +16,7 @@ import { sizeOf } from "../arrays/shape.ts";
 import type { Image } from "../data/images.ts";
 import type { Dataset } from "../datasets/dataset.ts";
 import { DataError } from "../files/errors.ts";
+import { counted } from "../files/words.ts";
 import type { TrainedGrid } from "../records/run.ts";
 import type { Probabilities } from "./evaluate_case.ts";
 import { channelsOf, classesOf } from "./sliding_window.ts";
@@ -31,7 +32,7 @@ export interface Box {
 /** What segments. */
 export interface Predictor {
   /** Of the networks. */
-  dataset: Pick<Dataset, "axes" | "classes" | "patch" | "preparation">;
+  dataset: Pick<Dataset, "axes" | "channelNames" | "classes" | "patch" | "preparation">;
   /** Of their training. */
   grid: TrainedGrid;
   /** Of one or more networks. */
@@ -73,7 +74,7 @@ const MOST_VOXELS = 2 ** 31;
 
 /**
  * Segments an image. TensorFlow must be open.
- * @throws {DataError} When the crop leaves nothing of it, or what it leaves has one intensity; when the spacing makes more
+ * @throws {DataError} When it has not the channels of the training; when the crop leaves nothing of it, or what it leaves has one intensity; when the spacing makes more
  * voxels than can be.
  *
  * @example A run's mask of a file, on the file's grid
@@ -101,7 +102,15 @@ export async function predictImage(
   const [first, shape] = boxOf(image, turn, crop), { classes } = dataset, channels = channelsOf(classes);
   const box = { whole, first, shape }, seen = seenShape(image, { turn, shape, trained: grid.spacing });
   // What a part needs alone is its own, so that memory does not hold it any longer.
-  const inputs = channelCount(image.data, image.shape);
+  const inputs = channelCount(image.data, image.shape), wanted = dataset.channelNames;
+  if (inputs !== wanted.length) {
+    throw new DataError(
+      `${counted(wanted.length, "channel")} wanted (${
+        wanted.join(", ")
+      }), ${inputs} found; a file each, NAME_0000, NAME_0001 ` +
+        "and so on",
+    );
+  }
   const { probabilities, entropy, information } = await meanOf(networks, {
     image: mapChannels(image.data, inputs, (channel, c) => {
       const prepared = preparedPart(channel, { image, channel: c, turn, dataset, normalize, box });

@@ -4,11 +4,13 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { sidesOf, sizeOf } from "../arrays/shape.ts";
-import type { Preset } from "../datasets/dataset.ts";
+import { sidesOf } from "../arrays/shape.ts";
+import type { DatasetProfile, Preset } from "../datasets/dataset.ts";
 import { DATASETS } from "../datasets/datasets.ts";
+import { createMethod } from "../methods/method.ts";
+import { type MethodName, METHODS } from "../methods/methods.ts";
 import { meanSeconds } from "../training/low_resolution.ts";
-import { type MeasuredMemory, stepMemory } from "./memory.ts";
+import { type MeasuredMemory, shareOf, stepMemory, type StepShape } from "./memory.ts";
 import type { Costs, Length } from "../records/cell.ts";
 import type { MeasuredStep } from "../records/measurement.ts";
 import type { Precision } from "../tensorflow/precision.ts";
@@ -19,9 +21,9 @@ export const WARMUP_SHARE = 0.5;
 /** The measured figures of this project. */
 export const COSTS = fileURLToPath(new URL("../../data/costs.json", import.meta.url));
 
-/** Which training costs are asked for. */
-export interface CostKey {
-  /** Profile's name. */
+/** Which training costs are asked for; of its shape what differs from the published one. */
+export interface CostKey extends Partial<StepShape> {
+  /** Whose measured figures: the dataset's that it follows the protocol of. */
   dataset: string;
   /** As in `--method`. */
   method: string;
@@ -31,43 +33,62 @@ export interface CostKey {
   device: string;
   /** The preset's iterations on smaller slices, null where it has none. */
   lowResolution: Preset["lowResolution"];
-  /** Where it is not the published one. */
-  patch?: readonly number[];
 }
 
-/** The measured step of a training, in batches as published, and its memory at another patch; null when it was not measured. */
+/** Rows of a method's batches. */
+export const batchRows = (
+  { labeledPerBatch, unlabeledPerBatch }: Pick<DatasetProfile, "labeledPerBatch" | "unlabeledPerBatch">,
+  usesUnlabeled: boolean,
+): number => labeledPerBatch + (usesUnlabeled ? unlabeledPerBatch : 0);
+
+/** The shape of a method's step on a dataset as published. */
+function publishedShape({ dataset, method }: Pick<CostKey, "dataset" | "method">): StepShape {
+  const { profile, usesUnlabeled } = createMethod(METHODS[method as MethodName], DATASETS[dataset]);
+  const { patch, channels, classes } = profile;
+  return { patch, rows: batchRows(profile, usesUnlabeled), channels, classes };
+}
+
+/** The measured step of a training, as published, and its memory at another patch; null when it was not measured. */
 export function measuredStep(
   rows: MeasuredStep[],
-  { dataset, method, precision, device, lowResolution }: Omit<CostKey, "patch">,
+  { dataset, method, precision, device, lowResolution }: Omit<CostKey, keyof StepShape>,
 ): (MeasuredStep & MeasuredMemory) | null {
   const own = rows.filter((row) =>
     row.dataset === dataset && row.method === method && row.precision === precision && row.device === device &&
-    row.rows === undefined
+    row.rows === undefined && row.channels === undefined && row.classes === undefined
   );
   const row = own.find((row) => row.patch === undefined && (!lowResolution || row.coarseSeconds));
   const sized = own.find((row) => row.patch !== undefined);
   if (!row) return null;
   const other = sized && { patch: sidesOf(sized.patch!), peakMemoryGb: sized.peakMemoryGb };
-  return { ...row, other };
+  return { ...row, other, reference: publishedShape({ dataset, method }) };
 }
 
-/** The costs of a training; null when it was not measured. Times of another patch are taken in proportion to its voxels. */
+/** The whole shape of a training: as published where the key does not say otherwise. */
+export function shapeOf({ reference }: MeasuredMemory, key: CostKey): StepShape {
+  const { patch, rows, channels, classes } = { ...reference, ...key };
+  return { patch, rows, channels, classes };
+}
+
+/** The costs of a training; null when it was not measured. Times of another shape are taken in proportion ({@linkcode shareOf}). */
 export function costsOf(rows: MeasuredStep[], key: CostKey): Costs | null {
-  const row = measuredStep(rows, key), { lowResolution, dataset, patch = DATASETS[dataset].patch } = key;
+  const row = measuredStep(rows, key), { lowResolution } = key;
   if (!row) return null;
-  const share = sizeOf(patch) / sizeOf(DATASETS[dataset].patch);
+  const shape = shapeOf(row, key), share = shareOf("time", shape, row.reference);
   const labeledOnly = (full: number) => meanSeconds(lowResolution, { full, lowResolution: row.coarseSeconds?.median });
   const step = share * row.stepSeconds.median, warmup = row.warmupSeconds && share * row.warmupSeconds.median;
   return {
     stepSeconds: warmup === undefined ? labeledOnly(step) : step,
     warmupSeconds: warmup === undefined ? null : labeledOnly(warmup),
-    memoryGb: stepMemory(row, { patch }),
+    memoryGb: stepMemory(row, shape),
     machine: `${row.cpu}, ${row.threads} threads, TensorFlow ${row.versions.tensorflow}`,
   };
 }
 
 /** The command that measures a training. */
-export function benchCommand({ dataset, method, precision, device }: Omit<CostKey, "lowResolution" | "patch">): string {
+export function benchCommand(
+  { dataset, method, precision, device }: Pick<CostKey, "dataset" | "method" | "precision" | "device">,
+): string {
   const elsewhere = device === "cpu" ? "" : ` --device ${device}`;
   return `deno task bench step --dataset ${dataset} --method ${method} --precision ${precision}${elsewhere} --json`;
 }

@@ -1,16 +1,44 @@
 /** Memory: what a training step takes, what this machine has, the largest patch that fits it. @module */
 import process from "node:process";
-import { DATASETS } from "../datasets/datasets.ts";
 import { sizeOf } from "../arrays/shape.ts";
 
 /** GB that a training holds whatever its batches: Deno, TensorFlow with its graphs, weights, momentum, gradients. */
 const FIXED_GB = 0.7;
 
+/** What decides beside method and precision what a step takes. */
+export interface StepShape {
+  /** Voxels of a row along every axis. */
+  patch: readonly number[];
+  /** Rows of a batch, the unlabeled ones included where the method reads any. */
+  rows: number;
+  /** Channels of an image. */
+  channels: number;
+  /** Background included. */
+  classes: number;
+}
+
+/**
+ * What each further channel and class adds, as a part of what a row takes on the published dataset: of SS-Net's step in fp32, by
+ * `deno task bench step --dataset DATASET --patch PATCH --channels N --classes N` (docs/performance.md).
+ */
+const FURTHER = {
+  3: { memory: { channel: 0.01, class: 0.03 }, time: { channel: 0, class: 0.02 } },
+  2: { memory: { channel: 0.005, class: 0.02 }, time: { channel: 0, class: 0.02 } },
+} as const;
+
+/** A step's memory or time of rows of one shape, as a multiple of another's, what is the same for all shapes left out. */
+export function shareOf(what: "memory" | "time", shape: StepShape, reference: StepShape): number {
+  const { channel, class: ofClass } = FURTHER[reference.patch.length as 2 | 3][what];
+  const { patch, rows, channels, classes } = shape;
+  const further = 1 + channel * (channels - reference.channels) + ofClass * (classes - reference.classes);
+  return further * rows * sizeOf(patch) / (reference.rows * sizeOf(reference.patch));
+}
+
 /** Memory of a step as it was measured. */
 export interface MeasuredMemory {
-  /** Profile's name. */
-  dataset: string;
-  /** GB at the published patch: the largest resident set of a process. */
+  /** Of the published dataset. */
+  reference: StepShape;
+  /** GB at that shape: the largest resident set of a process. */
   peakMemoryGb: number;
   /** GB at another patch, where that was measured too. */
   other?: { patch: readonly number[]; peakMemoryGb: number };
@@ -20,27 +48,22 @@ export interface MeasuredMemory {
  * GB of memory of a process that trains, linear in the voxels of its batches: through both measured points, or, where
  * there is one, from what every training holds.
  *
- * @param measured Of the same dataset, method and precision, in batches as published.
- * @param size Of its batches. `rows`: as a multiple of the published number.
+ * @param measured Of the same dataset or, for another one, its protocol's, of the same method and precision.
  */
-export function stepMemory(
-  { dataset, peakMemoryGb, other }: MeasuredMemory,
-  { patch, rows = 1 }: { patch: readonly number[]; rows?: number },
-): number {
-  const shareOf = (patch: readonly number[]) => sizeOf(patch) / sizeOf(DATASETS[dataset].patch);
-  const share = other && shareOf(other.patch);
+export function stepMemory({ reference, peakMemoryGb, other }: MeasuredMemory, shape: StepShape): number {
+  const share = other && shareOf("memory", { ...reference, patch: other.patch }, reference);
   const fixed = share ? Math.max(0, (other.peakMemoryGb - share * peakMemoryGb) / (1 - share)) : FIXED_GB;
-  return fixed + rows * shareOf(patch) * (peakMemoryGb - fixed);
+  return fixed + shareOf("memory", shape, reference) * (peakMemoryGb - fixed);
 }
 
 /**
  * The largest patch that fits, about in the published one's proportions: no axis of it can be longer. Null when none does.
  *
- * @param patch Multiples of 16, as the networks want them; what is returned is nowhere longer.
+ * @param shape Its patch of multiples of 16, as the networks want them; what is returned is nowhere longer.
  */
-export function largestPatch(measured: MeasuredMemory, patch: readonly number[], memoryBytes: number): number[] | null {
-  const published = DATASETS[measured.dataset].patch;
-  const fits = (patch: readonly number[]) => stepMemory(measured, { patch }) * 1e9 <= memoryBytes;
+export function largestPatch(measured: MeasuredMemory, shape: StepShape, memoryBytes: number): number[] | null {
+  const published = measured.reference.patch, { patch } = shape;
+  const fits = (patch: readonly number[]) => stepMemory(measured, { ...shape, patch }) * 1e9 <= memoryBytes;
   let fitting = [...patch];
   while (!fits(fitting)) { // shorter where it is longest against the published one
     const ratios = fitting.map((n, axis) => n > 16 ? n / published[axis] : 0), longest = Math.max(...ratios);

@@ -41,11 +41,11 @@ import {
 import { EMA_DECAY, recallTeacher, rememberTeacher, updateTeacher } from "./teacher.ts";
 
 const FROM_LABEL = 1, FROM_TEACHER = 0.5;
-/** What the method's own code has differently from SS-Net's profile: on LA batches of 4 + 4, and a first stage of its own. */
-const PROTOCOL = {
-  la: { labeledPerBatch: 4, unlabeledPerBatch: 4, warmup: 2000 },
-  acdc: { warmup: 10000 },
-} as const satisfies Record<Protocol, Partial<DatasetProfile>>;
+/** What the method's own code has differently from SS-Net's profile: on LA twice the rows, 4 + 4, and a first stage of its own. */
+const PROTOCOL = { la: { times: 2, warmup: 2000 }, acdc: { times: 1, warmup: 10000 } } as const satisfies Record<
+  Protocol,
+  unknown
+>;
 /** Its Dice, what the box of the first mixed image shows, and what goes on unchanged when the second stage begins. */
 const VARIANT = {
   la: { dice: regionLinearDice, firstBox: "unlabeled", keepsMomentum: false },
@@ -91,7 +91,9 @@ export function cleanPseudoLabels(classes: Int32Array, [rows, ...size]: number[]
 export const bcp: MethodDefinition = defineMethod({ title: "BCP", create });
 
 function create(dataset: DatasetProfile): Method {
-  const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
+  const { times, warmup } = PROTOCOL[dataset.protocol];
+  const rows = 2 * Math.ceil(times * dataset.labeledPerBatch / 2); // mixed in pairs, a labeled one with an unlabeled one
+  const profile: DatasetProfile = { ...dataset, warmup, labeledPerBatch: rows, unlabeledPerBatch: rows };
   const { classes } = profile, { spec, forward } = buildNetwork(profile.network, profile);
   const { dice, ...variant } = VARIANT[profile.protocol];
   const maskOf = ({ x, seed }: StepInputs) => boxMask(x.shape.slice(1, -1), foldIn(seed, "box"));

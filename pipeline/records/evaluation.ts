@@ -123,7 +123,7 @@ export interface PatientValues {
   values: Record<ClinicalName, ClinicalValue>;
 }
 
-/** How far predictions lie off, over patients. */
+/** How far predictions lie off, over patients; of volumes over cases. */
 export interface Agreement {
   /** Unit of all numbers here; "%" are percentage points. */
   unit: "ml" | "%" | "g";
@@ -190,8 +190,10 @@ export interface Metrics {
   patientSummary: Summaries | null;
   /** Quantities of the patients; none where the cases are none of patients. */
   patients: PatientValues[];
-  /** How far the patients' quantities lie off; null without patients. */
+  /** How far the patients' quantities lie off; null where none of them has any. */
   clinical: Record<ClinicalName, Agreement> | null;
+  /** How far the volume of each class lies off, over the cases; null where no spacing is known. */
+  volumes: Record<string, Agreement> | null;
 }
 
 /** Bounded, so that sums and percentages stay numbers: there are no such volumes, and no such times. */
@@ -281,6 +283,7 @@ const METRICS: z.ZodType<Metrics> = z.object({
   patientSummary: SUMMARIES.nullable(),
   patients: z.array(PATIENT),
   clinical: BY_QUANTITY(AGREEMENT).nullable(),
+  volumes: z.record(z.string(), AGREEMENT).nullable().default(null),
 });
 
 const FILE: JsonFile = { what: "the evaluation", remedy: "write it with deno task eval DATASET" };

@@ -96,8 +96,10 @@ const STEP = MEASUREMENT.extend({
   threads: z.int(),
   /** Where it is not the published one: timed for its memory alone. */
   patch: z.string().optional(),
-  /** Of a batch, where they are not the published ones. */
+  /** Of a batch, where they are not the published ones, as the channels and classes. */
   rows: z.int().optional(),
+  channels: z.int().optional(),
+  classes: z.int().optional(),
   stepSeconds: TIMES.extend({ median: z.number().positive() }),
 });
 const STEPS = z.strictObject({ kind: z.literal("steps"), steps: z.array(STEP) });

@@ -2,7 +2,7 @@
 /** Volumes and ejection fractions in the report: agreement over patients, Bland–Altman plots, every patient. @module */
 // deno-lint-ignore-file jsx-key -- rendered once, never compared with an earlier rendering
 import { rounded, seriesStyle, short, ticks } from "./charts.tsx";
-import { clinicalReading } from "./contents.ts";
+import { clinicalReading, VOLUMES_READING } from "./contents.ts";
 import { anyNominal, type Group } from "./groups.ts";
 import { HtmlTable } from "./html_table.tsx";
 import { measured, signed, unitText } from "./numbers.ts";
@@ -94,15 +94,28 @@ export function apart(places: number[], least: number): number[] {
   return moved.map((value) => rounded(value - shift));
 }
 
-/** The clinical part of a group; nothing where its cases are no frames of patients. */
+/** Volumes by class; nothing where no spacing is known. */
+function Volumes({ group }: { group: Group }) {
+  const results = group.results.filter(({ evaluation }) => evaluation.metrics.volumes);
+  if (!results.length) return null;
+  return (
+    <>
+      <h3>Volumes</h3>
+      {VOLUMES_READING.map((line) => <p class="quiet">{line}</p>)}
+      <HtmlTable table={agreementTable(results, "volumes")} />
+    </>
+  );
+}
+
+/** The clinical part of a group; of cases that are no frames of patients the volumes by class. */
 export function Clinical({ group, runs }: { group: Group; runs: Run[] }) {
   const results = group.results.filter(({ evaluation }) => evaluation.metrics.clinical);
-  if (!results.length) return null;
+  if (!results.length) return <Volumes group={group} />;
   return (
     <>
       <h3>Volumes and ejection fractions</h3>
       {clinicalReading(anyNominal(results)).map((line) => <p class="quiet">{line}</p>)}
-      <HtmlTable table={agreementTable(results)} />
+      <HtmlTable table={agreementTable(results, "clinical")} />
       {results.map((result) => (
         <section>
           <h4>Bland–Altman plots of {result.label}</h4>

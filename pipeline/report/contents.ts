@@ -51,6 +51,11 @@ export const READING = [
   "Published rows were computed by others under the protocol beside them. Where a row of ours differs from it, the numbers are not comparable as they stand.",
 ];
 
+/** How to read the volumes by class. */
+export const VOLUMES_READING = [
+  "A volume is the voxels of a mask times the volume of a voxel; error is predicted − reference. Bias is the mean error, the limits of agreement are bias ± 1.96 sample deviations, over the cases whose spacing is known.",
+];
+
 /** How to read the clinical tables; `nominal`: whether a spacing is nominal. */
 export function clinicalReading(nominal: boolean): string[] {
   return [
@@ -94,6 +99,10 @@ export async function gatherContents(folders: string[], methods: Methods): Promi
     const preparations = [...new Set([...metrics.trainingPreparations, ...metrics.preparations])];
     if (preparations.length > 1) {
       notes.push(`${result.label}: its cases were not all prepared alike: ${preparations.join("; ")}`);
+    }
+    const { channelNames: [first, ...others] } = result.run.dataset;
+    if (others.length) {
+      notes.push(`${result.label}: its slices show ${first}, the first of ${counted(1 + others.length, "channel")}`);
     }
     for (const one of shownCases(metrics)) {
       let overlay: Overlay | null = null;

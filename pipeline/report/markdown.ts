@@ -1,6 +1,6 @@
 /** The report as Markdown: every table of the page, without its figures. @module */
 import { COMPARISON_READING } from "./compared_methods.ts";
-import { clinicalReading, type Contents, READING } from "./contents.ts";
+import { clinicalReading, type Contents, READING, VOLUMES_READING } from "./contents.ts";
 import { anyNominal, type Group, labeledText, nothingPublished } from "./groups.ts";
 import {
   agreementTable,
@@ -51,14 +51,18 @@ export function tableMarkdown(
 
 const list = (lines: string[]) => [...lines.map((line) => `- ${line}`), ""];
 
-/** Bias and limits of agreement, then every patient; nothing where cases are no frames of patients. */
+/** Bias and limits of agreement, then every patient; of cases that are no frames of patients the volumes by class. */
 function clinical({ results }: Group): string[] {
   const own = results.filter(({ evaluation }) => evaluation.metrics.clinical);
-  if (!own.length) return [];
+  const others = results.filter(({ evaluation }) => evaluation.metrics.volumes);
+  if (!own.length && !others.length) return [];
+  if (!own.length) {
+    return [...blocks("### Volumes"), ...list(VOLUMES_READING), ...tableMarkdown(agreementTable(others, "volumes"))];
+  }
   return [
     ...blocks("### Volumes and ejection fractions"),
     ...list(clinicalReading(anyNominal(own))),
-    ...tableMarkdown(agreementTable(own)),
+    ...tableMarkdown(agreementTable(own, "clinical")),
     ...own.flatMap((result) => tableMarkdown(clinicalTable(result))),
   ];
 }

@@ -262,18 +262,19 @@ function patientsTable({ methods, patients }: Comparison, { unit }: Group, name:
   };
 }
 
-/** Bias and limits of agreement of results that have clinical quantities. */
-export function agreementTable(results: Result[]): Table {
+/** Bias and limits of agreement of results that have clinical quantities, or of the volumes of their classes. */
+export function agreementTable(results: Result[], what: "clinical" | "volumes"): Table {
+  const isClinical = what === "clinical";
   return {
     columns: [
-      { name: "quantity" },
-      ...["bias", "lower limit", "upper limit", "mean absolute error", "patients"].map((name) => number(name)),
+      { name: isClinical ? "quantity" : "class" },
+      ...["bias", "lower limit", "upper limit", "mean absolute error", isClinical ? "patients" : "cases"]
+        .map((name) => number(name)),
     ],
     sectionColumn: "run",
-    sections: results.map(({ label, evaluation: { metrics: { clinical, nominalSpacing } } }) => ({
+    sections: results.map(({ label, evaluation: { metrics: { [what]: agreements, nominalSpacing } } }) => ({
       title: label,
-      rows: CLINICAL_NAMES.map((name) => {
-        const { unit, bias, limits, meanAbsolute, patients } = clinical![name];
+      rows: Object.entries(agreements!).map(([name, { unit, bias, limits, meanAbsolute, patients }]) => {
         const places = [bias, limits?.[0] ?? null, limits?.[1] ?? null].map((value) => signed(value));
         return {
           cells: [`${name}, ${unitText(unit, nominalSpacing)}`, ...places, measured(meanAbsolute), String(patients)],

@@ -115,7 +115,7 @@ const metrics = {
     ...{ case: "c", patient: null, phase: null, class: "left atrium", voxels: 3, referenceVoxels: 4 },
     ...{ milliliters: null, seconds: 1, published: scores, honest: scores, millimeters: null },
   }],
-  ...{ summary: summaries, patientSummary: null, patients: [], clinical: null },
+  ...{ summary: summaries, patientSummary: null, patients: [], clinical: null, volumes: null },
 };
 const TENSORS: Record<string, TensorSource> = {
   "conv.weight": { shape: [2, 3], dtype: "F32", values: () => Float32Array.of(1, 2, 3, 4, 5, 6) },
