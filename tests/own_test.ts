@@ -372,10 +372,8 @@ Deno.test("each labeled case is tested in one fold; cases without a label are tr
 
 Deno.test("groups by a pattern or a table are drawn whole, and a split that parts one is refused", () => {
   const names = ["p1_a", "p1_b", "p2_a", "p2_b", "p3_a", "p4_a"], groups = groupsByPattern(names, /^(p\d)/);
-  assert.deepEqual(
-    groups,
-    parseTable("case,patient\n" + names.map((name) => `"${name}";${name.slice(0, 2)}`).join("\r\n")) && groups,
-  );
+  const table = parseTable("case,patient\n" + names.map((name) => `"${name}";${name.slice(0, 2)}`).join("\r\n"));
+  assert.deepEqual(table, { case: "patient", ...groups });
   assert.equal(parseTable("p1_a,7\np2_a\t8").p2_a, "8");
   const choice = {
     cases: labels(names),
