@@ -23,6 +23,7 @@ const PATH_WITH_DENO = `${dirname(Deno.execPath())}:${Deno.env.get("PATH")}`;
 const METHODS = ["ssnet", "supervised", "ua_mt"];
 const grid = (options: Partial<Parameters<typeof gridCells>[0]>, firstCountOnly = false) =>
   gridCells({ dataset: "la,acdc", method: METHODS.join(","), seed: "1337", ...options }, {
+    datasets: DATASETS,
     methods: METHODS,
     firstCountOnly,
   });

@@ -1,6 +1,6 @@
 /** One raw case: its channels and its label, read and held against one another. @module */
 import { joinChannels } from "../../arrays/channels.ts";
-import type { Geometry, Vector3 } from "../../arrays/geometry.ts";
+import { type Geometry, skewProblem, type Vector3 } from "../../arrays/geometry.ts";
 import { sha256 } from "../../files/hash.ts";
 import type { NiftiForms } from "../../files/nifti.ts";
 import { readVolume, type VolumeFile } from "../../files/volume_file.ts";
@@ -67,6 +67,8 @@ export async function readRawCase(raw: string, files: CaseFiles, classes: number
     if (c && first) place(volume, file, { label: `channel ${c}`, image: "channel 0" });
     channels.push(volume.data);
   }
+  const skew = first?.geometry && first.isPlaced ? skewProblem(first.geometry) : null;
+  if (skew) problems.push(`${files.channels[0]}: ${skew}`);
   const mask = files.label ? await read(files.label) : null;
   if (mask && files.label) {
     problems.push(...labelProblems(mask.data, { file: files.label, classes: classes ?? MOST_LABELS }));
