@@ -149,6 +149,9 @@ async function write(path: string, { manifest, lists, source, groups }: {
   const told = Object.entries(unit === "patient" ? patients : counts).map(([role, count]) => `${count} ${role}`);
   const labeledSlices = hasSlices ? `; ${counted(slices, "labeled slice")}` : "";
   console.log(`${unit}s: ${told.join(", ")}${labeledSlices}; in ${path}`);
+  if (plan && !lists.unlabeled.length) {
+    console.log("note: nothing is unlabeled, as only --method supervised takes it; --labeled N uses fewer labels");
+  }
 }
 
 /** The group of every case, by a pattern or a table. @throws {DataError} Naming all cases without one. */
