@@ -9,6 +9,8 @@ import { sliceNetwork, sliceProbabilities } from "./slices.ts";
 import { classesOf, slidingWindow, windowNetwork } from "./sliding_window.ts";
 import { type Turn, turned } from "../arrays/orientation.ts";
 import type { Shape2, Shape3 } from "../arrays/shape.ts";
+import { DataError } from "../files/errors.ts";
+import { counted } from "../files/words.ts";
 import { buildNetwork } from "../networks/network.ts";
 import { MIRRORED_AXES } from "../data/augment.ts";
 import type { ResultRow, Scores } from "../records/evaluation.ts";
@@ -42,9 +44,25 @@ const WINDOWS_AT_ONCE = 2;
 /** More than the field's cardiac stacks have; what is longer goes in parts, for memory's sake. */
 const SLICES_AT_ONCE = 32;
 
+/** Refuses an image that has not the channels of the training. @throws {DataError} With both numbers. */
+export function checkChannels(
+  { image, shape }: Pick<Case, "image" | "shape">,
+  { channelNames: wanted }: Pick<DatasetProfile, "channelNames">,
+): void {
+  const found = channelCount(image, shape);
+  if (found === wanted.length) return;
+  throw new DataError(
+    `${counted(wanted.length, "channel")} wanted (${
+      wanted.join(", ")
+    }), ${found} found; a file each, NAME_0000, NAME_0001 and ` +
+      "so on",
+  );
+}
+
 /**
  * From an image to its probabilities, of volumes by {@linkcode slidingWindow}, else by {@linkcode sliceProbabilities}.
  * @param read Gives the network's parameters; called whenever it runs, as a training replaces them.
+ * @returns It refuses an image of other channels ({@linkcode checkChannels}).
  */
 export function probabilitiesWith(
   profile: DatasetProfile,
@@ -54,11 +72,15 @@ export function probabilitiesWith(
   const how = { forward: buildNetwork(profile.network, profile).forward, ...options },
     { classes } = profile,
     byWindow = options.statistics === "window";
+  const checked = (probabilities: Probabilities): Probabilities => async (one) => {
+    checkChannels(one, profile);
+    return await probabilities(one);
+  };
   if (patch.length === 2) {
     const slices = { size: patch as Shape2, classes, network: sliceNetwork(read, how) };
     const once: Probabilities = ({ image, shape }) =>
       sliceProbabilities(image, shape, { ...slices, ...(byWindow ? {} : { atOnce: SLICES_AT_ONCE }) });
-    return mirror ? mirrored(once, MIRRORED_AXES.map((axis) => axis + 1)) : once;
+    return checked(mirror ? mirrored(once, MIRRORED_AXES.map((axis) => axis + 1)) : once);
   }
   const windows = {
     patch: patch as Shape3,
@@ -70,7 +92,7 @@ export function probabilitiesWith(
     network: windowNetwork(read, how),
   } as const;
   const once: Probabilities = ({ image, shape }) => slidingWindow(image, shape, windows);
-  return mirror ? mirrored(once, MIRRORED_AXES) : once;
+  return checked(mirror ? mirrored(once, MIRRORED_AXES) : once);
 }
 
 const overlapping = (patch: readonly number[], overlap: number) =>

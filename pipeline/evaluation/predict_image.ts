@@ -16,9 +16,8 @@ import { sizeOf } from "../arrays/shape.ts";
 import type { Image } from "../data/images.ts";
 import type { Dataset } from "../datasets/dataset.ts";
 import { DataError } from "../files/errors.ts";
-import { counted } from "../files/words.ts";
 import type { TrainedGrid } from "../records/run.ts";
-import type { Probabilities } from "./evaluate_case.ts";
+import { checkChannels, type Probabilities } from "./evaluate_case.ts";
 import { channelsOf, classesOf } from "./sliding_window.ts";
 
 /** A part of the world: its lowest and highest corner, RAS+ millimeters. */
@@ -102,15 +101,8 @@ export async function predictImage(
   const [first, shape] = boxOf(image, turn, crop), { classes } = dataset, channels = channelsOf(classes);
   const box = { whole, first, shape }, seen = seenShape(image, { turn, shape, trained: grid.spacing });
   // What a part needs alone is its own, so that memory does not hold it any longer.
-  const inputs = channelCount(image.data, image.shape), wanted = dataset.channelNames;
-  if (inputs !== wanted.length) {
-    throw new DataError(
-      `${counted(wanted.length, "channel")} wanted (${
-        wanted.join(", ")
-      }), ${inputs} found; a file each, NAME_0000, NAME_0001 ` +
-        "and so on",
-    );
-  }
+  const inputs = channelCount(image.data, image.shape);
+  checkChannels({ image: image.data, shape: image.shape }, dataset);
   const { probabilities, entropy, information } = await meanOf(networks, {
     image: mapChannels(image.data, inputs, (channel, c) => {
       const prepared = preparedPart(channel, { image, channel: c, turn, dataset, normalize, box });
