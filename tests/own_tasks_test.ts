@@ -30,7 +30,7 @@ Deno.test("a folder of one's own goes through every task, also by an edited plan
     await writeOwnPhantoms(raw, { count: 8, labeled: 6, channels: 2, test: 2 });
     const lines = (await task(home, "preprocess", "balls")).split("\n");
     assert.match(lines[0], /^found: 8 cases with a label of left, right, 2 without; 32 x 32 x 24 voxels at the median/);
-    assert.match(lines[1], /^cases: turned to LPS, resampled to 1\.5 x 1\.5 x 2 mm; CT by CT \(.*\), T2 by zscore$/);
+    assert.match(lines[1], /^cases: turned to LPS, resampled to 1\.5 x 1\.5 x 2 mm; CT \(.* to .*\), T2 by zscore$/);
     assert.match(lines[2], /^training: vnet by the protocol of LA on patches of 32 x 32 x 32, 2 \+ 2 a batch; about/);
 
     const plan = (await readPlanIfThere(cases, "balls"))!;

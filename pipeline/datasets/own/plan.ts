@@ -211,7 +211,9 @@ export function planLines(
 ): string[] {
   const { labeled, unlabeled, spacing, shape, orientations } = fingerprint;
   const normalized = channels.map(({ name, normalization, foreground: { low, high } }) =>
-    `${name} by ${normalization}${normalization === "CT" ? ` (${sides([low], 1)} to ${sides([high], 1)})` : ""}`
+    `${name === normalization ? "" : `${name} by `}${normalization}${
+      normalization === "CT" ? ` (${sides([low], 1)} to ${sides([high], 1)})` : ""
+    }`
   );
   const turned = Object.entries(orientations).map(([orientation, count]) => `${count} ${orientation}`).join(", ");
   const steps = `about ${memoryGb.toFixed(1)} GB and ${stepSeconds.toFixed(1)} s a step of SS-Net in fp32`;
