@@ -61,7 +61,7 @@ const options = parseOptions(
     allowDuplicates: z.boolean().default(false).describe("split also where two cases have the same image or label"),
     seed: z.int().nonnegative().default(1337).describe("seed of what is drawn"),
   }),
-  { name: `split:${dataset}`, description: `Choose labeled, unlabeled, validation and test ${unit}s`, args },
+  { name: `split ${dataset}`, description: `Choose labeled, unlabeled, validation and test ${unit}s`, args },
 );
 
 async function split(): Promise<number> {
