@@ -5,7 +5,7 @@ import type { Vector3 } from "../pipeline/arrays/geometry.ts";
 import { stream } from "../pipeline/arrays/random.ts";
 import { sizeOf } from "../pipeline/arrays/shape.ts";
 import { assembleBatch, type BatchOptions, readTrainingItems, type TrainingItem } from "../pipeline/data/batches.ts";
-import { encodeVoxels } from "../pipeline/data/coded_voxels.ts";
+import { type CodedVoxels, encodeVoxels } from "../pipeline/data/coded_voxels.ts";
 import { type Image, readImage } from "../pipeline/data/images.ts";
 import { augmentStrongly } from "../pipeline/data/strong_augmentation.ts";
 import { ACDC } from "../pipeline/datasets/acdc/profile.ts";
@@ -19,9 +19,10 @@ import { writeArrays } from "../pipeline/files/hdf5.ts";
 import { encodeNiftiMask } from "../pipeline/files/nifti.ts";
 import { discriminator } from "../pipeline/networks/discriminator.ts";
 import { buildNetwork, NETWORK_NAMES } from "../pipeline/networks/network.ts";
-import type { NetworkSpec } from "../pipeline/networks/parameters.ts";
+import { initialize, type NetworkSpec } from "../pipeline/networks/parameters.ts";
 import { build } from "../pipeline/networks/scope.ts";
 import { BARE_CASE, type Case, readCase, writeCase } from "../pipeline/records/case.ts";
+import { encodeCheckpoint, readInitial } from "../pipeline/training/checkpoint.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import type { Tensor4D, Tensor5D } from "../pipeline/tensorflow/tensors.ts";
 import { withFolder } from "./with_folder.ts";
@@ -64,12 +65,22 @@ Deno.test("a case of two channels is written, known again and read; four axes wi
     await writeCase(path, one, source);
     const { image, label, shape } = await readCase(path, "a", { expected });
     assert.deepEqual([image, label, shape], [one.image, one.label, one.shape]);
+    const split = { profile: "la", source: "made for a test", labeled: ["a"], unlabeled: [], validation: [], test: [] };
+    const how = { withUnlabeled: false };
+    const twoSliced = { ...ACDC, channels: 2, labeledPerBatch: 1 };
+    const slices = await readTrainingItems(folder, split, { profile: twoSliced, ...how }), area = 18 * 16;
+    slices.labeled.forEach(({ image }, i) =>
+      image.forEach((channel, c) => {
+        const { codes, palette } = channel as CodedVoxels, from = c * SIZE + i * area;
+        assert.deepEqual(Float32Array.from(codes, (code) => palette[code]), one.image.slice(from, from + area));
+      })
+    );
+    await assert.rejects(
+      readTrainingItems(folder, split, { profile: LA, ...how }),
+      /a\.h5": 1 channel wanted, 2 found/,
+    );
     await writeCase(path, { ...one, image: one.image.with(SIZE + 3, 7) }, source);
     await assert.rejects(readCase(path, "a", { expected }), /its image has another hash/);
-    const labeled = { labeled: ["a"], unlabeled: [], validation: [], test: [] };
-    const split = { profile: "la", source: "made for a test", ...labeled }, how = { withUnlabeled: false };
-    const reading = readTrainingItems(folder, split, { profile: LA, ...how });
-    await assert.rejects(reading, /a\.h5": 1 channel wanted, 2 found/);
     await writeArrays(path, { image: { data: one.image, shape: [2, ...SHAPE] } });
     await assert.rejects(readCase(path, "a"), /its image must have 3 axes, found shape \[2,20,18,16\]/);
   }));
@@ -151,6 +162,18 @@ Deno.test("of every network another number of channels changes one array, the fi
     assert.match(changed[0], /^\S+\.weight (16|64),4,/);
   }
 });
+
+Deno.test("weights of a network of one channel begin one of four: all but the first convolution, which is named", () =>
+  withFolder(async (folder) => {
+    const [one, four] = [1, 4].map((channels) => buildNetwork("unet", { channels, classes: 3 }).spec);
+    const path = `${folder}/one.safetensors`,
+      checkpoint = { state: initialize(one, stream(1, "weights")), iteration: 0 };
+    await Deno.writeFile(path, await encodeCheckpoint(checkpoint, one, { format: "safetensors", half: false }));
+    const { state, lines: [taken, anew] } = await readInitial(path, four),
+      count = one.parameters.length + one.buffers.length;
+    assert.ok(!("encoder.in_conv.conv_conv.0.weight" in state) && taken.startsWith(`${count - 1} of ${count} arrays`));
+    assert.match(anew, /anew:\n {2}encoder\.in_conv\.conv_conv\.0\.weight: \[16,4,3,3\] wanted, \[16,1,3,3\] found$/);
+  }));
 
 Deno.test("files NAME_0000 and NAME_0001 are one image: each channel prepared by itself, both on one grid", () =>
   withFolder(async (folder) => {

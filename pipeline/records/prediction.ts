@@ -36,7 +36,7 @@ const OPTIONS = z.strictObject({
 });
 const ROW = z.strictObject({
   name: z.string(),
-  /** Path of the image. */
+  /** Path of the image; of several channels the first one's. */
   image: z.string(),
   /** Name of the mask's file. */
   mask: z.string(),
