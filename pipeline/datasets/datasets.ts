@@ -36,9 +36,9 @@ export function ownNames(): string[] {
 /** Names of all datasets, for schemas. Needs `--allow-read`, `--allow-env`. */
 export const allNames = (): [string, ...string[]] => [...DATASET_NAMES, ...ownNames()];
 
-/** What is said of a dataset that there is not. Needs `--allow-read`, `--allow-env`. */
-export function unknownDataset(name: string): string {
-  const raw = homePath(`raw/${name}`), unknown = unknownName("dataset", name, allNames());
+/** What is said of a dataset that there is not. @param raw Where its raw files would be. Needs `--allow-read`, `--allow-env`. */
+export function unknownDataset(name: string, raw: string = homePath(`raw/${name}`)): string {
+  const unknown = unknownName("dataset", name, allNames());
   const first = isFolder(raw)
     ? `deno task preprocess ${name} first: "${raw}" is there`
     : `one of your own is a folder "${raw}"`;
