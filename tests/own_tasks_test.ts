@@ -33,7 +33,10 @@ Deno.test("a folder of one's own goes through every task, also by an edited plan
       lines[0],
       /^found: 6 cases with a label of left, right, 2 without, 2 for the test; 31 x 32 x 28 voxels at the median/,
     );
-    assert.match(lines[1], /^cases: turned to LPS, resampled to 1\.55 x 1\.5 x 1\.75 mm; CT \(.* to .*\), T2 by zscore$/);
+    assert.match(
+      lines[1],
+      /^cases: turned to LPS, resampled to 1\.55 x 1\.5 x 1\.75 mm; CT \(.* to .*\), T2 by zscore$/,
+    );
     assert.match(lines[2], /^training: vnet by the protocol of LA on patches of 32 x 32 x 32, 2 \+ 2 a batch; about/);
 
     const plan = (await readPlanIfThere(cases, "balls"))!;

@@ -119,7 +119,7 @@ async function prepareOwn(raw: string, files: CaseFiles, plan: Plan): Promise<Pr
     plan.channels.length,
     (channel, c) => resize(intensitiesOf(plan.channels[c], turned(channel, shape, turn)), whole, to, 3),
   );
-  const label = read.label && resizeLabel(turned(read.label, shape, turn), whole, to, plan.classes.length + 1);
+  const label = read.label && resizeLabel(turned(read.label, shape, turn), whole, to);
   const isFileOrder = turn.flips.every((flip) => !flip) && String(turn.axes) === (axes === "XYZ" ? "0,1,2" : "2,1,0");
   const subject = parseFrameName(files.name);
   const prepared: Case = {

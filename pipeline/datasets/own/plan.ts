@@ -137,6 +137,10 @@ export async function planDataset(raw: string, name: string, { stored, wishes }:
   }
   const test = layout.cases.filter(({ isTest }) => isTest).map((one) => one.name);
   const cases = all.filter((one) => !test.includes(one.name));
+  const unknown = all.filter(({ spacing }) => !spacing).map((one) => one.name), notes = [...layout.notes];
+  if (unknown.length && unknown.length < all.length) {
+    notes.push(`the spacing of ${listed(unknown)} is not known; no plan is proposed that resamples`);
+  }
   const classes = layout.classes ?? classesIn(cases), cannot = { raw, count: layout.cases.length, unit: "case" };
   const of = (k: number) => cases.reduce((sum, { voxels }) => sum + (voxels?.[k] ?? 0), 0);
   const empty = classes.filter((_, k) => !of(k + 1));
@@ -144,7 +148,7 @@ export async function planDataset(raw: string, name: string, { stored, wishes }:
     problems.push({ name, problem: `no label has a voxel of ${listed(empty)}; leave the class out of dataset.json` });
   }
   if (problems.length) throw preparationError(problems, cannot);
-  if (!stored) return { plan: { ...proposePlan(name, { layout, cases, wishes }), test }, notes: layout.notes };
+  if (!stored) return { plan: { ...proposePlan(name, { layout, cases, wishes }), test }, notes };
   const differences = [
     ...stored.dataset === name ? [] : [`dataset: "${name}" wanted, found "${stored.dataset}"`],
     ...stored.classes.length === classes.length
@@ -158,7 +162,7 @@ export async function planDataset(raw: string, name: string, { stored, wishes }:
     throw new DataError(`Cannot prepare "${raw}" by plan.json; nothing was written:\n  ${differences.join("\n  ")}`);
   }
   const fingerprint = fingerprintOfDataset(cases, { classes: stored.classes, orientation: stored.orientation });
-  return { plan: { ...stored, test, fingerprint }, notes: layout.notes };
+  return { plan: { ...stored, test, fingerprint }, notes };
 }
 
 /** The axis that counts the slices: that of the thick voxels, else that of the fewest. */
