@@ -8,6 +8,7 @@ import { sha256 } from "../files/hash.ts";
 import { counted, fixed } from "../files/words.ts";
 import type { Metrics, Spread, Summary } from "../records/evaluation.ts";
 import { countCases, countPatients } from "../records/split.ts";
+import { planText } from "./protocol.ts";
 import type { Run } from "./runs.ts";
 
 /** The file that is handed on. */
@@ -81,6 +82,7 @@ export function modelCard(
         split.hashes ? `SHA-256 of its cases' hashes \`${hashOf(split.hashes)}\`` : split.manifest ?? "no fingerprint",
       ],
       ["method", `${title}${settings && ` (${settings})`}`],
+      ...config.plan ? [["plan", planText(config.plan)] as [string, string]] : [],
       [
         "schedule",
         `${training.preset}: ${training.iterations} iterations${

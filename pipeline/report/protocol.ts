@@ -36,8 +36,8 @@ const shared = setting(true), own = setting(false);
 /** Of the options that are not as published, or the versions of programs. */
 const pairs = (entries: [string, unknown][]) => entries.map((pair) => pair.join(" ")).join(", ");
 
-/** What a plan decides that no other row says. */
-const planText = ({ protocol, network, batch: { labeled, unlabeled } }: Plan) =>
+/** What a plan decides that nothing else says. */
+export const planText = ({ protocol, network, batch: { labeled, unlabeled } }: Plan): string =>
   `${network}, schedule and settings of ${protocol.toUpperCase()}, ${labeled} + ${unlabeled} rows a batch`;
 
 function rowSettings({ protocol, labeled, unit, results }: Group): RowSetting[] {
