@@ -10,8 +10,8 @@ import { readSplit } from "../pipeline/records/split.ts";
 import { writeOwnPhantoms } from "./own_phantoms.ts";
 import { withFolder } from "./with_folder.ts";
 
-/** Runs a task whose home is the folder; its output. */
-async function task(home: string, name: string, ...args: string[]): Promise<string> {
+/** Runs a task whose home is the folder. */
+async function run(home: string, name: string, ...args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys", `--allow-write=${home}`],
@@ -20,13 +20,19 @@ async function task(home: string, name: string, ...args: string[]): Promise<stri
     env: { NO_COLOR: "1", SSNET_HOME: home, TMPDIR: home },
   }).output();
   const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  return { code, out, error };
+}
+
+/** The output of a task that ends well. */
+async function task(home: string, name: string, ...args: string[]): Promise<string> {
+  const { code, out, error } = await run(home, name, ...args);
   assert.equal(code, 0, `${name} ${args.join(" ")}\n${out}${error}`);
   return out;
 }
 
 Deno.test("a folder of one's own goes through every task, also by an edited plan and through folds", () =>
   withFolder(async (home) => {
-    const raw = `${home}/raw/balls`, cases = `${home}/cases/balls`, run = `${home}/runs/balls-ssnet`;
+    const raw = `${home}/raw/balls`, cases = `${home}/cases/balls`, own = `${home}/runs/balls-ssnet`;
     await writeOwnPhantoms(raw, { count: 8, labeled: 6, channels: 2, test: 2 });
     const lines = (await task(home, "preprocess", "balls")).split("\n");
     assert.match(
@@ -39,6 +45,17 @@ Deno.test("a folder of one's own goes through every task, also by an edited plan
     );
     assert.match(lines[2], /^training: vnet by the protocol of LA on patches of 32 x 32 x 32, 2 \+ 2 a batch; about/);
 
+    const stray = `${raw}/labelsTr/stray.nii.gz`, before = await Deno.readTextFile(`${cases}/manifest.json`);
+    await Deno.copyFile(`${raw}/labelsTr/case0.nii.gz`, stray);
+    const { code, error } = await run(home, "preprocess", "balls");
+    assert.deepEqual(
+      [code, /labelsTr\/stray\.nii\.gz: there is no image "stray" in imagesTr\//.test(error)],
+      [3, true],
+      error,
+    );
+    assert.equal(await Deno.readTextFile(`${cases}/manifest.json`), before);
+    await Deno.remove(stray);
+
     const plan = (await readPlanIfThere(cases, "balls"))!;
     await writePlan(cases, { ...plan, spacing: [2, 2, 2], patch: [16, 16, 16] });
     assert.match(await task(home, "preprocess", "balls"), /resampled to 2 x 2 x 2 mm.*\n.*patches of 16 x 16 x 16/);
@@ -49,25 +66,25 @@ Deno.test("a folder of one's own goes through every task, also by an edited plan
     const train = ["--iterations", "2", "--threads", "2"], fold = `${home}/runs/fold`;
     assert.match(await task(home, "train", "balls", ...train), /ssnet on balls, paper: 2 iterations; patch 16x16x16/);
     await task(home, "train", "balls", ...train, "--method", "dtc", "--run", fold, "--split", `${cases}/split-1.json`);
-    const { plan: kept, grid, training } = await readRunConfig(run);
+    const { plan: kept, grid, training } = await readRunConfig(own);
     assert.deepEqual([kept!.protocol, kept!.spacing, grid, training.patch], [
       ...["la", [2, 2, 2], { orientation: "LPS", spacing: [2, 2, 2] }, [16, 16, 16]],
     ]);
     await Deno.remove(`${cases}/plan.json`); // a run knows it
-    for (const folder of [run, fold]) await task(home, "evaluate", "balls", "--run", folder, "--threads", "2");
-    const { classes, rows, stride, split } = await readMetrics(`${run}/evaluation-running`);
+    for (const folder of [own, fold]) await task(home, "evaluate", "balls", "--run", folder, "--threads", "2");
+    const { classes, rows, stride, split } = await readMetrics(`${own}/evaluation-running`);
     assert.deepEqual([classes, stride, split.test], [["left", "right"], [8, 8, 8], 2]);
     assert.ok(rows.every(({ milliliters }) => milliliters && Math.abs(milliliters.reference - 3.05) < 0.3)); // of a ball of 9 mm
 
     const out = `${home}/masks`, images = `${raw}/imagesTs`;
-    await task(home, "predict", images, "--run", run, "-o", out, "--threads", "2");
+    await task(home, "predict", images, "--run", own, "-o", out, "--threads", "2");
     const { images: summary } = (await readPredictionIfThere(`${out}/summary.json`))!;
     assert.deepEqual(summary.map(({ name }) => name), ["case8", "case9"]);
     const [mask, source] = await Promise.all(
       [`${out}/case9.nii.gz`, `${images}/case9_0000.nii.gz`].map((path) => readNifti(path)),
     );
     assert.deepEqual([mask.shape, mask.geometry], [source.shape, source.geometry]);
-    await task(home, "report", run, fold, "--out", `${home}/report`);
+    await task(home, "report", own, fold, "--out", `${home}/report`);
     const report = await Deno.readTextFile(`${home}/report/report.md`);
     for (
       const words of ["There are no published results here", "vnet, schedule and settings of LA, 2 + 2 rows a batch"]
