@@ -39,13 +39,14 @@ export { largestComponents } from "./pipeline/arrays/components.ts";
 
 // Datasets and methods: the two seams, and a training step of their own.
 export { DATASETS, findDataset } from "./pipeline/datasets/datasets.ts";
-export type {
-  DatasetFingerprint,
-  Foreground,
-  Normalization,
-  Plan,
-  PlannedChannel,
-  Range,
+export {
+  type DatasetFingerprint,
+  type Foreground,
+  type Normalization,
+  NORMALIZATIONS,
+  type Plan,
+  type PlannedChannel,
+  type Range,
 } from "./pipeline/records/plan.ts";
 export type {
   BenchShapes,

@@ -70,7 +70,7 @@ const options = parseOptions(
     precision: z.enum(PRECISIONS).optional().describe("arithmetic; fp32 without it, on a GPU tf32"),
     ...MACHINE,
   }),
-  { name: `eval:${dataset.name}`, description: "Evaluate a run on the test cases", args },
+  { name: `eval ${dataset.name}`, description: "Evaluate a run on the test cases", args },
 );
 const place = options.weights ?? options.run ?? homePath(`runs/${dataset.name}-ssnet`);
 
@@ -80,7 +80,7 @@ async function evaluate() {
     : [...options.method ? ["--method"] : [], ...options.patch ? ["--patch"] : []];
   if (misplaced.length) {
     console.error(
-      `Cannot start eval:${dataset.name}: ${misplaced.join(" and ")} ${
+      `Cannot start eval ${dataset.name}: ${misplaced.join(" and ")} ${
         options.weights ? "cannot stand beside --weights" : "wants --weights beside it: a run folder says it"
       }`,
     );

@@ -38,7 +38,7 @@ const numbersOf = (text: string, separator: string) =>
 const options = parseOptions(
   z.strictObject({
     input: z.array(pathOption()).min(1).describe(
-      "images (.nii, .nii.gz, .hdr with .img, .nrrd, .nhdr, .mha, or cases, .h5), folders of them, lists (.txt: a path a line)",
+      "images (.nii, .nii.gz, .hdr with .img, .nrrd, .nhdr, .mha, .png, or cases, .h5), folders of them, lists (.txt: a path a line)",
     ),
     run: z.array(pathOption()).default([]).meta({ repeated: true }).describe(
       "run folder of train; given several times: the mean of their probabilities",
@@ -52,7 +52,10 @@ const options = parseOptions(
     dataset: z.enum(allNames()).optional().describe("with --weights: what its network was trained on"),
     method: z.enum(METHOD_NAMES).optional().describe("with --weights: the method of the network (default: ssnet)"),
     patch: z.string().optional().describe("with --weights: the network's input (default: the dataset's)"),
-    out: pathOption().refine((path) => !/\.(nii|hdr|img|nhdr|mha|h5)$/i.test(path), "a folder, .nii.gz or .nrrd wanted")
+    out: pathOption().refine(
+      (path) => !/\.(nii|hdr|img|nhdr|mha|png|h5)$/i.test(path),
+      "a folder, .nii.gz or .nrrd wanted",
+    )
       .meta({ letter: "o" }).describe(
         "folder to write NAME.nii.gz and summary.json to; of one image also a file: .nii.gz, or .nrrd",
       ),

@@ -27,8 +27,7 @@ import { homePath } from "../pipeline/files/places.ts";
 import { unlessStopped } from "../pipeline/files/signals.ts";
 import { counted, listed } from "../pipeline/files/words.ts";
 import { DataError } from "../pipeline/files/errors.ts";
-import { COSTS } from "../pipeline/grid/costs.ts";
-import { planCosts } from "../pipeline/grid/plan_costs.ts";
+import { COSTS, planCosts } from "../pipeline/grid/costs.ts";
 import { readSteps } from "../pipeline/records/measurement.ts";
 import { readPlanIfThere, writePlan } from "../pipeline/records/plan.ts";
 import { fingerprintProblems, type Manifest, writeManifest } from "../pipeline/records/manifest.ts";
@@ -54,7 +53,7 @@ const { raw, cases, ...given } = parseOptions(
 );
 
 /** The dataset with the options of its preparation; of one's own the plan is read, or proposed, and told. */
-async function findDataset(): Promise<Found> {
+async function datasetToPrepare(): Promise<Found> {
   if (builtIn) return { dataset: builtIn, options: given as unknown as PreparationOptions };
   const stored = await readPlanIfThere(cases, NAME), { network, memory = 8 } = given as Wished;
   if (stored && Object.values(given).some((value) => value !== undefined)) {
@@ -76,7 +75,7 @@ interface Found {
 }
 
 async function preprocess() {
-  if (!builtIn && !isFolder(raw)) throw new DataError(`Cannot start: ${unknownDataset(NAME)}`);
+  if (!builtIn && !isFolder(raw)) throw new DataError(`Cannot start: ${unknownDataset(NAME, raw)}`);
   const isNew = !isFolder(cases);
   await Deno.mkdir(cases, { recursive: true });
   const taken = await takeLock(cases);
@@ -104,7 +103,7 @@ async function fill(folder: string, lock: Lock) {
   await Deno.mkdir(temporary);
   try {
     const { dataset, manifest } = await unlessStopped(async () => {
-      const found = await findDataset();
+      const found = await datasetToPrepare();
       return { ...found, manifest: await prepareAll(temporary, found) };
     });
     const names = Object.keys(manifest.cases), { plan, preparation } = dataset;

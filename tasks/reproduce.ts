@@ -27,6 +27,8 @@ import { slurmScript } from "../pipeline/grid/slurm.ts";
 import { compute, prepare, startWorker, type Worker } from "../pipeline/grid/worker.ts";
 import { ABLATIONS } from "../pipeline/methods/ablations.ts";
 import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
+import type { Dataset } from "../pipeline/datasets/dataset.ts";
+import { DATASETS, findDataset, ownNames } from "../pipeline/datasets/datasets.ts";
 import { SCALES } from "../pipeline/records/cell.ts";
 
 const options = parseOptions(
@@ -34,10 +36,10 @@ const options = parseOptions(
     scale: z.enum(SCALES).describe(
       "ci: phantoms; fast: --minutes for every method, evaluated alike; paper: each method's published training",
     ),
-    dataset: z.string().default("la,acdc").describe("datasets, with commas"),
+    dataset: z.string().default("la,acdc").describe("datasets, with commas, also of your own"),
     labeled: z.string().optional().describe(
       "labeled cases of la (4, 8, 80) and patients of acdc (3, 7, 70), with commas; 80 and 70, the whole list, are for " +
-        "the labeled-only method (default: 4,8,3,7; ci: 4,3)",
+        "the labeled-only method; of your own any number (default: 4,8,3,7; ci: 4,3)",
     ),
     method: z.string().optional().describe(`methods, with commas (default: ${METHOD_NAMES})`),
     ablation: z.boolean().default(false).describe("SS-Net's ablations instead of the methods, all as long as SS-Net"),
@@ -59,14 +61,22 @@ const options = parseOptions(
 );
 const { scale, ablation, cell: index } = options, out = options.out ?? homePath(`runs/reproduce-${scale}`);
 const own = scale === "ci" ? { raw: `${out}/raw`, cases: `${out}/cases` } : {};
-const grid: Grid = { ...options, out, ...own };
+/** Those that come with the project, and of one's own those that are asked for. */
+const datasets: Record<string, Dataset> = { ...DATASETS };
+const grid: Grid = { ...options, datasets, out, ...own };
 
 await runTask(async () => {
   // ── The plan, and everything that speaks against it ────────────────────────────────────────────────────────────────
 
+  for (
+    const name of options.dataset.split(",").map((name) => name.trim()).filter((name) => ownNames().includes(name))
+  ) {
+    if (scale === "ci") return refuse([`${name} has no phantoms: --scale fast or paper wanted`]);
+    datasets[name] = await findDataset(name, `${grid.cases}/${name}`);
+  }
   const methods = ablation ? Object.keys(ABLATIONS) : METHOD_NAMES;
   const lists = { ...options, method: options.method ?? methods.join(",") };
-  const { cells: all, problems: unknown } = gridCells(lists, { methods, firstCountOnly: scale === "ci" });
+  const { cells: all, problems: unknown } = gridCells(lists, { datasets, methods, firstCountOnly: scale === "ci" });
   if (unknown.length) return refuse(unknown);
   if (index !== undefined && index >= all.length) {
     return refuse([`there is no cell ${index}: the last of the grid is ${all.length - 1}`]);

@@ -61,7 +61,7 @@ const options = parseOptions(
     allowDuplicates: z.boolean().default(false).describe("split also where two cases have the same image or label"),
     seed: z.int().nonnegative().default(1337).describe("seed of what is drawn"),
   }),
-  { name: `split:${dataset}`, description: `Choose labeled, unlabeled, validation and test ${unit}s`, args },
+  { name: `split ${dataset}`, description: `Choose labeled, unlabeled, validation and test ${unit}s`, args },
 );
 
 async function split(): Promise<number> {
@@ -149,6 +149,9 @@ async function write(path: string, { manifest, lists, source, groups }: {
   const told = Object.entries(unit === "patient" ? patients : counts).map(([role, count]) => `${count} ${role}`);
   const labeledSlices = hasSlices ? `; ${counted(slices, "labeled slice")}` : "";
   console.log(`${unit}s: ${told.join(", ")}${labeledSlices}; in ${path}`);
+  if (plan && !lists.unlabeled.length) {
+    console.log("note: nothing is unlabeled, as only --method supervised takes it; --labeled N uses fewer labels");
+  }
 }
 
 /** The group of every case, by a pattern or a table. @throws {DataError} Naming all cases without one. */

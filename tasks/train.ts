@@ -111,7 +111,7 @@ await runTask(async () => {
   });
   const { resume, split: splitPath, method: _, run: __, patch: patchGiven, init, ...given } = parseOptions(
     schema.extend(ofMethod) as unknown as typeof schema,
-    { name: `train:${dataset.name}`, description: `Train ${definition.title} with few labels`, args },
+    { name: `train ${dataset.name}`, description: `Train ${definition.title} with few labels`, args },
   );
   const [settingsGiven, trainingGiven] = [true, false].map((ofSettings) =>
     Object.fromEntries(

@@ -51,16 +51,17 @@ Deno.test("every option that is not as wanted is told at once, each with what wa
     '  --seed "1.5": a whole number from 0 on wanted',
     '  --separation-weight "-1": a number from 0 on wanted',
     '  --threads "100000": a whole number from 1 to 1024 wanted',
-    "Cannot start train:la:",
+    "Cannot start train la:",
   ]);
 });
 
 Deno.test("a dataset that is none has its nearest; a file in a folder's place and names with escapes are told", async () => {
   const dataset = await task("evaluate", ["adc"]);
-  assert.deepEqual([dataset.code, dataset.error], [
-    2,
-    'Cannot start: unknown dataset "adc"; nearest is "acdc", known are la, acdc\n',
-  ]);
+  assert.equal(dataset.code, 2);
+  assert.match(
+    dataset.error,
+    /^Cannot start: unknown dataset "adc"; nearest is "acdc", known are la, acdc.*; one of your own is a folder/,
+  );
   const folder = await task("train", ["la", "--patch", "32x32x32", "--split", "tests"]);
   assert.deepEqual([folder.code, folder.error], [3, 'Cannot read the split "tests": it is a folder; name a file\n']);
   const escape = await task("evaluate", ["la", "--run", "\x1b[31mred"]);

@@ -16,6 +16,7 @@ import { DEAD_AFTER_SECONDS, takeLock } from "../pipeline/files/locks.ts";
 import { isFile } from "../pipeline/files/exists.ts";
 import { openLog, readLog } from "../pipeline/files/log.ts";
 import { type Announced, memoryProblem, trainingHeader } from "../pipeline/grid/training_header.ts";
+import type { Plan } from "../pipeline/records/plan.ts";
 import { slurmScript } from "../pipeline/grid/slurm.ts";
 import { withFolder } from "./with_folder.ts";
 
@@ -24,6 +25,7 @@ const PATH_WITH_DENO = `${dirname(Deno.execPath())}:${Deno.env.get("PATH")}`;
 const METHODS = ["ssnet", "supervised", "ua_mt"];
 const grid = (options: Partial<Parameters<typeof gridCells>[0]>, firstCountOnly = false) =>
   gridCells({ dataset: "la,acdc", method: METHODS.join(","), seed: "1337", ...options }, {
+    datasets: DATASETS,
     methods: METHODS,
     firstCountOnly,
   });
@@ -46,6 +48,18 @@ Deno.test("a count belongs to the dataset that publishes it; the whole list is f
     ...["acdc-7/ssnet/1337", "acdc-7/supervised/1337", "acdc-7/ua_mt/1337"],
   ]);
   assert.deepEqual([...new Set(grid({}, true).cells.map(({ labeled }) => labeled))], [4, 3]);
+});
+
+Deno.test("of a dataset of one's own any number may be labeled, and has to be given", () => {
+  const own = { labeledCounts: [], plan: {} as Plan }, methods = ["ssnet"];
+  const ownGrid = (labeled?: string) =>
+    gridCells({ dataset: "own", method: "ssnet", seed: "1", labeled }, {
+      datasets: { ...DATASETS, own },
+      methods,
+      firstCountOnly: false,
+    });
+  assert.deepEqual(ownGrid("3,12").cells.map(({ folder }) => folder), ["own-3/ssnet/1", "own-12/ssnet/1"]);
+  assert.deepEqual(ownGrid().problems, ["how many cases of own are labeled is not given"]);
 });
 
 Deno.test("every unknown name and number of a grid is told at once, with the nearest", () => {

@@ -14,6 +14,7 @@ const SLOW = [
   "example",
   "library_example",
   "methods",
+  "own_tasks",
   "profile",
   "report",
   "reproduce",
@@ -32,7 +33,7 @@ function documented(folder: string): string[] {
   return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
     const path = `${folder}/${name}`;
     if (
-      /^pipeline\/(bench|command|grid|report)$|\/(evaluation|json|measurement|names|prediction|prepared_case|tfjs)\.ts$/
+      /^pipeline\/(bench|command|grid|report)$|\/(evaluation|json|measurement|names|prediction|prepared_case|records\/plan|tfjs)\.ts$/
         .test(path)
     ) {
       return [];

@@ -51,6 +51,15 @@ export function isFlat({ direction: [a, b, c, d, e, f, g, h, i] }: Geometry): bo
   return !(Math.abs(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)) > 1e-3);
 }
 
+/** What is wrong with axes that are not at right angles, so that widths alone do not say where voxels lie; else null. */
+export function skewProblem({ direction }: Geometry): string | null {
+  const dot = (a: number, b: number) =>
+    Math.abs([0, 3, 6].reduce((sum, i) => sum + direction[i + a] * direction[i + b], 0));
+  const skew = Math.max(dot(0, 1), dot(0, 2), dot(1, 2));
+  if (skew <= 1e-3) return null;
+  return `its axes are not at right angles: the cosine of two is ${skew.toFixed(4)}; directions of a rotation wanted`;
+}
+
 /** Affine of a geometry, three rows: the inverse of {@linkcode fromAffine}. */
 export function toAffine({ spacing, origin, direction }: Geometry): number[][] {
   return AXES.map((i) => [...AXES.map((j) => direction[3 * i + j] * spacing[j]), origin[i]]);

@@ -55,7 +55,6 @@ export function resizedShape(shape: Vector3, spacing: Vector3 | null, wanted: Ve
 /**
  * Classes on another grid, as {@linkcode resize} has intensities: of every voxel the class with the largest part in it by
  * linear interpolation, of equal ones the lower.
- * @param classes Background included.
  * @returns The same array where the shape is.
  *
  * @example Halved, the larger class of each pair
@@ -63,14 +62,14 @@ export function resizedShape(shape: Vector3, spacing: Vector3 | null, wanted: Ve
  * import assert from "node:assert/strict";
  * import { resizeLabel } from "@ssnet/pipeline/arrays/resize.ts";
  *
- * const label = Uint8Array.of(0, 0, 0, 2, 2, 2), halved = resizeLabel(label, [1, 1, 6], [1, 1, 3], 3);
+ * const label = Uint8Array.of(0, 0, 0, 2, 2, 2), halved = resizeLabel(label, [1, 1, 6], [1, 1, 3]);
  * assert.deepEqual(halved, Uint8Array.of(0, 0, 2));
  * ```
  */
-export function resizeLabel(label: Uint8Array, shape: Shape3, to: Shape3, classes: number): Uint8Array {
+export function resizeLabel(label: Uint8Array, shape: Shape3, to: Shape3): Uint8Array {
   if (String(shape) === String(to)) return label;
   const largest = new Float32Array(sizeOf(to)), result = new Uint8Array(sizeOf(to));
-  for (let k = 0; k < classes; k++) {
+  for (const k of [...new Set(label)].sort((a, b) => a - b)) {
     const part = resize(Float32Array.from(label, (value) => Number(value === k)), shape, to, 1);
     for (let i = 0; i < part.length; i++) {
       if (part[i] <= largest[i]) continue;

@@ -14,7 +14,7 @@ import {
   DATASET_NAMES,
   datasetOf,
   DATASETS,
-  findDataset,
+  findDatasetIfThere,
   ownNames,
   unknownDataset,
 } from "../datasets/datasets.ts";
@@ -82,21 +82,25 @@ export function parseName(task: string, [name, ...args]: string[]): { name: stri
 
 /**
  * What a task begins with: its dataset, and the arguments behind it. One's own is that of the run that goes on or is tested,
- * else that of the cases in --cases. It ends as {@linkcode parseName} does, and where there is no such dataset.
+ * else that of the cases in --cases. It ends as {@linkcode parseName} does, where there is no such dataset too.
  */
 export async function parseDataset(task: string, given: string[]): Promise<{ dataset: Dataset; args: string[] }> {
   const { name, args } = parseName(task, given),
     [run, cases] = ["--run", "--cases"].map((flag) => givenOption(args, flag));
+  if (Object.hasOwn(DATASETS, name)) return { dataset: DATASETS[name], args };
   try {
     const isRunUsed = task === "eval" || args.includes("--resume");
     const config = isRunUsed ? await readRunConfigIfThere(run ? userPath(run) : homePath(`runs/${name}-ssnet`)) : null;
-    const isOwn = config?.plan && config.dataset === name;
-    return { dataset: isOwn ? datasetOf(config, run ?? "") : await findDataset(name, cases && userPath(cases)), args };
+    if (config?.plan && config.dataset === name) return { dataset: datasetOf(config, run ?? ""), args };
+    const dataset = await findDatasetIfThere(name, cases && userPath(cases));
+    if (dataset) return { dataset, args };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     console.error(visible(error.message));
-    Deno.exit(EXIT.usage);
+    Deno.exit(EXIT.data);
   }
+  console.error(visible(`Cannot start: ${unknownDataset(name)}`));
+  Deno.exit(EXIT.usage);
 }
 
 /** The value of one option on a command line, before the others are parsed; undefined where it does not stand there. */

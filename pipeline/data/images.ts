@@ -3,17 +3,17 @@
  * @module
  */
 import { basename, dirname, resolve } from "node:path";
-import { type AxisOrder, type Geometry, reverseAxes, type Vector3 } from "../arrays/geometry.ts";
+import { type AxisOrder, type Geometry, reverseAxes, skewProblem, type Vector3 } from "../arrays/geometry.ts";
 import { exists, isFolder } from "../files/exists.ts";
 import { joinChannels } from "../arrays/channels.ts";
 import { parseList } from "../datasets/lists.ts";
 import { labelPlacement } from "../datasets/prepared_case.ts";
 import { entriesOf } from "../datasets/raw_folder.ts";
 import { DataError } from "../files/errors.ts";
-import { readMha } from "../files/mha.ts";
-import { type NiftiForms, readNifti } from "../files/nifti.ts";
-import { type NrrdPlace, readNrrd } from "../files/nrrd.ts";
+import type { NiftiForms } from "../files/nifti.ts";
+import type { NrrdPlace } from "../files/nrrd.ts";
 import { quoted } from "../files/places.ts";
+import { readVolume, VOLUME_FILE, VOLUME_FORMATS } from "../files/volume_file.ts";
 import { listed } from "../files/words.ts";
 import { readCase, spacingOf } from "../records/case.ts";
 
@@ -52,13 +52,13 @@ export interface ImageFile {
 }
 
 /** How the names of images, and of masks, end. */
-export const IMAGE = /\.(nii(\.gz)?|hdr(\.gz)?|nrrd|nhdr|mha|h5)$/i;
+export const IMAGE = new RegExp(`${VOLUME_FILE.source}|\\.h5$`, "i");
 const LIST = /\.(txt|list|lst)$/i;
 /** What stands beside images in the folders of datasets: masks, and the series that frames are taken from. */
 const NO_IMAGE = /(^laendo|[_-](gt|seg|label|labels|mask|4d))$/i;
 /** nnU-Net's channels. */
 const CHANNEL = /_(\d{4})$/;
-const FORMATS = ".nii, .nii.gz, .hdr with .img, .nrrd, .nhdr, .mha, .h5";
+const FORMATS = `${VOLUME_FORMATS}, .h5`;
 
 /** A file's name without what says its format. */
 export const stemOf = (path: string): string => basename(path).replace(IMAGE, "");
@@ -205,50 +205,24 @@ async function readChannel(path: string, name: string): Promise<Image> {
   }
   if (bad) throw refuse(`${bad} of ${data.length} voxels are no finite number`);
   if (isConstant) throw refuse(`all its voxels are ${data[0]}`);
-  const skew = geometry && isPlaced ? skewOf(geometry) : 0;
-  if (skew > 1e-3) {
-    throw refuse(
-      `its axes are not at right angles: the cosine of two is ${skew.toFixed(4)}; directions of a rotation wanted`,
-    );
-  }
+  const skew = geometry && isPlaced ? skewProblem(geometry) : null;
+  if (skew) throw refuse(skew);
   return image;
 }
 
-/** The largest cosine of two axes. */
-function skewOf({ direction }: Geometry): number {
-  const dot = (a: number, b: number) =>
-    Math.abs([0, 3, 6].reduce((sum, i) => sum + direction[i + a] * direction[i + b], 0));
-  return Math.max(dot(0, 1), dot(0, 2), dot(1, 2));
-}
-
 async function readAny(path: string, name: string): Promise<Image> {
-  const bare = { axes: "XYZ", isPrepared: false, header: null } as const;
-  const ofFile = <V extends { geometry: Geometry | null; isPlaced: boolean }>(
-    volume: V,
-    ...notes: (string | null)[]
-  ) => ({
-    ...bare,
-    ...volume,
-    spacing: volume.geometry?.spacing ?? null,
-    notes: [...notes, volume.isPlaced ? null : "its header says no place: its axes are taken as those of the training"]
-      .filter((note) => note !== null),
-  });
   const kind = path.toLowerCase();
   try {
-    if (/\.(nii|hdr)(\.gz)?$/.test(kind)) {
-      const volume = await readNifti(path);
-      return ofFile(volume, volume.isPlaced ? volume.note : null);
+    if (VOLUME_FILE.test(kind)) {
+      const { files: _, note, ...volume } = await readVolume(path), { isPlaced, geometry } = volume;
+      const unplaced = "its header says no place: its axes are taken as those of the training";
+      const notes = [isPlaced ? note : unplaced].filter((note) => note !== null);
+      return { ...volume, axes: "XYZ", isPrepared: false, spacing: geometry?.spacing ?? null, notes };
     }
-    if (/\.(nrrd|nhdr)$/.test(kind)) {
-      const { place, ...volume } = await readNrrd(path);
-      return { ...ofFile(volume), nrrdPlace: place };
-    }
-    if (kind.endsWith(".mha")) return ofFile(await readMha(path));
     if (kind.endsWith(".h5")) {
       const one = await readCase(path, name), { shape, axes, image, geometry, header } = one;
       const isPlaced = geometry !== null;
       return {
-        ...bare,
         shape,
         axes,
         data: image,

@@ -36,9 +36,9 @@ export function ownNames(): string[] {
 /** Names of all datasets, for schemas. Needs `--allow-read`, `--allow-env`. */
 export const allNames = (): [string, ...string[]] => [...DATASET_NAMES, ...ownNames()];
 
-/** What is said of a dataset that there is not. Needs `--allow-read`, `--allow-env`. */
-export function unknownDataset(name: string): string {
-  const raw = homePath(`raw/${name}`), unknown = unknownName("dataset", name, allNames());
+/** What is said of a dataset that there is not. @param raw Where its raw files would be. Needs `--allow-read`, `--allow-env`. */
+export function unknownDataset(name: string, raw: string = homePath(`raw/${name}`)): string {
+  const unknown = unknownName("dataset", name, allNames());
   const first = isFolder(raw)
     ? `deno task preprocess ${name} first: "${raw}" is there`
     : `one of your own is a folder "${raw}"`;
@@ -49,18 +49,28 @@ export function unknownDataset(name: string): string {
  * The dataset of a name: one that comes with the project, or one's own by the plan beside its cases. Needs `--allow-read`,
  * `--allow-env`.
  * @param cases Folder of the cases.
- * @throws {DataError} When there is no such dataset; when its plan is not as wanted, or was edited since the cases were made.
+ * @returns Null where there is none.
+ * @throws {DataError} When its plan is not as wanted, or was edited since the cases were made.
  */
-export async function findDataset(name: string, cases: string = homePath(`cases/${name}`)): Promise<Dataset> {
+export async function findDatasetIfThere(
+  name: string,
+  cases: string = homePath(`cases/${name}`),
+): Promise<Dataset | null> {
   if (Object.hasOwn(DATASETS, name)) return DATASETS[name];
   const plan = await readPlanIfThere(cases, name), manifest = plan && await readManifestIfThere(cases);
-  if (!plan) throw new DataError(`Cannot start: ${unknownDataset(name)}`);
-  const then = JSON.stringify(manifest?.options), now = JSON.stringify(manifestOptions(plan));
-  if (!manifest || then === now) return ownDataset(plan);
+  const then = JSON.stringify(manifest?.options), now = plan && JSON.stringify(manifestOptions(plan));
+  if (!plan || !manifest || then === now) return plan && ownDataset(plan);
   throw new DataError(
     `Cannot use "${cases}/plan.json": the cases beside it were made by another one, ${then}, now ${now}; make them anew with ` +
       `deno task preprocess ${name}`,
   );
+}
+
+/** As {@linkcode findDatasetIfThere}. @throws {DataError} Where there is none, too. */
+export async function findDataset(name: string, cases?: string): Promise<Dataset> {
+  const found = await findDatasetIfThere(name, cases);
+  if (found) return found;
+  throw new DataError(`Cannot start: ${unknownDataset(name)}`);
 }
 
 /**

@@ -9,9 +9,7 @@ import { IMAGE, stemOf } from "../data/images.ts";
 import { isFolder } from "../files/exists.ts";
 import { labelPlacement } from "../datasets/prepared_case.ts";
 import { DataError } from "../files/errors.ts";
-import { readNifti } from "../files/nifti.ts";
-import { readMha } from "../files/mha.ts";
-import { readNrrd } from "../files/nrrd.ts";
+import { readVolume } from "../files/volume_file.ts";
 import { inFileOrder, type Volume } from "../files/voxels.ts";
 import { listed } from "../files/words.ts";
 import { type Case, readCase } from "../records/case.ts";
@@ -115,16 +113,14 @@ export async function readLabel(path: string, axes: AxisOrder = "XYZ"): Promise<
     if (!label) throw new DataError(`Cannot score "${path}": it has no label`);
     return { ...one, label, isPlaced: one.geometry !== null };
   }
-  const read = /\.(nrrd|nhdr)$/i.test(path) ? readNrrd : /\.mha$/i.test(path) ? readMha : null;
-  const volume = read ? await read(path) : await readNifti(path, { axes });
-  const { shape, data, geometry, isPlaced, otherPlaces } = volume;
+  const { shape, data, geometry, isPlaced, otherPlaces } = await readVolume(path);
   const wrong = data.find((value) => !(value >= 0 && value <= 255 && Number.isInteger(value)));
   if (wrong !== undefined) {
     throw new DataError(`Cannot score "${path}": whole numbers from 0 to 255 wanted, found ${wrong}`);
   }
   const bare = { patient: null, phase: null, correctedSpacing: null, nominalSpacing: false };
   const found = { ...bare, shape, geometry, isPlaced, otherPlaces, axes, label: Uint8Array.from(data) };
-  return read && axes === "ZYX" ? reversed(found) : found;
+  return axes === "ZYX" ? reversed(found) : found;
 }
 
 /** A volume along X, Y, Z as one along Z, Y, X. */

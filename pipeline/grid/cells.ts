@@ -4,7 +4,7 @@
  * @module
  */
 import { closest } from "fastest-levenshtein";
-import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
+import type { Dataset } from "../datasets/dataset.ts";
 import { holderText, takeLock } from "../files/locks.ts";
 import { unknownName } from "../files/words.ts";
 
@@ -42,15 +42,20 @@ const WITHOUT_UNLABELED = "supervised";
  * The cells of a grid; the table of a seed comes before that of the next. Of the whole training list labeled, which leaves
  * nothing unlabeled, there is the labeled-only method's cell alone.
  *
+ * @param datasets All there are: of one's own any number may be labeled, and has to be given.
  * @param methods All names there are.
  * @param firstCountOnly Whether the default of `labeled` is one count a dataset.
  * @returns `problems`: every unknown or repeated name or number, with the nearest one.
  */
 export function gridCells(
   { dataset, labeled, method, seed }: GridOptions,
-  { methods, firstCountOnly }: { methods: readonly string[]; firstCountOnly: boolean },
+  { datasets, methods, firstCountOnly }: {
+    datasets: Record<string, Pick<Dataset, "labeledCounts" | "plan">>;
+    methods: readonly string[];
+    firstCountOnly: boolean;
+  },
 ): { cells: Cell[]; problems: string[] } {
-  const problems: string[] = [], names = DATASET_NAMES;
+  const problems: string[] = [], names = Object.keys(datasets);
   const list = (kind: string, text: string, known: readonly string[] | null, nearest: (name: string) => string) => {
     const items = text.split(",").map((item) => item.trim());
     items.forEach((item, i) => {
@@ -64,23 +69,29 @@ export function gridCells(
     return items;
   };
   const byName = (known: readonly string[]) => (item: string) => closest(item, known);
-  const datasets = list("dataset", dataset, names, byName(names));
-  const chosen = datasets.filter((name) => names.includes(name));
-  const counts = chosen.flatMap((name) => DATASETS[name].labeledCounts.map(String));
+  const asked = list("dataset", dataset, names, byName(names));
+  const chosen = asked.filter((name) => names.includes(name)), own = chosen.filter((name) => datasets[name].plan);
+  const counts = chosen.flatMap((name) => datasets[name].labeledCounts.map(String));
   const byNumber = (item: string) =>
     counts.reduce((best, count) => Math.abs(+count - +item) < Math.abs(+best - +item) ? count : best, counts[0]);
-  const standard = chosen.flatMap((name) => DATASETS[name].labeledCounts.slice(0, firstCountOnly ? 1 : -1)).join(",");
-  const labels = chosen.length ? list("labeled count", labeled ?? standard, counts, byNumber) : [];
+  const standard = chosen.flatMap((name) => datasets[name].labeledCounts.slice(0, firstCountOnly ? 1 : -1)).join(",");
+  if (own.length && labeled === undefined) {
+    problems.push(`how many cases of ${own.join(", ")} are labeled is not given`);
+  }
+  const known = own.length ? null : counts;
+  const labels = chosen.length && (labeled ?? standard)
+    ? list("labeled count", labeled ?? standard, known, byNumber)
+    : [];
   const chosenMethods = list("method", method, methods, byName(methods));
   const seeds = list("seed", seed, null, byName([]));
   const cells: Cell[] = [];
   if (problems.length) return { cells, problems };
   for (const seed of seeds.map(Number)) {
-    for (const dataset of datasets) {
-      const own = DATASETS[dataset].labeledCounts;
-      for (const labeled of labels.map(Number).filter((count) => own.includes(count))) {
+    for (const dataset of asked) {
+      const { labeledCounts: published, plan } = datasets[dataset];
+      for (const labeled of labels.map(Number).filter((count) => plan || published.includes(count))) {
         for (const method of chosenMethods) {
-          if (labeled === own.at(-1) && method !== WITHOUT_UNLABELED) continue;
+          if (labeled === published.at(-1) && method !== WITHOUT_UNLABELED) continue;
           const folder = `${dataset}-${labeled}/${method}/${seed}`;
           cells.push({ index: cells.length, dataset, labeled, method, seed, folder });
         }

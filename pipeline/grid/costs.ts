@@ -11,6 +11,7 @@ import { type MethodName, METHODS } from "../methods/methods.ts";
 import { meanSeconds } from "../training/low_resolution.ts";
 import { type MeasuredMemory, shareOf, stepMemory, type StepShape } from "./memory.ts";
 import type { Costs, Length } from "../records/cell.ts";
+import type { Plan } from "../records/plan.ts";
 import type { MeasuredStep } from "../records/measurement.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 
@@ -82,6 +83,16 @@ export function costsOf(rows: MeasuredStep[], key: CostKey): Costs | null {
     memoryGb: stepMemory(row, shape),
     machine: `${row.cpu}, ${row.threads} threads, TensorFlow ${row.versions.tensorflow}`,
   };
+}
+
+/** Memory and time of a step of SS-Net in fp32 on a CPU by a plan. @param rows Measured figures. */
+export function planCosts(
+  rows: MeasuredStep[],
+  { protocol, patch, batch, channels, classes }: Pick<Plan, "protocol" | "patch" | "batch" | "channels" | "classes">,
+): Costs {
+  const key = { dataset: protocol, method: "ssnet", precision: "fp32", device: "cpu", lowResolution: null } as const;
+  const shape = { rows: batch.labeled + batch.unlabeled, channels: channels.length, classes: classes.length + 1 };
+  return costsOf(rows, { ...key, patch, ...shape })!;
 }
 
 /** The command that measures a training. */

@@ -9,7 +9,7 @@ import { readSteps } from "../records/measurement.ts";
 import { differencesOf, isRun, readRunConfigIfThere } from "../records/run.ts";
 import { checkCases, readSplit } from "../records/split.ts";
 import type { Cell } from "./cells.ts";
-import { benchCommand, COSTS, costsOf, hoursOf } from "./costs.ts";
+import { batchRows, benchCommand, COSTS, costsOf, hoursOf } from "./costs.ts";
 import {
   type Grid,
   isFinished,
@@ -74,9 +74,11 @@ export async function plan(
   const { scale, device } = grid, rows = scale === "ci" ? [] : await readSteps(COSTS);
   const planned: PlannedCell[] = [], problems: string[] = [], unmeasured: string[] = [];
   for (const cell of cells) {
-    const { lowResolution } = presetOfCell(grid, cell), { name: method } = methodOf(grid, cell);
+    const { lowResolution } = presetOfCell(grid, cell), { name: method, profile, usesUnlabeled } = methodOf(grid, cell);
     const precision = precisionOfCell(grid, cell);
-    const key = { dataset: cell.dataset, method, precision, lowResolution, device }, costs = costsOf(rows, key);
+    const { protocol, patch, channels, classes } = profile;
+    const shape = { patch, rows: batchRows(profile, usesUnlabeled), channels, classes };
+    const key = { dataset: protocol, method, precision, lowResolution, device, ...shape }, costs = costsOf(rows, key);
     if (!costs && scale !== "ci") {
       unmeasured.push(benchCommand(key));
       continue;

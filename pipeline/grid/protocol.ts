@@ -1,5 +1,5 @@
 /** What the cells of a grid are at each scale: the training's method and options, the test's, and where all of it lies. @module */
-import { type Preset, presetOf } from "../datasets/dataset.ts";
+import { type Dataset, type Preset, presetOf } from "../datasets/dataset.ts";
 import { DATASETS } from "../datasets/datasets.ts";
 import { type AblationName, ABLATIONS } from "../methods/ablations.ts";
 import { createMethod } from "../methods/method.ts";
@@ -13,6 +13,8 @@ import { lengthOf } from "./costs.ts";
 
 /** How all cells of a grid are trained and tested, and where. */
 export interface Grid {
+  /** Those of its cells, by name. */
+  datasets: Record<string, Dataset>;
   /** How long. */
   scale: Scale;
   /** fast: of every training. */
@@ -42,9 +44,9 @@ export const splitPath = ({ out }: Grid, { dataset, labeled }: Cell): string =>
   `${out}/${dataset}-${labeled}/split.json`;
 
 /** What trains a cell, a method or SS-Net with an ablation's settings, and the dataset's profile with what it changes in it. */
-export function methodOf({ ablation }: Grid, { dataset, method }: Cell) {
+export function methodOf({ ablation, datasets }: Grid, { dataset, method }: Cell) {
   const name = ablation ? "ssnet" : method as MethodName, settings = ablation ? ABLATIONS[method as AblationName] : {};
-  const { profile, usesUnlabeled } = createMethod(METHODS[name], DATASETS[dataset]);
+  const { profile, usesUnlabeled } = createMethod(METHODS[name], datasets[dataset]);
   return { name, settings, profile, usesUnlabeled };
 }
 
@@ -95,7 +97,7 @@ export function testOf(grid: Grid, cell: Cell) {
   return grid.scale === "paper" ? { batchNorm: "running", checkpoint, largestComponent, precision } : {
     batchNorm: "window",
     checkpoint: "last",
-    largestComponent: DATASETS[cell.dataset].largestComponent,
+    largestComponent: grid.datasets[cell.dataset].largestComponent,
     precision,
   };
 }

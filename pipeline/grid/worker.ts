@@ -3,6 +3,7 @@
  * at a time, which a signal ends.
  * @module
  */
+import type { SmallTraining } from "../datasets/dataset.ts";
 import { DATASETS } from "../datasets/datasets.ts";
 import { isFile } from "../files/exists.ts";
 import { flagsOf } from "../files/flags.ts";
@@ -74,23 +75,28 @@ export async function prepare({ grid, run, stopped }: Worker, cells: Cell[]): Pr
   if ("holder" in taken) return INTERRUPTED;
   await using _lock = taken.lock;
   for (const dataset of new Set(cells.map(({ dataset }) => dataset))) {
-    const raw = `${grid.raw}/${dataset}`, { writePhantoms, ci } = DATASETS[dataset];
+    const raw = `${grid.raw}/${dataset}`;
     if (isFile(`${cases}/${dataset}/manifest.json`)) continue;
-    if (scale === "ci") await writePhantoms(raw, ci.phantoms);
+    if (scale === "ci") await DATASETS[dataset].writePhantoms(raw, DATASETS[dataset].ci.phantoms);
     const code = await run("preprocess", [dataset, ...flagsOf({ raw, cases: `${cases}/${dataset}` })], cases);
     if (code) return stopped() ? INTERRUPTED : code;
   }
   const problems: string[] = [];
   for (const [split, cell] of new Map(cells.map((cell) => [splitPath(grid, cell), cell]))) {
-    const { dataset, labeled } = cell, { test, validation } = DATASETS[dataset].ci.split;
+    const { dataset, labeled } = cell;
     if (isFile(split)) continue;
     await Deno.mkdir(`${out}/${dataset}-${labeled}`, { recursive: true });
-    const small = scale === "ci" ? { testCases: test, validationCases: validation || undefined } : {};
+    const small = scale === "ci" ? smallSplit(DATASETS[dataset].ci.split) : {};
     const code = await run("split", [dataset, ...flagsOf({ cases: `${cases}/${dataset}`, split, labeled, ...small })]);
     if (code) problems.push(`no split with ${labeled} labeled for ${dataset}, as told above`);
   }
   return problems;
 }
+
+const smallSplit = ({ test, validation }: SmallTraining["split"]) => ({
+  testCases: test,
+  validationCases: validation || undefined,
+});
 
 /** A training goes on when this process's forerunner was killed alone, and what it leaves is gone on with. */
 async function waitForOrphan(folder: string, stopped: () => boolean) {

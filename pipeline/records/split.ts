@@ -155,7 +155,7 @@ export async function checkCases(split: Split, folder: string, source: string): 
       `${cannot} with the cases in "${folder}": other voxels or another place than it was made for have ${
         listed(changed)
       }; ` +
-        `the same raw files and options of preprocess:${split.profile} give the same cases again, and a new split is for new runs`,
+        `the same raw files and options of preprocess ${split.profile} give the same cases again, and a new split is for new runs`,
     );
   }
   if (!hashes && split.manifest !== undefined && split.manifest !== sha256) {

@@ -3,6 +3,7 @@
  * nnU-Net's fingerprint (Isensee et al., Nature Methods 2021, "Dataset fingerprint").
  * @module
  */
+import { channelCount, channelsIn } from "../../arrays/channels.ts";
 import { meanAndDeviation } from "../../arrays/intensity.ts";
 import type { Vector3 } from "../../arrays/geometry.ts";
 import { orientationOf, turnedShape, turnTo } from "../../arrays/orientation.ts";
@@ -30,7 +31,7 @@ export interface CaseFingerprint {
 const SAMPLE = 20_000;
 
 /** The fingerprint of a case. */
-export function fingerprintOfCase({ name, shape, channels, label, geometry, isPlaced }: RawCase): CaseFingerprint {
+export function fingerprintOfCase({ name, shape, image, label, geometry, isPlaced }: RawCase): CaseFingerprint {
   const voxels: number[] = [];
   for (const value of label ?? []) voxels[value] = (voxels[value] ?? 0) + 1;
   const inside = label ? label.reduce((sum, value) => sum + Number(value > 0), 0) : 0,
@@ -43,7 +44,9 @@ export function fingerprintOfCase({ name, shape, channels, label, geometry, isPl
     spacing: geometry?.spacing ?? null,
     direction: geometry && isPlaced ? geometry.direction : null,
     voxels: label && Array.from(voxels, (count) => count ?? 0),
-    foreground: channels.map((channel) => Float32Array.from(places, (i) => channel[i])),
+    foreground: channelsIn(image, channelCount(image, shape)).map((channel) =>
+      Float32Array.from(places, (i) => channel[i])
+    ),
   };
 }
 

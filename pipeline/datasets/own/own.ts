@@ -1,5 +1,6 @@
 /** A dataset of one's own, as its plan says: what `pipeline/datasets/la` and `acdc` are for those that are published. @module */
 import { z } from "zod";
+import { mapChannels } from "../../arrays/channels.ts";
 import { resizedGeometry } from "../../arrays/geometry.ts";
 import { minMax, normalize } from "../../arrays/intensity.ts";
 import { turned, turnedGeometry, turnedShape, turnOf } from "../../arrays/orientation.ts";
@@ -113,10 +114,12 @@ async function prepareOwn(raw: string, files: CaseFiles, plan: Plan): Promise<Pr
     const found = `${to.join(" x ")} voxels of ${plan.spacing!.join(" x ")} mm`;
     return { problems: [`${files.channels[0]}: the plan's spacing makes ${found} of it; fewer wanted`] };
   }
-  const channels = read.channels.map((channel, c) =>
-    resize(intensitiesOf(plan.channels[c], turned(channel, shape, turn)), whole, to, 3)
+  const image = mapChannels(
+    read.image,
+    plan.channels.length,
+    (channel, c) => resize(intensitiesOf(plan.channels[c], turned(channel, shape, turn)), whole, to, 3),
   );
-  const label = read.label && resizeLabel(turned(read.label, shape, turn), whole, to, plan.classes.length + 1);
+  const label = read.label && resizeLabel(turned(read.label, shape, turn), whole, to);
   const isFileOrder = turn.flips.every((flip) => !flip) && String(turn.axes) === (axes === "XYZ" ? "0,1,2" : "2,1,0");
   const subject = parseFrameName(files.name);
   const prepared: Case = {
@@ -125,27 +128,18 @@ async function prepareOwn(raw: string, files: CaseFiles, plan: Plan): Promise<Pr
     name: files.name,
     axes,
     shape: to,
-    image: joined(channels),
+    image,
     label,
     geometry: geometry && resizedGeometry(turnedGeometry(geometry, shape, turn), whole, to),
     header: isFileOrder && !isResized ? read.header : null, // it says where the file's voxels lie
     preparation: preparationText(plan),
   };
   notes.push(...lostClasses(read.label, label, plan));
-  const source = { image: joined(read.channels), label: read.label };
   return {
     prepared,
-    fingerprint: fingerprintOf(prepared, source, { sources, classes: plan.classes.length + 1 }),
+    fingerprint: fingerprintOf(prepared, read, { sources, classes: plan.classes.length + 1 }),
     notes,
   };
-}
-
-/** Channel behind channel; the same array of one. */
-function joined(channels: Float32Array[]): Float32Array {
-  if (channels.length === 1) return channels[0];
-  const all = new Float32Array(channels.length * channels[0].length);
-  channels.forEach((channel, c) => all.set(channel, c * channel.length));
-  return all;
 }
 
 /** Classes that the resampling has left nothing of. */

@@ -76,7 +76,7 @@ const covering = (size: readonly number[]) => size.map((n) => 16 * Math.max(Math
 /**
  * The plan for a dataset.
  * @param name Of the dataset.
- * @param cases All of them, one at least with a label.
+ * @param cases Those that are trained on, one at least with a label: nothing follows from those of the test.
  * @throws {DataError} When no patch fits the memory.
  */
 export function proposePlan(name: string, { layout, cases, wishes }: {
@@ -112,7 +112,7 @@ export function proposePlan(name: string, { layout, cases, wishes }: {
     spacing: areVolumes ? target : null,
     ...fitting(training, areVolumes ? seen : rest.map((axis) => rangeOf(shapes).median[axis]), wishes),
     overlap: 0.5,
-    test: testCases(layout),
+    test: [],
     memory: wishes.memory,
     fingerprint: fingerprintOfDataset(cases, { classes: training.classes, orientation }),
   };
@@ -129,11 +129,17 @@ export async function planDataset(raw: string, name: string, { stored, wishes }:
   stored: Plan | null;
   wishes: Wishes;
 }): Promise<{ plan: Plan; notes: string[] }> {
-  const layout = await readLayout(raw, name), cases: CaseFingerprint[] = [], problems: CaseProblem[] = [];
+  const layout = await readLayout(raw, name), all: CaseFingerprint[] = [], problems: CaseProblem[] = [];
   for (const files of layout.cases) {
     const read = await readRawCase(raw, files, layout.classes && layout.classes.length + 1);
     if ("problems" in read) problems.push(...read.problems.map((problem) => ({ name: files.name, problem })));
-    else cases.push(fingerprintOfCase(read));
+    else all.push(fingerprintOfCase(read));
+  }
+  const test = layout.cases.filter(({ isTest }) => isTest).map((one) => one.name);
+  const cases = all.filter((one) => !test.includes(one.name));
+  const unknown = all.filter(({ spacing }) => !spacing).map((one) => one.name), notes = [...layout.notes];
+  if (unknown.length && unknown.length < all.length) {
+    notes.push(`the spacing of ${listed(unknown)} is not known; no plan is proposed that resamples`);
   }
   const classes = layout.classes ?? classesIn(cases), cannot = { raw, count: layout.cases.length, unit: "case" };
   const of = (k: number) => cases.reduce((sum, { voxels }) => sum + (voxels?.[k] ?? 0), 0);
@@ -142,7 +148,7 @@ export async function planDataset(raw: string, name: string, { stored, wishes }:
     problems.push({ name, problem: `no label has a voxel of ${listed(empty)}; leave the class out of dataset.json` });
   }
   if (problems.length) throw preparationError(problems, cannot);
-  if (!stored) return { plan: proposePlan(name, { layout, cases, wishes }), notes: layout.notes };
+  if (!stored) return { plan: { ...proposePlan(name, { layout, cases, wishes }), test }, notes };
   const differences = [
     ...stored.dataset === name ? [] : [`dataset: "${name}" wanted, found "${stored.dataset}"`],
     ...stored.classes.length === classes.length
@@ -156,10 +162,8 @@ export async function planDataset(raw: string, name: string, { stored, wishes }:
     throw new DataError(`Cannot prepare "${raw}" by plan.json; nothing was written:\n  ${differences.join("\n  ")}`);
   }
   const fingerprint = fingerprintOfDataset(cases, { classes: stored.classes, orientation: stored.orientation });
-  return { plan: { ...stored, test: testCases(layout), fingerprint }, notes: layout.notes };
+  return { plan: { ...stored, test, fingerprint }, notes };
 }
-
-const testCases = ({ cases }: Layout) => cases.filter(({ isTest }) => isTest).map(({ name }) => name);
 
 /** The axis that counts the slices: that of the thick voxels, else that of the fewest. */
 function slicesAxis(shape: Vector3, spacing: Vector3 | null): number {
@@ -211,14 +215,18 @@ export function planLines(
 ): string[] {
   const { labeled, unlabeled, spacing, shape, orientations } = fingerprint;
   const normalized = channels.map(({ name, normalization, foreground: { low, high } }) =>
-    `${name} by ${normalization}${normalization === "CT" ? ` (${sides([low], 1)} to ${sides([high], 1)})` : ""}`
+    `${name === normalization ? "" : `${name} by `}${normalization}${
+      normalization === "CT" ? ` (${sides([low], 1)} to ${sides([high], 1)})` : ""
+    }`
   );
   const turned = Object.entries(orientations).map(([orientation, count]) => `${count} ${orientation}`).join(", ");
   const steps = `about ${memoryGb.toFixed(1)} GB and ${stepSeconds.toFixed(1)} s a step of SS-Net in fp32`;
   return [
-    `found: ${labeled} cases with a label of ${classes.join(", ")}, ${unlabeled} without; ${
-      sides(shape.median)
-    } voxels at the median, ${spacing ? `${sides(spacing.median, 3)} mm` : "spacing not known"}; axes: ${turned}`,
+    `found: ${labeled} cases with a label of ${classes.join(", ")}, ${unlabeled} without${
+      plan.test.length ? `, ${plan.test.length} for the test` : ""
+    }; ${sides(shape.median)} voxels at the median, ${
+      spacing ? `${sides(spacing.median, 3)} mm` : "spacing not known"
+    }; axes: ${turned}`,
     `cases: turned to ${plan.orientation}, ${
       plan.spacing ? `resampled to ${sides(plan.spacing, 3)} mm` : "each in its own spacing"
     }; ${normalized.join(", ")}`,

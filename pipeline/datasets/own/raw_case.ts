@@ -1,5 +1,6 @@
 /** One raw case: its channels and its label, read and held against one another. @module */
-import type { Geometry, Vector3 } from "../../arrays/geometry.ts";
+import { joinChannels } from "../../arrays/channels.ts";
+import { type Geometry, skewProblem, type Vector3 } from "../../arrays/geometry.ts";
 import { sha256 } from "../../files/hash.ts";
 import type { NiftiForms } from "../../files/nifti.ts";
 import { readVolume, type VolumeFile } from "../../files/volume_file.ts";
@@ -13,8 +14,8 @@ export interface RawCase {
   name: string;
   /** Of all channels and the label. */
   shape: Vector3;
-  /** Intensities of every channel. */
-  channels: Float32Array[];
+  /** Intensities, `[C, ...shape]`. */
+  image: Float32Array;
   /** Null where it has none. */
   label: Uint8Array | null;
   /** Of the first channel; null where no file says a spacing. */
@@ -66,6 +67,8 @@ export async function readRawCase(raw: string, files: CaseFiles, classes: number
     if (c && first) place(volume, file, { label: `channel ${c}`, image: "channel 0" });
     channels.push(volume.data);
   }
+  const skew = first?.geometry && first.isPlaced ? skewProblem(first.geometry) : null;
+  if (skew) problems.push(`${files.channels[0]}: ${skew}`);
   const mask = files.label ? await read(files.label) : null;
   if (mask && files.label) {
     problems.push(...labelProblems(mask.data, { file: files.label, classes: classes ?? MOST_LABELS }));
@@ -73,5 +76,5 @@ export async function readRawCase(raw: string, files: CaseFiles, classes: number
   }
   if (problems.length || !first) return { problems, notes };
   const { shape, geometry, isPlaced, header } = first, label = mask && new Uint8Array(mask.data);
-  return { name: files.name, shape, channels, label, geometry, isPlaced, header, sources, notes };
+  return { name: files.name, shape, image: joinChannels(channels), label, geometry, isPlaced, header, sources, notes };
 }

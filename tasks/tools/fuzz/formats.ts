@@ -7,6 +7,9 @@ import { fingerprintOf } from "../../../pipeline/datasets/prepared_case.ts";
 import { writeArrays } from "../../../pipeline/files/hdf5.ts";
 import { decodeHdf5 } from "../../../pipeline/files/hdf5_library.ts";
 import { readLog } from "../../../pipeline/files/log.ts";
+import { encode } from "fast-png";
+import { decodePng } from "../../../pipeline/files/png.ts";
+import { readPlanIfThere } from "../../../pipeline/records/plan.ts";
 import { encodeNiftiMask, readNifti } from "../../../pipeline/files/nifti.ts";
 import { readMha } from "../../../pipeline/files/mha.ts";
 import { decodeTorchFile, encodeTorchFile } from "../../../pipeline/files/torch_file.ts";
@@ -135,6 +138,21 @@ const mha = Uint8Array.of(
   ].join("\n")),
   ...mask,
 );
+const range = { lowest: [1, 1, 1], median: [1, 1, 2], highest: [1, 2, 3] };
+const plan = {
+  ...{ dataset: "own", title: "Own", unit: "case", classes: ["a", "b"], network: "vnet", protocol: "la" },
+  channels: [{ name: "CT", normalization: "CT", foreground: { low: 0, high: 9, mean: 4, deviation: 2 } }],
+  ...{ orientation: "LPS", spacing: [1, 1, 2], patch: [32, 32, 16], batch: { labeled: 2, unlabeled: 2 }, overlap: 0.5 },
+  ...{ test: ["c"], memory: 8 },
+  fingerprint: {
+    ...{ labeled: 4, unlabeled: 2, orientations: { LPS: 6 }, spacing: range, shape: range, voxels: { a: 7, b: 8 } },
+  },
+};
+const png = (depth: 8 | 16) =>
+  encode({
+    ...{ width: 6, height: 5, channels: 1, depth },
+    data: Uint16Array.from({ length: 30 }, (_, i) => 7 * i).map((value) => depth === 8 ? value : 256 * value),
+  });
 const manifest = { dataset: LA.name, options: { crop: "none" }, cases: { case: fingerprint } };
 const log = Array.from(
   { length: 5 },
@@ -186,6 +204,12 @@ export const FORMATS: Record<string, Format> = {
     seeds: () => Promise.resolve([mha]),
     read: async (folder) => sized(await readMha(`${folder}/a.mha`)),
   },
+  png: {
+    file: "a.png",
+    isGuarded: false,
+    seeds: () => Promise.resolve([8, 16].map((depth) => png(depth as 8 | 16))),
+    read: async (folder) => sized(decodePng(await Deno.readFile(`${folder}/a.png`), "a.png")),
+  },
   hdf5: {
     file: "case.h5",
     isGuarded: true,
@@ -230,6 +254,7 @@ export const FORMATS: Record<string, Format> = {
   split: json("split.json", split, (folder) => readSplit(`${folder}/split.json`, LA.name)),
   config: json("config.json", config, readRunConfig),
   manifest: json("manifest.json", manifest, async (folder) => ({ ...await readManifest(folder), sha256: "" })),
+  plan: json("plan.json", plan, (folder) => readPlanIfThere(folder, "own")),
   metrics: json("metrics.json", metrics, readMetrics),
   log: {
     file: "metrics.jsonl",
