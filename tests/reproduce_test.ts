@@ -8,6 +8,7 @@ import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
 import { type CellWork, fillCells, gridCells } from "../pipeline/grid/cells.ts";
 import { thirds } from "../pipeline/grid/checks.ts";
 import { benchCommand, type CostKey, COSTS as MEASURED, costsOf, hoursOf, lengthOf } from "../pipeline/grid/costs.ts";
+import { shareOf, type StepShape } from "../pipeline/grid/memory.ts";
 import { memoryProblems, type PlannedCell, planTable } from "../pipeline/grid/plan.ts";
 import { type Costs, readCellIfThere, writeCell } from "../pipeline/records/cell.ts";
 import { type MeasuredStep, readSteps, stepsText } from "../pipeline/records/measurement.ts";
@@ -132,9 +133,19 @@ const OF_PATCHES = [
   ["acdc", "mc_net", "bf16", "192x192", 3.15],
 ] as const;
 
-Deno.test("the memory of a step is what it was measured with, and within 15 % for other patches", async () => {
+/** The same of SS-Net's step in fp32, with `--channels`, `--classes` and `--rows` too (docs/performance.md). */
+const OF_SHAPES = [
+  ["la", { patch: [48, 48, 48], channels: 4, measured: 1.36 }],
+  ["acdc", { patch: [96, 96], classes: 9, measured: 1.29 }],
+  ["acdc", { patch: [160, 96], channels: 2, classes: 3, rows: 16, measured: 1.23 }],
+] as const;
+
+Deno.test("the memory of a step is what it was measured with, and within 15 % for other patches, channels and classes", async () => {
   const rows = await readSteps(MEASURED), off: string[] = [];
-  const compare = (key: Pick<CostKey, "dataset" | "method" | "precision" | "patch">, measured: number) => {
+  const compare = (
+    key: Pick<CostKey, "dataset" | "method" | "precision"> & Partial<StepShape>,
+    measured: number,
+  ) => {
     const { memoryGb } = costsOf(rows, { device: "cpu", lowResolution: null, ...key })!;
     const told = `${Object.values(key).join(" ")}: ${memoryGb.toFixed(2)} GB, measured ${measured}`;
     if (Math.abs(memoryGb / measured - 1) > 0.15) off.push(told);
@@ -152,7 +163,24 @@ Deno.test("the memory of a step is what it was measured with, and within 15 % fo
   for (const [dataset, method, precision, patch, measured] of OF_PATCHES) {
     compare({ dataset, method, precision, patch: patch.split("x").map(Number) }, measured);
   }
+  for (const [dataset, { measured, ...shape }] of OF_SHAPES) {
+    compare({ dataset, method: "ssnet", precision: "fp32", ...shape }, measured);
+  }
   assert.deepEqual(off, []);
+});
+
+Deno.test("a step's costs follow rows, voxels, channels and classes; each of them alone is told from the published shape", () => {
+  const reference = { patch: [16, 16, 16], rows: 4, channels: 1, classes: 2 };
+  assert.equal(shareOf("memory", reference, reference), 1);
+  assert.equal(shareOf("time", { ...reference, rows: 2, patch: [16, 16, 48] }, reference), 1.5);
+  for (const what of ["memory", "time"] as const) {
+    assert.ok(shareOf(what, { ...reference, channels: 2 }, reference) >= 1);
+    assert.ok(shareOf(what, { ...reference, classes: 3 }, reference) > 1);
+  }
+  const key = { dataset: "la", method: "bcp", precision: "bf16", device: "cpu", lowResolution: null } as const;
+  const rows = [{ ...STEP, method: "bcp" }], published = costsOf(rows, key)!; // BCP's own 4 + 4 rows
+  assert.deepEqual(costsOf(rows, { ...key, rows: 8, patch: LA.patch, channels: 1, classes: 2 }), published);
+  assert.equal(costsOf(rows, { ...key, rows: 4 })!.stepSeconds, published.stepSeconds / 2);
 });
 
 const MEASURED_STEPS = (["fp32", "bf16"] as const).map((precision) => ({

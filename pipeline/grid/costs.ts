@@ -4,7 +4,6 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { sidesOf } from "../arrays/shape.ts";
 import type { DatasetProfile, Preset } from "../datasets/dataset.ts";
 import { DATASETS } from "../datasets/datasets.ts";
 import { createMethod } from "../methods/method.ts";
@@ -36,6 +35,9 @@ export interface CostKey extends Partial<StepShape> {
   lowResolution: Preset["lowResolution"];
 }
 
+/** Options of `bench step` that a row of the published shape has not. */
+const AS_PUBLISHED = { patch: undefined, rows: undefined, channels: undefined, classes: undefined };
+
 /** Rows of a method's batches. */
 export const batchRows = (
   { labeledPerBatch, unlabeledPerBatch }: Pick<DatasetProfile, "labeledPerBatch" | "unlabeledPerBatch">,
@@ -49,20 +51,17 @@ function publishedShape({ dataset, method }: Pick<CostKey, "dataset" | "method">
   return { patch, rows: batchRows(profile, usesUnlabeled), channels, classes };
 }
 
-/** The measured step of a training, as published, and its memory at another patch; null when it was not measured. */
+/** The measured step of a training, as published; null when it was not measured. */
 export function measuredStep(
   rows: MeasuredStep[],
   { dataset, method, precision, device, lowResolution }: Omit<CostKey, keyof StepShape>,
 ): (MeasuredStep & MeasuredMemory) | null {
-  const own = rows.filter((row) =>
-    row.dataset === dataset && row.method === method && row.precision === precision && row.device === device &&
-    row.rows === undefined && row.channels === undefined && row.classes === undefined
+  const wanted = { dataset, method, precision, device, ...AS_PUBLISHED };
+  const row = rows.find((row) =>
+    (Object.keys(wanted) as (keyof typeof wanted)[]).every((key) => row[key] === wanted[key]) &&
+    (!lowResolution || row.coarseSeconds)
   );
-  const row = own.find((row) => row.patch === undefined && (!lowResolution || row.coarseSeconds));
-  const sized = own.find((row) => row.patch !== undefined);
-  if (!row) return null;
-  const other = sized && { patch: sidesOf(sized.patch!), peakMemoryGb: sized.peakMemoryGb };
-  return { ...row, other, reference: publishedShape({ dataset, method }) };
+  return row ? { ...row, reference: publishedShape({ dataset, method }) } : null;
 }
 
 /** The whole shape of a training: as published where the key does not say otherwise. */

@@ -40,20 +40,15 @@ export interface MeasuredMemory {
   reference: StepShape;
   /** GB at that shape: the largest resident set of a process. */
   peakMemoryGb: number;
-  /** GB at another patch, where that was measured too. */
-  other?: { patch: readonly number[]; peakMemoryGb: number };
 }
 
 /**
- * GB of memory of a process that trains, linear in the voxels of its batches: through both measured points, or, where
- * there is one, from what every training holds.
+ * GB of memory of a process that trains: from what every training holds, linear in the voxels of its batches.
  *
  * @param measured Of the same dataset or, for another one, its protocol's, of the same method and precision.
  */
-export function stepMemory({ reference, peakMemoryGb, other }: MeasuredMemory, shape: StepShape): number {
-  const share = other && shareOf("memory", { ...reference, patch: other.patch }, reference);
-  const fixed = share ? Math.max(0, (other.peakMemoryGb - share * peakMemoryGb) / (1 - share)) : FIXED_GB;
-  return fixed + shareOf("memory", shape, reference) * (peakMemoryGb - fixed);
+export function stepMemory({ reference, peakMemoryGb }: MeasuredMemory, shape: StepShape): number {
+  return FIXED_GB + shareOf("memory", shape, reference) * (peakMemoryGb - FIXED_GB);
 }
 
 /**

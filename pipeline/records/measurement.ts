@@ -94,9 +94,8 @@ const STEP = MEASUREMENT.extend({
   precision: z.string(),
   device: z.string(),
   threads: z.int(),
-  /** Where it is not the published one: timed for its memory alone. */
+  /** Of its shape what is not as published; the costs of a training leave such a step out. */
   patch: z.string().optional(),
-  /** Of a batch, where they are not the published ones, as the channels and classes. */
   rows: z.int().optional(),
   channels: z.int().optional(),
   classes: z.int().optional(),
