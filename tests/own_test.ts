@@ -3,6 +3,12 @@ import assert from "node:assert/strict";
 import { encode } from "fast-png";
 import { meanAndDeviation } from "../pipeline/arrays/intensity.ts";
 import { orientationOf } from "../pipeline/arrays/orientation.ts";
+import { cinePatients, prepareCine } from "../pipeline/datasets/acdc/cardiac_cine.ts";
+import { writeRawHearts } from "../pipeline/datasets/acdc/phantom.ts";
+import { prepareLeftAtrium } from "../pipeline/datasets/la/left_atria.ts";
+import { phantom } from "../pipeline/datasets/la/phantom.ts";
+import type { PreparedCase } from "../pipeline/datasets/prepared_case.ts";
+import { encodeNrrdMask } from "../pipeline/files/nrrd.ts";
 import { DATASETS, findDataset } from "../pipeline/datasets/datasets.ts";
 import { drawFolds, drawnLists, foldLists, groupsByPattern, parseTable } from "../pipeline/datasets/lists.ts";
 import type { CaseFingerprint } from "../pipeline/datasets/own/fingerprint.ts";
@@ -18,6 +24,12 @@ import { checkSplit } from "../pipeline/records/split.ts";
 import { ownPhantom, writeDescription, writeOwnPhantoms } from "./own_phantoms.ts";
 import { withFolder } from "./with_folder.ts";
 
+/** What an NRRD says of its place. */
+const LPS = {
+  space: "left-posterior-superior",
+  "space directions": "(0.625,0,0) (0,0.625,0) (0,0,0.625)",
+  "space origin": "(1,2,3)",
+};
 const WISHES = { memory: 8, memoryOf: () => 1 };
 
 /** The lines of what is refused. */
@@ -299,6 +311,61 @@ Deno.test("cases are turned and resampled to one grid: what lies in the world st
       assert.deepEqual(image.slice(0, source.data.length), intensitiesOf(plan.channels[0], source.data));
       assert.deepEqual([label!.length, prepared.header], [data.length, source.header]);
     }
+  }));
+
+Deno.test("the published datasets' files laid out as one's own give the published preparation's voxels, labels and places", () =>
+  withFolder(async (folder) => {
+    const own = async (name: string, changes: Partial<Plan>) => {
+      const plan = { ...await planOf(`${folder}/${name}`), ...changes };
+      const { preparation } = ownDataset(plan), names = await preparation.names(`${folder}/${name}`);
+      const results = await Promise.all(names.map((one) => preparation.prepare(`${folder}/${name}`, one, {})));
+      return results.flatMap((result) => "problems" in result ? assert.fail(result.problems.join()) : result);
+    };
+    const same = (a: PreparedCase, b: PreparedCase) => {
+      const of = ({ prepared: { shape, image, label, geometry, header, axes } }: PreparedCase) => ({
+        shape,
+        image,
+        label,
+        geometry,
+        header,
+        axes,
+      });
+      assert.deepEqual(of(a), of(b));
+    };
+    await writeRawHearts(`${folder}/acdc`, { seed: 1, count: 2, shape: [4, 32, 28] });
+    const frames = await Promise.all(
+      cinePatients(`${folder}/acdc`).map((name) => prepareCine(`${folder}/acdc`, name, { nominalSpacing: false })),
+    );
+    for (const part of ["imagesTr", "labelsTr"]) await Deno.mkdir(`${folder}/hearts/${part}`, { recursive: true });
+    const published = frames.flatMap((result) => "problems" in result ? assert.fail(result.problems.join()) : result);
+    for (const { prepared: { name, patient } } of published) {
+      const [from, to] = [`${folder}/acdc/${patient}/${name}`, `${folder}/hearts`];
+      await Deno.copyFile(`${from}.nii.gz`, `${to}/imagesTr/${name}_0000.nii.gz`);
+      await Deno.copyFile(`${from}_gt.nii.gz`, `${to}/labelsTr/${name}.nii.gz`);
+    }
+    const labels = { background: 0, right: 1, myocardium: 2, left: 3 };
+    await writeDescription(`${folder}/hearts`, { labels, channel_names: { 0: "rescale_to_0_1" } });
+    const hearts = await own("hearts", {});
+    assert.equal(hearts.length, published.length);
+    hearts.forEach((one, i) => same(one, published[i]));
+
+    const shape = [30, 28, 20] as const,
+      { image, label } = phantom(5, "a", shape),
+      gray = Uint8Array.from(image, (v) => 60 + 20 * v);
+    const place = { shape, axes: "XYZ", geometry: null, place: LPS } as const;
+    for (const part of ["la/a", "atria/images", "atria/labels"]) {
+      await Deno.mkdir(`${folder}/${part}`, { recursive: true });
+    }
+    const write = (path: string, values: Uint8Array) =>
+      Deno.writeFile(`${folder}/${path}`, encodeNrrdMask(values, place));
+    await write("la/a/lgemri.nrrd", gray);
+    await write("la/a/laendo.nrrd", label.map((value) => 255 * value));
+    await write("atria/images/a.nrrd", gray);
+    await write("atria/labels/a.nrrd", label);
+    const options = { crop: "none", seed: 1, spacing: "header", nominalSpacing: false } as const;
+    const atrium = await prepareLeftAtrium(`${folder}/la`, "a", options);
+    assert.ok("prepared" in atrium);
+    same((await own("atria", {}))[0], atrium);
   }));
 
 Deno.test("gray pictures are volumes of one slice; colors are refused", () =>
