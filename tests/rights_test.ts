@@ -17,32 +17,45 @@ const SCRIPTS = [
 ];
 
 /** Tiny work for every task of the pipeline, in an order in which each finds what it reads. */
-const WORK = (folder: string): [script: string, args: string[]][] => {
-  const cases = ["--cases", `${folder}/cases`], run = `${folder}/run`, place = ["acdc", ...cases, "--run", run];
+const WORK = (folder: string, training = "run"): [script: string, args: string[]][] => {
+  const cases = ["--cases", `${folder}/cases`], run = `${folder}/run`;
+  const place = ["acdc", ...cases, "--run", `${folder}/${training}`];
   return [
     ["tasks/setup.ts", []],
     ["tasks/preprocess.ts", ["acdc", "--raw", `${folder}/raw`, ...cases]],
     ["tasks/split.ts", ["acdc", ...cases, "--labeled", "2", "--test-cases", "1"]],
     ["tasks/train.ts", [...place, "--method", "supervised", "--patch", "16x16", "--iterations", "1"]],
     ["tasks/evaluate.ts", ["acdc", "--run", run, "--checkpoint", "last"]],
-    ["tasks/predict.ts", [`${folder}/cases/patient001_frame01.h5`, "--run", run, "-o", `${folder}/masks`]],
+    ["tasks/predict.ts", [
+      `${folder}/cases/patient001_frame01.h5`,
+      "--run",
+      run,
+      "-o",
+      `${folder}/masks`,
+      "--checkpoint",
+      "last",
+    ]],
     ["tasks/score.ts", [`${run}/evaluation-running`, `${folder}/cases`, "--out", `${folder}/scores`]],
-    ["tasks/export.ts", [run]],
+    ["tasks/export.ts", [run, "--checkpoint", "last"]],
     ["tasks/report.ts", [run, "--out", `${folder}/report`]],
   ];
 };
-/** The tools and what takes minutes, which other tests and the suite itself run: with arguments that soon need each right. */
-const OTHERS = (folder: string): [script: string, args: string[]][] => [
-  ["tasks/demo.ts", []],
-  ["tasks/doctor.ts", []],
-  ["tasks/reproduce.ts", ["--scale", "ci", "--out", `${folder}/grid`]],
-  ["tasks/tools/bench.ts", ["all"]],
-  ["tasks/tools/profile.ts", ["--dataset", "acdc", "--trace", `${folder}/trace.json`]],
-  ["tasks/tools/fuzz.ts", []],
-  ["tasks/tools/soak.ts", []],
-  ["tasks/tools/parity.ts", []],
-  ["tasks/tools/conformance.ts", []],
-  ["tasks/tools/dependencies.ts", []],
+/**
+ * The tools and what takes minutes, which other tests and the suite itself run: with the rights that these arguments soon
+ * need. The others come behind minutes of work, or with what a machine has (setup's, of a library that Python has).
+ */
+const OTHERS = (folder: string): [script: string, args: string[], kinds: string[]][] => [
+  ["tasks/demo.ts", [], ["read", "write", "env"]],
+  ["tasks/doctor.ts", [], ["read", "ffi", "env", "sys"]],
+  ["tasks/reproduce.ts", ["--scale", "ci", "--out", `${folder}/grid`], ["read", "write", "env", "sys"]],
+  ["tasks/tools/bench.ts", ["metrics", "--iterations", "1"], ["read", "env", "sys"]],
+  ["tasks/tools/bench.ts", ["all"], ["run"]],
+  ["tasks/tools/profile.ts", ["--trace", `${folder}/trace.json`], ["write", "ffi", "env"]],
+  ["tasks/tools/fuzz.ts", [], ["write", "env"]],
+  ["tasks/tools/soak.ts", [], ["write", "env"]],
+  ["tasks/tools/parity.ts", [], ["read", "ffi", "env"]],
+  ["tasks/tools/conformance.ts", [], ["ffi", "env"]],
+  ["tasks/tools/dependencies.ts", [], ["read", "env", "net"]],
 ];
 /** Starts others and takes what is missing for their failure (gpu-check), or is the suite. */
 const STARTERS = ["tasks/tools/gpu_check.ts", "tests/run.ts"];
@@ -68,8 +81,8 @@ async function run(folder: string, rights: string[], [script, args]: [string, st
 Deno.test("each task does its work with the rights of its command, and without any one says which is missing, before the work", () =>
   withFolder(async (folder) => {
     assert.deepEqual(
-      [...WORK(folder), ...OTHERS(folder)].map(([script]) => script).concat(STARTERS).sort(),
-      SCRIPTS.sort(),
+      new Set([...[...WORK(folder), ...OTHERS(folder)].map(([script]) => script), ...STARTERS]),
+      new Set(SCRIPTS),
       "every task is tried",
     );
     await CARDIAC_CINE.writePhantoms(`${folder}/raw`, { seed: 1, count: 4, shape: [3, 48, 40] });
@@ -77,16 +90,45 @@ Deno.test("each task does its work with the rights of its command, and without a
       const { code, error } = await run(folder, rightsIn(folder, work[0]), work);
       assert.equal(code, 0, `${work[0]}: ${error}`);
     }
-    const tries = [...WORK(folder), ...OTHERS(folder)].flatMap((work) => {
-      const rights = rightsIn(folder, work[0]);
-      return rights.filter((right) => right.startsWith("--allow")).map((left) => ({ work, left, rights }));
+    const all = [...WORK(folder, "another").map(([script, args]) => [script, args, null] as const), ...OTHERS(folder)];
+    const tries = all.flatMap(([script, args, kinds]) => {
+      const rights = rightsIn(folder, script).filter((right) => right.startsWith("--allow"));
+      return rights.map((left) => ({ script, args, left, kind: left.match(/^--allow-(\w+)/)![1] })).filter(({ kind }) =>
+        kinds?.includes(kind) ?? (script !== "tasks/setup.ts" || kind !== "ffi")
+      );
     });
-    for (const { work, left, rights } of tries) { // TRY
-      const t = performance.now();
-      const kind = left.match(/^--allow-(\w+)/)![1];
+    const attempt = async ({ script, args, left, kind }: typeof tries[number]) => {
       // Without a right to anything of the environment nothing of it is left out in silence.
-      const kept = rights.filter((right) => right !== left && !(kind === "env" && right === "--ignore-env"));
-      const { code, error } = await run(folder, kept, work);
-      console.log(work[0], left.slice(0, 30), code, ((performance.now() - t) / 1000).toFixed(1), error.slice(0, 150));
-    }
+      const gone = kind === "env" ? [left, "--ignore-env"] : [left];
+      const kept = rightsIn(folder, script).filter((right) => !gone.includes(right));
+      const { code, error } = await run(folder, kept, [script, args]);
+      const isTold = new RegExp(`^Requires ${kind} access to |^Cannot write to "`, "m").test(error);
+      return code !== 0 && isTold && !/^ {4}at /m.test(error) ? [] : [`${script} without ${left}: ${code} ${error}`];
+    };
+    const problems: string[] = [], queue = tries.values();
+    const turns = Array.from({ length: 2 }, async () => {
+      for (const one of queue) problems.push(...await attempt(one));
+    });
+    await Promise.all(turns);
+    assert.deepEqual(problems, []);
   }));
+
+Deno.test("of the environment tasks may read what the project's files name, and nothing in silence of the rest", () => {
+  const sources = ["pipeline", "tasks"].flatMap((folder) => textsIn(`${ROOT}/${folder}`)).join("\n");
+  for (const [, list] of text.matchAll(/--allow-env=(\S+) (?=--ignore-env)/g)) {
+    const unread = list.split(",").filter((name) => !sources.includes(`"${name}"`));
+    assert.deepEqual(unread, [], list);
+  }
+  assert.ok(!/--allow-env=\S+ (?!--ignore-env)/.test(text), "a variable that is not listed must not be asked for");
+  assert.ok(!/(-A|--allow-all|--allow-scripts)\b/.test(text));
+});
+
+function textsIn(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) =>
+    isDirectory
+      ? textsIn(`${folder}/${name}`)
+      : name.endsWith(".ts")
+      ? [Deno.readTextFileSync(`${folder}/${name}`)]
+      : []
+  );
+}
