@@ -160,25 +160,25 @@ export function updateParameters(
 export class DivergedStep extends DivergedError {
   /** What stands in front of the message where it is printed with its stack. */
   override name = "DivergedStep";
-  /**
-   * @param culprits What is not finite, in words: losses, then gradients, running statistics, weights and the method's state.
-   * @param losses Of the step, as the log takes them.
-   */
-  constructor(culprits: string[], readonly losses: Record<string, number>) {
+  /** Of the step, as the log takes them. */
+  readonly losses: Record<string, number>;
+
+  /** Names the culprits. @param culprits What is not finite, in words: losses, then gradients, statistics, the method's state. */
+  constructor(culprits: string[], losses: Record<string, number>) {
     super(`not finite: ${listed(culprits)}`);
+    this.losses = losses;
   }
 }
 
 /**
- * What a step must give as finite numbers, by its name in words. Momentum stands for the gradients: it takes each of them,
- * and was finite before. They come from the loss backwards, as what is not finite spreads.
+ * What a step must give as finite numbers, by its name in words. Momentum stands for gradients and weights: it takes each
+ * gradient, was finite before, and the weights take it. Gradients come from the loss backwards, as what is not finite spreads.
  */
-function checkedNumbers(losses: Weights, { weights, momentum, buffers, methodState }: TrainingState) {
+function checkedNumbers(losses: Weights, { momentum, buffers, methodState }: TrainingState) {
   const groups = {
     loss: losses,
     "gradient of": Object.fromEntries(Object.entries(momentum).reverse()),
     "running statistic": buffers,
-    weight: weights,
     "state of the method": methodState,
   };
   return Object.entries(groups).flatMap(([words, tensors]) =>
