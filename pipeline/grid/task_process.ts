@@ -6,14 +6,14 @@ import { emptyLoaderVariables } from "../files/loader_variables.ts";
 /**
  * Starts `tasks/NAME.ts` with the rights of its task; says so first. Needs `--allow-read`, `--allow-run=deno`.
  * @param writes The folders it may write to.
- * @param of The task whose rights it has, where it is none itself.
+ * @param preload A file that runs in its process in front of it.
  */
-export function startTask(name: string, args: string[], writes: string[], of = name): Deno.ChildProcess {
+export function startTask(name: string, args: string[], writes: string[], preload?: URL): Deno.ChildProcess {
   console.log(`\n== ${name} ${args.join(" ")}`);
-  const rights = (rightsOf(`tasks/${of}.ts`) ?? []).filter((right) => !right.startsWith("--allow-write"));
+  const rights = (rightsOf(`tasks/${name}.ts`) ?? []).filter((right) => !right.startsWith("--allow-write"));
   return new Deno.Command("deno", {
     args: [
-      ...["run", "--no-prompt", ...rights, `--allow-write=${writes}`],
+      ...["run", "--no-prompt", ...rights, `--allow-write=${writes}`, ...preload ? ["--preload", preload.href] : []],
       ...[fileURLToPath(new URL(`../../tasks/${name}.ts`, import.meta.url)), ...args],
     ],
     env: emptyLoaderVariables(),

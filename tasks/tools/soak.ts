@@ -11,7 +11,7 @@ import { CARDIAC_CINE } from "../../pipeline/datasets/acdc/acdc.ts";
 import { temporaryFolder } from "../../pipeline/files/places.ts";
 import { startTask } from "../../pipeline/grid/task_process.ts";
 import { METHOD_NAMES } from "../../pipeline/methods/methods.ts";
-import type { Sample } from "./soak/observed_training.ts";
+import type { Sample } from "./soak/observer.ts";
 
 /** First steps that do not count; of short rounds their first half. */
 const SETTLED = 500;
@@ -69,8 +69,8 @@ function judged(samples: Sample[]) {
   return { grew, figures };
 }
 
-async function task(name: string, args: string[], folder: string, of = name) {
-  const { code } = await startTask(name, [CARDIAC_CINE.name, ...args], [folder], of).status;
+async function task(name: string, args: string[], folder: string, preload?: URL) {
+  const { code } = await startTask(name, [CARDIAC_CINE.name, ...args], [folder], preload).status;
   if (code) throw new Error(`deno task soak: ${name} ended with code ${code}`);
 }
 
@@ -90,7 +90,7 @@ await runTask(async () => {
     const often = ["--validate-every", "50", "--save-every", "20"];
     const length = ["--patch", "16x16", "--iterations", `${steps}`, "--warmup", `${Math.floor(steps / 10)}`];
     const options = ["--cases", cases, "--run", run, "--method", name, ...length, ...often];
-    await task("tools/soak/observed_training", options, folder, "train");
+    await task("train", options, folder, new URL("./soak/observer.ts", import.meta.url));
     const lines = (await Deno.readTextFile(`${run}.samples.jsonl`)).trimEnd().split("\n");
     const { grew, figures } = judged(lines.map((line) => JSON.parse(line)));
     const seconds = Math.round((performance.now() - begun) / 1000);

@@ -1,6 +1,6 @@
 /**
- * `tasks/train.ts` with a second pair of eyes in its process: forty times a second a line of JSON in `RUN.samples.jsonl`, a
- * {@linkcode Sample}.
+ * A second pair of eyes in the process of a training, loaded in front of it (`--preload`): forty times a second a line of
+ * JSON in `RUN.samples.jsonl`, a {@linkcode Sample}.
  * @module
  */
 import * as tf from "@tensorflow/tfjs";
@@ -56,4 +56,3 @@ function observe() {
 }
 
 Deno.unrefTimer(setInterval(observe, MILLISECONDS));
-await import("../../train.ts");
