@@ -16,6 +16,7 @@ import { clinicalAgreement, patientValues } from "../pipeline/evaluation/clinica
 import { correctedSpacings, patientRows, summarize } from "../pipeline/evaluation/summary.ts";
 import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
 import { loadRun, readRun, type Run, weightsAsRun } from "../pipeline/training/run.ts";
+import { chooseComponents } from "../pipeline/training/components_choice.ts";
 import { isDone } from "../pipeline/records/run.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
 import { replaceFolder } from "../pipeline/files/atomic.ts";
@@ -27,6 +28,7 @@ import {
   patchText,
   pathOption,
   runTask,
+  TEST,
 } from "../pipeline/command/options.ts";
 import { sidesOf } from "../pipeline/arrays/shape.ts";
 import { homePath } from "../pipeline/files/places.ts";
@@ -44,6 +46,7 @@ import {
 } from "../pipeline/records/evaluation.ts";
 
 const { dataset, args } = parseDataset("eval", Deno.args);
+const { overlap: _, ...withoutWindows } = TEST;
 const options = parseOptions(
   z.strictObject({
     run: pathOption().optional().describe(`run folder (default: ${homePath(`runs/${dataset.name}-ssnet`)})`),
@@ -64,9 +67,7 @@ const options = parseOptions(
     batchNorm: z.enum(["running", "window"]).default("running").describe(
       "running: the training's statistics, as published; window: each window's own",
     ),
-    components: z.enum(dataset.patch.length === 3 ? ["largest", "all"] : ["all"]).optional().describe(
-      "which connected components of a prediction are kept, instead of the method's own choice",
-    ),
+    ...(dataset.patch.length === 3 ? TEST : withoutWindows),
     precision: z.enum(PRECISIONS).optional().describe("arithmetic; fp32 without it, on a GPU tf32"),
     ...MACHINE,
   }),
@@ -94,7 +95,9 @@ async function evaluate() {
   await checkTestCases(split.test, read);
   const { threads, device, precision: wanted = "single" } = options;
   const { binding, precision } = openTensorFlow({ threads, device, precision: wanted });
-  const { checkpoint, iteration, largestComponent, prefix, segment } = await loadRun(run, { ...options, precision });
+  const { components: way, ...how } = options;
+  const loaded = await loadRun(run, { ...how, components: way === "auto" ? undefined : way, precision });
+  const { checkpoint, iteration, prefix, overlap, mirror } = loaded;
   if (prefix) console.log(`names in "${place}": behind "${prefix}"`);
   const { classNames } = profile, { batchNorm } = options;
   if (!run.weights && iteration && !isDone(place)) {
@@ -103,10 +106,14 @@ async function evaluate() {
         `${iteration}${training.iterations ? ` of ${training.iterations}` : ""}`,
     );
   }
+  const tested = way === "auto" ? await chooseComponents(loaded, { cases: folder, say: console.log }) : loaded;
+  const { components, componentsChoice, segment } = tested;
   const kind = evaluationName({
     batchNorm,
     checkpoint,
-    components: largestComponent === profile.largestComponent ? null : options.components!,
+    components: components === profile.components ? null : components,
+    overlap,
+    mirror,
     precision,
     split: options.split === undefined ? null : split,
   });
@@ -134,8 +141,11 @@ async function evaluate() {
       batchNorm,
       precision,
       patch,
-      stride: profile.stride && strideOf(profile, patch),
-      largestComponent,
+      stride: profile.stride && strideOf(profile, { patch, overlap: overlap ?? undefined }),
+      overlap,
+      mirror,
+      components,
+      componentsChoice,
       preparations: [...preparations],
       trainingPreparations: run.weights ? [] : trainingPreparations(config.split, manifest.cases),
       nominalSpacing,

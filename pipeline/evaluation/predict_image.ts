@@ -7,7 +7,7 @@
  * `H[p̄] = -Σ_k p̄_k ln p̄_k`, and of several networks the mutual information `H[p̄] - mean H[p]`, both in nats.
  * @module
  */
-import { connectedComponents, largestComponents } from "../arrays/components.ts";
+import { type Components, connectedComponents, keptComponents } from "../arrays/components.ts";
 import type { Vector3 } from "../arrays/geometry.ts";
 import {
   inverse,
@@ -43,8 +43,8 @@ export interface Predictor {
   grid: TrainedGrid;
   /** Of one or more networks. */
   networks: readonly Probabilities[];
-  /** Whether only the largest component of each class is kept. */
-  largestComponent: boolean;
+  /** Which connected components are kept. */
+  components: Components;
 }
 
 /** How an image is prepared, and what is wanted beside its mask. */
@@ -63,8 +63,8 @@ export interface PredictOptions {
 export interface Prediction {
   /** Class numbers. */
   mask: Uint8Array;
-  /** Connected components of every class from 1 on, before the largest was kept. */
-  components: number[];
+  /** Connected components of every class from 1 on, before any was left out. */
+  found: number[];
   /** Of every class from 1 on, where they are wanted. */
   probabilities: Float32Array[];
   /** Where it is wanted. */
@@ -102,7 +102,7 @@ const MOST_VOXELS = 2 ** 31;
  */
 export async function predictImage(
   image: Image,
-  { dataset, grid, networks, largestComponent }: Predictor,
+  { dataset, grid, networks, components }: Predictor,
   { crop = null, normalize = "whole", probabilities: wantsProbabilities = false, uncertainty = false }: PredictOptions =
     {},
 ): Promise<Prediction> {
@@ -120,15 +120,15 @@ export async function predictImage(
     own.set(resize(part(probabilities, c, channels), seen, shape, 1), c * sizeOf(shape));
   }
   const placed = <T extends Float32Array | Uint8Array>(values: T) => turned(uncropped(values, box), whole, back);
-  const found = classesOf(own, classes), components: number[] = [];
+  const mask = classesOf(own, classes), found: number[] = [];
   for (let c = 1; c < classes; c++) {
-    components.push(connectedComponents(found.map((value) => Number(value === c)), shape).sizes.length);
+    found.push(connectedComponents(mask.map((value) => Number(value === c)), shape).sizes.length);
   }
   const map = (values: Float32Array | null) => values && placed(resize(values, seen, shape, 1));
   const mapped = { entropy: map(entropy), mutualInformation: map(information) };
   return {
-    mask: placed(largestComponent ? largestComponents(found, shape) : found),
-    components,
+    mask: placed(keptComponents(mask, shape, components)),
+    found,
     probabilities: wantsProbabilities
       ? Array.from({ length: classes - 1 }, (_, i) => placed(part(own, channels === 1 ? i : i + 1, channels)))
       : [],

@@ -6,6 +6,7 @@
 import type { Dataset } from "../datasets/dataset.ts";
 import { sha256 } from "../files/hash.ts";
 import { counted, fixed } from "../files/words.ts";
+import { componentsText } from "../records/components.ts";
 import type { Metrics, Spread, Summary } from "../records/evaluation.ts";
 import { countCases, countPatients } from "../records/split.ts";
 import type { Run } from "./runs.ts";
@@ -154,7 +155,7 @@ function resultsOf(name: string, { summary, patientSummary, ...metrics }: Metric
     `\`${name}\`: ${
       counted(patients?.test ?? test, patients ? "patient" : "case")
     } of ${source}; batch norm ${metrics.batchNorm}, ` +
-    `${metrics.largestComponent ? "the largest component" : "all components"}, ${metrics.precision}` +
+    `${componentsText(metrics.components, metrics.componentsChoice)}, ${metrics.precision}` +
     `${
       metrics.nominalSpacing ? ", nominal mm" : ""
     }. First as published (an empty mask scores 0 throughout), then honest ` +

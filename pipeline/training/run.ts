@@ -3,6 +3,7 @@
  * as a run.
  * @module
  */
+import type { Components } from "../arrays/components.ts";
 import { type Dataset, type DatasetProfile, presetOf } from "../datasets/dataset.ts";
 import { datasetOf } from "../datasets/datasets.ts";
 import {
@@ -20,6 +21,7 @@ import { createMethod } from "../methods/method.ts";
 import { isMethod, METHOD_NAMES, type MethodName, METHODS } from "../methods/methods.ts";
 import { buildNetwork } from "../networks/network.ts";
 import { toWeights } from "../networks/parameters.ts";
+import type { ComponentsChoice } from "../records/components.ts";
 import { gridOf, readRunConfig, type RunConfig, type TrainedGrid } from "../records/run.ts";
 import type { Split } from "../records/split.ts";
 import { tensorflow } from "../tensorflow/device.ts";
@@ -54,12 +56,18 @@ export interface LoadedRun extends Omit<Run, "weights"> {
   prefix: string;
   /** The iteration after which it was written; 0 where it does not say. */
   iteration: number;
-  /** Whether only the largest component of each class is kept. */
-  largestComponent: boolean;
+  /** Which connected components are kept. */
+  components: Components;
+  /** What chose them; null: the method, or who asked. */
+  componentsChoice: ComponentsChoice | null;
   /** Parameters and running statistics. */
   weights: NetworkParameters;
   /** Statistics of the batch norms. */
   statistics: "running" | "window";
+  /** Share of a window that the next one overlaps; null: the published stride. */
+  overlap: number | null;
+  /** Whether the mean over the mirrorings of the training is taken. */
+  mirror: boolean;
   /** Gives the probabilities of a prepared image on the grid of the training. */
   probabilities: Probabilities;
   /** Gives the class number of every voxel of a prepared image on the grid of the training. */
@@ -73,7 +81,7 @@ export interface RunOptions extends Pick<SegmentOptions, "overlap" | "mirror"> {
   /** Statistics of the batch norms: the training's, as published, or each window's own; absent: those that suit the run. */
   batchNorm?: "running" | "window";
   /** Which connected components are kept; absent: the method's own choice. */
-  components?: "largest" | "all";
+  components?: Components;
   /** Arithmetic; absent: what TensorFlow is open for, fp32 on a CPU. */
   precision?: Precision;
 }
@@ -174,24 +182,27 @@ export async function loadRun(source: string | Run, options: RunOptions = {}): P
   const { checkpoint, path } = checkpointOf(run, options);
   const { spec } = buildNetwork(profile.network, profile);
   const { state, iteration, prefix } = await readCheckpoint(path, spec), weights = toWeights(spec, state);
-  const { precision = tensorflow().binding.single, components, overlap, mirror } = options;
+  const { precision = tensorflow().binding.single, overlap, mirror = false } = options;
   const statistics = options.batchNorm ?? training.statistics ?? presetOf(profile, training.preset).statistics;
-  const largestComponent = components ? components === "largest" : profile.largestComponent;
   const how = { patch: training.patch, statistics, precision, overlap, mirror };
   const probabilities = probabilitiesWith(profile, () => weights, how);
-  const segment: Segment = async (one) => maskOf(await probabilities(one), one.shape, { ...profile, largestComponent });
-  return {
-    ...run,
-    file: path,
-    checkpoint,
-    prefix,
-    iteration,
-    largestComponent,
-    weights,
-    statistics,
-    probabilities,
-    segment,
-  };
+  const loaded = { ...run, file: path, checkpoint, prefix, iteration, weights, statistics, mirror, probabilities };
+  return withComponents(
+    { ...loaded, overlap: profile.stride ? overlap ?? null : null },
+    options.components ?? profile.components,
+    null,
+  );
+}
+
+/** A run of whose masks other components are kept. @param choice What chose them; null: who asked. */
+export function withComponents(
+  run: Omit<LoadedRun, "segment" | "components" | "componentsChoice">,
+  components: Components,
+  choice: ComponentsChoice | null,
+): LoadedRun {
+  const segment: Segment = async (one) =>
+    maskOf(await run.probabilities(one), one.shape, { ...run.profile, components });
+  return { ...run, components, componentsChoice: choice, segment };
 }
 
 /**

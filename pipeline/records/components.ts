@@ -1,0 +1,85 @@
+/**
+ * `components.json` of a run: which connected components of its masks are best on the validation cases of its split, by
+ * checkpoint and statistics of the batch norms. One schema for who writes and who reads it.
+ * @module
+ */
+import { z } from "zod";
+import { COMPONENTS, type Components } from "../arrays/components.ts";
+import { writeJson } from "../files/atomic.ts";
+import { type JsonFile, readJsonIfThere } from "../files/json.ts";
+import { counted } from "../files/words.ts";
+
+/** Which components are kept, in a record; earlier versions wrote whether the largest of each class was. */
+export const COMPONENTS_SCHEMA: z.ZodType<Components> = z.enum(COMPONENTS);
+
+/** What an earlier version wrote as the present form; anything else as it is. */
+export function withPresentComponents(content: unknown): unknown {
+  const earlier = z.looseObject({ largestComponent: z.boolean() }).safeParse(content);
+  if (!earlier.success) return content;
+  const { largestComponent, ...rest } = earlier.data;
+  return { ...rest, components: largestComponent ? "classes" : "all" };
+}
+
+const DICE = z.number().min(0).max(1);
+/** What a choice was made by. */
+export const CHOICE = z.strictObject({
+  /** Names of the validation cases. */
+  cases: z.array(z.string()).min(1),
+  /** Mean Dice over cases and classes, of every way. */
+  dice: z.strictObject({ all: DICE, classes: DICE, foreground: DICE }),
+});
+/** What a choice was made by. */
+export type ComponentsChoice = z.infer<typeof CHOICE>;
+
+const STORED = CHOICE.extend({
+  components: COMPONENTS_SCHEMA,
+  /** Of the run's. */
+  checkpoint: z.enum(["last", "best"]),
+  /** Of the checkpoint's file: of another one the choice says nothing. */
+  sha256: z.string(),
+  /** Of the batch norms. */
+  statistics: z.string(),
+  /** Of the windows; null: the published stride. */
+  overlap: z.number().nullable(),
+  /** Whether mirrorings were averaged. */
+  mirror: z.boolean(),
+});
+/** A choice as the file has it. */
+export type StoredComponents = z.infer<typeof STORED>;
+
+const FILE: JsonFile = { what: "the chosen components", remedy: "delete it, and eval --components auto chooses anew" };
+const pathOf = (folder: string) => `${folder}/components.json`;
+
+/** All choices of a run; none where it has no such file. Needs `--allow-read`. @throws {DataError} When it is none. */
+export async function readChosenComponents(folder: string): Promise<StoredComponents[]> {
+  return await readJsonIfThere(pathOf(folder), z.array(STORED), FILE) ?? [];
+}
+
+/** Writes them. Needs `--allow-read`, `--allow-write`. */
+export function writeChosenComponents(folder: string, all: StoredComponents[]): Promise<void> {
+  return writeJson(pathOf(folder), all);
+}
+
+const WORDS: Record<Components, string> = {
+  all: "all components",
+  classes: "largest component of each class",
+  foreground: "largest component of the foreground",
+};
+
+/**
+ * Which components were kept, in words.
+ * @param choice Null: not chosen by validation cases.
+ *
+ * @example As the method has it, and as two cases chose
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { componentsText } from "@ssnet/pipeline/records/components.ts";
+ *
+ * assert.equal(componentsText("all"), "all components");
+ * const choice = { cases: ["a", "b"], dice: { all: 0.8, classes: 0.9, foreground: 0.85 } };
+ * assert.equal(componentsText("classes", choice), "largest component of each class (chosen on 2 validation cases)");
+ * ```
+ */
+export function componentsText(components: Components, choice: ComponentsChoice | null = null): string {
+  return WORDS[components] + (choice ? ` (chosen on ${counted(choice.cases.length, "validation case")})` : "");
+}
