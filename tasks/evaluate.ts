@@ -1,13 +1,13 @@
 /**
  * `deno task eval:la`, `eval:acdc`: a run folder with its cases in, `RUN/evaluation-…/` out ({@linkcode evaluationName}), or a
  * file of weights with `--weights` and `evaluations/DATASET-NAME-HASH/evaluation-…/`: the predicted mask of
- * every test case as NIfTI in the place of the case, and `metrics.json` with Dice, Jaccard, 95HD and ASD under both
+ * every test case as NIfTI in the place of its source, and `metrics.json` with Dice, Jaccard, 95HD and ASD under both
  * conventions for empty masks, in voxels and, where the spacing is known, in millimeters; where cases are frames of
  * patients also means by patient, volumes and ejection fractions.
  */
 import { basename } from "node:path";
 import { z } from "zod";
-import { type Case, readCase } from "../pipeline/records/case.ts";
+import { type Case, onSource, readCase } from "../pipeline/records/case.ts";
 import { DataError, readEach } from "../pipeline/files/errors.ts";
 import { writeNiftiMask } from "../pipeline/files/nifti.ts";
 import { checkCases, countCases, countPatients, readSplit, type Split } from "../pipeline/records/split.ts";
@@ -53,9 +53,11 @@ const options = parseOptions(
     weights: pathOption().optional().describe(
       "file of weights instead of a run folder: .safetensors, or a state dict in a .pth of torch's",
     ),
-    method: z.enum(METHOD_NAMES).optional().describe("with --weights: the method of the network (default: ssnet)"),
+    method: z.enum(METHOD_NAMES).optional().describe(
+      "with --weights: the method of the network (default: as the file says, else ssnet)",
+    ),
     patch: patchText(dataset).optional().describe(
-      `with --weights: the network's input (default: ${dataset.patch.join("x")})`,
+      `with --weights: the network's input (default: as the file says, else ${dataset.patch.join("x")})`,
     ),
     cases: pathOption().optional().describe("folder of the cases instead of the one that was trained on"),
     split: pathOption().optional().describe(
@@ -128,7 +130,8 @@ async function evaluate() {
       nominalSpacing ||= one.nominalSpacing;
       measured.push({ name, geometry: one.geometry, correctedSpacing: one.correctedSpacing });
       const { prediction, rows: own } = await evaluateCase(one, { segment, classNames });
-      await writeNiftiMask(`${temporary}/${name}.nii.gz`, prediction, one);
+      const { mask, place } = onSource(prediction, one);
+      await writeNiftiMask(`${temporary}/${name}.nii.gz`, mask, place);
       rows.push(...own);
       own.forEach((row) => console.log(rowText(row, { nominal: one.nominalSpacing })));
     }
@@ -179,7 +182,7 @@ async function evaluate() {
 
 /** Weights without a run folder, with the split that was asked for or that stands beside the cases. */
 async function readWeights(path: string): Promise<Run> {
-  const { method = "ssnet", patch, cases = homePath(`cases/${dataset.name}`) } = options;
+  const { method, patch, cases = homePath(`cases/${dataset.name}`) } = options;
   const split = await readSplit(options.split ?? `${cases}/split.json`, dataset.name);
   return weightsAsRun(path, { dataset, method, patch: patch ? sidesOf(patch) : undefined, split, cases });
 }

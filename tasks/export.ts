@@ -1,6 +1,7 @@
 /**
  * `deno task export RUN`: a run's network for other programs, safetensors or PyTorch's `.pth`, float32 or float16, and its
- * model card in Markdown beside it.
+ * model card in Markdown beside it. A safetensors file says of which dataset and method it is, and how it is tested, so that
+ * `predict --weights` wants nothing else.
  * @module
  */
 import { basename } from "node:path";
@@ -12,10 +13,12 @@ import { sha256 } from "../pipeline/files/hash.ts";
 import { sizeOf } from "../pipeline/arrays/shape.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
 import { METHODS } from "../pipeline/methods/methods.ts";
+import { networkMetadata } from "../pipeline/records/run.ts";
 import { modelCard } from "../pipeline/report/card.ts";
 import { readRuns } from "../pipeline/report/runs.ts";
 import { encodeCheckpoint, readCheckpoint } from "../pipeline/training/checkpoint.ts";
-import { checkpointOf, readRun } from "../pipeline/training/run.ts";
+import { storedComponents } from "../pipeline/training/components_choice.ts";
+import { checkpointOf, readRun, statisticsOf } from "../pipeline/training/run.ts";
 
 const { run: runs, format, half, ...options } = parseOptions(
   z.strictObject({
@@ -42,10 +45,13 @@ async function exportModel() {
   const { settings } = method, { patch } = training;
   const { spec } = createMethod(METHODS[run.methodName], dataset, { settings, patch });
   const { checkpoint, path } = checkpointOf(run, options), read = await readCheckpoint(path, spec);
+  const how = { folder, file: path, checkpoint, statistics: statisticsOf(run), told: null };
+  const chosen = await storedComponents(how) ?? { components: run.profile.components, componentsChoice: null };
+  const metadata = networkMetadata({ config: { ...run.config, grid: run.grid }, ...chosen });
   const file = options.out ?? `${folder}/model.${format}`, card = file.replace(/\.[^./]+$/, "") + ".md";
   let bytes: Uint8Array;
   try {
-    bytes = await encodeCheckpoint(read, spec, { format, half });
+    bytes = await encodeCheckpoint(read, spec, { format, half, metadata });
   } catch (error) {
     if (error instanceof RangeError) throw new DataError(`Cannot export "${path}": ${error.message}`, { cause: error });
     throw error;

@@ -29,8 +29,15 @@ import {
 } from "../pipeline/records/prediction.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { type Precision, PRECISIONS } from "../pipeline/tensorflow/precision.ts";
-import { chooseComponents, withStoredComponents } from "../pipeline/training/components_choice.ts";
-import { type LoadedRun, loadRun, type Run, type RunOptions, weightsAsRun } from "../pipeline/training/run.ts";
+import { chooseComponents, storedComponents } from "../pipeline/training/components_choice.ts";
+import {
+  type LoadedRun,
+  loadRun,
+  type Run,
+  type RunOptions,
+  weightsAsRun,
+  withComponents,
+} from "../pipeline/training/run.ts";
 
 /** Numbers of a text; NaN for a part that is none. */
 const numbersOf = (text: string, separator: string) =>
@@ -50,9 +57,15 @@ const options = parseOptions(
     weights: z.array(pathOption()).default([]).meta({ repeated: true }).describe(
       "file of weights instead of a run folder: .safetensors, or a state dict in a .pth of torch's; several as above",
     ),
-    dataset: z.enum(DATASET_NAMES).optional().describe("with --weights: what its network was trained on"),
-    method: z.enum(METHOD_NAMES).optional().describe("with --weights: the method of the network (default: ssnet)"),
-    patch: z.string().optional().describe("with --weights: the network's input (default: the dataset's)"),
+    dataset: z.enum(DATASET_NAMES).optional().describe(
+      "with --weights, where FILE does not say it: what its network was trained on",
+    ),
+    method: z.enum(METHOD_NAMES).optional().describe(
+      "with --weights: the method of the network (default: as FILE says, else ssnet)",
+    ),
+    patch: z.string().optional().describe(
+      "with --weights: the network's input (default: as FILE says, else the dataset's)",
+    ),
     out: pathOption().refine((path) => !/\.(nii|hdr|img|nhdr|mha|h5)$/i.test(path), "a folder, .nii.gz or .nrrd wanted")
       .meta({ letter: "o" }).describe(
         "folder to write NAME.nii.gz and summary.json to; of one image also a file: .nii.gz, or .nrrd",
@@ -111,8 +124,7 @@ const crop = options.crop === "none" ? null : boxOf(options.crop),
 function sourceProblem(): string | null {
   const { run, weights, dataset, method, patch } = options;
   if (run.length && weights.length) return "--run and --weights cannot stand beside one another";
-  if (!run.length && !weights.length) return "a network is wanted: --run RUN, or --weights FILE with --dataset NAME";
-  if (weights.length && !dataset) return `--weights wants --dataset beside it: ${DATASET_NAMES.join(" or ")}`;
+  if (!run.length && !weights.length) return "a network is wanted: --run RUN, or --weights FILE";
   if (run.length && (dataset || method || patch)) return "--dataset, --method and --patch want --weights beside them";
   if (!dataset || patch === undefined) return null;
   const wanted = DATASETS[dataset].patch, sides = sidesOf(patch);
@@ -235,9 +247,10 @@ async function predict() {
 
 /** All runs, with what is to be said of them. @throws {DataError} When they do not go together. */
 async function loadRuns(precision: Precision): Promise<LoadedRun[]> {
-  const { checkpoint, overlap, mirror, method = "ssnet", patch } = options, runs: LoadedRun[] = [];
-  const files = options.weights.map((path) =>
-    weightsAsRun(path, { dataset: DATASETS[options.dataset!], method, patch: patch ? sidesOf(patch) : undefined })
+  const { checkpoint, overlap, mirror, method, patch } = options, runs: LoadedRun[] = [];
+  const { dataset } = options, said = { method, patch: patch ? sidesOf(patch) : undefined };
+  const files = await Promise.all(
+    options.weights.map((path) => weightsAsRun(path, { ...said, dataset: dataset ? DATASETS[dataset] : undefined })),
   );
   for (const source of [...options.run, ...files]) {
     const run = await loadWithComponents(source, { checkpoint, overlap, mirror, precision });
@@ -269,7 +282,8 @@ async function loadWithComponents(source: string | Run, how: RunOptions): Promis
   if (components && components !== "auto") return await loadRun(source, { ...how, components });
   const run = await loadRun(source, how);
   if (components) return await chooseComponents(run, { cases: run.config.training.cases, say: console.log });
-  return await withStoredComponents(run) ?? run;
+  const stored = await storedComponents(run);
+  return stored ? withComponents(run, stored) : run;
 }
 
 /** Rows of images that the same networks and options have segmented before. @throws {DataError} When others have. */

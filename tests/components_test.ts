@@ -9,7 +9,7 @@ import { writeJson } from "../pipeline/files/atomic.ts";
 import { BARE_CASE, type Case, writeCase } from "../pipeline/records/case.ts";
 import { readChosenComponents, withPresentComponents } from "../pipeline/records/components.ts";
 import { writeManifest } from "../pipeline/records/manifest.ts";
-import { bestComponents, chooseComponents, withStoredComponents } from "../pipeline/training/components_choice.ts";
+import { bestComponents, chooseComponents, storedComponents } from "../pipeline/training/components_choice.ts";
 import { type LoadedRun, withComponents } from "../pipeline/training/run.ts";
 import { runConfig } from "./run_config.ts";
 import { withFolder } from "./with_folder.ts";
@@ -69,15 +69,13 @@ async function runOf(folder: string, answers: Uint8Array[], counted: { calls: nu
     answers[image[0]].forEach((c, i) => found[c * 36 + i] = 1);
     return Promise.resolve(found);
   };
-  return withComponents(
-    {
-      ...{ folder, file: `${folder}/best.safetensors`, config, dataset: DATASETS.acdc, methodName: "supervised" },
-      ...{ profile: ACDC, grid: { orientation: "SPL", spacing: null }, checkpoint: "best", prefix: "", iteration: 3 },
-      ...{ weights: { weights: {}, buffers: {} }, statistics: "running", overlap: null, mirror: false, probabilities },
-    },
-    "all",
-    null,
-  );
+  return withComponents({
+    ...{ folder, file: `${folder}/best.safetensors`, config, dataset: DATASETS.acdc, methodName: "supervised" },
+    ...{ profile: ACDC, grid: { orientation: "SPL", spacing: null }, prefix: "", iteration: 3, probabilities },
+    ...{ weights: { weights: {}, buffers: {} }, overlap: null, mirror: false, told: null },
+    checkpoint: "best",
+    statistics: "running",
+  }, { components: "all", componentsChoice: null });
 }
 
 Deno.test("the validation cases choose, the run keeps the choice, and another checkpoint chooses anew", () =>
@@ -85,7 +83,7 @@ Deno.test("the validation cases choose, the run keeps the choice, and another ch
     const calls = { calls: 0 }, lines: string[] = [], say = (line: string) => void lines.push(line);
     // An island of class 1 in one case, of class 2 inside the structure in the other: classes leave both out.
     const run = await runOf(folder, [withIslands(), withIslands([11, 1]), withIslands([0, 2], [11, 1])], calls);
-    assert.equal(await withStoredComponents(run), null);
+    assert.equal(await storedComponents(run), null);
     const chosen = await chooseComponents(run, { cases: folder, say });
     assert.deepEqual([chosen.components, calls.calls], ["classes", 2]);
     const { dice } = chosen.componentsChoice!;
@@ -103,10 +101,10 @@ Deno.test("the validation cases choose, the run keeps the choice, and another ch
     const again = await chooseComponents(run, { cases: folder, say });
     assert.deepEqual([again.components, again.componentsChoice, calls.calls], ["classes", chosen.componentsChoice, 3]);
     assert.deepEqual(lines[2], lines[1]);
-    assert.equal(await withStoredComponents({ ...run, statistics: "window" }), null);
+    assert.equal(await storedComponents({ ...run, statistics: "window" }), null);
     await chooseComponents({ ...run, statistics: "window" }, { cases: folder });
     await Deno.writeTextFile(run.file, "another network");
-    assert.equal(await withStoredComponents(run), null);
+    assert.equal(await storedComponents(run), null);
     await chooseComponents(run, { cases: folder });
     const stored = await readChosenComponents(folder);
     assert.deepEqual(stored.map(({ statistics }) => statistics), ["window", "running"]);
@@ -122,5 +120,8 @@ Deno.test("without validation cases, or of a file of weights, nothing is chosen"
       chooseComponents(run, { cases: folder }),
       /its split \(by hand\) has no validation case; split --validation-cases N .*--components all, classes or foreground/,
     );
-    await assert.rejects(chooseComponents({ ...run, folder: run.file }, { cases: folder }), /it is a file of weights/);
+    const alone = { ...run, folder: run.file, told: null };
+    await assert.rejects(chooseComponents(alone, { cases: folder }), /a run folder wanted, found a file of weights/);
+    const told = { components: "foreground", componentsChoice: null } as const;
+    assert.equal((await chooseComponents({ ...alone, told }, { cases: folder })).components, "foreground");
   }));

@@ -18,6 +18,7 @@ import {
   turnedShape,
   turnTo,
 } from "../arrays/orientation.ts";
+import { cropped, type Part, uncropped } from "../arrays/part.ts";
 import { resize } from "../arrays/resize.ts";
 import { sizeOf } from "../arrays/shape.ts";
 import type { Image } from "../data/images.ts";
@@ -255,16 +256,6 @@ function seenShape(
   );
 }
 
-/** A part of a turned volume: the volume's shape, the part's first voxel and its shape. */
-interface Part {
-  /** Of the volume. */
-  whole: Vector3;
-  /** Voxel. */
-  first: Vector3;
-  /** Of the part. */
-  shape: Vector3;
-}
-
 /** The image's intensities as the networks want them, turned, of the box alone. */
 function preparedPart(
   image: Image,
@@ -279,30 +270,4 @@ function preparedPart(
   if (inside.every((value) => value === inside[0])) throw new DataError(`all voxels in the box are ${inside[0]}`);
   const { intensities } = dataset.preparation;
   return normalize === "box" ? intensities(inside) : intensities(inside, values);
-}
-
-/** The part of a volume that a box holds; the same array where that is all. */
-function cropped(values: Float32Array, { whole, first, shape }: Part): Float32Array {
-  if (sizeOf(shape) === values.length) return values;
-  const inside = new Float32Array(sizeOf(shape));
-  for (let i = 0; i < shape[0]; i++) {
-    for (let j = 0; j < shape[1]; j++) {
-      const from = ((first[0] + i) * whole[1] + first[1] + j) * whole[2] + first[2];
-      inside.set(values.subarray(from, from + shape[2]), (i * shape[1] + j) * shape[2]);
-    }
-  }
-  return inside;
-}
-
-/** The volume around a box, 0 outside of it. */
-function uncropped<T extends Float32Array | Uint8Array>(inside: T, { whole, first, shape }: Part): T {
-  if (sizeOf(whole) === inside.length) return inside;
-  const values = new (inside.constructor as new (length: number) => T)(sizeOf(whole));
-  for (let i = 0; i < shape[0]; i++) {
-    for (let j = 0; j < shape[1]; j++) {
-      const at = ((first[0] + i) * whole[1] + first[1] + j) * whole[2] + first[2], from = (i * shape[1] + j) * shape[2];
-      values.set(inside.subarray(from, from + shape[2]) as T & ArrayLike<number>, at);
-    }
-  }
-  return values;
 }

@@ -9,10 +9,10 @@ import { writeJson } from "../files/atomic.ts";
 import { type JsonFile, readJsonIfThere } from "../files/json.ts";
 import { counted } from "../files/words.ts";
 
-/** Which components are kept, in a record; earlier versions wrote whether the largest of each class was. */
+/** Which components are kept. */
 export const COMPONENTS_SCHEMA: z.ZodType<Components> = z.enum(COMPONENTS);
 
-/** What an earlier version wrote as the present form; anything else as it is. */
+/** A record of an earlier version, which said whether the largest of each class was kept, as the present form. */
 export function withPresentComponents(content: unknown): unknown {
   const earlier = z.looseObject({ largestComponent: z.boolean() }).safeParse(content);
   if (!earlier.success) return content;
@@ -23,13 +23,21 @@ export function withPresentComponents(content: unknown): unknown {
 const DICE = z.number().min(0).max(1);
 /** What a choice was made by. */
 export const CHOICE = z.strictObject({
-  /** Names of the validation cases. */
-  cases: z.array(z.string()).min(1),
+  /** How many validation cases. */
+  cases: z.int().positive(),
   /** Mean Dice over cases and classes, of every way. */
   dice: z.strictObject({ all: DICE, classes: DICE, foreground: DICE }),
 });
 /** What a choice was made by. */
 export type ComponentsChoice = z.infer<typeof CHOICE>;
+
+/** Which components are kept, and by which choice. */
+export interface ChosenComponents {
+  /** Of masks. */
+  components: Components;
+  /** What chose them; null: the method, or who asked. */
+  componentsChoice: ComponentsChoice | null;
+}
 
 const STORED = CHOICE.extend({
   components: COMPONENTS_SCHEMA,
@@ -76,10 +84,10 @@ const WORDS: Record<Components, string> = {
  * import { componentsText } from "@ssnet/pipeline/records/components.ts";
  *
  * assert.equal(componentsText("all"), "all components");
- * const choice = { cases: ["a", "b"], dice: { all: 0.8, classes: 0.9, foreground: 0.85 } };
+ * const choice = { cases: 2, dice: { all: 0.8, classes: 0.9, foreground: 0.85 } };
  * assert.equal(componentsText("classes", choice), "largest component of each class (chosen on 2 validation cases)");
  * ```
  */
 export function componentsText(components: Components, choice: ComponentsChoice | null = null): string {
-  return WORDS[components] + (choice ? ` (chosen on ${counted(choice.cases.length, "validation case")})` : "");
+  return WORDS[components] + (choice ? ` (chosen on ${counted(choice.cases, "validation case")})` : "");
 }

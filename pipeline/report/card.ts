@@ -62,8 +62,10 @@ export function modelCard(
     "",
     "Here:",
     "",
-    `    deno task eval ${config.dataset} --weights ${model.file} --method ${method.name} --patch ${
-      training.patch.join("x")
+    `    deno task predict IMAGE --weights ${model.file} -o OUT${
+      model.format === "pth"
+        ? ` --dataset ${config.dataset} --method ${method.name} --patch ${training.patch.join("x")}`
+        : ""
     }`,
     "",
     "## Training",

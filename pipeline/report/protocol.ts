@@ -116,7 +116,7 @@ function rowSettings({ protocol, labeled, unit }: Group): RowSetting[] {
       "Components chosen on",
       protocol && "nothing",
       ({ evaluation }) => evaluation.metrics.componentsChoice,
-      (choice) => choice ? counted(choice.cases.length, "validation case") : "nothing",
+      (choice) => choice ? counted(choice.cases, "validation case") : "nothing",
     ),
     own("Spacing", null, ({ evaluation }) => spacing(evaluation.metrics)),
     own("Versions", null, ({ evaluation }) => Object.entries(evaluation.metrics.versions), pairs),

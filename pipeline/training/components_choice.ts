@@ -11,6 +11,7 @@ import { sha256 } from "../files/hash.ts";
 import { counted } from "../files/words.ts";
 import { type Case, readCase } from "../records/case.ts";
 import {
+  type ChosenComponents,
   componentsText,
   readChosenComponents,
   type StoredComponents,
@@ -19,20 +20,25 @@ import {
 import { checkCases } from "../records/split.ts";
 import { type LoadedRun, withComponents } from "./run.ts";
 
-/** As {@linkcode chooseComponents} stored it for this checkpoint and these statistics; null where it has not. */
-export async function withStoredComponents(run: LoadedRun): Promise<LoadedRun | null> {
-  if (isFile(run)) return null;
-  const hash = sha256(await Deno.readFile(run.file)), all = await readChosenComponents(run.folder);
-  const stored = all.find((one) => one.sha256 === hash && isOf(one, run));
-  return stored ? withComponents(run, stored.components, { cases: stored.cases, dice: stored.dice }) : null;
-}
-
-/** Whether it is a file of weights, in which nothing can be stored. */
-const isFile = ({ folder, file }: LoadedRun) => folder === file;
+/** A checkpoint as it is tested. */
+type Tested = Pick<LoadedRun, "folder" | "file" | "checkpoint" | "statistics">;
 
 /** Of the same checkpoint, whatever its weights, and the same statistics. */
-const isOf = ({ checkpoint, statistics }: StoredComponents, run: LoadedRun) =>
+const isOf = ({ checkpoint, statistics }: StoredComponents, run: Tested) =>
   checkpoint === run.checkpoint && statistics === run.statistics;
+
+/**
+ * What {@linkcode chooseComponents} stored for a checkpoint and its statistics, or what its file of weights says; null where
+ * there is nothing. Needs `--allow-read`.
+ */
+export async function storedComponents(run: Tested & Pick<LoadedRun, "told">): Promise<ChosenComponents | null> {
+  if (run.told) return run.told;
+  const hash = sha256(await Deno.readFile(run.file)), all = await readChosenComponents(run.folder);
+  const stored = all.find((one) => one.sha256 === hash && isOf(one, run));
+  return stored
+    ? { components: stored.components, componentsChoice: { cases: stored.cases, dice: stored.dice } }
+    : null;
+}
 
 /** Mean Dice over cases and classes of every way to keep components. */
 export async function diceByComponents(
@@ -72,20 +78,22 @@ export function bestComponents(dice: Record<Components, number>): Components {
  * `--allow-read`, `--allow-write`.
  * @param options `cases`: folder of the cases; `say`: called with a line before the validation cases are segmented, and with
  * what was chosen.
- * @throws {DataError} When the run is a file of weights, its split has no validation case, or one has no label.
+ * @throws {DataError} When the run is a file of weights that does not say them, its split has no validation case, or one has no label.
  */
 export async function chooseComponents(
   run: LoadedRun,
   { cases: folder, say = () => {} }: { cases: string; say?: (line: string) => void },
 ): Promise<LoadedRun> {
-  const stored = await withStoredComponents(run);
+  const stored = await storedComponents(run);
   if (stored) {
-    say(chosenText(stored));
-    return stored;
+    if (stored.componentsChoice) say(chosenText(run, stored));
+    return withComponents(run, stored);
   }
   const { split } = run.config, cannot = `Cannot choose components for "${run.folder}"`;
   const remedy = "--components all, classes or foreground says them";
-  if (isFile(run)) throw new DataError(`${cannot}: it is a file of weights, a run folder wanted; ${remedy}`);
+  if (run.folder === run.file) {
+    throw new DataError(`${cannot}: a run folder wanted, found a file of weights; ${remedy}`);
+  }
   if (!split.validation.length) {
     throw new DataError(
       `${cannot}: its split (${split.source}) has no validation case; split --validation-cases N draws some before a ` +
@@ -100,24 +108,20 @@ export async function chooseComponents(
   };
   say(`components: ${counted(split.validation.length, "validation case")} are segmented to choose them`);
   const dice = await diceByComponents(split.validation, read, run), components = bestComponents(dice);
-  const choice = { cases: split.validation, dice };
+  const chosen = { components, componentsChoice: { cases: split.validation.length, dice } };
   const others = (await readChosenComponents(run.folder)).filter((one) => !isOf(one, run));
-  await writeChosenComponents(run.folder, [...others, {
-    ...choice,
-    components,
-    checkpoint: run.checkpoint,
-    sha256: sha256(await Deno.readFile(run.file)),
-    statistics: run.statistics,
-    overlap: run.overlap,
-    mirror: run.mirror,
-  }]);
-  const chosen = withComponents(run, components, choice);
-  say(chosenText(chosen));
-  return chosen;
+  const { checkpoint, statistics, overlap, mirror } = run, hash = sha256(await Deno.readFile(run.file));
+  await writeChosenComponents(run.folder, [
+    ...others,
+    { components, ...chosen.componentsChoice, checkpoint, sha256: hash, statistics, overlap, mirror },
+  ]);
+  say(chosenText(run, chosen));
+  return withComponents(run, chosen);
 }
 
 /** What was chosen, by what. */
-function chosenText({ folder, components, componentsChoice }: LoadedRun): string {
+function chosenText({ folder, file }: LoadedRun, { components, componentsChoice }: ChosenComponents): string {
   const dice = COMPONENTS.map((way) => `${componentsChoice!.dice[way].toFixed(4)} ${way}`).join(", ");
-  return `components: ${componentsText(components, componentsChoice)}: Dice ${dice}; in "${folder}/components.json"`;
+  const place = folder === file ? file : `${folder}/components.json`;
+  return `components: ${componentsText(components, componentsChoice)}: Dice ${dice}; in "${place}"`;
 }
