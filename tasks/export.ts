@@ -45,7 +45,7 @@ async function exportModel() {
   const { settings } = method, { patch } = training;
   const { spec } = createMethod(METHODS[run.methodName], dataset, { settings, patch });
   const { checkpoint, path } = checkpointOf(run, options), read = await readCheckpoint(path, spec);
-  const how = { folder, file: path, checkpoint, statistics: statisticsOf(run), told: null };
+  const statistics = statisticsOf(run), how = { folder, file: path, checkpoint, statistics, told: null };
   const chosen = await storedComponents(how) ?? { components: run.profile.components, componentsChoice: null };
   const metadata = networkMetadata({ config: { ...run.config, grid: run.grid }, ...chosen });
   const file = options.out ?? `${folder}/model.${format}`, card = file.replace(/\.[^./]+$/, "") + ".md";
@@ -57,7 +57,10 @@ async function exportModel() {
     throw error;
   }
   const parameters = spec.parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0), { iteration } = read;
-  const model = { file: basename(file), format, half, sha256: sha256(bytes), parameters, checkpoint, iteration };
+  const model = {
+    ...{ file: basename(file), format, half, sha256: sha256(bytes), parameters, checkpoint, iteration, statistics },
+    ...chosen,
+  };
   await writeTogether([
     { path: card, content: modelCard(told, { model, dataset }) },
     { path: file, content: [bytes] },

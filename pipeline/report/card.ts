@@ -6,13 +6,13 @@
 import type { Dataset } from "../datasets/dataset.ts";
 import { sha256 } from "../files/hash.ts";
 import { counted, fixed } from "../files/words.ts";
-import { componentsText } from "../records/components.ts";
+import { type ChosenComponents, componentsText } from "../records/components.ts";
 import type { Metrics, Spread, Summary } from "../records/evaluation.ts";
 import { countCases, countPatients } from "../records/split.ts";
 import type { Run } from "./runs.ts";
 
 /** The file that is handed on. */
-export interface ExportedModel {
+export interface ExportedModel extends ChosenComponents {
   /** Its name. */
   file: string;
   /** "safetensors" or "pth". */
@@ -27,6 +27,8 @@ export interface ExportedModel {
   checkpoint: string;
   /** After which it was written. */
   iteration: number;
+  /** Of the batch norms, that suit it. */
+  statistics: string;
 }
 
 /** A card. @param run With its evaluations. */
@@ -55,6 +57,7 @@ export function modelCard(
       ["input", `${training.patch.join(" x ")}, one channel`],
       ["classes", ["background", ...dataset.classNames].map((name, i) => `${i} ${name}`).join(", ")],
       ["checkpoint", `${model.checkpoint}, after iteration ${model.iteration}`],
+      ["used with", `${model.statistics} statistics, ${componentsText(model.components, model.componentsChoice)}`],
     ]),
     "Its names and layouts are those of the authors' `state_dict`. In Python, with their class:",
     "",
