@@ -26,7 +26,7 @@ const { run: runs, format, half, ...options } = parseOptions(
     format: z.enum(["safetensors", "pth"]).default("safetensors").describe("pth: as torch.save writes a state_dict"),
     half: z.boolean().default(false).describe("numbers as float16, half the size"),
     checkpoint: z.enum(["last", "best"]).optional().describe("the method's own choice where none is named"),
-    out: pathOption().optional().describe(
+    out: pathOption().optional().meta({ letter: "o" }).describe(
       "file to write; the card beside it ends with .md (default: model.safetensors or model.pth in the run folder)",
     ),
   }),
