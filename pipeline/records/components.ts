@@ -20,16 +20,13 @@ export function withPresentComponents(content: unknown): unknown {
   return { ...rest, components: largestComponent ? "classes" : "all" };
 }
 
-const DICE = z.number().min(0).max(1);
 /** What a choice was made by. */
-export const CHOICE = z.strictObject({
+export interface ComponentsChoice {
   /** How many validation cases. */
-  cases: z.int().positive(),
+  cases: number;
   /** Mean Dice over cases and classes, of every way. */
-  dice: z.strictObject({ all: DICE, classes: DICE, foreground: DICE }),
-});
-/** What a choice was made by. */
-export type ComponentsChoice = z.infer<typeof CHOICE>;
+  dice: Record<Components, number>;
+}
 
 /** Which components are kept, and by which choice. */
 export interface ChosenComponents {
@@ -39,21 +36,38 @@ export interface ChosenComponents {
   componentsChoice: ComponentsChoice | null;
 }
 
-const STORED = CHOICE.extend({
-  components: COMPONENTS_SCHEMA,
+/** A choice as the file has it. */
+export interface StoredComponents extends ComponentsChoice {
+  /** What was chosen. */
+  components: Components;
   /** Of the run's. */
-  checkpoint: z.enum(["last", "best"]),
+  checkpoint: "last" | "best";
   /** Of the checkpoint's file: of another one the choice says nothing. */
-  sha256: z.string(),
+  sha256: string;
   /** Of the batch norms. */
-  statistics: z.string(),
+  statistics: string;
   /** Of the windows; null: the published stride. */
-  overlap: z.number().nullable(),
+  overlap: number | null;
   /** Whether mirrorings were averaged. */
+  mirror: boolean;
+}
+
+const DICE = z.number().min(0).max(1);
+const CHOSEN_BY = {
+  cases: z.int().positive(),
+  dice: z.strictObject({ all: DICE, classes: DICE, foreground: DICE }),
+};
+/** Of a {@linkcode ComponentsChoice}. */
+export const CHOICE: z.ZodType<ComponentsChoice> = z.strictObject(CHOSEN_BY);
+const STORED: z.ZodType<StoredComponents> = z.strictObject({
+  ...CHOSEN_BY,
+  components: COMPONENTS_SCHEMA,
+  checkpoint: z.enum(["last", "best"]),
+  sha256: z.string(),
+  statistics: z.string(),
+  overlap: z.number().nullable(),
   mirror: z.boolean(),
 });
-/** A choice as the file has it. */
-export type StoredComponents = z.infer<typeof STORED>;
 
 const FILE: JsonFile = { what: "the chosen components", remedy: "delete it, and eval --components auto chooses anew" };
 const pathOf = (folder: string) => `${folder}/components.json`;

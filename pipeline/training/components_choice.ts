@@ -21,7 +21,7 @@ import { checkCases } from "../records/split.ts";
 import { type LoadedRun, withComponents } from "./run.ts";
 
 /** A checkpoint as it is tested. */
-type Tested = Pick<LoadedRun, "folder" | "file" | "checkpoint" | "statistics">;
+export type Tested = Pick<LoadedRun, "folder" | "file" | "checkpoint" | "statistics" | "told">;
 
 /** Of the same checkpoint, whatever its weights, and the same statistics. */
 const isOf = ({ checkpoint, statistics }: StoredComponents, run: Tested) =>
@@ -31,7 +31,7 @@ const isOf = ({ checkpoint, statistics }: StoredComponents, run: Tested) =>
  * What {@linkcode chooseComponents} stored for a checkpoint and its statistics, or what its file of weights says; null where
  * there is nothing. Needs `--allow-read`.
  */
-export async function storedComponents(run: Tested & Pick<LoadedRun, "told">): Promise<ChosenComponents | null> {
+export async function storedComponents(run: Tested): Promise<ChosenComponents | null> {
   if (run.told) return run.told;
   const hash = sha256(await Deno.readFile(run.file)), all = await readChosenComponents(run.folder);
   const stored = all.find((one) => one.sha256 === hash && isOf(one, run));
