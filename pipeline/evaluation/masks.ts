@@ -19,6 +19,9 @@ import { type Case, onSource, readCase } from "../records/case.ts";
 /** What names of labels end with, or are in the folder of their case. */
 const LABEL = /(?:^|[._-])(?:gt|seg|segmentation|label|labels|mask|pred|prediction|laendo|mri_norm2)$/i;
 
+/** How images of left atria are called, alone in their folders; so ends what `predict` names their masks. */
+const IMAGES = /(?:^|[._-])lgemri$/i;
+
 /** A mask and its reference. */
 export interface MaskFiles {
   /** Of the case. */
@@ -44,7 +47,7 @@ export interface LabelVolume
 
 /**
  * Pairs the files of two folders, and of the folders in them, by their names, or takes two files as they are. A name's ending
- * `_gt`, `_seg`, `_label`, `_mask` or `_pred` does not count, and a file that is named so alone has the name of its folder;
+ * `_gt`, `_seg`, `_label`, `_mask`, `_pred` or `_lgemri` does not count, and a file that is named so alone has the name of its folder;
  * where an image lies beside its label, the label is meant. Needs `--allow-read`.
  * @returns In order of their names; `unscored`: references without a mask.
  * @throws {DataError} Naming all masks without a reference, and names that several files have.
@@ -106,7 +109,8 @@ function inside(folder: string): { files: string[]; folders: string[] } {
   return { files: paths.filter((path) => IMAGE.test(path) && !isFolder(path)), folders: paths.filter(isFolder) };
 }
 
-const nameOf = (path: string) => stemOf(path).replace(LABEL, "") || basename(dirname(resolve(path)));
+const nameOf = (path: string) =>
+  stemOf(path).replace(LABEL, "").replace(IMAGES, "") || basename(dirname(resolve(path)));
 
 /**
  * Reads a mask, or the label of a case in its source's volume. Needs `--allow-read`.
