@@ -40,7 +40,7 @@ export interface Case {
   /** What the header of the source says of the place, number for number, for the masks; null where it was no NIfTI. */
   header: NiftiForms | null;
   /** The volume that it was cropped from and its first voxel there; null where it is whole or not known. */
-  source: Pick<Part, "first"> & { shape: Vector3 } | null;
+  source: { shape: Vector3; first: Vector3 } | null;
   /** Who was imaged; null where the source does not say, as the following ones. */
   patient: string | null;
   /** Number of the frame in the patient's cine, from 1. */
