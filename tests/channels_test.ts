@@ -168,7 +168,10 @@ Deno.test("weights of a network of one channel begin one of four: all but the fi
     const [one, four] = [1, 4].map((channels) => buildNetwork("unet", { channels, classes: 3 }).spec);
     const path = `${folder}/one.safetensors`,
       checkpoint = { state: initialize(one, stream(1, "weights")), iteration: 0 };
-    await Deno.writeFile(path, await encodeCheckpoint(checkpoint, one, { format: "safetensors", half: false }));
+    await Deno.writeFile(
+      path,
+      await encodeCheckpoint(checkpoint, one, { format: "safetensors", half: false, metadata: {} }),
+    );
     const { state, lines: [taken, anew] } = await readInitial(path, four),
       count = one.parameters.length + one.buffers.length;
     assert.ok(!("encoder.in_conv.conv_conv.0.weight" in state) && taken.startsWith(`${count - 1} of ${count} arrays`));
@@ -197,7 +200,7 @@ Deno.test("files NAME_0000 and NAME_0001 are one image: each channel prepared by
         },
       },
     };
-    const how = { dataset, grid: { orientation: "LPS", spacing: null }, largestComponent: false };
+    const how = { dataset, grid: { orientation: "LPS", spacing: null }, components: "all" as const };
     const { mask } = await predictImage(found, {
       ...how,
       networks: [({ image, shape }) => {

@@ -34,7 +34,7 @@ function documented(folder: string): string[] {
   return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
     const path = `${folder}/${name}`;
     if (
-      /^pipeline\/(bench|command|grid|report)$|\/(evaluation|json|measurement|names|prediction|prepared_case|records\/plan|tfjs)\.ts$/
+      /^pipeline\/(bench|command|grid|report)$|\/(records\/components|records\/plan|evaluation|json|measurement|names|prediction|prepared_case|tfjs)\.ts$/
         .test(path)
     ) {
       return [];

@@ -80,13 +80,17 @@ Deno.test("files belong together by the names of their cases, in folders of case
       await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
       await Deno.writeTextFile(path, "");
     };
-    for (const name of ["a.nii.gz", "b_pred.nrrd", "p1_frame01.nii", "metrics.json", ".hidden.nii"]) {
+    for (
+      const name of ["a.nii.gz", "b_pred.nrrd", "e_lgemri.nii.gz", "p1_frame01.nii", "metrics.json", ".hidden.nii"]
+    ) {
       await touch(`${folder}/m/${name}`);
     }
     for (
       const name of [
         "a/laendo.nrrd",
         "a/lgemri.nrrd",
+        "e/laendo.nrrd",
+        "e/lgemri.nrrd",
         "p1/p1_frame01_gt.nii.gz",
         "p1/p1_frame01.nii.gz",
         "b.h5",
@@ -100,6 +104,7 @@ Deno.test("files belong together by the names of their cases, in folders of case
     assert.deepEqual(pairs.map(({ name, mask, reference }) => [name, short(mask), short(reference)]), [
       ["a", "a.nii.gz", "a/laendo.nrrd"],
       ["b", "b_pred.nrrd", "b.h5"],
+      ["e", "e_lgemri.nii.gz", "e/laendo.nrrd"],
       ["p1_frame01", "p1_frame01.nii", "p1/p1_frame01_gt.nii.gz"],
     ]);
     assert.deepEqual(unscored, ["c"]);

@@ -12,10 +12,13 @@ import { DataError } from "../files/errors.ts";
 import { readVolume } from "../files/volume_file.ts";
 import { inFileOrder, type Volume } from "../files/voxels.ts";
 import { listed } from "../files/words.ts";
-import { type Case, readCase } from "../records/case.ts";
+import { type Case, onSource, readCase } from "../records/case.ts";
 
 /** What names of labels end with, or are in the folder of their case. */
 const LABEL = /(?:^|[._-])(?:gt|seg|segmentation|label|labels|mask|pred|prediction|laendo|mri_norm2)$/i;
+
+/** How images of left atria are called, alone in their folders; so ends what `predict` names their masks. */
+const IMAGES = /(?:^|[._-])lgemri$/i;
 
 /** A mask and its reference. */
 export interface MaskFiles {
@@ -42,7 +45,7 @@ export interface LabelVolume
 
 /**
  * Pairs the files of two folders, and of the folders in them, by their names, or takes two files as they are. A name's ending
- * `_gt`, `_seg`, `_label`, `_mask` or `_pred` does not count, and a file that is named so alone has the name of its folder;
+ * `_gt`, `_seg`, `_label`, `_mask`, `_pred` or `_lgemri` does not count, and a file that is named so alone has the name of its folder;
  * where an image lies beside its label, the label is meant. Needs `--allow-read`.
  * @returns In order of their names; `unscored`: references without a mask.
  * @throws {DataError} Naming all masks without a reference, and names that several files have.
@@ -53,7 +56,11 @@ export function pairMasks(masks: string, references: string): { pairs: MaskFiles
     return { pairs: [{ name: nameOf(masks), mask: masks, reference: references }], unscored: [] };
   }
   const [found, wanted] = [masks, references].map(filesByName), problems: string[] = [];
-  if (!found.size) throw new DataError(`Cannot score "${masks}": no mask in it; .nii, .nii.gz, .nrrd or .h5 wanted`);
+  if (!found.size) {
+    throw new DataError(
+      `Cannot score "${masks}": no mask in it; .nii, .nii.gz, .hdr with .img, .nrrd, .nhdr, .mha or .h5 wanted`,
+    );
+  }
   const one = (files: string[], name: string, what: string): string => {
     if (files.length > 1) problems.push(`${name}: one ${what} wanted, found ${listed(files)}`);
     return files[0];
@@ -100,10 +107,11 @@ function inside(folder: string): { files: string[]; folders: string[] } {
   return { files: paths.filter((path) => IMAGE.test(path) && !isFolder(path)), folders: paths.filter(isFolder) };
 }
 
-const nameOf = (path: string) => stemOf(path).replace(LABEL, "") || basename(dirname(resolve(path)));
+const nameOf = (path: string) =>
+  stemOf(path).replace(LABEL, "").replace(IMAGES, "") || basename(dirname(resolve(path)));
 
 /**
- * Reads a mask, or the label of a case. Needs `--allow-read`.
+ * Reads a mask, or the label of a case in its source's volume. Needs `--allow-read`.
  * @param axes Which axes the array shall have; of a case its own.
  * @throws {DataError} Naming the file, when it has no label or another value than whole numbers from 0 to 255.
  */
@@ -111,7 +119,8 @@ export async function readLabel(path: string, axes: AxisOrder = "XYZ"): Promise<
   if (path.toLowerCase().endsWith(".h5")) {
     const { label, ...one } = await readCase(path, nameOf(path));
     if (!label) throw new DataError(`Cannot score "${path}": it has no label`);
-    return { ...one, label, isPlaced: one.geometry !== null };
+    const { mask, place } = onSource(label, one);
+    return { ...place, label: mask, isPlaced: one.geometry !== null };
   }
   const { shape, data, geometry, isPlaced, otherPlaces } = await readVolume(path);
   const wrong = data.find((value) => !(value >= 0 && value <= 255 && Number.isInteger(value)));

@@ -6,6 +6,7 @@
 import type { Dataset } from "../datasets/dataset.ts";
 import { sha256 } from "../files/hash.ts";
 import { counted, fixed } from "../files/words.ts";
+import { type ChosenComponents, componentsText } from "../records/components.ts";
 import type { Metrics, Spread, Summary } from "../records/evaluation.ts";
 import { countCases, countPatients } from "../records/split.ts";
 import { planText } from "./protocol.ts";
@@ -14,7 +15,7 @@ import { plain } from "./markdown.ts";
 import type { Run } from "./runs.ts";
 
 /** The file that is handed on. */
-export interface ExportedModel {
+export interface ExportedModel extends ChosenComponents {
   /** Its name. */
   file: string;
   /** "safetensors" or "pth". */
@@ -29,6 +30,8 @@ export interface ExportedModel {
   checkpoint: string;
   /** After which it was written. */
   iteration: number;
+  /** Of the batch norms, that suit it. */
+  statistics: string;
 }
 
 /** A card. @param run With its evaluations. */
@@ -57,6 +60,7 @@ export function modelCard(
       ["input", `${training.patch.join(" x ")}, one channel`],
       ["classes", ["background", ...dataset.classNames].map((name, i) => `${i} ${name}`).join(", ")],
       ["checkpoint", `${model.checkpoint}, after iteration ${model.iteration}`],
+      ["used with", `${model.statistics} statistics, ${componentsText(model.components, model.componentsChoice)}`],
     ]),
     "Its names and layouts are those of the authors' `state_dict`. In Python, with their class:",
     "",
@@ -64,8 +68,10 @@ export function modelCard(
     "",
     "Here:",
     "",
-    `    deno task eval ${config.dataset} --weights ${quoted(model.file)} --method ${method.name} --patch ${
-      training.patch.join("x")
+    `    deno task predict IMAGE --weights ${quoted(model.file)} -o OUT${
+      model.format === "pth"
+        ? ` --dataset ${config.dataset} --method ${method.name} --patch ${training.patch.join("x")}`
+        : ""
     }`,
     "",
     "## Training",
@@ -157,7 +163,7 @@ function resultsOf(name: string, { summary, patientSummary, ...metrics }: Metric
     `${plain(name)}: ${counted(patients?.test ?? test, patients ? "patient" : "case")} of ${
       plain(source)
     }; batch norm ${plain(metrics.batchNorm)}, ` +
-    `${metrics.largestComponent ? "the largest component" : "all components"}, ${plain(metrics.precision)}` +
+    `${componentsText(metrics.components, metrics.componentsChoice)}, ${plain(metrics.precision)}` +
     `${
       metrics.nominalSpacing ? ", nominal mm" : ""
     }. First as published (an empty mask scores 0 throughout), then honest ` +

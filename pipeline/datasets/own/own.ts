@@ -43,7 +43,7 @@ export function ownDataset(plan: Plan): Dataset {
     orientation: plan.orientation,
     knownSpacing: null,
     // Nothing is known of one's own: neither that a class is one piece nor that validation cases are drawn.
-    largestComponent: false,
+    components: "all",
     checkpoint: "last",
     fast: {
       ...profile.fast,
