@@ -39,8 +39,8 @@ async function exportModel() {
   const run = await readRun(folder),
     [told] = await readRuns([folder], METHODS),
     { config: { method, training }, dataset } = run;
-  const { settings } = method, { patch } = training;
-  const { spec } = createMethod(METHODS[run.methodName], dataset, { settings, patch });
+  const { settings } = method, { patch, norm } = training;
+  const { spec } = createMethod(METHODS[run.methodName], dataset, { settings, patch, norm });
   const { checkpoint, path } = checkpointOf(run, options), read = await readCheckpoint(path, spec);
   const file = options.out ?? `${folder}/model.${format}`, card = file.replace(/\.[^./]+$/, "") + ".md";
   let bytes: Uint8Array;

@@ -28,6 +28,8 @@ import {
   readPredictionIfThere,
 } from "../pipeline/records/prediction.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import { STATISTICS } from "../pipeline/records/run.ts";
+import { NORMS } from "../pipeline/tensorflow/norms.ts";
 import { type Precision, PRECISIONS } from "../pipeline/tensorflow/precision.ts";
 import { type LoadedRun, loadRun, weightsAsRun } from "../pipeline/training/run.ts";
 
@@ -52,6 +54,11 @@ const options = parseOptions(
     dataset: z.enum(DATASET_NAMES).optional().describe("with --weights: what its network was trained on"),
     method: z.enum(METHOD_NAMES).optional().describe("with --weights: the method of the network (default: ssnet)"),
     patch: z.string().optional().describe("with --weights: the network's input (default: the dataset's)"),
+    norm: z.enum(NORMS).optional().describe("with --weights: behind the network's convolutions (default: batch)"),
+    batchNorm: z.enum(STATISTICS).optional().describe(
+      "statistics of the batch norms; running: the training's; window: each window's own; recomputed: of labeled patches " +
+        "of the training, whose cases must be there unless it kept them (default: those that suit the training)",
+    ),
     out: pathOption().refine((path) => !/\.(nii|hdr|img|nhdr|mha|h5)$/i.test(path), "a folder, .nii.gz or .nrrd wanted")
       .meta({ letter: "o" }).describe(
         "folder to write NAME.nii.gz and summary.json to; of one image also a file: .nii.gz, or .nrrd",
@@ -115,11 +122,13 @@ const crop = options.crop === "none" ? null : boxOf(options.crop),
 
 /** Of the options that say whose networks are taken what does not go together. */
 function sourceProblem(): string | null {
-  const { run, weights, dataset, method, patch } = options;
+  const { run, weights, dataset, method, patch, norm } = options;
   if (run.length && weights.length) return "--run and --weights cannot stand beside one another";
   if (!run.length && !weights.length) return "a network is wanted: --run RUN, or --weights FILE with --dataset NAME";
   if (weights.length && !dataset) return `--weights wants --dataset beside it: ${DATASET_NAMES.join(" or ")}`;
-  if (run.length && (dataset || method || patch)) return "--dataset, --method and --patch want --weights beside them";
+  if (run.length && (dataset || method || patch || norm)) {
+    return "--dataset, --method, --patch and --norm want --weights beside them";
+  }
   if (!dataset || patch === undefined) return null;
   const wanted = DATASETS[dataset].patch, sides = sidesOf(patch);
   if (sides.length === wanted.length && sides.every((n) => n > 0 && n % 16 === 0)) return null;
@@ -240,12 +249,13 @@ async function predict() {
 
 /** All runs, with what is to be said of them. @throws {DataError} When they do not go together. */
 async function loadRuns(precision: Precision): Promise<LoadedRun[]> {
-  const { checkpoint, overlap, mirror, components, method = "ssnet", patch } = options, runs: LoadedRun[] = [];
+  const { checkpoint, batchNorm, overlap, mirror, components, ...named } = options, runs: LoadedRun[] = [];
+  const { method = "ssnet", norm } = named, patch = named.patch ? sidesOf(named.patch) : undefined;
   const files = options.weights.map((path) =>
-    weightsAsRun(path, { dataset: DATASETS[options.dataset!], method, patch: patch ? sidesOf(patch) : undefined })
+    weightsAsRun(path, { dataset: DATASETS[options.dataset!], method, patch, norm })
   );
   for (const source of [...options.run, ...files]) {
-    const run = await loadRun(source, { checkpoint, overlap, mirror, components, precision });
+    const run = await loadRun(source, { checkpoint, batchNorm, overlap, mirror, components, precision });
     const { folder, config, iteration, prefix } = run;
     runs.push(run);
     if (prefix) console.log(`names in "${folder}": behind "${prefix}"`);

@@ -63,7 +63,7 @@ export function modelCard(
     "",
     `    deno task eval ${config.dataset} --weights ${model.file} --method ${method.name} --patch ${
       training.patch.join("x")
-    }`,
+    }${training.norm === "batch" ? "" : ` --norm ${training.norm}`}`,
     "",
     "## Training",
     "",
@@ -87,6 +87,7 @@ export function modelCard(
           training.warmup ? `, ${training.warmup} of them on the labeled half alone` : ""
         }`,
       ],
+      ["norm", training.norm],
       ["tested weights", training.ema ? "moving average" : "as trained"],
       ["began with", training.init ? `${training.init.file} (SHA-256 \`${training.init.sha256}\`)` : "random weights"],
       ["precision", training.precision],

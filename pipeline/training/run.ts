@@ -3,6 +3,7 @@
  * as a run.
  * @module
  */
+import defer * as tf from "@tensorflow/tfjs";
 import { type Dataset, type DatasetProfile, presetOf } from "../datasets/dataset.ts";
 import { datasetOf } from "../datasets/datasets.ts";
 import {
@@ -13,18 +14,22 @@ import {
   type SegmentOptions,
 } from "../evaluation/evaluate_case.ts";
 import type { NetworkParameters } from "../evaluation/inference.ts";
+import { readTrainingItems } from "../data/batches.ts";
 import { DataError } from "../files/errors.ts";
 import { isFile } from "../files/exists.ts";
+import { readWeightsFile } from "../files/weights_file.ts";
 import { unknownName } from "../files/words.ts";
 import { createMethod } from "../methods/method.ts";
 import { isMethod, METHOD_NAMES, type MethodName, METHODS } from "../methods/methods.ts";
 import { buildNetwork } from "../networks/network.ts";
-import { toWeights } from "../networks/parameters.ts";
-import { gridOf, readRunConfig, type RunConfig, type TrainedGrid } from "../records/run.ts";
-import type { Split } from "../records/split.ts";
+import { toWeights, type Weights } from "../networks/parameters.ts";
+import { gridOf, readRunConfig, type RunConfig, type Statistics, type TrainedGrid } from "../records/run.ts";
+import { checkCases, type Split } from "../records/split.ts";
 import { tensorflow } from "../tensorflow/device.ts";
+import type { Norm } from "../tensorflow/norms.ts";
 import type { Precision } from "../tensorflow/precision.ts";
-import { readCheckpoint } from "./checkpoint.ts";
+import { isRecomputed, readCheckpoint } from "./checkpoint.ts";
+import { recomputation } from "./recomputed_statistics.ts";
 
 /** What a run folder says of its training. */
 export interface Run {
@@ -59,7 +64,7 @@ export interface LoadedRun extends Omit<Run, "weights"> {
   /** Parameters and running statistics. */
   weights: NetworkParameters;
   /** Statistics of the batch norms. */
-  statistics: "running" | "window";
+  statistics: Statistics;
   /** Gives the probabilities of a prepared image on the grid of the training. */
   probabilities: Probabilities;
   /** Gives the class number of every voxel of a prepared image on the grid of the training. */
@@ -70,8 +75,10 @@ export interface LoadedRun extends Omit<Run, "weights"> {
 export interface RunOptions extends Pick<SegmentOptions, "overlap" | "mirror"> {
   /** The last one, or the best on the validation cases; absent: the method's own choice. */
   checkpoint?: "last" | "best";
-  /** Statistics of the batch norms: the training's, as published, or each window's own; absent: those that suit the run. */
-  batchNorm?: "running" | "window";
+  /** Statistics of the batch norms; absent: those that suit the run. */
+  batchNorm?: Statistics;
+  /** Folder of the training's cases, where recomputed statistics are wanted of a run without; absent: as the run says. */
+  cases?: string;
   /** Which connected components are kept; absent: the method's own choice. */
   components?: "largest" | "all";
   /** Arithmetic; absent: what TensorFlow is open for, fp32 on a CPU. */
@@ -91,7 +98,8 @@ function runOf(config: RunConfig, folder: string, weights: string | null): Run {
   if (!isMethod(name)) {
     throw new DataError(`Cannot use the run "${folder}": ${unknownName("method", name, METHOD_NAMES)}`);
   }
-  const { profile } = createMethod(METHODS[name], dataset, { settings, patch: config.training.patch });
+  const { patch, norm } = config.training,
+    { profile } = createMethod(METHODS[name], dataset, { settings, patch, norm });
   const grid = config.grid ?? gridOf(null, dataset);
   return { folder, weights, config, dataset, methodName: name, profile, grid };
 }
@@ -104,6 +112,8 @@ export interface WeightsOptions {
   method: MethodName;
   /** The network's input; the dataset's where it is absent. */
   patch?: readonly number[];
+  /** Behind its convolutions; the dataset's where it is absent. */
+  norm?: Norm;
   /** Whose test cases are evaluated; none where it is absent. */
   split?: Split;
   /** Folder of the cases. */
@@ -126,7 +136,8 @@ export interface WeightsOptions {
  * const mask = await segment(await readCase("data/cases/la/patient.h5", "patient"));
  * ```
  */
-export function weightsAsRun(path: string, { dataset, method, patch, split, cases = "" }: WeightsOptions): Run {
+export function weightsAsRun(path: string, options: WeightsOptions): Run {
+  const { dataset, method, patch, norm = dataset.norm, split, cases = "" } = options;
   const none: Split = { profile: dataset.name, source: "none", labeled: [], unlabeled: [], validation: [], test: [] };
   const config: RunConfig = {
     dataset: dataset.name,
@@ -135,6 +146,7 @@ export function weightsAsRun(path: string, { dataset, method, patch, split, case
       ...{
         preset: "paper",
         augmentation: "published",
+        norm,
         seed: 0,
         validateEvery: 1,
         saveEvery: 1,
@@ -155,7 +167,8 @@ export function weightsAsRun(path: string, { dataset, method, patch, split, case
 /**
  * Loads a run with the weights of a checkpoint, ready to segment. TensorFlow must be open. Needs `--allow-read`.
  * @param source Its folder, or what was read of it.
- * @throws {DataError} As {@linkcode readRun}; when the checkpoint is not there, or one of another network.
+ * @throws {DataError} As {@linkcode readRun}; when the checkpoint is not there, or one of another network; when it cannot be
+ * had with the statistics that are wanted.
  * @throws {DivergedError} When a weight or running statistic is not finite.
  *
  * @example The mask of a case
@@ -173,11 +186,24 @@ export async function loadRun(source: string | Run, options: RunOptions = {}): P
   const run = typeof source === "string" ? await readRun(source) : source, { profile, config: { training } } = run;
   const { checkpoint, path } = checkpointOf(run, options);
   const { spec } = buildNetwork(profile.network, profile);
-  const { state, iteration, prefix } = await readCheckpoint(path, spec), weights = toWeights(spec, state);
+  const { state, iteration, prefix, recomputed } = await readCheckpoint(path, spec), weights = toWeights(spec, state);
   const { precision = tensorflow().binding.single, components, overlap, mirror } = options;
-  const statistics = options.batchNorm ?? training.statistics ?? presetOf(profile, training.preset).statistics;
+  const statistics = options.batchNorm ?? (recomputed ? "recomputed" : suitingStatistics(run));
+  const cannot = `Cannot test "${path}" with ${statistics} statistics of its batch norms`;
+  if (options.batchNorm && statistics !== "running" && training.norm !== "batch") {
+    throw new DataError(`${cannot}: it has ${training.norm} norms, which have none; leave --batch-norm out`);
+  }
+  if (statistics === "running" && recomputed) {
+    throw new DataError(`${cannot}: its training kept recomputed ones instead; use --batch-norm recomputed or window`);
+  }
+  if (statistics === "recomputed" && !recomputed) {
+    const own = await recomputedOf(run, weights, { cannot, cases: options.cases ?? training.cases, precision });
+    tf.dispose(weights.buffers);
+    weights.buffers = own;
+  }
   const largestComponent = components ? components === "largest" : profile.largestComponent;
-  const how = { patch: training.patch, statistics, precision, overlap, mirror };
+  const ofInference = statistics === "window" ? statistics : "running";
+  const how = { patch: training.patch, statistics: ofInference, precision, overlap, mirror } as const;
   const probabilities = probabilitiesWith(profile, () => weights, how);
   const segment: Segment = async (one) => maskOf(await probabilities(one), one.shape, { ...profile, largestComponent });
   return {
@@ -192,6 +218,40 @@ export async function loadRun(source: string | Run, options: RunOptions = {}): P
     probabilities,
     segment,
   };
+}
+
+/** The statistics that suit a run, as far as its configuration says. */
+function suitingStatistics({ profile, config: { training } }: Run): Statistics {
+  return training.statistics ?? presetOf(profile, training.preset).statistics;
+}
+
+/**
+ * The statistics that a run is tested with where none are named: running ones, as published, or recomputed ones where it is
+ * trained for these or its file of weights holds them. Needs `--allow-read`.
+ * @param options `checkpoint` as of {@linkcode RunOptions}.
+ */
+export async function testedStatistics(
+  run: Run,
+  options: Pick<RunOptions, "checkpoint">,
+): Promise<"running" | "recomputed"> {
+  if (suitingStatistics(run) === "recomputed") return "recomputed";
+  const { metadata } = await readWeightsFile(checkpointOf(run, options).path);
+  return isRecomputed(metadata) ? "recomputed" : "running";
+}
+
+/** Statistics of a run's own training patches. @throws {DataError} Where these are not known or not there. */
+async function recomputedOf(
+  { config: { split, training }, profile, folder }: Run,
+  weights: NetworkParameters,
+  { cannot, cases, precision }: { cannot: string; cases: string; precision: Precision },
+): Promise<Weights> {
+  const { patch, seed } = training, labeled: Split = { ...split, unlabeled: [], validation: [], test: [] };
+  if (!labeled.labeled.length) {
+    throw new DataError(`${cannot}: they are of its training cases, and of these nothing is known; name a run folder`);
+  }
+  const { cases: manifest } = await checkCases(labeled, cases, folder);
+  const items = await readTrainingItems(cases, labeled, { profile, withUnlabeled: false, cases: manifest });
+  return await recomputation(items, { profile, seed, patch, precision })(weights);
 }
 
 /**
