@@ -5,7 +5,9 @@
  * @module
  */
 import defer * as tf from "@tensorflow/tfjs";
+import { sizeOf } from "../arrays/shape.ts";
 import { ATTRIBUTE, type Attribute } from "./binding.ts";
+import { tensorflow } from "./device.ts";
 import { float, runOp, runOps, string } from "./ops.ts";
 import type { Tensor, Tensor1D } from "./tensors.ts";
 
@@ -36,35 +38,36 @@ export interface Normalized<T extends Tensor> {
 /** Added to every variance, as PyTorch's batch norm does. */
 export const EPSILON = 1e-5;
 
-/** Attributes of the kernels. @param isTraining Whether they take the batch's statistics, or those they are given. */
-const attributes = (isTraining: boolean): Attribute[] => [
+/** Attributes of the kernels over four axes, or five. @param isTraining Whether they take the batch's statistics, or those they are given. */
+const attributes = (rank: number, isTraining: boolean): Attribute[] => [
   float("T"),
   float("U"),
   { name: "epsilon", type: ATTRIBUTE.float, value: EPSILON },
-  string("data_format", "NHWC"),
+  string("data_format", rank === 5 ? "NDHWC" : "NHWC"),
   { name: "is_training", type: ATTRIBUTE.bool, value: isTraining },
 ];
 const AVERAGE: Attribute = { name: "exponential_avg_factor", type: ATTRIBUTE.float, value: 1 };
 
-/** Output, mean and unbiased variance, and what the gradient's kernel wants of it, by the statistics of x. @param x `[B, H, W, C]` */
+/** Output, mean and unbiased variance, and what the gradient's kernel wants of it, by the statistics of x. @param x Of {@linkcode kernelShape}. */
 const byOwn = (x: Tensor, gamma: Tensor, beta: Tensor): Tensor[] => {
   const none = tf.tensor1d([]);
-  return runOps("FusedBatchNormV3", [...attributes(true), AVERAGE], [x, gamma, beta, none, none], 6);
+  return runOps("FusedBatchNormV3", [...attributes(x.rank, true), AVERAGE], [x, gamma, beta, none, none], 6);
 };
-/** `(x - mean) / sqrt(variance + eps) * gamma + beta` in one pass over x. @param x `[B, H, W, C]`, all else `[C]` */
+/** `(x - mean) / sqrt(variance + eps) * gamma + beta` in one pass over x. @param x Of {@linkcode kernelShape}, all else `[C]`. */
 const byGiven = (x: Tensor, { gamma, beta, mean, variance }: Record<"gamma" | "beta" | "mean" | "variance", Tensor>) =>
-  runOps("FusedBatchNormV3", [...attributes(false), AVERAGE], [x, gamma, beta, mean, variance], 6)[0];
+  runOps("FusedBatchNormV3", [...attributes(x.rank, false), AVERAGE], [x, gamma, beta, mean, variance], 6)[0];
 /** Gradients by x, gamma and beta. @param saved x, gamma and what {@linkcode byOwn} gave behind the statistics. */
 const gradients = (dy: Tensor, saved: Tensor[]): Tensor[] =>
-  runOps("FusedBatchNormGradV3", attributes(true), [dy, ...saved], 5);
+  runOps("FusedBatchNormGradV3", attributes(dy.rank, true), [dy, ...saved], 5);
 const relu = (x: Tensor) => runOp("Relu", [float("T")], [x]);
 const reluGradient = (dy: Tensor, y: Tensor) => runOp("ReluGrad", [float("T")], [dy, y]);
 
-const as4d = (shape: number[]): [number, number, number, number] => {
-  const [b, ...rest] = shape, c = rest.pop()!;
-  const w = rest.length ? rest.pop()! : 1;
-  return [b, rest.reduce((a, n) => a * n, 1), w, c];
-};
+/** In which shape the kernels take a map: a GPU takes a volume as it is; a CPU joins norm and ReLU only over four axes. */
+function kernelShape(shape: number[]): number[] {
+  if (shape.length === 5 && tensorflow().binding.isUsingGpuDevice()) return shape;
+  const [b, ...rest] = shape, c = rest.pop()!, w = rest.pop() ?? 1;
+  return [b, sizeOf(rest), w, c];
+}
 
 /** Parameters of a batch norm, each `[C]`. */
 export interface NormParameters {
@@ -93,7 +96,7 @@ export function batchNormTrain<T extends Tensor>(
 ): Normalized<T> {
   const statistics: Tensor1D[] = [];
   const op = tf.customGrad((x: any, gamma: any, beta: any, bias: any, save: any) => {
-    const flat = tf.reshape(x, as4d(x.shape));
+    const shape = kernelShape(x.shape), flat = shape === x.shape ? x : tf.reshape(x, shape);
     const [normalized, mean, variance, ...reserve] = byOwn(flat, gamma, beta);
     // On the norm's own shape: a reshape between the two would keep TensorFlow from joining them.
     const y = rectified ? relu(normalized) : normalized;
@@ -139,11 +142,11 @@ export function sampleNorm<T extends Tensor>(
   { gamma, beta, bias }: NormParameters,
   { channels, rectified }: SampleNormOptions,
 ): T {
-  const [b, h, w, c] = as4d(x.shape), voxels = h * w;
+  const shape = kernelShape(x.shape), [b, c] = [shape[0], shape.at(-1)!], voxels = sizeOf(shape.slice(1, -1));
   if (c % channels) {
     throw new RangeError(`Cannot normalize ${c} channels in groups of ${channels}: a multiple is wanted`);
   }
-  const samples = (t: any): Tensor[] => tf.split(tf.reshape(t, [b, h, w, c]), b);
+  const samples = (t: any): Tensor[] => tf.split(tf.reshape(t, shape), b);
   const joined = (ts: Tensor[]) => tf.reshape(tf.concat(ts), x.shape);
   const sum = (ts: Tensor[]) => ts.length === 1 ? ts[0] : tf.addN(ts);
   const isInstance = channels === 1;
