@@ -11,6 +11,7 @@ import { buildNetwork } from "../pipeline/networks/network.ts";
 import { initialize, toWeights } from "../pipeline/networks/parameters.ts";
 import { readMetrics } from "../pipeline/records/evaluation.ts";
 import { readRunConfig } from "../pipeline/records/run.ts";
+import { sha256 } from "../pipeline/files/hash.ts";
 import { readSafetensors } from "../pipeline/files/safetensors.ts";
 import { recomputation, RECOMPUTED_PATCHES } from "../pipeline/training/recomputed_statistics.ts";
 import { loadRun, weightsAsRun } from "../pipeline/training/run.ts";
@@ -112,18 +113,18 @@ Deno.test("a run is trained, tested, exported with recomputed statistics or with
     assert.deepEqual([kept.batchNorm, forTest.batchNorm], ["recomputed", "recomputed"]);
     const scores = ({ rows }: typeof kept) => rows.map((row) => ({ ...row, seconds: 0 }));
     assert.deepEqual(scores(kept), scores(forTest));
-    const file = (run: string, name = "last") => readSafetensors(`${run}/${name}.safetensors`);
-    const [ofPlain, ofOwn, ofGroup] = await Promise.all([plain, own, group].map((run) => file(run)));
+    const files = [plain, own, group].map((run) => readSafetensors(`${run}/last.safetensors`));
+    const [ofPlain, ofOwn, ofGroup] = await Promise.all(files);
     assert.deepEqual([ofPlain.metadata.statistics, ofOwn.metadata.statistics], [undefined, "recomputed"]);
     for (const [name, tensor] of Object.entries(ofPlain.tensors)) {
+      if (name.endsWith(".num_batches_tracked")) continue;
       const [before, now] = [tensor, ofOwn.tensors[name]].map((one) => one.values());
       const isStatistic = /\.running_(mean|var)$/.test(name);
       assert.equal(now.every((value, i) => value === before[i]), !isStatistic, name);
     }
     // What resuming needs is that of the training.
-    const states = await Promise.all([plain, own].map((run) => file(run, "state")));
-    const [a, b] = states.map(({ tensors }) => Object.entries(tensors).map(([name, { values }]) => [name, values()]));
-    assert.deepEqual(a, b);
+    const states = [plain, own].map((run) => sha256(Deno.readFileSync(`${run}/state.safetensors`)));
+    assert.equal(states[0], states[1]);
 
     const model = (await done("export", own)).match(/model: (.*) \(/)![1];
     const byFile = ["--weights", model, "--method", "supervised", "--patch", "32x32"];
