@@ -31,8 +31,8 @@ export {
   AUGMENTATIONS,
   type LowResolutionStage,
   type RunConfig,
-  type Statistics,
   STATISTICS,
+  type Statistics,
   type TrainedGrid,
   type Training,
 } from "./pipeline/records/run.ts";
