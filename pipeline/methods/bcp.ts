@@ -92,7 +92,7 @@ export const bcp: MethodDefinition = defineMethod({ title: "BCP", create });
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
-  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, profile);
   const { dice, ...variant } = VARIANT[profile.protocol];
   const maskOf = ({ x, seed }: StepInputs) => boxMask(x.shape.slice(1, -1), foldIn(seed, "box"));
 

@@ -36,7 +36,7 @@ export const mcNet: MethodDefinition = defineMethod({ title: "MC-Net", create })
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
-  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, profile);
   const { dice, weight } = LABELED_LOSS[profile.protocol];
   /** The weighted sum of every decoder's Dice on the labeled rows, which come first. */
   const supervisedOf = (probabilities: Tensor[], label: Tensor): Scalar => {

@@ -80,7 +80,7 @@ export const sassnet: MethodDefinition = defineMethod({ title: "SASSNet", create
 
 function create(dataset: DatasetProfile, { patch }: MethodOptions): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
-  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, profile);
   const judge = build((at) => discriminator(at, { channels: classes - 1, patch }));
   const names = judge.spec.parameters.map(({ name }) => name);
   /** Cross entropy of D's verdict on rows of which the first `passing` are to pass for labeled ones. */

@@ -27,6 +27,7 @@ import { Pass, type PassOptions } from "../networks/layers.ts";
 import { type NetworkName, NETWORKS } from "../networks/network.ts";
 import { build, type Built, type Forward } from "../networks/scope.ts";
 import { controlDependencies, foldIn, softmax, statelessUniform, withoutGradient } from "../tensorflow/ops.ts";
+import type { Norm } from "../tensorflow/norms.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 import { tensorsOf } from "../tensorflow/tree.ts";
 import {
@@ -93,12 +94,15 @@ export const ssnet: MethodDefinition = defineMethod({ title: "SS-Net", settings:
  * The network with SS-Net's heads on its features.
  * @throws {RangeError} For one that gives no features.
  */
-export function networkWithHeads(name: NetworkName, { classes }: { classes: number }): Built<SSNetNetwork> {
+export function networkWithHeads(
+  name: NetworkName,
+  { classes, norm }: { classes: number; norm?: Norm },
+): Built<SSNetNetwork> {
   return build((at) => {
     const forward = NETWORKS[name](at, { classes }) as Forward;
     if (!forward.featureWidth) throw new RangeError(`Cannot put SS-Net's heads on ${name}: it gives no features`);
     return { forward, heads: heads(at, { classes, features: forward.featureWidth }) };
-  });
+  }, norm);
 }
 
 /** What {@linkcode networkWithHeads} builds. */
@@ -110,7 +114,7 @@ export interface SSNetNetwork {
 }
 
 function create(profile: DatasetProfile, { settings }: MethodOptions<SSNetSettings>): Method {
-  const { classes } = profile, network = networkWithHeads(profile.network, { classes });
+  const { classes } = profile, network = networkWithHeads(profile.network, profile);
   const step = (inputs: StepInputs) => {
     const direction = tf.sub(statelessUniform(inputs.x.shape, foldIn(inputs.seed, "direction")), 0.5);
     return ssnetStep(network.forward, { ...inputs, direction, profile, settings, dropout: true });

@@ -41,7 +41,7 @@ export function labeledStep(
 export const supervised: MethodDefinition = defineMethod({ title: "labeled only", create });
 
 function create(profile: DatasetProfile): Method {
-  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, profile);
   return {
     profile,
     spec,

@@ -41,7 +41,7 @@ export const uaMt: MethodDefinition = defineMethod({ title: "UA-MT", create });
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
-  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, profile);
   return {
     profile,
     spec,

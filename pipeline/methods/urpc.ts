@@ -38,7 +38,7 @@ export const urpc: MethodDefinition = defineMethod({ title: "URPC", create });
 
 function create(dataset: DatasetProfile): Method {
   const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
-  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
+  const { classes } = profile, { spec, forward } = buildNetwork(profile.network, profile);
   /** Mean of every scale's cross entropy and Dice on the labeled rows, which come first. */
   const supervisedOf = (scales: Tensor[], label: Tensor): Scalar => {
     const target = oneHot(label, classes);

@@ -25,6 +25,10 @@ interface RowSetting {
   textOf(result: Result): string;
 }
 
+/** Statistics of the batch norms, "none" where there are no such norms. */
+const batchNormOf = ({ run, evaluation }: Result) =>
+  run.config.training.norm === "batch" ? evaluation.metrics.batchNorm : "none";
+
 const setting = (isShared: boolean) =>
 <Value>(
   name: string,
@@ -60,6 +64,7 @@ function rowSettings({ protocol, labeled, unit }: Group): RowSetting[] {
     ),
     shared("Rate schedule", protocol && "published", ({ run }) => run.config.training.rateSchedule),
     shared("Augmentation", protocol && "published", ({ run }) => run.config.training.augmentation),
+    shared("Norm", protocol && "batch", ({ run }) => run.config.training.norm),
     shared(
       "First weights",
       protocol && "random",
@@ -92,7 +97,7 @@ function rowSettings({ protocol, labeled, unit }: Group): RowSetting[] {
     ),
     shared("Checkpoint", protocol && protocol.checkpoint, checkpointText),
     own("Checkpoint's iteration", null, ({ evaluation }) => evaluation.metrics.iteration, grouped),
-    shared("Batch norm statistics", protocol && protocol.batchNorm, ({ evaluation }) => evaluation.metrics.batchNorm),
+    shared("Batch norm statistics", protocol && protocol.batchNorm, batchNormOf),
     shared("Inference precision", protocol && protocol.precision, ({ evaluation }) => evaluation.metrics.precision),
     shared(
       "Window stride",

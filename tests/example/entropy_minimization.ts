@@ -19,7 +19,7 @@ export const entropyMinimization = defineMethod({
   settings: (_: DatasetProfile) =>
     z.strictObject({ entropyWeight: z.number().nonnegative().default(0.1).describe("weight of the entropy") }),
   create(profile, { settings: { entropyWeight } }) {
-    const { classes } = profile, { spec, forward } = buildNetwork(profile.network, { classes });
+    const { classes } = profile, { spec, forward } = buildNetwork(profile.network, profile);
     return {
       profile,
       spec,
