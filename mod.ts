@@ -23,6 +23,7 @@ export type { BindingOptions } from "./pipeline/tensorflow/binding.ts";
 export type { Library } from "./pipeline/tensorflow/library.ts";
 export type { Device } from "./pipeline/tensorflow/wheels.ts";
 export { type Precision, PRECISIONS, type PrecisionWish } from "./pipeline/tensorflow/precision.ts";
+export { type Norm, NORMS } from "./pipeline/tensorflow/norms.ts";
 export type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor5D } from "./pipeline/tensorflow/tensors.ts";
 export { type LoadedRun, loadRun, readRun, type Run, type RunOptions } from "./pipeline/training/run.ts";
 export {
@@ -30,6 +31,8 @@ export {
   AUGMENTATIONS,
   type LowResolutionStage,
   type RunConfig,
+  STATISTICS,
+  type Statistics,
   type TrainedGrid,
   type Training,
 } from "./pipeline/records/run.ts";

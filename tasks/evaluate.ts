@@ -15,9 +15,9 @@ import { evaluateCase, rowText, strideOf, SURFACE_TOLERANCE } from "../pipeline/
 import { clinicalAgreement, patientValues, volumeAgreement } from "../pipeline/evaluation/clinical.ts";
 import { correctedSpacings, patientRows, summarize } from "../pipeline/evaluation/summary.ts";
 import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
-import { loadRun, readRun, type Run, weightsAsRun } from "../pipeline/training/run.ts";
+import { loadRun, readRun, type Run, testedStatistics, weightsAsRun } from "../pipeline/training/run.ts";
 import { chooseComponents } from "../pipeline/training/components_choice.ts";
-import { isDone } from "../pipeline/records/run.ts";
+import { isDone, STATISTICS } from "../pipeline/records/run.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
 import { readLog, skippedSteps } from "../pipeline/files/log.ts";
 import { replaceFolder } from "../pipeline/files/atomic.ts";
@@ -35,6 +35,7 @@ import { sidesOf } from "../pipeline/arrays/shape.ts";
 import { homePath } from "../pipeline/files/places.ts";
 import { counted, fixed, listed } from "../pipeline/files/words.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import { NORMS } from "../pipeline/tensorflow/norms.ts";
 import { PRECISIONS } from "../pipeline/tensorflow/precision.ts";
 import type { Manifest } from "../pipeline/records/manifest.ts";
 import {
@@ -67,8 +68,10 @@ const options = parseOptions(
     checkpoint: z.enum(["last", "best"]).optional().describe(
       "best: by the validation cases of the training; the method's own choice where none is named",
     ),
-    batchNorm: z.enum(["running", "window"]).default("running").describe(
-      "running: the training's statistics, as published; window: each window's own",
+    norm: z.enum(NORMS).optional().describe("with --weights: behind the network's convolutions (default: batch)"),
+    batchNorm: z.enum(STATISTICS).optional().describe(
+      "statistics of the batch norms; running: the training's, as published; window: each window's own; recomputed: of " +
+        "labeled patches of the training (default: running, recomputed where the training kept these)",
     ),
     ...(dataset.patch.length === 3 ? TEST : withoutWindows),
     precision: z.enum(PRECISIONS).optional().describe("arithmetic; fp32 without it, on a GPU tf32"),
@@ -81,7 +84,7 @@ const place = options.weights ?? options.run ?? homePath(`runs/${dataset.name}-s
 async function evaluate() {
   const misplaced = options.weights
     ? [...options.run ? ["--run"] : [], ...options.checkpoint ? ["--checkpoint"] : []]
-    : [...options.method ? ["--method"] : [], ...options.patch ? ["--patch"] : []];
+    : (["method", "patch", "norm"] as const).filter((name) => options[name]).map((name) => `--${name}`);
   if (misplaced.length) {
     console.error(
       `Cannot start eval ${dataset.name}: ${misplaced.join(" and ")} ${
@@ -98,11 +101,11 @@ async function evaluate() {
   await checkTestCases(split.test, read);
   const { threads, device, precision: wanted = "single" } = options;
   const { binding, precision } = openTensorFlow({ threads, device, precision: wanted });
-  const { components: way, ...how } = options;
-  const loaded = await loadRun(run, { ...how, components: way === "auto" ? undefined : way, precision });
+  const { components: way, batchNorm = await testedStatistics(run, options), ...how } = options;
+  const loaded = await loadRun(run, { ...how, batchNorm, components: way === "auto" ? undefined : way, precision });
   const { checkpoint, iteration, prefix, overlap, mirror } = loaded;
   if (prefix) console.log(`names in "${place}": behind "${prefix}"`);
-  const { classNames } = profile, { batchNorm } = options;
+  const { classNames } = profile;
   if (!run.weights && iteration && !isDone(place)) {
     console.error(
       `note: the training of "${place}" has not ended: this is its ${checkpoint} checkpoint, after iteration ` +
@@ -185,9 +188,9 @@ async function evaluate() {
 
 /** Weights without a run folder, with the split that was asked for or that stands beside the cases. */
 async function readWeights(path: string): Promise<Run> {
-  const { method, patch, cases = homePath(`cases/${dataset.name}`) } = options;
+  const { method, patch, norm, cases = homePath(`cases/${dataset.name}`) } = options;
   const split = await readSplit(options.split ?? `${cases}/split.json`, dataset.name);
-  return weightsAsRun(path, { dataset, method, patch: patch ? sidesOf(patch) : undefined, split, cases });
+  return weightsAsRun(path, { dataset, method, patch: patch ? sidesOf(patch) : undefined, norm, split, cases });
 }
 
 /** Where the evaluations of a file of weights stand: two files of one name have folders of their own. */

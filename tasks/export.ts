@@ -48,10 +48,10 @@ async function exportModel() {
   const run = await readRun(folder),
     [told] = await readRuns([folder], METHODS),
     { config: { method, training }, dataset } = run;
-  const { settings } = method, { patch } = training;
-  const { spec } = createMethod(METHODS[run.methodName], dataset, { settings, patch });
+  const { settings } = method, { patch, norm } = training;
+  const { spec } = createMethod(METHODS[run.methodName], dataset, { settings, patch, norm });
   const { checkpoint, path } = checkpointOf(run, options), read = await readCheckpoint(path, spec);
-  const statistics = statisticsOf(run), how = { folder, file: path, checkpoint, statistics, told: null };
+  const statistics = statisticsOf(run, read), how = { folder, file: path, checkpoint, statistics, told: null };
   const chosen = await storedComponents(how) ?? { components: run.profile.components, componentsChoice: null };
   const metadata = networkMetadata({ config: { ...run.config, grid: run.grid }, ...chosen });
   const file = options.out ?? `${folder}/model.${format}`, card = file.replace(/\.[^./]+$/, "") + ".md";

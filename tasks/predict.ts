@@ -28,6 +28,8 @@ import {
   readPredictionIfThere,
 } from "../pipeline/records/prediction.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import { STATISTICS } from "../pipeline/records/run.ts";
+import { NORMS } from "../pipeline/tensorflow/norms.ts";
 import { type Precision, PRECISIONS } from "../pipeline/tensorflow/precision.ts";
 import { chooseComponents, storedComponents } from "../pipeline/training/components_choice.ts";
 import {
@@ -65,6 +67,13 @@ const options = parseOptions(
     ),
     patch: z.string().optional().describe(
       "with --weights: the network's input (default: as FILE says, else the dataset's)",
+    ),
+    norm: z.enum(NORMS).optional().describe(
+      "with --weights: behind the network's convolutions (default: as FILE says, else batch)",
+    ),
+    batchNorm: z.enum(STATISTICS).optional().describe(
+      "statistics of the batch norms; running: the training's; window: each window's own; recomputed: of labeled patches " +
+        "of the training, whose cases must be there unless it kept them (default: those that suit the training)",
     ),
     out: pathOption().refine(
       (path) => !/\.(nii|hdr|img|nhdr|mha|png|h5)$/i.test(path),
@@ -125,10 +134,12 @@ const crop = options.crop === "none" ? null : boxOf(options.crop),
 
 /** Of the options that say whose networks are taken what does not go together. */
 async function sourceProblem(): Promise<string | null> {
-  const { run, weights, dataset, method, patch } = options;
+  const { run, weights, dataset, method, patch, norm } = options;
   if (run.length && weights.length) return "--run and --weights cannot stand beside one another";
   if (!run.length && !weights.length) return "a network is wanted: --run RUN, or --weights FILE";
-  if (run.length && (dataset || method || patch)) return "--dataset, --method and --patch want --weights beside them";
+  if (run.length && (dataset || method || patch || norm)) {
+    return "--dataset, --method, --patch and --norm want --weights beside them";
+  }
   if (!dataset || patch === undefined) return null;
   const { patch: wanted } = await findDataset(dataset), sides = sidesOf(patch);
   if (sides.length === wanted.length && sides.every((n) => n > 0 && n % 16 === 0)) return null;
@@ -250,14 +261,14 @@ async function predict() {
 
 /** All runs, with what is to be said of them. @throws {DataError} When they do not go together. */
 async function loadRuns(precision: Precision): Promise<LoadedRun[]> {
-  const { checkpoint, overlap, mirror, method, patch } = options, runs: LoadedRun[] = [];
+  const { checkpoint, batchNorm, overlap, mirror, method, patch, norm } = options, runs: LoadedRun[] = [];
   const dataset = options.dataset === undefined ? undefined : await findDataset(options.dataset);
-  const said = { method, patch: patch ? sidesOf(patch) : undefined, dataset };
+  const said = { method, patch: patch ? sidesOf(patch) : undefined, norm, dataset };
   const files = await Promise.all(
     options.weights.map((path) => weightsAsRun(path, said)),
   );
   for (const source of [...options.run, ...files]) {
-    const run = await loadWithComponents(source, { checkpoint, overlap, mirror, precision });
+    const run = await loadWithComponents(source, { checkpoint, batchNorm, overlap, mirror, precision });
     const { folder, config, iteration, prefix } = run;
     runs.push(run);
     if (prefix) console.log(`names in "${folder}": behind "${prefix}"`);

@@ -15,6 +15,7 @@ import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
 import { createMethod, type Method } from "../pipeline/methods/method.ts";
 import { isMethod, METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
+import type { Weights } from "../pipeline/networks/parameters.ts";
 import { readAverage, withEma } from "../pipeline/training/weight_average.ts";
 import { readBestDice, readInitial, readState, writeCheckpoint, writeState } from "../pipeline/training/checkpoint.ts";
 import { lowResolutionStage, patchAt } from "../pipeline/training/low_resolution.ts";
@@ -24,6 +25,7 @@ import {
   gridOf,
   readRunConfigIfThere,
   type RunConfig,
+  STATISTICS,
   writeDone,
   writeRunConfig,
 } from "../pipeline/records/run.ts";
@@ -52,10 +54,12 @@ import { stream, streamKey } from "../pipeline/arrays/random.ts";
 import { scheduleAt } from "../pipeline/training/schedule.ts";
 import { onStop } from "../pipeline/files/signals.ts";
 import { memoryProblem, trainingHeader } from "../pipeline/grid/training_header.ts";
+import { recomputation, RECOMPUTED_PATCHES } from "../pipeline/training/recomputed_statistics.ts";
 import { beginAnew, DivergedStep, startState, toBatch, trainingStep } from "../pipeline/training/training_step.ts";
 import { openValidation } from "../pipeline/training/validation.ts";
 import { counted, listed } from "../pipeline/files/words.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import { NORMS } from "../pipeline/tensorflow/norms.ts";
 import { precisionOn, PRECISIONS } from "../pipeline/tensorflow/precision.ts";
 import type { Manifest } from "../pipeline/records/manifest.ts";
 import { commitOfTree } from "../pipeline/files/commit.ts";
@@ -95,6 +99,14 @@ await runTask(async () => {
       "published: the authors' crops, turns and flips; strong: also rotation, scale, noise, blur, brightness, contrast, " +
         "low resolution and gamma, half of the draws in their own orientation (default: published)",
     ),
+    norm: z.enum(NORMS).optional().describe(
+      "behind the network's convolutions; batch: over the batch, as published; instance: every channel of every sample; " +
+        "group: 16 channels of every sample; the latter two are the same in training and test (default: batch)",
+    ),
+    batchNorm: z.enum(STATISTICS).optional().describe(
+      "statistics that the batch norms are tested with; running: collected step by step, as published; window: each " +
+        `window's own; recomputed: of ${RECOMPUTED_PATCHES} labeled patches or more at the end (default: the preset's)`,
+    ),
     patch: patchText(dataset).optional().describe(
       `patch, multiples of 16 (default: ${published.join("x")}${smaller})`,
     ),
@@ -113,7 +125,7 @@ await runTask(async () => {
     ),
     resume: z.boolean().default(false).describe("go on with the run in --run: with its options and its split"),
   });
-  const { resume, split: splitPath, method: _, run: __, patch: patchGiven, init, ...given } = parseOptions(
+  const { resume, split: splitPath, method: _, run: __, patch: patchGiven, init, batchNorm, ...given } = parseOptions(
     schema.extend(ofMethod) as unknown as typeof schema,
     { name: `train ${dataset.name}`, description: `Train ${definition.title} with few labels`, args },
   );
@@ -155,11 +167,25 @@ await runTask(async () => {
   const settings = stored?.method.name === asked // another method is refused below
     ? stored.method.settings
     : definition.settings(dataset).parse(settingsGiven) as RunConfig["method"]["settings"];
-  const chosen = createMethod(definition, dataset, { settings, patch }), { profile, usesUnlabeled } = chosen;
+  const norm = given.norm ?? stored?.training.norm ?? dataset.norm;
+  let chosen: Method;
+  try {
+    chosen = createMethod(definition, dataset, { settings, patch, norm });
+  } catch (error) {
+    if (error instanceof RangeError) return refuse(error.message); // a norm that its network does not have
+    throw error;
+  }
+  const { profile, usesUnlabeled } = chosen;
+  if (norm !== "batch" && batchNorm && batchNorm !== "running") {
+    return refuse(
+      `Cannot train with --norm ${norm} and --batch-norm ${batchNorm}: there is no batch norm to have statistics`,
+    );
+  }
   /** What was given, as a configuration has it. */
   const wanted = {
     ...trainingGiven,
     ...(patchGiven ? { patch } : {}),
+    ...(batchNorm ? { statistics: batchNorm } : {}),
     ...(init ? { init: { file: init, sha256: sha256(await readFileBytes(init)) } } : {}),
     ...(given.warmup === undefined ? {} : { warmup: usesUnlabeled ? given.warmup : 0 }),
   };
@@ -170,6 +196,7 @@ await runTask(async () => {
     const usual = {
       preset: "paper",
       augmentation: "published",
+      norm,
       seed: 1337,
       validateEvery: 200,
       saveEvery: 200,
@@ -181,6 +208,7 @@ await runTask(async () => {
     const labeledOnly = usesUnlabeled ? warmup : own.iterations;
     return {
       ...own,
+      statistics: norm === "batch" ? own.statistics : "running",
       warmup,
       patch,
       lowResolution: patchGiven ? null : lowResolutionStage(lowResolution, labeledOnly),
@@ -252,10 +280,19 @@ await runTask(async () => {
         "damaged, begin the run anew",
     );
   }
-  const tested = () => training.ema ? readAverage(method.spec, state) : state;
   const validationCases = await readValidationCases(caseFolder, split.validation, manifest),
     { place, ...items } = await reading;
   let iteration = done;
+  const recompute = training.statistics === "recomputed"
+    ? recomputation(items, { profile, seed, patch, precision })
+    : null;
+  let recomputed: Weights | null = null; // of the weights as they are; null: not computed, or not wanted
+  /** The parameters that are validated and kept. */
+  const tested = () => {
+    const { weights, buffers } = training.ema ? readAverage(method.spec, state) : state;
+    return { weights, buffers: { ...buffers, ...recomputed } };
+  };
+  const recomputeIfWanted = async () => void (recomputed ??= recompute && await recompute(tested()));
 
   await Deno.mkdir(folder, { recursive: true });
   using log = await openLog(`${folder}/metrics.jsonl`, iteration); // who has its lock has the folder
@@ -284,7 +321,8 @@ await runTask(async () => {
       segment: segmenter(profile, tested, { patch, statistics: "running", precision }),
       classes: profile.classes,
       best: resume ? await readBestDice(bestPath) : 0,
-      keepBest: (dice) => writeCheckpoint(bestPath, method.spec, tested(), iteration, { dice }),
+      keepBest: (dice) =>
+        writeCheckpoint(bestPath, method.spec, tested(), iteration, { dice, recomputed: recomputed !== null }),
     })
     : null;
 
@@ -312,7 +350,8 @@ await runTask(async () => {
   const save = async () => {
     await log.sync();
     await writeState(`${folder}/state.safetensors`, method.spec, state, iteration);
-    await writeCheckpoint(`${folder}/last.safetensors`, method.spec, tested(), iteration);
+    const how = { recomputed: recomputed !== null };
+    await writeCheckpoint(`${folder}/last.safetensors`, method.spec, tested(), iteration, how);
     saved = iteration;
   };
   const progress = startProgress(iteration, iterations);
@@ -333,6 +372,8 @@ await runTask(async () => {
     const noise: [number, number] = [streamKey(seed, "noise") | 0, iteration];
     const inputs = toBatch(batch, { seed: noise, weight, learningRate, scheduled });
     const running = step(state, inputs);
+    if (recomputed) tf.dispose(recomputed);
+    recomputed = null;
     // TensorFlow computes on threads of its own: the next batch is made meanwhile.
     next = iteration < iterations ? batchOf(iteration + 1) : null;
     const { values, fault } = await outcomeOf(running), marked: Record<string, number> = fault ? { skipped: 1 } : {};
@@ -367,6 +408,7 @@ await runTask(async () => {
     progress.show(iteration, `loss ${values.total.toFixed(4)}`);
     const isDue = iteration % training.validateEvery === 0 || iteration === iterations;
     if (validation && isDue && iteration > warmup) { // a warm-up's network is never the best
+      await recomputeIfWanted();
       const { dice, kept } = await validation.run(iteration);
       progress.endLine();
       console.log(`validation at iteration ${iteration}: Dice ${dice.toFixed(4)}${kept ? ", the best so far" : ""}`);
@@ -377,6 +419,7 @@ await runTask(async () => {
   // ── End ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   progress.endLine();
+  if (iteration === iterations) await recomputeIfWanted();
   await save();
   if (iteration < iterations) {
     console.error(`Stopped after iteration ${iteration}; go on with --resume`);

@@ -5,6 +5,7 @@ import * as tf from "@tensorflow/tfjs";
 import { AUTOCAST, BFLOAT16, castOf, FLOAT32 } from "../pipeline/tensorflow/autocast.ts";
 import { DTYPE, type TensorMetadata } from "../pipeline/tensorflow/binding.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import { batchNormTrain, sampleNorm } from "../pipeline/tensorflow/norms.ts";
 import * as ops from "../pipeline/tensorflow/ops.ts";
 import { gatherRows, moments } from "../pipeline/tensorflow/rows.ts";
 import type { Tensor, Tensor1D, Tensor4D, Tensor5D } from "../pipeline/tensorflow/tensors.ts";
@@ -51,7 +52,7 @@ const ofSlices = (fn: (x: Tensor4D) => Tensor) =>
   recorded((x, w) => fn(slice(x, w)), [normal([2, 8, 8, 4], 1), normal([3, 3, 4, 16], 2)]);
 
 const norm = (rectified: boolean) => (x: any) =>
-  ops.batchNormTrain(x, { gamma: tf.ones([16]), beta: tf.zeros([16]), bias: tf.zeros([16]) } as any, { rectified }).y;
+  batchNormTrain(x, { gamma: tf.ones([16]), beta: tf.zeros([16]), bias: tf.zeros([16]) } as any, { rectified }).y;
 
 /** By operation a function that records it behind a convolution. */
 const RECORD: Record<string, () => ReturnType<typeof recorded>> = {
@@ -121,7 +122,7 @@ Deno.test("losses, sums, matrix products and running statistics are float32", as
   const { all } = await recorded((x, w) => {
     const features = tf.reshape(ops.leakyRelu(volume(x, w), 0.1), [-1, 16]) as any;
     const { covariance, mean } = moments(features, tf.scalar(features.shape[0]));
-    const { mean: running } = ops.batchNormTrain(volume(x, w), {
+    const { mean: running } = batchNormTrain(volume(x, w), {
       ...{ gamma: tf.ones([16]), beta: tf.zeros([16]), bias: tf.zeros([16]) } as any,
     }, { rectified: false });
     return tf.addN([tf.sum(covariance), tf.mean(mean), tf.sum(ops.softmax(features)), tf.sum(running)]);
@@ -134,6 +135,23 @@ Deno.test("losses, sums, matrix products and running statistics are float32", as
   }
   for (const { results } of all.filter(({ name }) => name === "FusedBatchNormV3")) deepEqual(real(results), [BFLOAT16]);
 });
+
+for (const [norm, channels] of [["instance", 1], ["group", 8]] as const) {
+  Deno.test(`${norm} norm and its gradient read and give bfloat16, with scales, offsets and statistics in float32`, async () => {
+    const parameters = { gamma: tf.ones([16]), beta: tf.zeros([16]), bias: tf.ones([16]) } as any;
+    const { all } = await ofVolumes((x) => sampleNorm(x, parameters, { channels, rectified: true }));
+    const kernels = all.filter(({ name }) => /^FusedBatchNorm/.test(name));
+    // Forwards one kernel of the sample's own statistics, of a group another by the group's; backwards one, and another.
+    equal(kernels.length, norm === "instance" ? 2 : 4);
+    for (const { inputs, results } of kernels) {
+      deepEqual([inputs[0], results[0]], [BFLOAT16, BFLOAT16]);
+      for (const type of results.slice(1)) equal(type, FLOAT32);
+    }
+    for (const name of ["Sqrt", "Mean", "Square"]) {
+      for (const { results } of all.filter((one) => one.name === name)) ok(!results.includes(BFLOAT16), name);
+    }
+  });
+}
 
 Deno.test("a million ones of bfloat16 add up to a million", async () => {
   const sums = trace((x: any, w: any) => {

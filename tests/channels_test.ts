@@ -167,7 +167,7 @@ Deno.test("weights of a network of one channel begin one of four: all but the fi
   withFolder(async (folder) => {
     const [one, four] = [1, 4].map((channels) => buildNetwork("unet", { channels, classes: 3 }).spec);
     const path = `${folder}/one.safetensors`,
-      checkpoint = { state: initialize(one, stream(1, "weights")), iteration: 0 };
+      checkpoint = { recomputed: false, state: initialize(one, stream(1, "weights")), iteration: 0 };
     await Deno.writeFile(
       path,
       await encodeCheckpoint(checkpoint, one, { format: "safetensors", half: false, metadata: {} }),

@@ -19,6 +19,7 @@ export function runConfig(
         precision: "fp32",
         rateSchedule: "published",
         augmentation: "published",
+        norm: "batch",
         ema: false,
       },
       ...{ lowResolution: null, seed: 1, validateEvery: 200, saveEvery: 200, threads: 2, device: "cpu", cases: "" },

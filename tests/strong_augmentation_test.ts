@@ -206,6 +206,72 @@ Deno.test("gamma keeps mean and deviation, gamma 1 keeps all, and the inverted o
   }
 });
 
+Deno.test("each change of intensities is drawn as often as the table says, and over the whole of its range", () => {
+  /** The power that makes so much of a half. */
+  const gammaOf = (part: number) => -Math.log2(part), draws = 3000;
+  const impulse = Array.from({ length: 25 }, (_, i) => i === 12 ? 1 : 0), sides = [-4, -1, 1, 4];
+  const ramp = Array.from({ length: 64 }, (_, i) => i), halves = [0, 0.5, 1];
+  const gridOf = (values: Float32Array) => { // how many of 64 pixels a low resolution kept
+    const counts = Array.from({ length: 33 }, (_, i) => 32 + i);
+    return counts.find((count) => {
+      const wanted = Float32Array.from(ramp);
+      lowerResolution(wanted, [64], count / 64);
+      return String(wanted) === String(values);
+    })! / 64;
+  };
+  /** In their order: how many numbers one takes behind the first, which decides; an image, and the parameter from what became of it. */
+  const CHANGES: [string, number, number, number[], (values: Float32Array) => number, [number, number]][] = [
+    [
+      "noise",
+      0.1,
+      1 + 1000,
+      Array.from({ length: 1000 }, (_, i) => i % 2 ? 1 : -1),
+      (values) => meanOf(values.map((value, i) => (value - (i % 2 ? 1 : -1)) ** 2)),
+      [0, 0.1],
+    ],
+    // Along a line of a single Gaussian's weights the second is e^(-1/2σ²) of the first.
+    ["blur", 0.2, 1, impulse, (values) => Math.sqrt(-0.5 / Math.log(values[13] / values[12])), [0.5, 1]],
+    ["brightness", 0.15, 1, [1, 2], (values) => values[0], [0.75, 1.25]],
+    ["contrast", 0.15, 1, sides, (values) => values[2], [0.75, 1.25]],
+    ["low resolution", 0.25, 1, ramp, gridOf, [0.5, 1]],
+    ["gamma, inverted", 0.1, 2, halves, ([low, middle, high]) => gammaOf((high - middle) / (high - low)), [0.7, 1.5]],
+    ["gamma", 0.3, 2, halves, ([low, middle, high]) => gammaOf((middle - low) / (high - low)), [0.7, 1.5]],
+  ];
+  CHANGES.forEach(([name, probability, numbers, source, parameterOf, [low, high]], place) => {
+    const found: number[] = [];
+    for (let i = 0; i < draws; i++) {
+      const random = stream(8, name, i), values = Float32Array.from(source);
+      let calls = 0, isDrawn = false;
+      // All others are left out.
+      changeIntensities(
+        () => {
+          const call = calls++ - place;
+          if (call === 0) {
+            const first = random();
+            isDrawn = first < probability;
+            return first;
+          }
+          return isDrawn && call > 0 && call <= numbers ? random() : 0.999;
+        },
+        values,
+        [values.length],
+      );
+      if (isDrawn) found.push(parameterOf(values));
+      else assert.deepEqual(values, Float32Array.from(source), name);
+    }
+    assertFrequency(found.length, probability, draws);
+    const width = high - low, margin = name === "noise" ? 0.15 * width : 0.02 * width; // noise is a sample of a thousand
+    assert.ok(found.every((value) => value > low - margin && value < high + margin), `${name}: ${Math.min(...found)}`);
+    assert.ok(Math.min(...found) < low + 0.1 * width && Math.max(...found) > high - 0.1 * width, name);
+    // Gamma: either side of 1 in half of the draws; else uniform.
+    const isGamma = numbers === 2, wanted = isGamma ? (0.85 + 1.25) / 2 : (low + high) / 2;
+    assert.ok(
+      Math.abs(meanOf(found) - wanted) < 4 * deviationOf(found) / Math.sqrt(found.length),
+      `${name}: ${meanOf(found)}`,
+    );
+  });
+});
+
 Deno.test("an image of one value stays finite under every change, and most draws change something", () => {
   let changed = 0;
   for (let i = 0; i < 400; i++) {

@@ -5,6 +5,7 @@ import { DATASET_NAMES, DATASETS } from "../datasets/datasets.ts";
 import { METHOD_NAMES } from "../methods/methods.ts";
 import { NETWORK_NAMES } from "../networks/network.ts";
 import { MACHINE, patchText, pathOption } from "../command/options.ts";
+import { NORMS } from "../tensorflow/norms.ts";
 import { PRECISIONS } from "../tensorflow/precision.ts";
 
 /** What a forward and backward pass is timed of: the segmentation networks, and SASSNet's discriminator. */
@@ -29,6 +30,7 @@ export const KINDS = {
   step: z.strictObject({
     dataset,
     method: z.enum([...METHOD_NAMES, "all"]).default("ssnet").describe("whose step"),
+    norm: z.enum(NORMS).optional().describe("behind the convolutions (default: batch)"),
     precision,
     patch,
     rows: z.int().positive().optional().describe("labeled rows of a batch, and as many unlabeled ones"),

@@ -45,10 +45,10 @@ export function problemOf({ kind, options }: Request): string | null {
   return "patch" in options ? patchProblem(options) : null;
 }
 
-/** A method on rows of another number, size, channels or classes. */
-function methodOf({ method: name, dataset, patch, rows, ...counts }: OptionsOf<"step">): Method {
+/** A method with another norm, on rows of another number, size, channels or classes. */
+function methodOf({ method: name, dataset, norm, patch, rows, ...counts }: OptionsOf<"step">): Method {
   const profile = sized(dataset, patch, counts);
-  const method = createMethod(METHODS[name as keyof typeof METHODS], profile);
+  const method = createMethod(METHODS[name as keyof typeof METHODS], profile, { norm });
   // Behind the method, which may have a batch of its own.
   return rows ? { ...method, profile: { ...method.profile, labeledPerBatch: rows, unlabeledPerBatch: rows } } : method;
 }

@@ -32,14 +32,8 @@ import { build } from "../networks/scope.ts";
 import { type Augmentation, AUGMENTATIONS } from "../records/run.ts";
 import { stream } from "../arrays/random.ts";
 import { syntheticLabels } from "../training/synthetic_batch.ts";
-import {
-  batchNormTrain,
-  imageConvolution,
-  instanceNorm,
-  softmax,
-  statelessNormal,
-  upConvolution,
-} from "../tensorflow/ops.ts";
+import { batchNormTrain, GROUP_CHANNELS, sampleNorm } from "../tensorflow/norms.ts";
+import { imageConvolution, softmax, statelessNormal, upConvolution } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
 import { trace } from "../tensorflow/trace.ts";
 import { tensorsOf } from "../tensorflow/tree.ts";
@@ -190,22 +184,28 @@ function norms({ name, patch, labeledPerBatch }: DatasetProfile): Piece[] {
     return y;
   };
   const inputs = () => [normal(shape), normal([width], 2), normal([width], 3)];
-  const norm = (x: Tensor) => instanceNorm(x, tf.zeros([width]) as Tensor1D);
+  const ofSamples = (channels: number) => (x: Tensor, gamma: Tensor, beta: Tensor) => {
+    const parameters = { gamma: gamma as Tensor1D, beta: beta as Tensor1D, bias: tf.zeros([width]) as Tensor1D };
+    return sampleNorm(x, parameters, { channels, rectified });
+  };
   const both = (inputs: Tensor[], apply: (...given: Tensor[]) => Tensor) => ({
     inputs: { dy: normal(shape, 4), given: inputs },
     run: ({ dy, given }: { dy: Tensor; given: Tensor[] }) => tf.grads(apply)(given, dy),
   });
-  const place = `${width} channels, ${patch.join("x")}`, kind = rectified ? "batch norm with ReLU" : "batch norm";
+  const place = `${width} channels, ${patch.join("x")}`,
+    kind = (norm: string) => rectified ? `${norm} with ReLU` : norm;
   return [
-    traced(`${name} ${kind}, ${place}, forward`, () => ({
+    traced(`${name} ${kind("batch norm")}, ${place}, forward`, () => ({
       inputs: inputs(),
       run: ([x, gamma, beta]) => [batchNorm(x, gamma, beta)],
     })),
     traced(
-      `${name} ${kind}, ${place}, there and back`,
+      `${name} ${kind("batch norm")}, ${place}, there and back`,
       () => both(inputs(), (x, gamma, beta) => batchNorm(x, gamma, beta)),
     ),
-    traced(`${name} instance norm, ${place}, there and back`, () => both([normal(shape)], norm)),
+    ...([["instance norm", 1], ["group norm", GROUP_CHANNELS]] as const).map(([norm, channels]) =>
+      traced(`${name} ${kind(norm)}, ${place}, there and back`, () => both(inputs(), ofSamples(channels)))
+    ),
   ];
 }
 

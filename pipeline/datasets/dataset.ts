@@ -9,7 +9,9 @@ import type { NetworkName } from "../networks/network.ts";
 import type { AxisOrder } from "../arrays/geometry.ts";
 import type { Plan } from "../records/plan.ts";
 import type { PreparedCase, Problems } from "./prepared_case.ts";
+import type { Norm } from "../tensorflow/norms.ts";
 import type { PrecisionWish } from "../tensorflow/precision.ts";
+import type { Statistics } from "../records/run.ts";
 
 /** Everything that a preset of a training changes. */
 export interface Preset {
@@ -23,8 +25,8 @@ export interface Preset {
   rateSchedule: "published" | "constant" | "cosine";
   /** Whether the moving average of the weights is tested instead of the last ones ({@linkcode withEma}). */
   ema: boolean;
-  /** Statistics of the batch norms that suit its length: the training's, or each window's own. */
-  statistics: "running" | "window";
+  /** Statistics of the batch norms that suit its length. */
+  statistics: Statistics;
   /**
    * The first `share` of the labeled-only iterations, warm-up or labeled-only training, see slices resized to a
    * smaller `patch`, which costs less; null: none. Only where a patch is a whole slice: a volume's patch would show less of it.
@@ -54,6 +56,8 @@ export interface DatasetProfile {
   classNames: readonly string[];
   /** What is tested: V-Net for volumes, U-Net for slices, or a method's own. */
   network: NetworkName;
+  /** What stands behind the network's convolutions; published: batch norm, of URPC's network for volumes one of its own. */
+  norm: Norm;
   /** Voxels of a network input along every axis. */
   patch: readonly number[];
   /** Labeled rows of a batch; they come first. */

@@ -9,6 +9,7 @@ import type { DatasetProfile, OptionSchema } from "../datasets/dataset.ts";
 import { Pass } from "../networks/layers.ts";
 import type { Forward, NetworkOutputs } from "../networks/scope.ts";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";
+import type { Norm } from "../tensorflow/norms.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { elementwise } from "../tensorflow/ops.ts";
 import { tensorsOf } from "../tensorflow/tree.ts";
@@ -91,8 +92,9 @@ export function defineMethod<Settings extends object>(
 
 /**
  * Makes a method for a dataset, as published but for what is given.
- * @param options `settings`: those that differ; `patch`: the training's, where it is not the dataset's.
+ * @param options `settings`: those that differ; `patch` and `norm`: the training's, where they are not the dataset's.
  * @throws {z.ZodError} For a setting that the method does not have, or not with such a value.
+ * @throws {RangeError} As `buildNetwork`, for a norm that its network cannot have.
  *
  * @example SS-Net with a smaller bank
  * ```ts
@@ -109,9 +111,16 @@ export function defineMethod<Settings extends object>(
 export function createMethod(
   definition: MethodDefinition,
   dataset: DatasetProfile,
-  { settings = {}, patch = dataset.patch }: { settings?: object; patch?: readonly number[] } = {},
+  { settings = {}, patch = dataset.patch, norm = dataset.norm }: {
+    settings?: object;
+    patch?: readonly number[];
+    norm?: Norm;
+  } = {},
 ): Method {
-  return definition.create(dataset, { settings: definition.settings(dataset).parse(settings), patch });
+  return definition.create(norm === dataset.norm ? dataset : { ...dataset, norm }, {
+    settings: definition.settings(dataset).parse(settings),
+    patch,
+  });
 }
 
 /** A method on a dataset, as the trainer takes it. */

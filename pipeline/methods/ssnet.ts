@@ -27,6 +27,7 @@ import { Pass, type PassOptions } from "../networks/layers.ts";
 import { type NetworkName, NETWORKS } from "../networks/network.ts";
 import { build, type Built, type Forward, type NetworkOptions } from "../networks/scope.ts";
 import { controlDependencies, foldIn, softmax, statelessUniform, withoutGradient } from "../tensorflow/ops.ts";
+import type { Norm } from "../tensorflow/norms.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 import { tensorsOf } from "../tensorflow/tree.ts";
 import {
@@ -93,13 +94,16 @@ export const ssnet: MethodDefinition = defineMethod({ title: "SS-Net", settings:
  * The network with SS-Net's heads on its features.
  * @throws {RangeError} For one that gives no features.
  */
-export function networkWithHeads(name: NetworkName, options: NetworkOptions): Built<SSNetNetwork> {
+export function networkWithHeads(
+  name: NetworkName,
+  { norm, ...options }: NetworkOptions & { norm?: Norm },
+): Built<SSNetNetwork> {
   const { classes } = options;
   return build((at) => {
     const forward = NETWORKS[name](at, options) as Forward;
     if (!forward.featureWidth) throw new RangeError(`Cannot put SS-Net's heads on ${name}: it gives no features`);
     return { forward, heads: heads(at, { classes, features: forward.featureWidth }) };
-  });
+  }, norm);
 }
 
 /** What {@linkcode networkWithHeads} builds. */

@@ -1,16 +1,19 @@
 /**
  * Layers as PyTorch has them, on named weights: convolutions with bias, batch norm (eps 1e-5, momentum 0.1,
- * unbiased running variance), instance norm, dropout of channels and of entries, linear layers.
+ * unbiased running variance), instance and group norm, dropout of channels and of entries, linear layers.
  * @module
  */
 import defer * as tf from "@tensorflow/tfjs";
+import { batchNormTrain, EPSILON, GROUP_CHANNELS, type Norm, sampleNorm } from "../tensorflow/norms.ts";
 import * as ops from "../tensorflow/ops.ts";
 import type * as rows from "../tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Tensor5D } from "../tensorflow/tensors.ts";
 import type { Weights } from "./parameters.ts";
 
-/** A layer and the batch norm behind it. */
+/** A layer and the norm behind it. */
 export interface NormalizedLayer {
+  /** Which norm. */
+  kind: Norm;
   /** What the names of the convolution's parameters begin with. */
   convolution: string;
   /** What the names of the norm's parameters begin with. */
@@ -23,9 +26,10 @@ export interface PassOptions {
   training: boolean;
   /**
    * Whether the pass moves the running statistics; only a training pass can. "later": not before
-   * {@linkcode Pass.moveStatistics}, for a pass that runs before another one whose turn comes first.
+   * {@linkcode Pass.moveStatistics}, for a pass that runs before another one whose turn comes first. "replace": they become
+   * those of the pass's batch.
    */
-  updateStatistics?: boolean | "later";
+  updateStatistics?: boolean | "later" | "replace";
   /** int32 `[2]`; without it dropout is off. */
   dropoutSeed?: Tensor1D;
 }
@@ -78,7 +82,7 @@ export class Pass {
   }
 
   /**
-   * Convolution and the batch norm behind it.
+   * Convolution and the norm behind it.
    * @param x `[B, X, Y, Z, C]` or `[B, H, W, C]`
    */
   convolutionNorm<T extends Tensor>(x: T, names: NormalizedLayer): T {
@@ -86,7 +90,7 @@ export class Pass {
   }
 
   /**
-   * Convolution, batch norm and ReLU.
+   * Convolution, norm and ReLU.
    * @param x `[B, X, Y, Z, C]`
    */
   convolutionNormRelu<T extends Tensor>(x: T, names: NormalizedLayer): T {
@@ -105,11 +109,13 @@ export class Pass {
   }
 
   /**
-   * Convolution and the instance norm behind it, which is the same in training and evaluation.
+   * Convolution and an instance norm without parameters behind it.
    * @param x `[B, X, Y, Z, C]`
    */
   convolutionInstanceNorm<T extends Tensor>(x: T, name: string): T {
-    return ops.instanceNorm(this.#convolve(x, this.weights[`${name}.weight`]), this.#vector(`${name}.bias`));
+    const bias = this.#vector(`${name}.bias`),
+      parameters = { gamma: tf.onesLike(bias), beta: tf.zerosLike(bias), bias };
+    return sampleNorm(this.#convolve(x, this.weights[`${name}.weight`]), parameters, { channels: 1, rectified: false });
   }
 
   /**
@@ -121,7 +127,7 @@ export class Pass {
   }
 
   /**
-   * Transposed convolution (kernel 2, stride 2), batch norm and ReLU.
+   * Transposed convolution (kernel 2, stride 2), norm and ReLU.
    * @param x `[B, X, Y, Z, C]`
    */
   upConvolutionNormRelu<T extends Tensor>(x: T, names: NormalizedLayer): T {
@@ -134,23 +140,27 @@ export class Pass {
    */
   #normalized<T extends Tensor>(
     x: T,
-    { convolution, norm }: NormalizedLayer,
+    { kind, convolution, norm }: NormalizedLayer,
     { apply, outputAxis, rectified = false }: {
       apply: (x: T, weight: Tensor) => T;
       outputAxis: number[];
       rectified?: boolean;
     },
   ): T {
-    if (this.options.training) {
+    if (this.options.training || kind !== "batch") {
       const weight = this.weights[`${convolution}.weight`], bias = this.#vector(`${convolution}.bias`);
-      const gamma = this.#vector(`${norm}.weight`), beta = this.#vector(`${norm}.bias`);
-      const { y, mean, variance } = ops.batchNormTrain(apply(x, weight), { gamma, beta, bias }, { rectified });
+      const parameters = { gamma: this.#vector(`${norm}.weight`), beta: this.#vector(`${norm}.bias`), bias };
+      if (kind !== "batch") {
+        const channels = kind === "instance" ? 1 : Math.min(GROUP_CHANNELS, bias.size);
+        return sampleNorm(apply(x, weight), parameters, { channels, rectified });
+      }
+      const { y, mean, variance } = batchNormTrain(apply(x, weight), parameters, { rectified });
       this.#move(norm, { mean, variance });
       mean.dispose();
       variance.dispose();
       return y;
     }
-    const { weight, bias } = this.#fold({ convolution, norm }, outputAxis);
+    const { weight, bias } = this.#fold(convolution, norm, outputAxis);
     const y = ops.addBias(apply(x, weight), bias);
     return rectified ? ops.relu(y) : y;
   }
@@ -159,7 +169,7 @@ export class Pass {
    * Weight and bias of a layer with the batch norm behind it in them.
    * @param outputAxis As for `#normalized`.
    */
-  #fold({ convolution, norm }: NormalizedLayer, outputAxis: number[]): { weight: Tensor; bias: Tensor1D } {
+  #fold(convolution: string, norm: string, outputAxis: number[]): { weight: Tensor; bias: Tensor1D } {
     const weight = this.weights[`${convolution}.weight`], bias = this.#vector(`${convolution}.bias`);
     if (!(`${norm}.running_mean` in this.buffers)) return { weight, bias };
     const { scale, shift } = this.#affine(norm, this.#running(norm), bias);
@@ -179,7 +189,7 @@ export class Pass {
 
   /** A batch norm of given statistics behind a bias: `scale x + shift`, for an x without that bias. */
   #affine(norm: string, { mean, variance }: { mean: Tensor1D; variance: Tensor1D }, bias: Tensor1D) {
-    const scale = tf.div(this.#vector(`${norm}.weight`), tf.sqrt(tf.add(variance, ops.EPSILON))) as Tensor1D;
+    const scale = tf.div(this.#vector(`${norm}.weight`), tf.sqrt(tf.add(variance, EPSILON))) as Tensor1D;
     return { scale, shift: tf.add(tf.mul(tf.sub(bias, mean), scale), this.#vector(`${norm}.bias`)) as Tensor1D };
   }
 
@@ -193,6 +203,10 @@ export class Pass {
       const name = `${norm}.${key}`, old = this.buffers[name];
       if (this.options.updateStatistics === "later") {
         this.#shares[name] = tf.keep(tf.mul(value, 0.1));
+        continue;
+      }
+      if (this.options.updateStatistics === "replace") {
+        this.buffers[name] = tf.keep(value.clone());
         continue;
       }
       // Kept: the pass may run inside a gradient, which tidies up behind itself.

@@ -1,4 +1,5 @@
 /** The segmentation networks by name: a researcher adds one by adding its file and a line here. @module */
+import type { Norm } from "../tensorflow/norms.ts";
 import { distanceHeads } from "./distance_heads.ts";
 import { twoDecoders } from "./two_decoders.ts";
 import { build, type Built, type Forward, type NetworkOptions, type Scope } from "./scope.ts";
@@ -31,7 +32,14 @@ export type NetworkName = keyof typeof NETWORKS;
 /** The names, for schemas, which want at least one. */
 export const NETWORK_NAMES = Object.keys(NETWORKS) as [NetworkName, ...NetworkName[]];
 
-/** A network by its name, with its parameters. */
-export function buildNetwork(name: NetworkName, options: NetworkOptions): Built<Forward> {
-  return build((at) => NETWORKS[name](at, options));
+/**
+ * A network by its name, with its parameters.
+ * @param options `norm`: behind its convolutions; "batch", as published, where it is absent.
+ * @throws {RangeError} For another norm of a network that was published with one of its own.
+ */
+export function buildNetwork(
+  name: NetworkName,
+  { norm, ...options }: NetworkOptions & { norm?: Norm },
+): Built<Forward> {
+  return build((at) => NETWORKS[name](at, options), norm);
 }

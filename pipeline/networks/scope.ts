@@ -3,9 +3,10 @@
  * forward function. Building needs no TensorFlow.
  * @module
  */
+import type { Norm } from "../tensorflow/norms.ts";
 import type { Moments } from "../tensorflow/rows.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor5D } from "../tensorflow/tensors.ts";
-import type { Pass } from "./layers.ts";
+import type { NormalizedLayer, Pass } from "./layers.ts";
 import type { NetworkSpec, ParameterSpec } from "./parameters.ts";
 
 /** A built layer, from features to features. */
@@ -92,18 +93,21 @@ export interface Linear {
  */
 export class Scope {
   readonly #spec: NetworkSpec;
+  /** The norm behind its convolutions. */
+  readonly norm: Norm;
   /** What the names below begin with, the dot included. */
   readonly prefix: string;
 
   /** A scope that adds to a specification. */
-  constructor(spec: NetworkSpec, prefix = "") {
+  constructor(spec: NetworkSpec, norm: Norm, prefix = "") {
     this.#spec = spec;
+    this.norm = norm;
     this.prefix = prefix;
   }
 
   /** The scope of the names behind `NAME.`. */
   in(name: string): Scope {
-    return new Scope(this.#spec, `${this.prefix}${name}.`);
+    return new Scope(this.#spec, this.norm, `${this.prefix}${name}.`);
   }
 
   /** A convolution with its bias. */
@@ -112,24 +116,24 @@ export class Scope {
     return (pass, x) => pass.convolution(x, layer);
   }
 
-  /** A convolution and the batch norm behind it. */
+  /** A convolution and the norm behind it. */
   convNorm<T extends Tensor>([name, norm]: LayerAndNorm, shape: Convolution): Layer<T> {
-    const names = { convolution: this.#conv(name, shape), norm: this.#norm(norm, shape.out) };
+    const names = this.#normalized(this.#conv(name, shape), norm, shape.out);
     return (pass, x) => pass.convolutionNorm(x, names);
   }
 
-  /** A convolution, the batch norm behind it and ReLU. */
+  /** A convolution, the norm behind it and ReLU. */
   convNormRelu<T extends Tensor>([name, norm]: LayerAndNorm, shape: Convolution): Layer<T> {
-    const names = { convolution: this.#conv(name, shape), norm: this.#norm(norm, shape.out) };
+    const names = this.#normalized(this.#conv(name, shape), norm, shape.out);
     return (pass, x) => pass.convolutionNormRelu(x, names);
   }
 
-  /** A convolution of the sum of two maps, the batch norm behind it and ReLU. */
+  /** A convolution of the sum of two maps, the norm behind it and ReLU. */
   sumConvNormRelu(
     [name, norm]: LayerAndNorm,
     shape: Convolution,
   ): (pass: Pass, a: Tensor5D, b: Tensor5D) => Tensor5D {
-    const names = { convolution: this.#conv(name, shape), norm: this.#norm(norm, shape.out) };
+    const names = this.#normalized(this.#conv(name, shape), norm, shape.out);
     return (pass, a, b) => pass.sumConvolutionNormRelu(a, b, names);
   }
 
@@ -145,9 +149,9 @@ export class Scope {
     return (pass, x) => pass.upConvolution(x, layer);
   }
 
-  /** A transposed convolution (kernel 2, stride 2), the batch norm behind it and ReLU. */
+  /** A transposed convolution (kernel 2, stride 2), the norm behind it and ReLU. */
   upConvNormRelu<T extends Tensor>([name, norm]: LayerAndNorm, shape: Convolution): Layer<T> {
-    const names = { convolution: this.#transposed(name, shape), norm: this.#norm(norm, shape.out) };
+    const names = this.#normalized(this.#transposed(name, shape), norm, shape.out);
     return (pass, x) => pass.upConvolutionNormRelu(x, names);
   }
 
@@ -165,7 +169,7 @@ export class Scope {
     [name, norm]: LayerAndNorm,
     width: Width,
   ): (pass: Pass, rows: Moments | null, active?: Scalar) => Linear {
-    const names = { layer: this.#linear(name, width), norm: this.#norm(norm, width.out) };
+    const names = { layer: this.#linear(name, width), norm: this.#norm(norm, width.out, "batch") };
     return (pass, rows, active) => pass.linearNorm(names, rows, active);
   }
 
@@ -189,11 +193,17 @@ export class Scope {
     return whole;
   }
 
-  /** Adds `NAME.weight`, `NAME.bias`, `NAME.running_mean` and `NAME.running_var`, each `[channels]`. */
-  #norm(name: string, channels: number): string {
+  /** The names of a convolution, which has been added, and of the norm behind it, which is. */
+  #normalized(convolution: string, norm: string, channels: number): NormalizedLayer {
+    return { kind: this.norm, convolution, norm: this.#norm(norm, channels, this.norm) };
+  }
+
+  /** Adds `NAME.weight` and `NAME.bias`, of a batch norm `NAME.running_mean` and `NAME.running_var` too, each `[channels]`. */
+  #norm(name: string, channels: number, kind: Norm): string {
     const whole = this.prefix + name, shape = [channels];
     this.#spec.parameters.push({ name: `${whole}.weight`, shape, kind: "bn_gamma", fanIn: 0 });
     this.#spec.parameters.push({ name: `${whole}.bias`, shape, kind: "bn_beta", fanIn: 0 });
+    if (kind !== "batch") return whole;
     this.#spec.buffers.push({ name: `${whole}.running_mean`, shape, kind: "running_mean" });
     this.#spec.buffers.push({ name: `${whole}.running_var`, shape, kind: "running_var" });
     return whole;
@@ -208,8 +218,11 @@ export interface Built<F> {
   forward: F;
 }
 
-/** Builds a network, or several that are to share a `state_dict`. */
-export function build<F>(network: (at: Scope) => F): Built<F> {
+/**
+ * Builds a network, or several that are to share a `state_dict`.
+ * @param norm Behind its convolutions; heads on rows have batch norms.
+ */
+export function build<F>(network: (at: Scope) => F, norm: Norm = "batch"): Built<F> {
   const spec: NetworkSpec = { parameters: [], buffers: [] };
-  return { spec, forward: network(new Scope(spec)) };
+  return { spec, forward: network(new Scope(spec, norm)) };
 }

@@ -29,8 +29,14 @@ function block(at: Scope, { in: inputs, out }: Width): Layer<Tensor5D> {
  * The network, for `[B, X, Y, Z, C]`; 5,884,504 values for 1 channel and 2 classes, convolutions initialized as "conv_normal". It gives
  * the logits of the four heads, the finest first, each interpolated to the input; the first is tested. There are no running
  * statistics.
+ * @throws {RangeError} For another norm than "batch", which stands for what is published: it has one of its own.
  */
 export function urpcUnet3d(at: Scope, { channels, classes, filters = FILTERS }: NetworkOptions): Forward {
+  if (at.norm !== "batch") {
+    throw new RangeError(
+      `Cannot build URPC's network for volumes with ${at.norm} norm: it has an instance norm of its own`,
+    );
+  }
   const width = (level: number) => filters * 2 ** level;
   const encoder = ENCODER.map((name, level) =>
     block(at.in(name), { in: level ? width(level - 1) : channels, out: width(level) })

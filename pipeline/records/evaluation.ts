@@ -13,6 +13,7 @@ import { NAME } from "../files/names.ts";
 import { counted } from "../files/words.ts";
 import { isFull } from "../tensorflow/precision.ts";
 import { CHOICE, COMPONENTS_SCHEMA, type ComponentsChoice, withPresentComponents } from "./components.ts";
+import type { Statistics } from "./run.ts";
 
 /** Overlaps between 0 and 1, distances in voxels; null: does not exist. */
 export type Scores = Record<"dice" | "jaccard" | "hd95" | "asd", number | null>;
@@ -156,7 +157,7 @@ export interface Metrics {
   iteration: number;
   /** Steps up to it that were left out, as not all in them was finite; null: not known (other weights, an earlier version). */
   skippedSteps: number | null;
-  /** Statistics of the batch norms: "running" or each "window"'s own. */
+  /** Statistics of the batch norms, one of `STATISTICS`; where there are no batch norms "running". */
   batchNorm: string;
   /** Arithmetic of the convolutions. */
   precision: string;
@@ -333,7 +334,7 @@ export function correctedSpacingText({ header, used, cases }: CorrectedSpacing):
 /** How a run was evaluated, as far as one evaluation must not take another's place. */
 export interface EvaluationKind {
   /** Statistics of the batch norms. */
-  batchNorm: "running" | "window";
+  batchNorm: Statistics;
   /** Which one of the run's. */
   checkpoint: "last" | "best";
   /** Which components of a prediction were kept; null: the method's own choice. */

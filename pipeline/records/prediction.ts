@@ -7,6 +7,7 @@ import { z } from "zod";
 import { type JsonFile, readJsonIfThere } from "../files/json.ts";
 import { PRECISIONS } from "../tensorflow/precision.ts";
 import { CHOICE, COMPONENTS_SCHEMA, withPresentComponents } from "./components.ts";
+import { STATISTICS } from "./run.ts";
 
 const NUMBERS = z.tuple([z.number(), z.number(), z.number()]);
 const RUN = z.strictObject({
@@ -19,7 +20,7 @@ const RUN = z.strictObject({
   /** Of the checkpoint's file. */
   sha256: z.string(),
   /** Of the batch norms. */
-  statistics: z.enum(["running", "window"]),
+  statistics: z.enum(STATISTICS),
 });
 const OPTIONS = z.preprocess(
   withPresentComponents,

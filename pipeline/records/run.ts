@@ -16,6 +16,7 @@ import { isFile } from "../files/exists.ts";
 import { type JsonFile, parseJson, readJson, readJsonIfThere } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
 import { PLAN, type Plan } from "./plan.ts";
+import { type Norm, NORMS } from "../tensorflow/norms.ts";
 import { type Precision, PRECISIONS } from "../tensorflow/precision.ts";
 
 /** The low-resolution stage of a short training: its first iterations see slices resized to a smaller patch. */
@@ -30,6 +31,15 @@ export interface LowResolutionStage {
 export const AUGMENTATIONS = ["published", "strong"] as const;
 /** One of {@linkcode AUGMENTATIONS}. */
 export type Augmentation = typeof AUGMENTATIONS[number];
+
+/**
+ * Statistics of the batch norms that a network is tested with: those that the training collected step by step, as published;
+ * each window's own; or those of many training patches, collected anew with the weights that are tested.
+ */
+export const STATISTICS = ["running", "window", "recomputed"] as const;
+/** One of {@linkcode STATISTICS}. */
+export type Statistics = typeof STATISTICS[number];
+
 /** The grid of the volumes that a run was trained on. */
 export interface TrainedGrid {
   /** Which way the axes of its arrays run, "LPS" ({@linkcode orientationOf}). */
@@ -70,10 +80,12 @@ export interface Training {
   rateSchedule: "published" | "constant" | "cosine";
   /** How its patches are augmented. */
   augmentation: Augmentation;
+  /** Behind the network's convolutions. */
+  norm: Norm;
   /** Whether a moving average of the weights is kept and tested. */
   ema: boolean;
   /** Statistics of the batch norms that its network is used with; absent in older runs: as its preset has them. */
-  statistics?: "running" | "window";
+  statistics?: Statistics;
   /** The low-resolution stage; null where there is none. */
   lowResolution: LowResolutionStage | null;
   /** The network's input: two sides or three. */
@@ -126,8 +138,9 @@ const TRAINING: z.ZodType<Training> = z.strictObject({
   precision: z.enum(PRECISIONS),
   rateSchedule: z.enum(["published", "constant", "cosine"]),
   augmentation: z.enum(AUGMENTATIONS).default("published"), // runs before 0.2 do not say it
+  norm: z.enum(NORMS).default("batch"), // runs before 0.3 do not say it
   ema: z.boolean(),
-  statistics: z.enum(["running", "window"]).optional(),
+  statistics: z.enum(STATISTICS).optional(),
   lowResolution: z.strictObject({ patch: SIDES, iterations: z.int().positive() }).nullable(),
   patch: SIDES,
   seed: z.int().nonnegative(),

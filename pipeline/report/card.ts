@@ -70,7 +70,8 @@ export function modelCard(
     "",
     `    deno task predict IMAGE --weights ${quoted(model.file)} -o OUT${
       model.format === "pth"
-        ? ` --dataset ${config.dataset} --method ${method.name} --patch ${training.patch.join("x")}`
+        ? ` --dataset ${config.dataset} --method ${method.name} --patch ${training.patch.join("x")}` +
+          (training.norm === "batch" ? "" : ` --norm ${training.norm}`)
         : ""
     }`,
     "",
@@ -97,6 +98,7 @@ export function modelCard(
           training.warmup ? `, ${training.warmup} of them on the labeled half alone` : ""
         }`,
       ],
+      ["norm", training.norm],
       ["tested weights", training.ema ? "moving average" : "as trained"],
       ["began with", training.init ? `${training.init.file} (SHA-256 ${training.init.sha256})` : "random weights"],
       ["precision", training.precision],

@@ -2,6 +2,7 @@
 import { counted } from "../files/words.ts";
 import { compareMethods, type Comparison } from "./compared_methods.ts";
 import { type Overlay, readOverlay } from "./overlays.ts";
+import { readPatchSheets, type ShownSheet } from "./patch_sheet.ts";
 import {
   type CaseDice,
   type Group,
@@ -39,6 +40,8 @@ export interface Contents {
   comparisons: Map<Group, Comparison[]>;
   /** Cases of the figures of every result. */
   shown: Map<Result, ShownCase[]>;
+  /** Augmented patches, a sheet for every dataset, augmentation and patch. */
+  sheets: ShownSheet[];
   /** Texts of the published rows' sources. */
   sources: Record<string, string>;
 }
@@ -119,5 +122,5 @@ export async function gatherContents(folders: string[], methods: Methods): Promi
   const evaluations = runs.reduce((n, run) => n + run.evaluations.length, 0);
   const title = `${titles.join(", ")}: ${counted(runs.length, "run")}, ${counted(evaluations, "evaluation")}`;
   const sources = Object.assign({}, ...Object.values(tables).map(({ sources }) => sources)) as Contents["sources"];
-  return { title, notes, runs, groups, comparisons, shown, sources };
+  return { title, notes, runs, groups, comparisons, shown, sheets: await readPatchSheets(runs), sources };
 }

@@ -93,7 +93,7 @@ export function markdown({ title, notes, groups, comparisons, shown, sources }: 
     }),
     ...blocks("## Reading the numbers"),
     ...list(READING),
-    "Learning curves, overlays and Bland–Altman plots stand in `report.html`.",
+    "Learning curves, overlays, augmented patches and Bland–Altman plots stand in `report.html`.",
     "",
   ].join("\n");
 }

@@ -146,13 +146,17 @@ export function makeOverlay(
   };
 }
 
-/** Slices as gray tiles; the darkest and brightest voxels in a hundred are clipped. */
-function montage(
+/**
+ * Slices as gray tiles; the darkest and brightest voxels in a hundred are clipped.
+ * @param at Where a voxel stands in the image.
+ * @param size `longest`: side of a tile in pixels at most; a larger slice is shown coarser.
+ */
+export function montage(
   image: Float32Array,
   at: (x: number, y: number, z: number) => number,
-  { width, height, depth }: { width: number; height: number; depth: number },
+  { width, height, depth, longest = TILE }: { width: number; height: number; depth: number; longest?: number },
 ): Overlay["montage"] {
-  const step = Math.ceil(Math.max(width, height) / TILE);
+  const step = Math.ceil(Math.max(width, height) / longest);
   const [tileWidth, tileHeight] = [Math.ceil(width / step), Math.ceil(height / step)];
   const columns = Math.ceil(Math.sqrt(depth)), rows = Math.ceil(depth / columns);
   const values = new Float32Array(tileWidth * tileHeight * depth);

@@ -16,6 +16,7 @@ import { casesByDice, type Group, labeledText, nothingPublished, publishedRowOf 
 import { HtmlTable } from "./html_table.tsx";
 import { grouped, printed } from "./numbers.ts";
 import css from "./page.css" with { type: "text" };
+import { type PatchSheet, SHEET_PATCHES, type ShownSheet } from "./patch_sheet.ts";
 import type { Run } from "./runs.ts";
 import { casesTable, comparisonTables, protocolTable, resultsTable } from "./tables.ts";
 import viewer from "./viewer.js" with { type: "text" };
@@ -257,6 +258,49 @@ function CurveSection({ runs, title }: { runs: { run: Run; place: number }[]; ti
   );
 }
 
+function SheetSection({ sheets }: { sheets: ShownSheet[] }) {
+  return (
+    <section>
+      <h2>Augmented patches</h2>
+      <p class="quiet">
+        The first {SHEET_PATCHES}{" "}
+        labeled patches that the training draws, its labels as outlines; of a volume the plane of x (to the right) and y
+        (downwards) with most of the foreground. All on one scale of grays.
+      </p>
+      {sheets.map(({ run: { name, dataset, config: { training } }, sheet, problem }) => (
+        <figure class="sheet" data-view="reference">
+          <figcaption>
+            {dataset.title}, augmentation {training.augmentation}, patch {training.patch.join(" × ")}, seed{" "}
+            {training.seed} ({name})
+          </figcaption>
+          {sheet ? <Sheet sheet={sheet} /> : <p class="quiet">{problem}</p>}
+        </figure>
+      ))}
+    </section>
+  );
+}
+
+function Sheet({ sheet: { width, height, montage: { png, columns, rows, tile }, outlines } }: { sheet: PatchSheet }) {
+  return (
+    <svg class="slice" viewBox={`0 0 ${columns * width} ${rows * height}`} role="img" aria-label="augmented patches">
+      <image
+        href={`data:image/png;base64,${png.toBase64()}`}
+        width={columns * tile.width}
+        height={rows * tile.height}
+        preserveAspectRatio="none"
+      />
+      {outlines.map((paths, k) => (
+        <g
+          class="regions reference"
+          transform={`translate(${(k % columns) * tile.width} ${Math.floor(k / columns) * tile.height})`}
+        >
+          {paths.map((path, c) => <path class={`class-${c}`} d={path} />)}
+        </g>
+      ))}
+    </svg>
+  );
+}
+
 function Page({ contents }: { contents: Contents }): ComponentChildren {
   const { title, notes, runs, groups } = contents;
   const placed = runs.map((run, place) => ({ run, place })).filter(({ run }) => Object.keys(run.curves).length);
@@ -291,6 +335,7 @@ function Page({ contents }: { contents: Contents }): ComponentChildren {
             title={datasets.length > 1 ? `: ${dataset}` : ""}
           />
         ))}
+        <SheetSection sheets={contents.sheets} />
         <section>
           <h2>Reading the numbers</h2>
           <ul>{READING.map((line) => <li>{line}</li>)}</ul>

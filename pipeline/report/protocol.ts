@@ -26,6 +26,10 @@ interface RowSetting {
   textOf(result: Result): string;
 }
 
+/** Statistics of the batch norms, "none" where there are no such norms. */
+const batchNormOf = ({ run, evaluation }: Result) =>
+  run.config.training.norm === "batch" ? evaluation.metrics.batchNorm : "none";
+
 const setting = (isShared: boolean) =>
 <Value>(
   name: string,
@@ -68,6 +72,7 @@ function rowSettings({ protocol, labeled, unit, results }: Group): RowSetting[] 
     ),
     shared("Rate schedule", protocol && "published", ({ run }) => run.config.training.rateSchedule),
     shared("Augmentation", protocol && "published", ({ run }) => run.config.training.augmentation),
+    shared("Norm", protocol && "batch", ({ run }) => run.config.training.norm),
     shared(
       "First weights",
       protocol && "random",
@@ -100,7 +105,7 @@ function rowSettings({ protocol, labeled, unit, results }: Group): RowSetting[] 
     ),
     shared("Checkpoint", protocol && protocol.checkpoint, checkpointText),
     own("Checkpoint's iteration", null, ({ evaluation }) => evaluation.metrics.iteration, grouped),
-    shared("Batch norm statistics", protocol && protocol.batchNorm, ({ evaluation }) => evaluation.metrics.batchNorm),
+    shared("Batch norm statistics", protocol && protocol.batchNorm, batchNormOf),
     shared("Inference precision", protocol && protocol.precision, ({ evaluation }) => evaluation.metrics.precision),
     shared(
       "Window stride",

@@ -12,11 +12,13 @@ import type { Tensor, Tensor1D, Tensor4D, Tensor5D } from "./tensors.ts";
 
 /** The data type float32 as an attribute, most often "T". */
 export const float = (name: string): Attribute => ({ name, type: ATTRIBUTE.type, value: DTYPE.float });
-const string = (name: string, value: string): Attribute => ({ name, type: ATTRIBUTE.string, value });
+/** A text as an attribute. */
+export const string = (name: string, value: string): Attribute => ({ name, type: ATTRIBUTE.string, value });
 /** One operation with one output, below tfjs: no gradient of its own. */
 export const runOp = (op: string, attributes: Attribute[], inputs: Tensor[]): Tensor =>
   tensorflow().backend.executeSingleOutput(op, attributes, inputs);
-const runOps = (op: string, attributes: Attribute[], inputs: Tensor[], outputs: number): Tensor[] =>
+/** One operation with several outputs, as {@linkcode runOp}. */
+export const runOps = (op: string, attributes: Attribute[], inputs: Tensor[], outputs: number): Tensor[] =>
   tensorflow().backend.executeMultipleOutputs(op, attributes, inputs, outputs);
 
 const BIAS: Attribute[] = [float("T"), string("data_format", "NHWC")];
@@ -148,124 +150,6 @@ export function leakyRelu<T extends Tensor>(x: T, slope: number): T {
     return { value: y, gradFunc: (dy: any, [y]: Tensor[]) => runOp("LeakyReluGrad", attributes, [dy, y]) };
   });
   return op(x) as T;
-}
-
-/** What a batch norm in training mode gives: its output and the statistics of the batch. */
-export interface Normalized<T extends Tensor> {
-  /** Of x's shape. */
-  y: T;
-  /** `[C]`, with the bias of the convolution in front. */
-  mean: Tensor1D;
-  /** Unbiased, as running statistics take it. */
-  variance: Tensor1D;
-}
-
-/** Added to every variance, as PyTorch's batch norm does. */
-export const EPSILON = 1e-5;
-
-/** Attributes of a batch norm over four axes, or five, that takes the batch's statistics, forwards and backwards. */
-const batchStatistics = (rank: number): Attribute[] => [
-  float("T"),
-  float("U"),
-  { name: "epsilon", type: ATTRIBUTE.float, value: EPSILON },
-  string("data_format", rank === 5 ? "NDHWC" : "NHWC"),
-  { name: "is_training", type: ATTRIBUTE.bool, value: true },
-];
-
-const as4d = (shape: number[]): [number, number, number, number] => {
-  const [b, ...rest] = shape, c = rest.pop()!;
-  const w = rest.length ? rest.pop()! : 1;
-  return [b, rest.reduce((a, n) => a * n, 1), w, c];
-};
-
-/** Parameters of a batch norm, each `[C]`. */
-export interface NormParameters {
-  /** Factor of the normalized values; PyTorch's `weight`. */
-  gamma: Tensor1D;
-  /** Added to them; PyTorch's `bias`. */
-  beta: Tensor1D;
-  /** Bias of the convolution in front, which has not been added to x. */
-  bias: Tensor1D;
-}
-
-/**
- * Batch norm with the statistics of the batch, eps 1e-5: `(x - mean) / sqrt(biased variance + eps) * gamma + beta`.
- *
- * A bias in front of it cancels: it is not added, only moves the mean that is returned, and its gradient is exactly 0.
- *
- * @param x `[..., C]` without that bias; the statistics run over all axes but the last.
- * @param rectified Whether `max(y, 0)` is given instead of y: right behind the norm TensorFlow makes one kernel of both.
- * @returns The output, the batch's mean (bias included) and its unbiased variance `[C]` (both without gradient,
- * kept: the caller disposes them).
- */
-export function batchNormTrain<T extends Tensor>(
-  x: T,
-  { gamma, beta, bias }: NormParameters,
-  { rectified }: { rectified: boolean },
-): Normalized<T> {
-  const statistics: Tensor1D[] = [];
-  const op = tf.customGrad((x: any, gamma: any, beta: any, bias: any, save: any) => {
-    const none = tf.tensor1d([]);
-    // A GPU takes a volume as it is; a CPU joins norm and ReLU only where there are four axes.
-    const isWhole = x.rank === 5 && tensorflow().binding.isUsingGpuDevice();
-    const flat = isWhole ? x : tf.reshape(x, as4d(x.shape));
-    const statisticsOf = batchStatistics(flat.rank);
-    const forward = [...statisticsOf, { name: "exponential_avg_factor", type: ATTRIBUTE.float, value: 1 }];
-    const inputs = [flat, gamma, beta, none, none];
-    const [normalized, mean, variance, ...reserve] = runOps("FusedBatchNormV3", forward, inputs, 6);
-    // On the norm's own shape: a reshape between the two would keep TensorFlow from joining them.
-    const y = rectified ? runOp("Relu", [float("T")], [normalized]) : normalized;
-    // customGrad tidies up behind itself: what the caller gets must be kept.
-    statistics.push(tf.keep(tf.add(mean, bias)) as Tensor1D, tf.keep(variance) as Tensor1D);
-    save([flat, gamma, ...reserve, ...rectified ? [y] : []]);
-    return {
-      value: tf.reshape(y, x.shape),
-      gradFunc: (dy: any, saved: Tensor[]) => {
-        const flatDy = tf.reshape(dy, saved[0].shape);
-        const dNormalized = rectified ? runOp("ReluGrad", [float("T")], [flatDy, saved[5]]) : flatDy;
-        const inputs = [dNormalized, ...saved.slice(0, 5)];
-        const [dx, dGamma, dBeta] = runOps("FusedBatchNormGradV3", statisticsOf, inputs, 5);
-        return [tf.reshape(dx, x.shape), dGamma, dBeta, tf.zerosLike(dBeta)];
-      },
-    };
-  });
-  const y = op(x, gamma, beta, bias) as T;
-  return { y, mean: statistics[0], variance: statistics[1] };
-}
-
-/**
- * Instance norm without parameters, eps 1e-5: every channel of every sample by its own mean and biased variance.
- *
- * A bias in front of it cancels: it is not added, and its gradient is exactly 0. A batch norm a sample: TensorFlow's
- * kernel passes over x less often than moments and their gradients would.
- * @param x `[B, ..., C]` without that bias. @param bias `[C]`
- */
-export function instanceNorm<T extends Tensor>(x: T, bias: Tensor1D): T {
-  const statistics = batchStatistics(4);
-  const attributes = [...statistics, { name: "exponential_avg_factor", type: ATTRIBUTE.float, value: 1 }];
-  const [b, h, w, c] = as4d(x.shape);
-  const samples = (t: any): Tensor[] => tf.split(tf.reshape(t, [b, h, w, c]), b);
-  const joined = (ts: Tensor[]) => tf.reshape(tf.concat(ts), x.shape);
-  const op = tf.customGrad((x: any, _bias: any, save: any) => {
-    const none = tf.tensor1d([]), gamma = tf.ones([c]), beta = tf.zeros([c]);
-    const each = samples(x).map((sample) => {
-      const [y, , , ...reserve] = runOps("FusedBatchNormV3", attributes, [sample, gamma, beta, none, none], 6);
-      return { y, saved: [sample, gamma, ...reserve] };
-    });
-    const count = each[0].saved.length;
-    save(each.flatMap(({ saved }) => saved));
-    return {
-      value: joined(each.map(({ y }) => y)),
-      gradFunc: (dy: any, saved: Tensor[]) => {
-        const dx = samples(dy).map((dy, i) => {
-          const inputs = [dy, ...saved.slice(i * count, (i + 1) * count)];
-          return runOps("FusedBatchNormGradV3", statistics, inputs, 5)[0];
-        });
-        return [joined(dx), tf.zeros([c])];
-      },
-    };
-  });
-  return op(x, bias) as T;
 }
 
 /**

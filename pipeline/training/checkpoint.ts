@@ -64,7 +64,8 @@ function asItIs(tensor: Tensor): TensorSource {
  * Writes a checkpoint that Python's `load_state_dict` reads; under a temporary name, then renamed. The parameters must
  * stay as they are until then: one array after the other is read from them. Needs `--allow-read`, `--allow-write`.
  * @param iteration The last one that the state has seen; in the file's metadata.
- * @param options `dice` of the validation for which the checkpoint is kept goes there too.
+ * @param options `dice` of the validation for which the checkpoint is kept goes there too, and that its statistics are
+ * `recomputed`, not those that the training collected.
  * @throws {DivergedError} When a weight or running statistic is not finite; what stood there is kept.
  */
 export function writeCheckpoint(
@@ -72,11 +73,18 @@ export function writeCheckpoint(
   spec: NetworkSpec,
   parameters: NetworkParameters,
   iteration: number,
-  { dice }: { dice?: number } = {},
+  { dice, recomputed = false }: { dice?: number; recomputed?: boolean } = {},
 ): Promise<void> {
-  const metadata = { iteration: String(iteration), ...dice !== undefined && { dice: String(dice) } };
+  const metadata = {
+    iteration: String(iteration),
+    ...dice !== undefined && { dice: String(dice) },
+    ...recomputed && { statistics: "recomputed" },
+  };
   return writeSafetensors(path, stateDict(path, spec, parameters, iteration), metadata);
 }
+
+/** Whether the statistics in a checkpoint are recomputed ones, by the file's metadata. */
+export const isRecomputed = ({ statistics }: Record<string, string>): boolean => statistics === "recomputed";
 
 /**
  * The validation Dice of a checkpoint that was kept for it; 0 where there is none. Needs `--allow-read`.
@@ -126,6 +134,8 @@ export interface Checkpoint {
   iteration: number;
   /** What stood in front of the names; "" as a rule. */
   prefix: string;
+  /** Whether the statistics of its batch norms are recomputed ones. */
+  recomputed: boolean;
 }
 
 /**
@@ -135,10 +145,16 @@ export interface Checkpoint {
  * @throws {DivergedError} When a weight or running statistic is not finite.
  */
 export async function readCheckpoint(path: string, spec: NetworkSpec): Promise<Checkpoint> {
-  const { state, lacking, prefix, metadata } = await matchWeights(path, spec);
+  const { state, lacking, others, prefix, metadata } = await matchWeights(path, spec);
   if (lacking.length) throw otherNetwork(path, lacking);
+  // Instance and group norm have the parameters of batch norm: that alone has statistics.
+  const norms = new Set(spec.parameters.map(({ name }) => `${prefix}${name.replace(/weight$/, "running_mean")}`));
+  const statistics = others.filter((name) => norms.has(name));
+  if (statistics.length) {
+    throw otherNetwork(path, statistics.map((name) => `${name}: nothing wanted, statistics of a batch norm found`));
+  }
   checkFinite(path, state);
-  return { state, iteration: Number(metadata.iteration ?? 0), prefix };
+  return { state, iteration: Number(metadata.iteration ?? 0), prefix, recomputed: isRecomputed(metadata) };
 }
 
 /**
@@ -148,7 +164,7 @@ export async function readCheckpoint(path: string, spec: NetworkSpec): Promise<C
  * @throws {RangeError} When a value is beyond float16.
  */
 export async function encodeCheckpoint(
-  { state, iteration }: Pick<Checkpoint, "state" | "iteration">,
+  { state, iteration, recomputed }: Pick<Checkpoint, "state" | "iteration" | "recomputed">,
   spec: NetworkSpec,
   { format, half, metadata }: {
     format: "safetensors" | "pth";
@@ -165,10 +181,8 @@ export async function encodeCheckpoint(
         : { shape, dtype: "F32", values: () => state[name] },
   );
   if (format === "pth") return await encodeTorchFile(tensors);
-  return new Uint8Array(
-    await new Blob([...safetensorsParts(tensors, { ...metadata, iteration: `${iteration}` })] as BlobPart[])
-      .arrayBuffer(),
-  );
+  const all = { ...metadata, iteration: `${iteration}`, ...recomputed && { statistics: "recomputed" } };
+  return new Uint8Array(await new Blob([...safetensorsParts(tensors, all)] as BlobPart[]).arrayBuffer());
 }
 
 /**

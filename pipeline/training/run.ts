@@ -4,6 +4,7 @@
  * @module
  */
 import type { Components } from "../arrays/components.ts";
+import defer * as tf from "@tensorflow/tfjs";
 import { type Dataset, type DatasetProfile, presetOf } from "../datasets/dataset.ts";
 import { DATASET_NAMES, datasetOf } from "../datasets/datasets.ts";
 import {
@@ -14,6 +15,7 @@ import {
   type SegmentOptions,
 } from "../evaluation/evaluate_case.ts";
 import type { NetworkParameters } from "../evaluation/inference.ts";
+import { readTrainingItems } from "../data/batches.ts";
 import { DataError } from "../files/errors.ts";
 import { isFile } from "../files/exists.ts";
 import { readWeightsFile } from "../files/weights_file.ts";
@@ -21,13 +23,22 @@ import { listed, unknownName } from "../files/words.ts";
 import { createMethod } from "../methods/method.ts";
 import { isMethod, METHOD_NAMES, type MethodName, METHODS } from "../methods/methods.ts";
 import { buildNetwork } from "../networks/network.ts";
-import { toWeights } from "../networks/parameters.ts";
+import { toWeights, type Weights } from "../networks/parameters.ts";
 import type { ChosenComponents } from "../records/components.ts";
-import { gridOf, readNetworkMetadata, readRunConfig, type RunConfig, type TrainedGrid } from "../records/run.ts";
-import type { Split } from "../records/split.ts";
+import {
+  gridOf,
+  readNetworkMetadata,
+  readRunConfig,
+  type RunConfig,
+  type Statistics,
+  type TrainedGrid,
+} from "../records/run.ts";
+import { checkCases, type Split } from "../records/split.ts";
 import { tensorflow } from "../tensorflow/device.ts";
+import type { Norm } from "../tensorflow/norms.ts";
 import type { Precision } from "../tensorflow/precision.ts";
-import { readCheckpoint } from "./checkpoint.ts";
+import { isRecomputed, readCheckpoint } from "./checkpoint.ts";
+import { recomputation } from "./recomputed_statistics.ts";
 
 /** What a run folder says of its training. */
 export interface Run {
@@ -62,7 +73,7 @@ export interface LoadedRun extends Omit<Run, "weights">, ChosenComponents {
   /** Parameters and running statistics. */
   weights: NetworkParameters;
   /** Statistics of the batch norms. */
-  statistics: "running" | "window";
+  statistics: Statistics;
   /** Share of a window that the next one overlaps; null: the published stride. */
   overlap: number | null;
   /** Whether the mean over the mirrorings of the training is taken. */
@@ -77,8 +88,10 @@ export interface LoadedRun extends Omit<Run, "weights">, ChosenComponents {
 export interface RunOptions extends Pick<SegmentOptions, "overlap" | "mirror"> {
   /** The last one, or the best on the validation cases; absent: the method's own choice. */
   checkpoint?: "last" | "best";
-  /** Statistics of the batch norms: the training's, as published, or each window's own; absent: those that suit the run. */
-  batchNorm?: "running" | "window";
+  /** Statistics of the batch norms; absent: those that suit the run. */
+  batchNorm?: Statistics;
+  /** Folder of the training's cases, where recomputed statistics are wanted of a run without; absent: as the run says. */
+  cases?: string;
   /** Which connected components are kept; absent: the method's own choice. */
   components?: Components;
   /** Arithmetic; absent: what TensorFlow is open for, fp32 on a CPU. */
@@ -98,7 +111,8 @@ function runOf(config: RunConfig, folder: string): Omit<Run, "weights" | "told">
   if (!isMethod(name)) {
     throw new DataError(`Cannot use the run "${folder}": ${unknownName("method", name, METHOD_NAMES)}`);
   }
-  const { profile } = createMethod(METHODS[name], dataset, { settings, patch: config.training.patch });
+  const { patch, norm } = config.training,
+    { profile } = createMethod(METHODS[name], dataset, { settings, patch, norm });
   const grid = config.grid ?? gridOf(null, dataset);
   return { folder, config, dataset, methodName: name, profile, grid };
 }
@@ -111,6 +125,8 @@ export interface WeightsOptions {
   method?: MethodName;
   /** The network's input; absent: as the file says, else the dataset's. */
   patch?: readonly number[];
+  /** Behind its convolutions; the dataset's where it is absent. */
+  norm?: Norm;
   /** Whose test cases are evaluated; none where it is absent. */
   split?: Split;
   /** Folder of the cases. */
@@ -137,12 +153,12 @@ export interface WeightsOptions {
  */
 export async function weightsAsRun(
   path: string,
-  { dataset, method, patch, split, cases = "" }: WeightsOptions = {},
+  { dataset, method, patch, norm, split, cases = "" }: WeightsOptions = {},
 ): Promise<Run> {
   const { metadata } = await readWeightsFile(path), said = readNetworkMetadata(metadata, path);
   if (said) {
     const { config, ...told } = said, { training } = config;
-    const others = differencesFrom(config, { dataset, method, patch });
+    const others = differencesFrom(config, { dataset, method, patch, norm });
     if (others.length) throw new DataError(`Cannot use "${path}" so: it is a network of ${listed(others)}`);
     const known = { ...config, split: split ?? config.split, training: { ...training, cases } };
     return { ...runOf(known, path), weights: path, told };
@@ -163,6 +179,7 @@ export async function weightsAsRun(
       ...{
         preset: "paper",
         augmentation: "published",
+        norm: norm ?? dataset.norm,
         seed: 0,
         validateEvery: 1,
         saveEvery: 1,
@@ -183,27 +200,32 @@ export async function weightsAsRun(
 /** In what a file of weights differs from what is said of it. */
 function differencesFrom(
   { dataset, method, training }: RunConfig,
-  said: Pick<WeightsOptions, "dataset" | "method" | "patch">,
+  said: Pick<WeightsOptions, "dataset" | "method" | "patch" | "norm">,
 ): string[] {
   const pairs = [
     ["dataset", dataset, said.dataset?.name],
     ["method", method.name, said.method],
     ["patch", training.patch.join("x"), said.patch?.join("x")],
+    ["norm", training.norm, said.norm],
   ];
   return pairs.filter(([, is, told]) => told !== undefined && told !== is).map(([name, is, told]) =>
     `${name} ${is}, not ${told}`
   );
 }
 
-/** Statistics of the batch norms that suit a run. */
-export function statisticsOf({ profile, config: { training } }: Pick<Run, "profile" | "config">): "running" | "window" {
-  return training.statistics ?? presetOf(profile, training.preset).statistics;
+/** The statistics of the batch norms that suit a run, by its configuration and by whether its checkpoint holds recomputed ones. */
+export function statisticsOf(
+  { profile, config: { training } }: Pick<Run, "profile" | "config">,
+  { recomputed = false } = {},
+): Statistics {
+  return recomputed ? "recomputed" : training.statistics ?? presetOf(profile, training.preset).statistics;
 }
 
 /**
  * Loads a run with the weights of a checkpoint, ready to segment. TensorFlow must be open. Needs `--allow-read`.
  * @param source Its folder, or what was read of it.
- * @throws {DataError} As {@linkcode readRun}; when the checkpoint is not there, or one of another network.
+ * @throws {DataError} As {@linkcode readRun}; when the checkpoint is not there, or one of another network; when it cannot be
+ * had with the statistics that are wanted.
  * @throws {DivergedError} When a weight or running statistic is not finite.
  *
  * @example The mask of a case
@@ -221,11 +243,25 @@ export async function loadRun(source: string | Run, options: RunOptions = {}): P
   const run = typeof source === "string" ? await readRun(source) : source, { profile, config: { training } } = run;
   const { checkpoint, path } = checkpointOf(run, options);
   const { spec } = buildNetwork(profile.network, profile);
-  const { state, iteration, prefix } = await readCheckpoint(path, spec), weights = toWeights(spec, state);
+  const read = await readCheckpoint(path, spec), weights = toWeights(spec, read.state);
   const { precision = tensorflow().binding.single, overlap, mirror = false } = options;
-  const statistics = options.batchNorm ?? statisticsOf(run);
-  const inference = { patch: training.patch, statistics, precision, overlap, mirror };
+  const statistics = options.batchNorm ?? statisticsOf(run, read);
+  const cannot = `Cannot test "${path}" with ${statistics} statistics of its batch norms`;
+  if (options.batchNorm && statistics !== "running" && training.norm !== "batch") {
+    throw new DataError(`${cannot}: it has ${training.norm} norms, which have none; leave --batch-norm out`);
+  }
+  if (statistics === "running" && read.recomputed) {
+    throw new DataError(`${cannot}: its training kept recomputed ones instead; use --batch-norm recomputed or window`);
+  }
+  if (statistics === "recomputed" && !read.recomputed) {
+    const own = await recomputedOf(run, weights, { cannot, cases: options.cases ?? training.cases, precision });
+    tf.dispose(weights.buffers);
+    weights.buffers = own;
+  }
+  const ofInference = statistics === "window" ? statistics : "running";
+  const inference = { patch: training.patch, statistics: ofInference, precision, overlap, mirror } as const;
   const probabilities = probabilitiesWith(profile, () => weights, inference);
+  const { iteration, prefix } = read;
   const loaded = { ...run, file: path, checkpoint, prefix, iteration, weights, statistics, mirror, probabilities };
   const how = { ...loaded, overlap: profile.stride ? overlap ?? null : null };
   return withComponents(how, { components: options.components ?? profile.components, componentsChoice: null });
@@ -239,6 +275,35 @@ export function withComponents(
   const { probabilities, profile } = run, { components } = chosen;
   const segment: Segment = async (one) => maskOf(await probabilities(one), one.shape, { ...profile, components });
   return { ...run, ...chosen, segment };
+}
+
+/**
+ * The statistics that a run is tested with where none are named: running ones, as published, or recomputed ones where it is
+ * trained for these or its file of weights holds them. Needs `--allow-read`.
+ * @param options `checkpoint` as of {@linkcode RunOptions}.
+ */
+export async function testedStatistics(
+  run: Run,
+  options: Pick<RunOptions, "checkpoint">,
+): Promise<"running" | "recomputed"> {
+  if (statisticsOf(run) === "recomputed") return "recomputed";
+  const { metadata } = await readWeightsFile(checkpointOf(run, options).path);
+  return isRecomputed(metadata) ? "recomputed" : "running";
+}
+
+/** Statistics of a run's own training patches. @throws {DataError} Where these are not known or not there. */
+async function recomputedOf(
+  { config: { split, training }, profile, folder }: Run,
+  weights: NetworkParameters,
+  { cannot, cases, precision }: { cannot: string; cases: string; precision: Precision },
+): Promise<Weights> {
+  const { patch, seed } = training, labeled: Split = { ...split, unlabeled: [], validation: [], test: [] };
+  if (!labeled.labeled.length) {
+    throw new DataError(`${cannot}: they are of its training cases, and of these nothing is known; name a run folder`);
+  }
+  const { cases: manifest } = await checkCases(labeled, cases, folder);
+  const items = await readTrainingItems(cases, labeled, { profile, withUnlabeled: false, cases: manifest });
+  return await recomputation(items, { profile, seed, patch, precision })(weights);
 }
 
 /**

@@ -10,6 +10,7 @@ export const ACDC = {
   classNames: ["right ventricle", "myocardium", "left ventricle"],
   classes: 4,
   network: "unet",
+  norm: "batch",
   patch: [256, 256],
   stride: null,
   labeledPerBatch: 12,

@@ -11,6 +11,7 @@ export const LA = {
   classes: 2,
   classNames: ["left atrium"],
   network: "vnet",
+  norm: "batch",
   patch: [112, 112, 80] as Shape3,
   stride: [18, 18, 4],
   labeledPerBatch: 2,
