@@ -36,7 +36,7 @@ Deno.test("volumes of four classes and a toy method, a folder or file and a line
     await addLine(`${project}/pipeline/datasets/datasets.ts`, {
       name: "ORGANS",
       from: "./organs/organs.ts",
-      before: "];\n\n/** The datasets by name. */",
+      before: "];\n\n/** The datasets that come with the project, by name. */",
     });
     await Deno.copyFile(
       `${ROOT}/tests/example/entropy_minimization.ts`,
