@@ -288,10 +288,14 @@ await runTask(async () => {
   const stageOf = (iteration: number) => stages[iteration <= warmup ? 0 : 1];
   using batches = openBatches(items, (iteration) => {
     if (iteration > iterations) return null;
-    const { usesUnlabeled: withUnlabeled } = stageOf(iteration).method, patch = patchAt(iteration, training);
+    const { usesUnlabeled: withUnlabeled, hasStrongViews: withStrongViews } = stageOf(iteration).method;
+    const patch = patchAt(iteration, training);
     const { labeledPerBatch, unlabeledPerBatch } = profile; // a thread takes no functions, which a dataset has
     const rows = { labeledPerBatch, unlabeledPerBatch };
-    return { profile: rows, augmentation: training.augmentation, seed, iteration, patch, withUnlabeled };
+    return {
+      ...{ profile: rows, augmentation: training.augmentation, seed, iteration, patch, withUnlabeled },
+      withStrongViews,
+    };
   });
   const batchOf = async (iteration: number) => {
     const { targets } = stageOf(iteration).method, size = patchAt(iteration, training);
