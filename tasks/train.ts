@@ -28,7 +28,7 @@ import {
   writeRunConfig,
 } from "../pipeline/records/run.ts";
 import { COSTS } from "../pipeline/grid/costs.ts";
-import { isFile } from "../pipeline/files/exists.ts";
+import { isFile, isFolder } from "../pipeline/files/exists.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
 import { readFileBytes } from "../pipeline/files/hdf5.ts";
 import { missingIterations, openLog } from "../pipeline/files/log.ts";
@@ -100,7 +100,8 @@ await runTask(async () => {
     ),
     seed: z.int().nonnegative().optional().describe("seed of everything random (default: 1337)"),
     init: pathOption().optional().describe(
-      "file of weights to begin with, .safetensors or .pth: what matches the network is taken, the rest begins at random",
+      "run folder, whose last network it is, or file of weights, .safetensors or .pth, to begin with: what matches is taken, " +
+        "the rest begins at random; without a warm-up, unless --warmup gives it one",
     ),
     ...MACHINE,
     validateEvery: z.int().positive().optional().describe(
@@ -109,7 +110,7 @@ await runTask(async () => {
     saveEvery: z.int().positive().optional().describe("iterations between two checkpoints (default: 200)"),
     resume: z.boolean().default(false).describe("go on with the run in --run: with its options and its split"),
   });
-  const { resume, split: splitPath, method: _, run: __, patch: patchGiven, init, ...given } = parseOptions(
+  const { resume, split: splitPath, method: _, run: __, patch: patchGiven, init: initGiven, ...given } = parseOptions(
     schema.extend(ofMethod) as unknown as typeof schema,
     { name: `train:${dataset.name}`, description: `Train ${definition.title} with few labels`, args },
   );
@@ -151,6 +152,7 @@ await runTask(async () => {
   const settings = stored?.method.name === asked // another method is refused below
     ? stored.method.settings
     : definition.settings(dataset).parse(settingsGiven) as RunConfig["method"]["settings"];
+  const init = initGiven && isFolder(initGiven) ? `${initGiven}/last.safetensors` : initGiven;
   const chosen = createMethod(definition, dataset, { settings, patch }), { profile, usesUnlabeled } = chosen;
   /** What was given, as a configuration has it. */
   const wanted = {
@@ -171,8 +173,11 @@ await runTask(async () => {
       saveEvery: 200,
       cases: "",
     } as const;
-    const { warmup: warm, ...own } = { ...usual, precision: precisionOn(device, precision), ...preset, ...wanted },
-      warmup = usesUnlabeled ? warm : 0;
+    // A network that is given has had its labeled-only training.
+    const isWarm = init && usesUnlabeled && given.warmup === undefined, { iterations } = preset;
+    const length = isWarm ? { iterations: iterations - preset.warmup, warmup: 0 } : {};
+    const all = { ...usual, precision: precisionOn(device, precision), ...preset, ...length, ...wanted };
+    const { warmup: warm, ...own } = all, warmup = usesUnlabeled ? warm : 0;
     const labeledOnly = usesUnlabeled ? warmup : own.iterations;
     return {
       ...own,
