@@ -26,7 +26,7 @@ import { type Grid, isFinished, pathOf } from "../pipeline/grid/protocol.ts";
 import { slurmScript } from "../pipeline/grid/slurm.ts";
 import { compute, prepare, startWorker, type Worker } from "../pipeline/grid/worker.ts";
 import { ABLATIONS } from "../pipeline/methods/ablations.ts";
-import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
+import { METHOD_NAMES, TABLE_METHODS } from "../pipeline/methods/methods.ts";
 import { SCALES } from "../pipeline/records/cell.ts";
 
 const options = parseOptions(
@@ -39,7 +39,7 @@ const options = parseOptions(
       "labeled cases of la (4, 8, 80) and patients of acdc (3, 7, 70), with commas; 80 and 70, the whole list, are for " +
         "the labeled-only method (default: 4,8,3,7; ci: 4,3)",
     ),
-    method: z.string().optional().describe(`methods, with commas (default: ${METHOD_NAMES})`),
+    method: z.string().optional().describe(`methods, with commas, of ${METHOD_NAMES} (default: ${TABLE_METHODS})`),
     ablation: z.boolean().default(false).describe("SS-Net's ablations instead of the methods, all as long as SS-Net"),
     seed: z.string().default("1337").describe("seeds, with commas"),
     minutes: z.number().positive().max(1e6).default(30).describe(
@@ -65,7 +65,8 @@ await runTask(async () => {
   // ── The plan, and everything that speaks against it ────────────────────────────────────────────────────────────────
 
   const methods = ablation ? Object.keys(ABLATIONS) : METHOD_NAMES;
-  const lists = { ...options, method: options.method ?? methods.join(",") };
+  const usual = ablation ? methods : TABLE_METHODS;
+  const lists = { ...options, method: options.method ?? usual.join(",") };
   const { cells: all, problems: unknown } = gridCells(lists, { methods, firstCountOnly: scale === "ci" });
   if (unknown.length) return refuse(unknown);
   if (index !== undefined && index >= all.length) {

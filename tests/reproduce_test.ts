@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
-import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
+import { TABLE_METHODS } from "../pipeline/methods/methods.ts";
 import { type CellWork, fillCells, gridCells } from "../pipeline/grid/cells.ts";
 import { thirds } from "../pipeline/grid/checks.ts";
 import { benchCommand, type CostKey, COSTS as MEASURED, costsOf, hoursOf, lengthOf } from "../pipeline/grid/costs.ts";
@@ -126,7 +126,7 @@ Deno.test("the memory of a step is what it was measured with, and within 15 % fo
     if (Math.abs(memoryGb / measured - 1) > 0.15) off.push(told);
   };
   for (const dataset of ["la", "acdc"] as const) {
-    for (const method of METHOD_NAMES) {
+    for (const method of TABLE_METHODS) {
       for (const precision of ["fp32", "bf16"] as const) {
         const row = rows.find((row) =>
           row.dataset === dataset && row.method === method && row.precision === precision && !row.patch
