@@ -35,7 +35,8 @@ export {
 } from "./pipeline/records/run.ts";
 export type { InferenceOptions, NetworkParameters } from "./pipeline/evaluation/inference.ts";
 export type { Probabilities, Segment, SegmentOptions } from "./pipeline/evaluation/evaluate_case.ts";
-export { largestComponents } from "./pipeline/arrays/components.ts";
+export { COMPONENTS, type Components, keptComponents, largestComponents } from "./pipeline/arrays/components.ts";
+export type { ChosenComponents, ComponentsChoice } from "./pipeline/records/components.ts";
 
 // Datasets and methods: the two seams, and a training step of their own.
 export { DATASETS } from "./pipeline/datasets/datasets.ts";

@@ -1,13 +1,13 @@
 /**
  * `deno task eval:la`, `eval:acdc`: a run folder with its cases in, `RUN/evaluation-…/` out ({@linkcode evaluationName}), or a
  * file of weights with `--weights` and `evaluations/DATASET-NAME-HASH/evaluation-…/`: the predicted mask of
- * every test case as NIfTI in the place of the case, and `metrics.json` with Dice, Jaccard, 95HD and ASD under both
+ * every test case as NIfTI in the place of its source, and `metrics.json` with Dice, Jaccard, 95HD and ASD under both
  * conventions for empty masks, in voxels and, where the spacing is known, in millimeters; where cases are frames of
  * patients also means by patient, volumes and ejection fractions.
  */
 import { basename } from "node:path";
 import { z } from "zod";
-import { type Case, readCase } from "../pipeline/records/case.ts";
+import { type Case, onSource, readCase } from "../pipeline/records/case.ts";
 import { DataError, readEach } from "../pipeline/files/errors.ts";
 import { writeNiftiMask } from "../pipeline/files/nifti.ts";
 import { checkCases, countCases, countPatients, readSplit, type Split } from "../pipeline/records/split.ts";
@@ -16,6 +16,7 @@ import { clinicalAgreement, patientValues } from "../pipeline/evaluation/clinica
 import { correctedSpacings, patientRows, summarize } from "../pipeline/evaluation/summary.ts";
 import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
 import { loadRun, readRun, type Run, weightsAsRun } from "../pipeline/training/run.ts";
+import { chooseComponents } from "../pipeline/training/components_choice.ts";
 import { isDone } from "../pipeline/records/run.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
 import { replaceFolder } from "../pipeline/files/atomic.ts";
@@ -27,6 +28,7 @@ import {
   patchText,
   pathOption,
   runTask,
+  TEST,
 } from "../pipeline/command/options.ts";
 import { sidesOf } from "../pipeline/arrays/shape.ts";
 import { homePath } from "../pipeline/files/places.ts";
@@ -44,15 +46,18 @@ import {
 } from "../pipeline/records/evaluation.ts";
 
 const { dataset, args } = parseDataset("eval", Deno.args);
+const { overlap: _, ...withoutWindows } = TEST;
 const options = parseOptions(
   z.strictObject({
     run: pathOption().optional().describe(`run folder (default: ${homePath(`runs/${dataset.name}-ssnet`)})`),
     weights: pathOption().optional().describe(
       "file of weights instead of a run folder: .safetensors, or a state dict in a .pth of torch's",
     ),
-    method: z.enum(METHOD_NAMES).optional().describe("with --weights: the method of the network (default: ssnet)"),
+    method: z.enum(METHOD_NAMES).optional().describe(
+      "with --weights: the method of the network (default: as the file says, else ssnet)",
+    ),
     patch: patchText(dataset).optional().describe(
-      `with --weights: the network's input (default: ${dataset.patch.join("x")})`,
+      `with --weights: the network's input (default: as the file says, else ${dataset.patch.join("x")})`,
     ),
     cases: pathOption().optional().describe("folder of the cases instead of the one that was trained on"),
     split: pathOption().optional().describe(
@@ -64,9 +69,7 @@ const options = parseOptions(
     batchNorm: z.enum(["running", "window"]).default("running").describe(
       "running: the training's statistics, as published; window: each window's own",
     ),
-    components: z.enum(dataset.patch.length === 3 ? ["largest", "all"] : ["all"]).optional().describe(
-      "which connected components of a prediction are kept, instead of the method's own choice",
-    ),
+    ...(dataset.patch.length === 3 ? TEST : withoutWindows),
     precision: z.enum(PRECISIONS).optional().describe("arithmetic; fp32 without it, on a GPU tf32"),
     ...MACHINE,
   }),
@@ -94,7 +97,9 @@ async function evaluate() {
   await checkTestCases(split.test, read);
   const { threads, device, precision: wanted = "single" } = options;
   const { binding, precision } = openTensorFlow({ threads, device, precision: wanted });
-  const { checkpoint, iteration, largestComponent, prefix, segment } = await loadRun(run, { ...options, precision });
+  const { components: way, ...how } = options;
+  const loaded = await loadRun(run, { ...how, components: way === "auto" ? undefined : way, precision });
+  const { checkpoint, iteration, prefix, overlap, mirror } = loaded;
   if (prefix) console.log(`names in "${place}": behind "${prefix}"`);
   const { classNames } = profile, { batchNorm } = options;
   if (!run.weights && iteration && !isDone(place)) {
@@ -103,10 +108,14 @@ async function evaluate() {
         `${iteration}${training.iterations ? ` of ${training.iterations}` : ""}`,
     );
   }
+  const tested = way === "auto" ? await chooseComponents(loaded, { cases: folder, say: console.log }) : loaded;
+  const { components, componentsChoice, segment } = tested;
   const kind = evaluationName({
     batchNorm,
     checkpoint,
-    components: largestComponent === profile.largestComponent ? null : options.components!,
+    components: components === profile.components ? null : components,
+    overlap,
+    mirror,
     precision,
     split: options.split === undefined ? null : split,
   });
@@ -121,7 +130,8 @@ async function evaluate() {
       nominalSpacing ||= one.nominalSpacing;
       measured.push({ name, geometry: one.geometry, correctedSpacing: one.correctedSpacing });
       const { prediction, rows: own } = await evaluateCase(one, { segment, classNames });
-      await writeNiftiMask(`${temporary}/${name}.nii.gz`, prediction, one);
+      const { mask, place } = onSource(prediction, one);
+      await writeNiftiMask(`${temporary}/${name}.nii.gz`, mask, place);
       rows.push(...own);
       own.forEach((row) => console.log(rowText(row, { nominal: one.nominalSpacing })));
     }
@@ -134,8 +144,11 @@ async function evaluate() {
       batchNorm,
       precision,
       patch,
-      stride: profile.stride && strideOf(profile, patch),
-      largestComponent,
+      stride: profile.stride && strideOf(profile, { patch, overlap: overlap ?? undefined }),
+      overlap,
+      mirror,
+      components,
+      componentsChoice,
       preparations: [...preparations],
       trainingPreparations: run.weights ? [] : trainingPreparations(config.split, manifest.cases),
       nominalSpacing,
@@ -169,7 +182,7 @@ async function evaluate() {
 
 /** Weights without a run folder, with the split that was asked for or that stands beside the cases. */
 async function readWeights(path: string): Promise<Run> {
-  const { method = "ssnet", patch, cases = homePath(`cases/${dataset.name}`) } = options;
+  const { method, patch, cases = homePath(`cases/${dataset.name}`) } = options;
   const split = await readSplit(options.split ?? `${cases}/split.json`, dataset.name);
   return weightsAsRun(path, { dataset, method, patch: patch ? sidesOf(patch) : undefined, split, cases });
 }

@@ -5,7 +5,7 @@
  */
 import { basename, dirname, resolve } from "node:path";
 import { z } from "zod";
-import { EXIT, MACHINE, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
+import { EXIT, MACHINE, parseOptions, pathOption, runTask, TEST } from "../pipeline/command/options.ts";
 import { orientationOf } from "../pipeline/arrays/orientation.ts";
 import { sidesOf, sizeOf } from "../pipeline/arrays/shape.ts";
 import { DATASET_NAMES, DATASETS } from "../pipeline/datasets/datasets.ts";
@@ -29,7 +29,15 @@ import {
 } from "../pipeline/records/prediction.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { type Precision, PRECISIONS } from "../pipeline/tensorflow/precision.ts";
-import { type LoadedRun, loadRun, weightsAsRun } from "../pipeline/training/run.ts";
+import { chooseComponents, storedComponents } from "../pipeline/training/components_choice.ts";
+import {
+  type LoadedRun,
+  loadRun,
+  type Run,
+  type RunOptions,
+  weightsAsRun,
+  withComponents,
+} from "../pipeline/training/run.ts";
 
 /** Numbers of a text; NaN for a part that is none. */
 const numbersOf = (text: string, separator: string) =>
@@ -49,9 +57,15 @@ const options = parseOptions(
     weights: z.array(pathOption()).default([]).meta({ repeated: true }).describe(
       "file of weights instead of a run folder: .safetensors, or a state dict in a .pth of torch's; several as above",
     ),
-    dataset: z.enum(DATASET_NAMES).optional().describe("with --weights: what its network was trained on"),
-    method: z.enum(METHOD_NAMES).optional().describe("with --weights: the method of the network (default: ssnet)"),
-    patch: z.string().optional().describe("with --weights: the network's input (default: the dataset's)"),
+    dataset: z.enum(DATASET_NAMES).optional().describe(
+      "with --weights, where FILE does not say it: what its network was trained on",
+    ),
+    method: z.enum(METHOD_NAMES).optional().describe(
+      "with --weights: the method of the network (default: as FILE says, else ssnet)",
+    ),
+    patch: z.string().optional().describe(
+      "with --weights: the network's input (default: as FILE says, else the dataset's)",
+    ),
     out: pathOption().refine((path) => !/\.(nii|hdr|img|nhdr|mha|h5)$/i.test(path), "a folder, .nii.gz or .nrrd wanted")
       .meta({ letter: "o" }).describe(
         "folder to write NAME.nii.gz and summary.json to; of one image also a file: .nii.gz, or .nrrd",
@@ -65,18 +79,11 @@ const options = parseOptions(
     normalize: z.enum(["whole", "box"]).default("whole").describe(
       "whose intensities are brought to the training's range",
     ),
-    overlap: z.number().min(0).max(0.95).default(0.5).describe(
-      "share of a window that the next one overlaps, weighted by a Gaussian; slices have no windows",
-    ),
-    mirror: z.boolean().default(false).describe(
-      "the mean over the mirrorings that the training knows; four times as long",
-    ),
+    ...TEST,
+    overlap: TEST.overlap.default(0.5),
     probabilities: z.boolean().default(false).describe("also NAME_probability_CLASS.nii.gz, of every class"),
     uncertainty: z.boolean().default(false).describe(
       "also NAME_entropy.nii.gz of the mean probabilities; of several runs NAME_mutual_information.nii.gz; in nats",
-    ),
-    components: z.enum(["largest", "all"]).optional().describe(
-      "which connected components of each class are kept, instead of the method's own choice",
     ),
     spacing: z.string().refine(
       (text) => widthsOf(text) !== null,
@@ -117,8 +124,7 @@ const crop = options.crop === "none" ? null : boxOf(options.crop),
 function sourceProblem(): string | null {
   const { run, weights, dataset, method, patch } = options;
   if (run.length && weights.length) return "--run and --weights cannot stand beside one another";
-  if (!run.length && !weights.length) return "a network is wanted: --run RUN, or --weights FILE with --dataset NAME";
-  if (weights.length && !dataset) return `--weights wants --dataset beside it: ${DATASET_NAMES.join(" or ")}`;
+  if (!run.length && !weights.length) return "a network is wanted: --run RUN, or --weights FILE";
   if (run.length && (dataset || method || patch)) return "--dataset, --method and --patch want --weights beside them";
   if (!dataset || patch === undefined) return null;
   const wanted = DATASETS[dataset].patch, sides = sidesOf(patch);
@@ -172,7 +178,8 @@ async function predict() {
       normalize: options.normalize,
       overlap: options.overlap,
       mirror: options.mirror,
-      largestComponent: runs[0].largestComponent,
+      components: runs[0].components,
+      componentsChoice: runs[0].componentsChoice,
       spacing,
       probabilities: options.probabilities,
       uncertainty: options.uncertainty,
@@ -204,7 +211,7 @@ async function predict() {
     dataset: { ...dataset, ...profile },
     grid,
     networks: runs.map(({ probabilities }) => probabilities),
-    largestComponent: runs[0].largestComponent,
+    components: runs[0].components,
   };
   const begun = performance.now(), bad = [...problems];
   for (const [i, target] of todo.entries()) {
@@ -240,12 +247,13 @@ async function predict() {
 
 /** All runs, with what is to be said of them. @throws {DataError} When they do not go together. */
 async function loadRuns(precision: Precision): Promise<LoadedRun[]> {
-  const { checkpoint, overlap, mirror, components, method = "ssnet", patch } = options, runs: LoadedRun[] = [];
-  const files = options.weights.map((path) =>
-    weightsAsRun(path, { dataset: DATASETS[options.dataset!], method, patch: patch ? sidesOf(patch) : undefined })
+  const { checkpoint, overlap, mirror, method, patch } = options, runs: LoadedRun[] = [];
+  const { dataset } = options, said = { method, patch: patch ? sidesOf(patch) : undefined };
+  const files = await Promise.all(
+    options.weights.map((path) => weightsAsRun(path, { ...said, dataset: dataset ? DATASETS[dataset] : undefined })),
   );
   for (const source of [...options.run, ...files]) {
-    const run = await loadRun(source, { checkpoint, overlap, mirror, components, precision });
+    const run = await loadWithComponents(source, { checkpoint, overlap, mirror, precision });
     const { folder, config, iteration, prefix } = run;
     runs.push(run);
     if (prefix) console.log(`names in "${folder}": behind "${prefix}"`);
@@ -256,16 +264,26 @@ async function loadRuns(precision: Precision): Promise<LoadedRun[]> {
       );
     }
   }
-  const kindOf = ({ dataset, grid, profile }: LoadedRun) =>
-    JSON.stringify({ dataset: dataset.name, classes: profile.classNames, ...grid });
+  const kindOf = ({ dataset, grid, profile, components }: LoadedRun) =>
+    JSON.stringify({ dataset: dataset.name, classes: profile.classNames, ...grid, components });
   const others = runs.filter((run) => kindOf(run) !== kindOf(runs[0]));
   if (!others.length) return runs;
   throw new DataError(
     `Cannot take the mean of these runs: ${others.map(({ folder }) => `"${folder}"`).join(", ")} differ from ` +
-      `"${runs[0].folder}" in dataset, classes, orientation or spacing:\n${
+      `"${runs[0].folder}" in dataset, classes, orientation, spacing or components (--components says them for all):\n${
         [runs[0], ...others].map(kindOf).join("\n")
       }`,
   );
+}
+
+/** A run with the components that were asked for, else those that were chosen for it before, else its method's. */
+async function loadWithComponents(source: string | Run, how: RunOptions): Promise<LoadedRun> {
+  const { components } = options;
+  if (components && components !== "auto") return await loadRun(source, { ...how, components });
+  const run = await loadRun(source, how);
+  if (components) return await chooseComponents(run, { cases: run.config.training.cases, say: console.log });
+  const stored = await storedComponents(run);
+  return stored ? withComponents(run, stored) : run;
 }
 
 /** Rows of images that the same networks and options have segmented before. @throws {DataError} When others have. */
@@ -323,7 +341,7 @@ function rowOf(
       class: className,
       voxels: counts[k + 1],
       milliliters: voxel && counts[k + 1] * voxel,
-      components: prediction.components[k],
+      components: prediction.found[k],
     })),
     seconds,
     notes: counts.slice(1).every((count) => !count) ? [...image.notes, "its mask is empty"] : image.notes,

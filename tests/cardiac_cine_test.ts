@@ -75,6 +75,7 @@ Deno.test("frames become volumes Z, Y, X between 0 and 1, with what Info.cfg say
       image: Float32Array.from({ length: 24 }, (_, i) => i / 23),
       label: LABEL,
       header: decodeNifti(nifti(), "f").header,
+      source: null,
       preparation: "min-max to [0, 1] per volume",
     });
     assert.deepEqual(ED.fingerprint.labelVoxels, { 1: 6, 2: 6, 3: 6 });
@@ -307,6 +308,7 @@ Deno.test("the field's HDF5 is taken as it is, with or without a scribble; what 
       ...{ name: "a_frame12", patient: "a", frame: 12, phase: null, group: null, height: null, weight: null },
       ...{ shape, axes: "ZYX", image, label: LABEL, geometry: null, correctedSpacing: null, nominalSpacing: false },
       header: null,
+      source: null,
       preparation: "as published",
     });
     await writeArrays(`${raw}/data/slices/b_frame01_slice_0.h5`, { image: { data: image.slice(12), shape: [4, 3] } });

@@ -24,7 +24,7 @@ import { writeRunConfig } from "../pipeline/records/run.ts";
 import { writeSplit } from "../pipeline/records/split.ts";
 import { runConfig } from "./run_config.ts";
 import { type Fingerprint, readManifest, writeManifest } from "../pipeline/records/manifest.ts";
-import type { ResultRow } from "../pipeline/records/evaluation.ts";
+import { readMetrics, type ResultRow } from "../pipeline/records/evaluation.ts";
 import { readScores } from "../pipeline/records/score.ts";
 
 const SHAPE = [20, 36, 34] as const; // along X smaller than the patch
@@ -302,6 +302,17 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
     assert.match(diverged.error, /^Cannot use ".*last.safetensors": [\w.]+ holds NaN, so the training diverged; /m);
     await Deno.writeFile(`${run}/last.safetensors`, good12);
     assert.deepEqual(filesOf(run), ["config.json", "evaluation-window", "last.safetensors"]);
+    // Other windows, their mirrorings and other components stand beside it, and are told.
+    const half = await evaluate("--overlap", "0.5", "--mirror", "--components", "all");
+    assert.equal(half.code, 0, half.error);
+    const { overlap, mirror, components, componentsChoice, stride } = await readMetrics(
+      `${run}/evaluation-window-all-overlap0.5-mirror`,
+    );
+    assert.deepEqual({ overlap, mirror, components, componentsChoice, stride }, {
+      ...{ overlap: 0.5, mirror: true, components: "all", componentsChoice: null, stride: [16, 16, 16] },
+    });
+    const auto = await evaluate("--components", "auto");
+    assert.deepEqual([auto.code, /its split \(by hand\) has no validation case/.test(auto.error)], [3, true]);
     // Another split leaves the evaluation of the own one where it is.
     await writeSplit(`${folder}/other.json`, { ...split, test: ["c"] });
     assert.equal((await evaluate("--split", `${folder}/other.json`)).code, 0);

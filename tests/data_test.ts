@@ -7,7 +7,8 @@ import { BARE_CASE, type Case, readCase, writeCase } from "../pipeline/records/c
 import type { Geometry, Vector3 } from "../pipeline/arrays/geometry.ts";
 import { readHdf5, writeArrays } from "../pipeline/files/hdf5.ts";
 import { decodeNrrd, readNrrd } from "../pipeline/files/nrrd.ts";
-import { cropPlane, publishedCrop } from "../pipeline/datasets/crop.ts";
+import { cropped } from "../pipeline/arrays/part.ts";
+import { planePart, publishedCrop } from "../pipeline/datasets/crop.ts";
 import { fingerprintOf } from "../pipeline/datasets/prepared_case.ts";
 import { stream } from "../pipeline/arrays/random.ts";
 import FILES from "./hdf5_files.json" with { type: "json" };
@@ -437,8 +438,8 @@ Deno.test("the published crop keeps the label, at least the patch, and 10 to 19 
   const { x, y } = publishedCrop(label, shape, { patch: [16, 16, 2], random: stream(1, "crop") });
   assert.ok(x[0] >= 1 && x[0] <= 10 && x[1] >= 50 && x[1] <= 59, `${x}`);
   assert.ok(y[1] - y[0] >= 16 && y[0] <= 12 && y[1] >= 35, `${y}`);
-  const cropped = cropPlane(label, shape, { x, y });
-  assert.equal(cropped.volume.reduce((a, b) => a + b, 0), 60);
+  const inside = cropped(label, planePart([...shape], { x, y }));
+  assert.equal(inside.reduce((a, b) => a + b, 0), 60);
   assert.throws(() => publishedCrop(new Uint8Array(6000), shape, { patch: [16, 16, 2], random: () => 0 }), /empty/);
   const normal = normalize(Float32Array.of(1, 2, 3, 4));
   assert.ok(

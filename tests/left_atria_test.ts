@@ -2,14 +2,18 @@
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import { CINE_INTENSITIES, prepareCine } from "../pipeline/datasets/acdc/cardiac_cine.ts";
-import { BARE_CASE, spacingOf } from "../pipeline/records/case.ts";
+import { geometryDifferences } from "../pipeline/arrays/geometry.ts";
+import { BARE_CASE, onSource, readCase, spacingOf, writeCase } from "../pipeline/records/case.ts";
 import { writeArrays } from "../pipeline/files/hdf5.ts";
 import { ATRIUM_INTENSITIES, type LeftAtriumOptions, prepareLeftAtrium } from "../pipeline/datasets/la/left_atria.ts";
 import { decodeNifti, encodeNiftiMask } from "../pipeline/files/nifti.ts";
+import { decodeNrrd } from "../pipeline/files/nrrd.ts";
 import { intensityNotes } from "../pipeline/datasets/prepared_case.ts";
+import { readLabel } from "../pipeline/evaluation/masks.ts";
 import { scoreCase } from "../pipeline/evaluation/evaluate_case.ts";
 import { correctedSpacings } from "../pipeline/evaluation/summary.ts";
 import { correctedSpacingText } from "../pipeline/records/evaluation.ts";
+import { withFolder } from "./with_folder.ts";
 
 /** Direction of axes that run to the left and to the back, in RAS+. */
 const LPS = [-1, 0, 0, 0, -1, 0, 0, 0, 1];
@@ -72,6 +76,26 @@ Deno.test("a NRRD case is normalized and cropped, and the crop moves its origin"
   assert.match(fingerprint.sources[0].sha256, /^[0-9a-f]{64}$/);
   assert.equal(prepared.preparation, "normalized, cropped by the label");
 });
+
+Deno.test("a mask of a cropped case lies on the grid of its source, voxel for voxel, also read back and scored", () =>
+  withFolder(async (folder) => {
+    const { prepared, fingerprint } = await good({ "lgemri.nrrd": nrrd(image), "laendo.nrrd": nrrd(box) });
+    assert.notDeepEqual(prepared.shape, SIZE);
+    const path = `${folder}/c.h5`;
+    await writeCase(path, prepared, { file: "c", sha256: "" });
+    const { mask, place } = onSource(prepared.label!, await readCase(path, "c", { expected: fingerprint }));
+    const source = decodeNrrd(nrrd(box), "laendo.nrrd");
+    assert.deepEqual(place.shape, source.shape);
+    assert.deepEqual(mask, Uint8Array.from(source.data, (value) => Number(value === 255)));
+    assert.deepEqual(geometryDifferences(place.geometry!, source.geometry!), []);
+    const { label, shape, geometry } = await readLabel(path);
+    assert.deepEqual([label, shape, geometry], [mask, place.shape, place.geometry]);
+    const [x, y, z] = prepared.source!.first;
+    await writeCase(path, { ...prepared, source: { shape: prepared.source!.shape, first: [x + 1, y, z] } }, {
+      ...{ file: "c", sha256: "" },
+    });
+    await assert.rejects(readCase(path, "c", { expected: fingerprint }), /its subject has another hash/);
+  }));
 
 Deno.test("without a mask, and with --crop none, the volume stays whole", async () => {
   const bare = await good({ "lgemri.nrrd": nrrd(image) });

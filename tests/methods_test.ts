@@ -317,32 +317,31 @@ Deno.test("SASSNet's network leaves the discriminator alone, and the discriminat
 Deno.test("every method changes in the profiles what its own code has differently, and nothing else", () => {
   const S = { base: 0.01, every: 2500 }, P = { base: 0.01, power: 0.9 }, C = { base: 0.01, every: Infinity };
   // Network, rows of a batch, warm-up, iterations, learning rate, [maximum, length, first] of the ramp, component filter on LA.
-  type Row = [string, string, string, number, number, object, number[], boolean];
+  type Row = [string, string, string, number, number, object, number[], string];
   const rows: Row[] = [
-    ["supervised", "vnet", "2+2", 0, 15000, S, [1, 40, 1], true],
-    ["supervised", "unet", "12+12", 0, 30000, C, [0.1, 200, 0], false],
-    ["ssnet", "vnet", "2+2", 0, 15000, S, [1, 40, 1], true],
-    ["ssnet", "unet", "12+12", 0, 30000, C, [0.1, 200, 0], false],
-    ["mean_teacher", "vnet", "2+2", 0, 15000, S, [0.1, 40, 0], false],
-    ["mean_teacher", "unet", "12+12", 0, 30000, P, [0.1, 200, 0], false],
-    ["ua_mt", "vnet", "2+2", 0, 15000, S, [0.1, 40, 0], false],
-    ["ua_mt", "unet", "12+12", 0, 30000, P, [0.1, 200, 0], false],
-    ["sassnet", "vnet_distance", "2+2", 0, 15000, S, [0.015, 40, 0], false],
-    ["sassnet", "unet_distance", "12+12", 0, 30000, P, [0.01, 200, 0], false],
-    ["fixmatch", "vnet", "2+2", 0, 15000, S, [1, 0, 0], true],
-    ["fixmatch", "unet", "12+12", 0, 30000, P, [1, 0, 0], false],
-    ["dtc", "vnet_distance", "2+2", 0, 15000, S, [1, 40, 0], true],
-    ["dtc", "unet_distance", "12+12", 0, 30000, P, [0.1, 200, 0], false],
-    ["urpc", "unet3d_pyramid", "2+2", 0, 15000, S, [0.1, 40, 0], false],
-    ["urpc", "unet_pyramid", "12+12", 0, 30000, P, [0.1, 200, 0], false],
-    ["mc_net", "vnet_mutual", "2+2", 0, 15000, C, [1, 40, 1], false],
-    ["mc_net", "unet_mutual", "12+12", 0, 30000, C, [0.1, 200, 1], false],
-    ["bcp", "vnet", "4+4", 2000, 15000, S, [1, 40, 1], true],
-    ["bcp", "unet", "12+12", 10000, 30000, C, [0.1, 200, 0], false],
+    ["supervised", "vnet", "2+2", 0, 15000, S, [1, 40, 1], "classes"],
+    ["supervised", "unet", "12+12", 0, 30000, C, [0.1, 200, 0], "all"],
+    ["ssnet", "vnet", "2+2", 0, 15000, S, [1, 40, 1], "classes"],
+    ["ssnet", "unet", "12+12", 0, 30000, C, [0.1, 200, 0], "all"],
+    ["mean_teacher", "vnet", "2+2", 0, 15000, S, [0.1, 40, 0], "all"],
+    ["mean_teacher", "unet", "12+12", 0, 30000, P, [0.1, 200, 0], "all"],
+    ["ua_mt", "vnet", "2+2", 0, 15000, S, [0.1, 40, 0], "all"],
+    ["ua_mt", "unet", "12+12", 0, 30000, P, [0.1, 200, 0], "all"],
+    ["sassnet", "vnet_distance", "2+2", 0, 15000, S, [0.015, 40, 0], "all"],
+    ["sassnet", "unet_distance", "12+12", 0, 30000, P, [0.01, 200, 0], "all"],
+    ["fixmatch", "vnet", "2+2", 0, 15000, S, [1, 0, 0], "classes"],
+    ["fixmatch", "unet", "12+12", 0, 30000, P, [1, 0, 0], "all"],
+    ["dtc", "vnet_distance", "2+2", 0, 15000, S, [1, 40, 0], "classes"],
+    ["dtc", "unet_distance", "12+12", 0, 30000, P, [0.1, 200, 0], "all"],
+    ["urpc", "unet3d_pyramid", "2+2", 0, 15000, S, [0.1, 40, 0], "all"],
+    ["urpc", "unet_pyramid", "12+12", 0, 30000, P, [0.1, 200, 0], "all"],
+    ["mc_net", "vnet_mutual", "2+2", 0, 15000, C, [1, 40, 1], "all"],
+    ["mc_net", "unet_mutual", "12+12", 0, 30000, C, [0.1, 200, 1], "all"],
+    ["bcp", "vnet", "4+4", 2000, 15000, S, [1, 40, 1], "classes"],
+    ["bcp", "unet", "12+12", 10000, 30000, C, [0.1, 200, 0], "all"],
   ];
   for (
-    const [name, network, batch, warmup, iterations, learningRate, [maximum, length, countsFrom], largestComponent]
-      of rows
+    const [name, network, batch, warmup, iterations, learningRate, [maximum, length, countsFrom], components] of rows
   ) {
     const base = network.startsWith("vnet") || network.startsWith("unet3d") ? LA : ACDC;
     const { profile } = createMethod(METHODS[name as MethodName], base);
@@ -352,7 +351,7 @@ Deno.test("every method changes in the profiles what its own code has differentl
       iterations,
       learningRate,
       consistency: { maximum, length, countsFrom },
-      largestComponent,
+      components,
     };
     const [labeledPerBatch, unlabeledPerBatch] = batch.split("+").map(Number);
     assert.deepEqual(profile, { ...base, ...wanted, labeledPerBatch, unlabeledPerBatch }, `${name} on ${base.name}`);

@@ -52,7 +52,7 @@ const predictor = (more: Partial<Predictor> = {}): Predictor => ({
   dataset: DATASETS.la,
   grid: { orientation: "LPS", spacing: [0.625, 0.625, 0.625] },
   networks: [network],
-  largestComponent: true,
+  components: "classes",
   ...more,
 });
 const ORIENTATIONS = ["RAS", "LPI", "PIR", "RSA", "AIL", "SRP"];
@@ -61,7 +61,7 @@ Deno.test("turned and flipped copies of an image have the same mask, voxel for v
   const coarse = { ...OBLIQUE, spacing: [0.8, 0.5, 1.1] as Vector3 };
   for (const geometry of [LPS, OBLIQUE, coarse]) {
     const options: PredictOptions = { probabilities: true, uncertainty: true };
-    const { mask, probabilities: [probability], entropy, components, seen } = await predictImage(
+    const { mask, probabilities: [probability], entropy, found: components, seen } = await predictImage(
       imageOf(SHAPE, VALUES, geometry),
       predictor(),
       options,
@@ -76,7 +76,7 @@ Deno.test("turned and flipped copies of an image have the same mask, voxel for v
       assert.deepEqual(turned(found.mask, shape, back), mask, orientation);
       assert.deepEqual(turned(found.probabilities[0], shape, back), probability);
       assert.deepEqual(turned(found.entropy!, shape, back), entropy);
-      assert.deepEqual(found.components, components);
+      assert.deepEqual(found.found, components);
     }
   }
 });
@@ -88,7 +88,7 @@ Deno.test("what is drawn on the image's grid comes back there: a network that kn
     const image = imageOf(SHAPE, Float32Array.from(drawn), OBLIQUE, { isPrepared: true, axes });
     for (const orientation of ORIENTATIONS) {
       const grid = { orientation, spacing: null };
-      const { mask } = await predictImage(image, predictor({ grid, networks: [knows], largestComponent: false }));
+      const { mask } = await predictImage(image, predictor({ grid, networks: [knows], components: "all" }));
       assert.deepEqual(mask, drawn);
     }
   }
@@ -105,7 +105,7 @@ Deno.test("a network of slices sees slices: the thick axis stays theirs, and fou
     return Promise.resolve(found);
   };
   const grid = { orientation: "SPL", spacing: null },
-    all = predictor({ dataset: acdc, grid, networks: [knows], largestComponent: false });
+    all = predictor({ dataset: acdc, grid, networks: [knows], components: "all" });
   // Slices that lie nearly sagittal, the thick axis first.
   const [c, s] = [Math.cos(0.3), Math.sin(0.3)];
   const geometry: Geometry = { spacing: [8, 1.5, 1.5], origin: [0, 0, 0], direction: [c, -s, 0, s, c, 0, 0, 0, 1] };

@@ -129,7 +129,7 @@ export async function writeEvaluation(
     ...{
       batchNorm: name.replace("-best", ""),
       precision: "bf16",
-      largestComponent: DATASETS[dataset].largestComponent,
+      ...{ overlap: null, mirror: false, components: DATASETS[dataset].components, componentsChoice: null },
     },
     ...(dataset === "la" ? { patch: [48, 48, 32], stride: [12, 12, 8] } : { patch: [64, 64], stride: null }),
     ...{ preparations: ["as published"], trainingPreparations: [], correctedSpacings: [] },

@@ -135,7 +135,7 @@ Deno.test("the protocol table marks what differs from the published protocol and
     assert.deepEqual(differs("Batch norm statistics"), [false, true]);
     assert.deepEqual(differs("Test cases"), [true, true]);
     assert.deepEqual(differs("Iterations"), [true, true]);
-    assert.deepEqual(differs("Largest component"), [false, false]);
+    assert.deepEqual(differs("Components"), [false, false]);
     assert.deepEqual(differs("Preset"), [false, false]);
     assert.match(markdown(await contentsOf([`${root}/r`])), /\| Test cases \| 20 \| \*\*≠ 4\*\* \| \*\*≠ 4\*\* \|/);
   });
@@ -592,7 +592,7 @@ Deno.test("a comparison has a row a method: mean and interval over patients, dev
     );
     assert.equal(table.convention, "both");
     assert.match(text, /Protocol of every row: Preset: fast · .*Checkpoint: last · Batch norm statistics: window/);
-    assert.match(text, /· Largest component: kept · Empty masks: none, both conventions agree\.$/m);
+    assert.match(text, /· Components: largest component of each class · Empty masks: none, both conventions agree\.$/m);
     const patients = firstTable(text.slice(text.indexOf("Dice % of the cases")));
     assert.equal(patients.length, 8);
     assert.deepEqual(patients[3], {
@@ -675,7 +675,7 @@ Deno.test("rows of different protocols never share a table; its title says what 
         { dice, change: (m) => m.checkpoint = "best" },
         /^Checkpoint: best of the validation list, every 20/,
       ],
-      largest: [{ dice, change: (m) => m.largestComponent = false }, /^Largest component: not taken$/],
+      largest: [{ dice, change: (m) => m.components = "all" }, /^Components: all components$/],
       case: [{ dice, change: (m) => m.rows[0].case = "x" }, /^Lists of cases: number 2 of 2/],
       split: [{
         dice,

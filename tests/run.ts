@@ -32,7 +32,7 @@ function documented(folder: string): string[] {
   return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
     const path = `${folder}/${name}`;
     if (
-      /^pipeline\/(bench|command|grid|report)$|\/(evaluation|json|measurement|names|prediction|prepared_case|tfjs)\.ts$/
+      /^pipeline\/(bench|command|grid|report)$|\/(records\/components|evaluation|json|measurement|names|prediction|prepared_case|tfjs)\.ts$/
         .test(path)
     ) {
       return [];

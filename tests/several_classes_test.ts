@@ -1,5 +1,6 @@
 /** Volumes of more than two classes: what of LA's protocol was written for one organ holds for several. */
 import assert from "node:assert/strict";
+import { type Components, connectedComponents } from "../pipeline/arrays/components.ts";
 import * as tf from "@tensorflow/tfjs";
 import type { Vector3 } from "../pipeline/arrays/geometry.ts";
 import type { DatasetProfile } from "../pipeline/datasets/dataset.ts";
@@ -57,13 +58,15 @@ Deno.test("a network of four classes gives a mask of them, of each the largest c
   const image = Float32Array.from({ length: 24 * 256 }, stream(2, "image")),
     shape: Vector3 = [24, 16, 16];
   const how = { patch: FOUR.patch, statistics: "window", precision: "fp32" } as const;
-  const of = (largestComponent: boolean) =>
-    segmenter({ ...FOUR, largestComponent }, () => state, how)({ image, shape });
-  const [all, largest] = [await of(false), await of(true)];
+  const of = (components: Components) => segmenter({ ...FOUR, components }, () => state, how)({ image, shape });
+  const [all, largest, foreground] = [await of("all"), await of("classes"), await of("foreground")];
   assert.ok(new Set(all).size > 2, `classes ${[...new Set(all)]}`);
   assert.deepEqual([...new Set(largest)].sort(), [...new Set([0, ...all])].sort());
   assert.ok(largest.every((c, i) => c === 0 || c === all[i]));
   assert.ok(largest.some((c, i) => c !== all[i]));
+  const object = Uint8Array.from(foreground, Number);
+  assert.equal(connectedComponents(object, shape).sizes.length, 1);
+  assert.ok(foreground.every((c, i) => c === 0 || c === all[i]));
 });
 
 Deno.test("the foreground's Dice is the mean of its classes' own, of one class that class's to the bit", () => {

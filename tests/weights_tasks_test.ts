@@ -8,7 +8,7 @@ import { readWeightsFile } from "../pipeline/files/weights_file.ts";
 import { readNifti } from "../pipeline/files/nifti.ts";
 import { readMetrics } from "../pipeline/records/evaluation.ts";
 import { readScores } from "../pipeline/records/score.ts";
-import { readRunConfig, writeRunConfig } from "../pipeline/records/run.ts";
+import { readNetworkMetadata, readRunConfig, writeRunConfig } from "../pipeline/records/run.ts";
 import { withFolder } from "./with_folder.ts";
 
 const TAKES_NO_DATASET = ["export", "predict", "score", "report"];
@@ -72,10 +72,8 @@ Deno.test("weights evaluate without their run as with it, and begin another trai
     ];
     assert.deepEqual(byFile.data, byRun.data);
     const bare = await task(folder, "predict", [image, "-o", `${folder}/none`, "--weights", weights]);
-    assert.deepEqual([bare.code, bare.error], [
-      2,
-      "Cannot start predict: --weights wants --dataset beside it: la or acdc\n",
-    ]);
+    assert.equal(bare.code, 3);
+    assert.match(bare.error, /it does not say of which dataset its network is; --dataset la or acdc wanted$/m);
 
     const printed = await done(
       "score",
@@ -107,11 +105,25 @@ Deno.test("weights evaluate without their run as with it, and begin another trai
       assert.match(card, /^# .*\n\n\*\*Not for clinical use\.\*\*/);
       assert.match(card, /\| patients \| 2 labeled, 1 unlabeled, 0 for validation \|\n/);
       assert.match(card, /\n`running`: 1 patient of .*\n\n\| class \| Dice % .*\n.*\n\| mean \| /);
-      const again = await done("evaluate", "--weights", file[1], "--method", "supervised", "--patch", "64x64");
+      const isTold = form[0] === "--half", how = isTold ? [] : ["--method", "supervised", "--patch", "64x64"];
+      const again = await done("evaluate", "--weights", file[1], ...how);
       const read = await readMetrics(again.match(/(\/.*)\/metrics\.json/)![1]);
       if (form[0] === "--half") {
         const [a, b] = [read, own].map(({ summary }) => summary.honest.mean.dice.mean!);
         assert.ok(Math.abs(a - b) < 0.02, `${a}, ${b}`);
+        // A file of ours says all that a network of another file wants to be told.
+        const { config, ...told } = readNetworkMetadata((await readWeightsFile(file[1])).metadata, file[1])!;
+        assert.deepEqual(told, { components: "all", componentsChoice: null });
+        assert.ok(!JSON.stringify(config).includes(folder) && config.split.labeled.length === 0);
+        assert.match(card, /\n {4}deno task predict IMAGE --weights model\.safetensors -o OUT\n/);
+        const alone = await mask("by-itself", "--weights", file[1]);
+        const same = alone.data.filter((c, i) => c === byRun.data[i]).length;
+        assert.ok(same > 0.98 * alone.data.length, `${same} of ${alone.data.length}`);
+        const wrong = await task(folder, "predict", [
+          ...[image, "-o", `${folder}/none`, "--weights", file[1], "--dataset", "la", "--method", "bcp"],
+        ]);
+        assert.equal(wrong.code, 3);
+        assert.match(wrong.error, /it is a network of dataset acdc, not la, method supervised, not bcp$/m);
       } else assert.deepEqual(scores(read), scores(own));
     }
 

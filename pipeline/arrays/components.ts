@@ -1,7 +1,13 @@
 /**
- * Largest connected component of a mask, as the authors' test procedure keeps it.
+ * Connected components of a mask, and which of them are kept: all, as the authors' test procedure on LA the largest, or as
+ * nnU-Net's (Isensee et al. 2021, "Postprocessing") the largest of the whole foreground.
  * @module
  */
+
+/** What is kept of a mask: all components; the largest of each class; the largest of the whole foreground. */
+export const COMPONENTS = ["all", "classes", "foreground"] as const;
+/** One of {@linkcode COMPONENTS}. */
+export type Components = typeof COMPONENTS[number];
 
 function countVoxels(mask: Uint8Array, shape: readonly number[]): number {
   const count = shape.reduce((product, n) => product * n, 1);
@@ -105,4 +111,28 @@ export function largestComponents<T extends Uint8Array | Int32Array>(classes: T,
     largestComponent(mask, shape).forEach((value, i) => value && (kept[i] = c));
   }
   return kept;
+}
+
+/**
+ * The components of a mask that are kept; the rest becomes background. A mask without a voxel stays so.
+ * @param classes Class numbers, raster order.
+ * @param shape `[X, Y]` or `[X, Y, Z]`.
+ *
+ * @example Class 2 touches the larger part, and has its own largest one elsewhere
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { keptComponents } from "@ssnet/pipeline/arrays/components.ts";
+ *
+ * const mask = Uint8Array.of(1, 1, 2, 0, 2, 2), shape = [1, 6];
+ * assert.deepEqual(keptComponents(mask, shape, "all"), mask);
+ * assert.deepEqual(keptComponents(mask, shape, "classes"), Uint8Array.of(1, 1, 0, 0, 2, 2));
+ * assert.deepEqual(keptComponents(mask, shape, "foreground"), Uint8Array.of(1, 1, 2, 0, 0, 0));
+ * ```
+ */
+export function keptComponents(classes: Uint8Array, shape: readonly number[], components: Components): Uint8Array {
+  if (components === "all") return classes;
+  if (components === "classes") return largestComponents(classes, shape);
+  if (classes.every((value) => value === 0)) return classes;
+  const kept = largestComponent(classes, shape);
+  return classes.map((value, i) => kept[i] ? value : 0);
 }

@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
+import { COMPONENTS } from "../arrays/components.ts";
 import { sidesOf } from "../arrays/shape.ts";
 import { flagOf } from "../files/flags.ts";
 import { DataError, DivergedError } from "../files/errors.ts";
@@ -22,6 +23,20 @@ export const EXIT = { done: 0, usage: 2, data: 3, environment: 4, diverged: 5, i
 export const MACHINE = {
   threads: z.int().min(1).max(1024).default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),
   device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute"),
+};
+
+/** How a network is tested: what `eval` and `predict` have in common. */
+export const TEST = {
+  overlap: z.number().min(0).max(0.95).optional().describe(
+    "share of a window that the next one overlaps, weighted by a Gaussian",
+  ),
+  mirror: z.boolean().default(false).describe(
+    "the mean over the mirrorings that the training draws; four times as long",
+  ),
+  components: z.enum([...COMPONENTS, "auto"]).optional().describe(
+    "connected components that are kept: all; the largest of each class; the largest of the whole foreground; auto: what " +
+      "is best on the run's validation cases, which is stored in the run",
+  ),
 };
 
 /** A patch as text, "112x112x80". */

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Vector3 } from "../arrays/geometry.ts";
+import type { Part } from "../arrays/part.ts";
 import type { Shape3 } from "../arrays/shape.ts";
 
 /** First and last-plus-one voxel along X and Y. */
@@ -71,17 +72,9 @@ export function foregroundCrop(image: Float32Array, [nx, ny, nz]: Shape3, { patc
   return { x: side(alongX, ny * nz, patch[0]), y: side(alongY, nx * nz, patch[1]) };
 }
 
-/** The box of a volume, Z whole. */
-export function cropPlane<T extends Float32Array | Uint8Array>(
-  volume: T,
-  [, ny, nz]: Shape3,
-  { x, y }: PlaneBox,
-): { volume: T; shape: Vector3 } {
-  const shape: Vector3 = [x[1] - x[0], y[1] - y[0], nz];
-  const cropped = new (volume.constructor as new (n: number) => T)(shape[0] * shape[1] * nz);
-  for (let i = x[0]; i < x[1]; i++) {
-    const from = (i * ny + y[0]) * nz;
-    cropped.set(volume.subarray(from, from + shape[1] * nz) as never, (i - x[0]) * shape[1] * nz);
-  }
-  return { volume: cropped, shape };
-}
+/** The part of a volume that a box holds, Z whole. */
+export const planePart = (whole: Vector3, { x, y }: PlaneBox): Part => ({
+  whole,
+  first: [x[0], y[0], 0],
+  shape: [x[1] - x[0], y[1] - y[0], whole[2]],
+});

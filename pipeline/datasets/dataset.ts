@@ -4,6 +4,7 @@
  * dataset's name.
  * @module
  */
+import type { Components } from "../arrays/components.ts";
 import type { NetworkName } from "../networks/network.ts";
 import type { AxisOrder } from "../arrays/geometry.ts";
 import type { PreparedCase, Problems } from "./prepared_case.ts";
@@ -68,8 +69,8 @@ export interface DatasetProfile {
   consistency: { maximum: number; length: number; countsFrom: 0 | 1 };
   /** Published stride of the sliding window; null where there is none. */
   stride: readonly number[] | null;
-  /** Whether only the largest component of a prediction is kept. */
-  largestComponent: boolean;
+  /** Which connected components of a prediction are kept, as published. */
+  components: Components;
   /** Which one is tested: the best of the validation cases as published, or the last where the authors chose by the test cases. */
   checkpoint: "best" | "last";
   /** A short training, on the labeled half alone at first. */

@@ -2,7 +2,7 @@
 import { type Case, spacingOf } from "../records/case.ts";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { caseMetrics, type CaseScores } from "./case_metrics.ts";
-import { largestComponents } from "../arrays/components.ts";
+import { keptComponents } from "../arrays/components.ts";
 import type { InferenceOptions, NetworkParameters } from "./inference.ts";
 import { sliceNetwork, sliceProbabilities } from "./slices.ts";
 import { classesOf, slidingWindow, windowNetwork } from "./sliding_window.ts";
@@ -31,8 +31,15 @@ export interface SegmentOptions extends Omit<InferenceOptions, "forward"> {
   mirror?: boolean;
 }
 
-/** Stride of the sliding window: the published one belongs to the published patch; other patches overlap by three quarters. */
-export function strideOf({ patch: published, stride }: DatasetProfile, patch: readonly number[]): readonly number[] {
+/**
+ * Stride of the sliding window: the published one belongs to the published patch; other patches overlap by three quarters.
+ * @param options `overlap` as of {@linkcode SegmentOptions}.
+ */
+export function strideOf(
+  { patch: published, stride }: DatasetProfile,
+  { patch, overlap }: Pick<SegmentOptions, "patch" | "overlap">,
+): readonly number[] {
+  if (overlap !== undefined) return patch.map((n) => Math.max(Math.round(n * (1 - overlap)), 1));
   return stride && String(patch) === String(published) ? stride : patch.map((n) => n / 4);
 }
 
@@ -61,7 +68,7 @@ export function probabilitiesWith(
   }
   const windows = {
     patch: patch as Shape3,
-    stride: overlap === undefined ? strideOf(profile, patch) as Shape3 : overlapping(patch, overlap),
+    stride: strideOf(profile, { patch, overlap }) as Shape3,
     weights: overlap === undefined ? "uniform" : "gaussian",
     skipsFlat: overlap !== undefined,
     atOnce: byWindow ? 1 : WINDOWS_AT_ONCE,
@@ -71,9 +78,6 @@ export function probabilitiesWith(
   const once: Probabilities = ({ image, shape }) => slidingWindow(image, shape, windows);
   return mirror ? mirrored(once, MIRRORED_AXES) : once;
 }
-
-const overlapping = (patch: readonly number[], overlap: number) =>
-  patch.map((n) => Math.max(Math.round(n * (1 - overlap)), 1)) as unknown as Shape3;
 
 /** The mean over all mirrorings of the axes, each mirrored back. */
 function mirrored(once: Probabilities, axes: readonly number[]): Probabilities {
@@ -103,17 +107,13 @@ export type ScoredCase = Pick<
 /** Millimeters within which surfaces are taken to agree; ours: a little more than a voxel of either dataset in its planes. */
 export const SURFACE_TOLERANCE = 2;
 
-/**
- * Class numbers from probabilities: of two classes the foreground above 0.5, of more the largest, and of every class the
- * largest component where the profile says so.
- */
+/** Class numbers from probabilities: of two classes the foreground above 0.5, of more the largest; and the components kept. */
 export function maskOf(
   probabilities: Float32Array,
   shape: Shape3,
-  { classes, largestComponent }: Pick<DatasetProfile, "classes" | "largestComponent">,
+  { classes, components }: Pick<DatasetProfile, "classes" | "components">,
 ): Uint8Array {
-  const found = classesOf(probabilities, classes);
-  return largestComponent ? largestComponents(found, shape) : found;
+  return keptComponents(classesOf(probabilities, classes), shape, components);
 }
 
 /**

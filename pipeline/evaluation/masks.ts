@@ -14,7 +14,7 @@ import { readMha } from "../files/mha.ts";
 import { readNrrd } from "../files/nrrd.ts";
 import { inFileOrder, type Volume } from "../files/voxels.ts";
 import { listed } from "../files/words.ts";
-import { type Case, readCase } from "../records/case.ts";
+import { type Case, onSource, readCase } from "../records/case.ts";
 
 /** What names of labels end with, or are in the folder of their case. */
 const LABEL = /(?:^|[._-])(?:gt|seg|segmentation|label|labels|mask|pred|prediction|laendo|mri_norm2)$/i;
@@ -55,7 +55,11 @@ export function pairMasks(masks: string, references: string): { pairs: MaskFiles
     return { pairs: [{ name: nameOf(masks), mask: masks, reference: references }], unscored: [] };
   }
   const [found, wanted] = [masks, references].map(filesByName), problems: string[] = [];
-  if (!found.size) throw new DataError(`Cannot score "${masks}": no mask in it; .nii, .nii.gz, .nrrd or .h5 wanted`);
+  if (!found.size) {
+    throw new DataError(
+      `Cannot score "${masks}": no mask in it; .nii, .nii.gz, .hdr with .img, .nrrd, .nhdr, .mha or .h5 wanted`,
+    );
+  }
   const one = (files: string[], name: string, what: string): string => {
     if (files.length > 1) problems.push(`${name}: one ${what} wanted, found ${listed(files)}`);
     return files[0];
@@ -105,7 +109,7 @@ function inside(folder: string): { files: string[]; folders: string[] } {
 const nameOf = (path: string) => stemOf(path).replace(LABEL, "") || basename(dirname(resolve(path)));
 
 /**
- * Reads a mask, or the label of a case. Needs `--allow-read`.
+ * Reads a mask, or the label of a case in its source's volume. Needs `--allow-read`.
  * @param axes Which axes the array shall have; of a case its own.
  * @throws {DataError} Naming the file, when it has no label or another value than whole numbers from 0 to 255.
  */
@@ -113,7 +117,8 @@ export async function readLabel(path: string, axes: AxisOrder = "XYZ"): Promise<
   if (path.toLowerCase().endsWith(".h5")) {
     const { label, ...one } = await readCase(path, nameOf(path));
     if (!label) throw new DataError(`Cannot score "${path}": it has no label`);
-    return { ...one, label, isPlaced: one.geometry !== null };
+    const { mask, place } = onSource(label, one);
+    return { ...place, label: mask, isPlaced: one.geometry !== null };
   }
   const read = /\.(nrrd|nhdr)$/i.test(path) ? readNrrd : /\.mha$/i.test(path) ? readMha : null;
   const volume = read ? await read(path) : await readNifti(path, { axes });

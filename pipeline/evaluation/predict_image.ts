@@ -7,7 +7,7 @@
  * `H[p̄] = -Σ_k p̄_k ln p̄_k`, and of several networks the mutual information `H[p̄] - mean H[p]`, both in nats.
  * @module
  */
-import { connectedComponents, largestComponents } from "../arrays/components.ts";
+import { type Components, connectedComponents, keptComponents } from "../arrays/components.ts";
 import type { Vector3 } from "../arrays/geometry.ts";
 import {
   inverse,
@@ -18,6 +18,7 @@ import {
   turnedShape,
   turnTo,
 } from "../arrays/orientation.ts";
+import { cropped, type Part, uncropped } from "../arrays/part.ts";
 import { resize } from "../arrays/resize.ts";
 import { sizeOf } from "../arrays/shape.ts";
 import type { Image } from "../data/images.ts";
@@ -43,8 +44,8 @@ export interface Predictor {
   grid: TrainedGrid;
   /** Of one or more networks. */
   networks: readonly Probabilities[];
-  /** Whether only the largest component of each class is kept. */
-  largestComponent: boolean;
+  /** Which connected components are kept. */
+  components: Components;
 }
 
 /** How an image is prepared, and what is wanted beside its mask. */
@@ -63,8 +64,8 @@ export interface PredictOptions {
 export interface Prediction {
   /** Class numbers. */
   mask: Uint8Array;
-  /** Connected components of every class from 1 on, before the largest was kept. */
-  components: number[];
+  /** Connected components of every class from 1 on, before any was left out. */
+  found: number[];
   /** Of every class from 1 on, where they are wanted. */
   probabilities: Float32Array[];
   /** Where it is wanted. */
@@ -102,7 +103,7 @@ const MOST_VOXELS = 2 ** 31;
  */
 export async function predictImage(
   image: Image,
-  { dataset, grid, networks, largestComponent }: Predictor,
+  { dataset, grid, networks, components }: Predictor,
   { crop = null, normalize = "whole", probabilities: wantsProbabilities = false, uncertainty = false }: PredictOptions =
     {},
 ): Promise<Prediction> {
@@ -120,15 +121,15 @@ export async function predictImage(
     own.set(resize(part(probabilities, c, channels), seen, shape, 1), c * sizeOf(shape));
   }
   const placed = <T extends Float32Array | Uint8Array>(values: T) => turned(uncropped(values, box), whole, back);
-  const found = classesOf(own, classes), components: number[] = [];
+  const mask = classesOf(own, classes), found: number[] = [];
   for (let c = 1; c < classes; c++) {
-    components.push(connectedComponents(found.map((value) => Number(value === c)), shape).sizes.length);
+    found.push(connectedComponents(mask.map((value) => Number(value === c)), shape).sizes.length);
   }
   const map = (values: Float32Array | null) => values && placed(resize(values, seen, shape, 1));
   const mapped = { entropy: map(entropy), mutualInformation: map(information) };
   return {
-    mask: placed(largestComponent ? largestComponents(found, shape) : found),
-    components,
+    mask: placed(keptComponents(mask, shape, components)),
+    found,
     probabilities: wantsProbabilities
       ? Array.from({ length: classes - 1 }, (_, i) => placed(part(own, channels === 1 ? i : i + 1, channels)))
       : [],
@@ -255,16 +256,6 @@ function seenShape(
   );
 }
 
-/** A part of a turned volume: the volume's shape, the part's first voxel and its shape. */
-interface Part {
-  /** Of the volume. */
-  whole: Vector3;
-  /** Voxel. */
-  first: Vector3;
-  /** Of the part. */
-  shape: Vector3;
-}
-
 /** The image's intensities as the networks want them, turned, of the box alone. */
 function preparedPart(
   image: Image,
@@ -279,30 +270,4 @@ function preparedPart(
   if (inside.every((value) => value === inside[0])) throw new DataError(`all voxels in the box are ${inside[0]}`);
   const { intensities } = dataset.preparation;
   return normalize === "box" ? intensities(inside) : intensities(inside, values);
-}
-
-/** The part of a volume that a box holds; the same array where that is all. */
-function cropped(values: Float32Array, { whole, first, shape }: Part): Float32Array {
-  if (sizeOf(shape) === values.length) return values;
-  const inside = new Float32Array(sizeOf(shape));
-  for (let i = 0; i < shape[0]; i++) {
-    for (let j = 0; j < shape[1]; j++) {
-      const from = ((first[0] + i) * whole[1] + first[1] + j) * whole[2] + first[2];
-      inside.set(values.subarray(from, from + shape[2]), (i * shape[1] + j) * shape[2]);
-    }
-  }
-  return inside;
-}
-
-/** The volume around a box, 0 outside of it. */
-function uncropped<T extends Float32Array | Uint8Array>(inside: T, { whole, first, shape }: Part): T {
-  if (sizeOf(whole) === inside.length) return inside;
-  const values = new (inside.constructor as new (length: number) => T)(sizeOf(whole));
-  for (let i = 0; i < shape[0]; i++) {
-    for (let j = 0; j < shape[1]; j++) {
-      const at = ((first[0] + i) * whole[1] + first[1] + j) * whole[2] + first[2], from = (i * shape[1] + j) * shape[2];
-      values.set(inside.subarray(from, from + shape[2]) as T & ArrayLike<number>, at);
-    }
-  }
-  return values;
 }

@@ -91,11 +91,11 @@ export function trainingOf(grid: Grid, cell: Cell, length: Length): { method: Me
 
 /** How each method is tested: as its own code does at the published scale, else all alike. */
 export function testOf(grid: Grid, cell: Cell) {
-  const { checkpoint, largestComponent } = methodOf(grid, cell).profile, precision = precisionOfCell(grid, cell);
-  return grid.scale === "paper" ? { batchNorm: "running", checkpoint, largestComponent, precision } : {
+  const { checkpoint, components } = methodOf(grid, cell).profile, precision = precisionOfCell(grid, cell);
+  return grid.scale === "paper" ? { batchNorm: "running", checkpoint, components, precision } : {
     batchNorm: "window",
     checkpoint: "last",
-    largestComponent: DATASETS[cell.dataset].largestComponent,
+    components: DATASETS[cell.dataset].components,
     precision,
   };
 }

@@ -123,8 +123,7 @@ async function trainAndTest(
   }
   if (await readTest(grid, cell, folder)) return null;
   if (isLost()) return "another process has taken it over";
-  const { largestComponent, ...test } = testOf(grid, cell);
-  const alike = grid.scale === "paper" ? {} : { ...test, components: largestComponent ? "largest" : "all" };
+  const alike = grid.scale === "paper" ? {} : testOf(grid, cell);
   const code = await run("evaluate", [dataset, ...flagsOf({ run: folder, ...alike, threads, device })]);
   if (code) return `evaluation ended with code ${code}`;
   return await readTest(grid, cell, folder) ? null : "its evaluation is not the one that was asked for";

@@ -25,7 +25,7 @@ const PROTOCOL = {
     network: "vnet_mutual",
     learningRate: { base: 0.01, every: Infinity },
     consistency: { maximum: 1, length: 40, countsFrom: 1 },
-    largestComponent: false,
+    components: "all",
   },
   acdc: { network: "unet_mutual", consistency: { maximum: 0.1, length: 200, countsFrom: 1 } },
 } as const satisfies Record<Protocol, Partial<DatasetProfile>>;

@@ -38,7 +38,7 @@ const PROTOCOL = {
     network: "vnet_distance",
     learningRate: { base: 0.01, every: 2500 },
     consistency: { maximum: 0.015, length: 40, countsFrom: 0 },
-    largestComponent: false,
+    components: "all",
   },
   acdc: {
     network: "unet_distance",

@@ -26,7 +26,7 @@ export const UA_MT_PROTOCOL = {
   la: {
     learningRate: { base: 0.01, every: 2500 },
     consistency: { maximum: 0.1, length: 40, countsFrom: 0 },
-    largestComponent: false,
+    components: "all",
   },
   acdc: { learningRate: { base: 0.01, power: 0.9 }, consistency: { maximum: 0.1, length: 200, countsFrom: 0 } },
 } as const satisfies Record<Protocol, Partial<DatasetProfile>>;

@@ -24,7 +24,7 @@ const PROTOCOL = {
     network: "unet3d_pyramid",
     learningRate: { base: 0.01, every: 2500 },
     consistency: { maximum: 0.1, length: 40, countsFrom: 0 },
-    largestComponent: false,
+    components: "all",
   },
   acdc: {
     network: "unet_pyramid",

@@ -5,13 +5,15 @@
  * in a `Geometry`; absent where the source does not say; `corrected_spacing` [3] where distances and volumes take another;
  * `nominal_spacing` 1 where it is not the scanner's; of a NIfTI also what its header says, `nifti_pixdim`, `nifti_units`,
  * `nifti_codes`, `nifti_qform`, `nifti_sform`), who was imaged (`patient`, `frame`, `phase`, `group`, `height`, `weight`,
- * each where it is known) and where it comes from (`source`, `source_sha256`, `preparation`). A `manifest.json` beside the
+ * each where it is known) and where it comes from (`source`, `source_sha256`, `preparation`; of one that was cropped
+ * `source_shape` [3] and `source_first` [3], its first voxel there). A `manifest.json` beside the
  * cases holds their fingerprints.
  * @module
  */
 import { z } from "zod";
 import { DataError } from "../files/errors.ts";
-import type { AxisOrder, Geometry, Vector3 } from "../arrays/geometry.ts";
+import { type AxisOrder, cropGeometry, type Geometry, type Vector3 } from "../arrays/geometry.ts";
+import { type Part, uncropped } from "../arrays/part.ts";
 import { type HdfAttribute, type HdfContent, readHdf5, writeArrays } from "../files/hdf5.ts";
 import { NAME } from "../files/names.ts";
 import type { NiftiForms } from "../files/nifti.ts";
@@ -37,6 +39,8 @@ export interface Case {
   nominalSpacing: boolean;
   /** What the header of the source says of the place, number for number, for the masks; null where it was no NIfTI. */
   header: NiftiForms | null;
+  /** The volume that it was cropped from and its first voxel there; null where it is whole or not known. */
+  source: Pick<Part, "first"> & { shape: Vector3 } | null;
   /** Who was imaged; null where the source does not say, as the following ones. */
   patient: string | null;
   /** Number of the frame in the patient's cine, from 1. */
@@ -71,6 +75,7 @@ export const BARE_CASE = {
   correctedSpacing: null,
   nominalSpacing: false,
   header: null,
+  source: null,
   patient: null,
   frame: null,
   phase: null,
@@ -82,6 +87,21 @@ export const BARE_CASE = {
 /** Millimeters along the array's axes, for distances and volumes; null where they are not known. A mask keeps the geometry. */
 export function spacingOf({ geometry, correctedSpacing }: Pick<Case, "geometry" | "correctedSpacing">): Vector3 | null {
   return correctedSpacing ?? geometry?.spacing ?? null;
+}
+
+/** A case as a part of its source's volume; of itself where that is not known. */
+export function partOf({ shape, source }: Pick<Case, "shape" | "source">): Part {
+  return { whole: source?.shape ?? shape, first: source?.first ?? [0, 0, 0], shape };
+}
+
+/** A mask of a case in its source's volume, background where the case was cut off, with its place there. */
+export function onSource<T extends Pick<Case, "shape" | "source" | "geometry">>(
+  mask: Uint8Array,
+  one: T,
+): { mask: Uint8Array; place: T } {
+  const part = partOf(one), back = part.first.map((n) => -n) as Vector3;
+  const geometry = one.geometry && cropGeometry(one.geometry, back);
+  return { mask: uncropped(mask, part), place: { ...one, shape: part.whole, geometry, source: null } };
 }
 
 /** Datasets of a case's file; others, as the scribbles of published files, are not read. */
@@ -144,6 +164,7 @@ export function caseOf(
     correctedSpacing: said.corrected_spacing ?? null,
     nominalSpacing: said.nominal_spacing?.[0] === 1,
     header: formsOf(attributes),
+    source: said.source_shape && said.source_first ? { shape: said.source_shape, first: said.source_first } : null,
     patient: said.patient ?? null,
     frame: said.frame?.[0] ?? null,
     phase: said.phase ?? null,
@@ -160,6 +181,7 @@ export function caseOf(
 }
 
 const WIDTHS = z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]);
+const VOXEL = z.int().nonnegative(), VOXELS = z.tuple([VOXEL, VOXEL, VOXEL]);
 const ONE = z.tuple([z.number()]);
 /** The attributes of a case, each where it is known. */
 const ATTRIBUTES = z.looseObject({
@@ -176,6 +198,8 @@ const ATTRIBUTES = z.looseObject({
   height: ONE,
   weight: ONE,
   preparation: z.string(),
+  source_shape: VOXELS,
+  source_first: VOXELS,
 }).partial();
 
 function checkAttributes(attributes: HdfContent["attributes"], refuse: (why: string) => Error) {
@@ -219,17 +243,17 @@ function formsOf(attributes: Record<string, HdfAttribute>): NiftiForms | null {
 
 /**
  * Writes a case, gzipped, under a temporary name and then renamed. Needs `--allow-read`, `--allow-write`, `--allow-env`.
- * @param source The file that the image comes from, and its SHA-256.
+ * @param file The file that the image comes from, and its SHA-256.
  */
 export function writeCase(
   path: string,
-  { shape, image, label, axes, geometry, correctedSpacing, nominalSpacing, header, preparation, ...subject }: Omit<
+  { shape, image, label, axes, geometry, correctedSpacing, nominalSpacing, header, preparation, ...rest }: Omit<
     Case,
     "name"
   >,
-  source: { file: string; sha256: string },
+  file: { file: string; sha256: string },
 ): Promise<void> {
-  const { patient, frame, phase, group, height, weight } = subject;
+  const { source, patient, frame, phase, group, height, weight } = rest;
   const known = Object.entries({ patient, frame, phase, group, height, weight }).filter(([, value]) => value !== null);
   return writeArrays(
     path,
@@ -241,8 +265,9 @@ export function writeCase(
       ...(nominalSpacing && { nominal_spacing: [1] }),
       ...Object.fromEntries(header ? FORMS.map((key) => [`nifti_${key}`, header[key]]) : []),
       ...Object.fromEntries(known.map(([key, value]) => [key, typeof value === "number" ? [value] : value as string])),
-      source: source.file,
-      source_sha256: source.sha256,
+      ...(source && { source_shape: source.shape, source_first: source.first }),
+      source: file.file,
+      source_sha256: file.sha256,
       preparation,
     },
   );

@@ -5,12 +5,14 @@
  * @module
  */
 import { z } from "zod";
+import type { Components } from "../arrays/components.ts";
 import { writeJson } from "../files/atomic.ts";
 import { sha256 } from "../files/hash.ts";
 import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
 import { counted } from "../files/words.ts";
 import { isFull } from "../tensorflow/precision.ts";
+import { CHOICE, COMPONENTS_SCHEMA, type ComponentsChoice, withPresentComponents } from "./components.ts";
 
 /** Overlaps between 0 and 1, distances in voxels; null: does not exist. */
 export type Scores = Record<"dice" | "jaccard" | "hd95" | "asd", number | null>;
@@ -160,8 +162,14 @@ export interface Metrics {
   patch: readonly number[];
   /** Stride of the sliding window; null for slices. */
   stride: readonly number[] | null;
-  /** Whether only the largest component of each class was kept. */
-  largestComponent: boolean;
+  /** Share of a window that the next one overlapped, voxels weighted by a Gaussian; null: the stride, all voxels alike. */
+  overlap: number | null;
+  /** Whether the mean over the mirrorings of the training was taken. */
+  mirror: boolean;
+  /** Which connected components were kept. */
+  components: Components;
+  /** What chose them; null: the method, or who evaluated. */
+  componentsChoice: ComponentsChoice | null;
   /** What was done to the test cases. */
   preparations: string[];
   /** What was done to the cases of the training, as far as the folder has them. */
@@ -256,32 +264,38 @@ const AGREEMENT = z.object({
   patients: NUMBER,
 });
 const COUNTS = z.object({ labeled: NUMBER, unlabeled: NUMBER, validation: NUMBER, test: NUMBER });
-const METRICS: z.ZodType<Metrics> = z.object({
-  dataset: NAME,
-  method: z.string(),
-  checkpoint: z.string(),
-  iteration: NUMBER,
-  batchNorm: z.string(),
-  precision: z.string(),
-  patch: z.array(NUMBER),
-  stride: z.array(NUMBER).readonly().nullable(),
-  largestComponent: z.boolean(),
-  preparations: z.array(z.string()),
-  trainingPreparations: z.array(z.string()).default([]),
-  nominalSpacing: z.boolean(),
-  correctedSpacings: z.array(CORRECTED_SPACING).default([]),
-  tolerance: NUMBER.nullable().default(null),
-  split: COUNTS.extend({ source: z.string(), patients: COUNTS.nullable() }),
-  cases: z.string(),
-  seconds: NUMBER,
-  versions: z.record(z.string(), z.string()),
-  classes: z.array(NAME).min(1).readonly(),
-  rows: z.array(RESULT_ROW).min(1),
-  summary: SUMMARIES,
-  patientSummary: SUMMARIES.nullable(),
-  patients: z.array(PATIENT),
-  clinical: BY_QUANTITY(AGREEMENT).nullable(),
-});
+const METRICS: z.ZodType<Metrics> = z.preprocess(
+  withPresentComponents,
+  z.object({
+    dataset: NAME,
+    method: z.string(),
+    checkpoint: z.string(),
+    iteration: NUMBER,
+    batchNorm: z.string(),
+    precision: z.string(),
+    patch: z.array(NUMBER),
+    stride: z.array(NUMBER).readonly().nullable(),
+    overlap: z.number().nullable().default(null), // earlier versions had the published strides alone, as the next
+    mirror: z.boolean().default(false),
+    components: COMPONENTS_SCHEMA,
+    componentsChoice: CHOICE.nullable().default(null),
+    preparations: z.array(z.string()),
+    trainingPreparations: z.array(z.string()).default([]),
+    nominalSpacing: z.boolean(),
+    correctedSpacings: z.array(CORRECTED_SPACING).default([]),
+    tolerance: NUMBER.nullable().default(null),
+    split: COUNTS.extend({ source: z.string(), patients: COUNTS.nullable() }),
+    cases: z.string(),
+    seconds: NUMBER,
+    versions: z.record(z.string(), z.string()),
+    classes: z.array(NAME).min(1).readonly(),
+    rows: z.array(RESULT_ROW).min(1),
+    summary: SUMMARIES,
+    patientSummary: SUMMARIES.nullable(),
+    patients: z.array(PATIENT),
+    clinical: BY_QUANTITY(AGREEMENT).nullable(),
+  }),
+);
 
 const FILE: JsonFile = { what: "the evaluation", remedy: "write it with deno task eval DATASET" };
 const pathOf = (folder: string) => `${folder}/metrics.json`;
@@ -317,7 +331,11 @@ export interface EvaluationKind {
   /** Which one of the run's. */
   checkpoint: "last" | "best";
   /** Which components of a prediction were kept; null: the method's own choice. */
-  components: "largest" | "all" | null;
+  components: Components | null;
+  /** As of {@linkcode Metrics}. */
+  overlap: number | null;
+  /** As of {@linkcode Metrics}. */
+  mirror: boolean;
   /** Arithmetic of the convolutions. */
   precision: string;
   /** Whose test cases; null: the training's own split. */
@@ -325,24 +343,29 @@ export interface EvaluationKind {
 }
 
 /**
- * Name of an evaluation's folder: `evaluation-BATCHNORM`, then what is not the usual: `-best`, the components, the precision,
- * and of another split's test cases eight digits of their hash.
+ * Name of an evaluation's folder: `evaluation-BATCHNORM`, then what is not the usual: `-best`, the components, `-overlap0.5`,
+ * `-mirror`, the precision, and of another split's test cases eight digits of their hash.
  *
  * @example What is usual is not named
  * ```ts
  * import assert from "node:assert/strict";
  * import { evaluationName } from "@ssnet/pipeline/records/evaluation.ts";
  *
- * const usual = { batchNorm: "running", checkpoint: "last", components: null, precision: "fp32", split: null } as const;
+ * const published = { batchNorm: "running", checkpoint: "last", components: null, overlap: null, mirror: false } as const;
+ * const usual = { ...published, precision: "fp32", split: null };
  * assert.equal(evaluationName(usual), "evaluation-running");
- * assert.equal(evaluationName({ ...usual, components: "all", precision: "bf16" }), "evaluation-running-all-bf16");
+ * assert.equal(evaluationName({ ...usual, components: "all", mirror: true }), "evaluation-running-all-mirror");
  * ```
  */
-export function evaluationName({ batchNorm, checkpoint, components, precision, split }: EvaluationKind): string {
+export function evaluationName(
+  { batchNorm, checkpoint, components, overlap, mirror, precision, split }: EvaluationKind,
+): string {
   return [
     `evaluation-${batchNorm}`,
     ...checkpoint === "best" ? ["best"] : [],
     ...components ? [components] : [],
+    ...overlap === null ? [] : [`overlap${overlap}`],
+    ...mirror ? ["mirror"] : [],
     ...isFull(precision) ? [] : [precision],
     ...split ? [sha256(split.test.join("\n")).slice(0, 8)] : [],
   ].join("-");

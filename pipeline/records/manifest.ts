@@ -23,7 +23,7 @@ export interface CaseHashes {
   label: string | null;
   /** Hash of shape and place: all that a case says beside image, label and what follows. */
   geometry: string;
-  /** Hash of patient, frame, phase, group, height, weight and preparation. */
+  /** Hash of patient, frame, phase, group, height, weight and preparation, with the place in the source's volume. */
   subject: string;
 }
 
@@ -38,13 +38,13 @@ export function hashesOf(prepared: Omit<Case, "name">, source: Pick<Case, "image
 
 /** The hashes of what a case holds, without those of its source. */
 export function preparedHashesOf(
-  { image, label, patient, frame, phase, group, height, weight, preparation, ...rest }: Omit<Case, "name">,
+  { image, label, source, patient, frame, phase, group, height, weight, preparation, ...rest }: Omit<Case, "name">,
 ): Omit<CaseHashes, "sourceImage" | "sourceLabel"> {
   return {
     image: hashOfVoxels(image),
     label: label && hashOfVoxels(label),
     geometry: hashOfFields({ ...rest, name: null }), // its name is the file's, not the content's
-    subject: hashOfFields({ patient, frame, phase, group, height, weight, preparation }),
+    subject: hashOfFields({ source, patient, frame, phase, group, height, weight, preparation }),
   };
 }
 

@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { type JsonFile, readJsonIfThere } from "../files/json.ts";
 import { PRECISIONS } from "../tensorflow/precision.ts";
+import { CHOICE, COMPONENTS_SCHEMA, withPresentComponents } from "./components.ts";
 
 const NUMBERS = z.tuple([z.number(), z.number(), z.number()]);
 const RUN = z.strictObject({
@@ -20,20 +21,25 @@ const RUN = z.strictObject({
   /** Of the batch norms. */
   statistics: z.enum(["running", "window"]),
 });
-const OPTIONS = z.strictObject({
-  /** Null: the whole image. */
-  crop: z.strictObject({ low: NUMBERS, high: NUMBERS }).nullable(),
-  normalize: z.enum(["whole", "box"]),
-  overlap: z.number(),
-  mirror: z.boolean(),
-  /** Whether the largest component of each class was kept. */
-  largestComponent: z.boolean(),
-  /** Null: as the images say. */
-  spacing: NUMBERS.nullable(),
-  probabilities: z.boolean(),
-  uncertainty: z.boolean(),
-  precision: z.enum(PRECISIONS),
-});
+const OPTIONS = z.preprocess(
+  withPresentComponents,
+  z.strictObject({
+    /** Null: the whole image. */
+    crop: z.strictObject({ low: NUMBERS, high: NUMBERS }).nullable(),
+    normalize: z.enum(["whole", "box"]),
+    overlap: z.number(),
+    mirror: z.boolean(),
+    /** Which connected components were kept. */
+    components: COMPONENTS_SCHEMA,
+    /** What chose them; null: the method, or who segmented. */
+    componentsChoice: CHOICE.nullable().default(null),
+    /** Null: as the images say. */
+    spacing: NUMBERS.nullable(),
+    probabilities: z.boolean(),
+    uncertainty: z.boolean(),
+    precision: z.enum(PRECISIONS),
+  }),
+);
 const ROW = z.strictObject({
   name: z.string(),
   /** Path of the image. */
@@ -54,7 +60,7 @@ const ROW = z.strictObject({
     voxels: z.int().nonnegative(),
     /** Null where the spacing is not known. */
     milliliters: z.number().nullable(),
-    /** Connected ones of the class, before the largest was kept. */
+    /** Connected ones of the class, before any was left out. */
     components: z.int().nonnegative(),
   })),
   seconds: z.number(),

@@ -3,15 +3,17 @@
  * and who reads it; what versions up to 0.1 wrote is translated on reading.
  * @module
  */
+import { basename } from "node:path";
 import { z } from "zod";
 import { sidesOf } from "../arrays/shape.ts";
 import type { Vector3 } from "../arrays/geometry.ts";
 import { isOrientation, orientationOf } from "../arrays/orientation.ts";
 import { type Case, spacingOf } from "./case.ts";
+import { CHOICE, type ChosenComponents, COMPONENTS_SCHEMA } from "./components.ts";
 import { parseSplit, type Split } from "./split.ts";
 import { writeAtomically, writeJson } from "../files/atomic.ts";
 import { isFile } from "../files/exists.ts";
-import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
+import { type JsonFile, parseJson, readJson, readJsonIfThere } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
 import { type Precision, PRECISIONS } from "../tensorflow/precision.ts";
 
@@ -203,6 +205,38 @@ export async function readRunConfigIfThere(folder: string): Promise<RunConfig | 
 /** As {@linkcode readRunConfigIfThere}. @throws {DataError} Where there is none, too. */
 export async function readRunConfig(folder: string): Promise<RunConfig> {
   return withSplit(await readJson(pathOf(folder), FILE, RUN_CONFIG), pathOf(folder));
+}
+
+/** What a file of weights says of its network in its metadata, so that it alone is enough to segment images. */
+export interface NetworkMetadata extends ChosenComponents {
+  /** As of a run, without what names cases or the machine: no split, no folders. */
+  config: RunConfig;
+}
+
+const NETWORK = z.strictObject({
+  config: CONFIG,
+  components: COMPONENTS_SCHEMA,
+  componentsChoice: CHOICE.nullable(),
+});
+
+/** Metadata of a network for others, under one key. */
+export function networkMetadata({ config, ...components }: NetworkMetadata): Record<string, string> {
+  const { split: _, training: { computedOn: __, init, ...training }, ...rest } = config;
+  const said = { ...training, cases: "", ...(init && { init: { ...init, file: basename(init.file) } }) };
+  return { ss_net: JSON.stringify({ config: { ...rest, training: said }, ...components }) };
+}
+
+/**
+ * What {@linkcode networkMetadata} wrote; null where a file does not say it.
+ * @param path Of the file, for errors.
+ * @throws {DataError} When it says something else.
+ */
+export function readNetworkMetadata(metadata: Record<string, string>, path: string): NetworkMetadata | null {
+  if (metadata.ss_net === undefined) return null;
+  const file = { what: "the metadata of the network", remedy: "export it anew", path };
+  const { config, ...components } = parseJson(metadata.ss_net, NETWORK, file);
+  const none = { source: "none", labeled: [], unlabeled: [], validation: [], test: [] };
+  return { config: { ...config, split: { profile: config.dataset, ...none } }, ...components };
 }
 
 /** Whether a folder holds a run. Needs `--allow-read`. */

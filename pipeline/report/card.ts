@@ -6,12 +6,13 @@
 import type { Dataset } from "../datasets/dataset.ts";
 import { sha256 } from "../files/hash.ts";
 import { counted, fixed } from "../files/words.ts";
+import { type ChosenComponents, componentsText } from "../records/components.ts";
 import type { Metrics, Spread, Summary } from "../records/evaluation.ts";
 import { countCases, countPatients } from "../records/split.ts";
 import type { Run } from "./runs.ts";
 
 /** The file that is handed on. */
-export interface ExportedModel {
+export interface ExportedModel extends ChosenComponents {
   /** Its name. */
   file: string;
   /** "safetensors" or "pth". */
@@ -26,6 +27,8 @@ export interface ExportedModel {
   checkpoint: string;
   /** After which it was written. */
   iteration: number;
+  /** Of the batch norms, that suit it. */
+  statistics: string;
 }
 
 /** A card. @param run With its evaluations. */
@@ -54,6 +57,7 @@ export function modelCard(
       ["input", `${training.patch.join(" x ")}, one channel`],
       ["classes", ["background", ...dataset.classNames].map((name, i) => `${i} ${name}`).join(", ")],
       ["checkpoint", `${model.checkpoint}, after iteration ${model.iteration}`],
+      ["used with", `${model.statistics} statistics, ${componentsText(model.components, model.componentsChoice)}`],
     ]),
     "Its names and layouts are those of the authors' `state_dict`. In Python, with their class:",
     "",
@@ -61,8 +65,10 @@ export function modelCard(
     "",
     "Here:",
     "",
-    `    deno task eval ${config.dataset} --weights ${model.file} --method ${method.name} --patch ${
-      training.patch.join("x")
+    `    deno task predict IMAGE --weights ${model.file} -o OUT${
+      model.format === "pth"
+        ? ` --dataset ${config.dataset} --method ${method.name} --patch ${training.patch.join("x")}`
+        : ""
     }`,
     "",
     "## Training",
@@ -154,7 +160,7 @@ function resultsOf(name: string, { summary, patientSummary, ...metrics }: Metric
     `\`${name}\`: ${
       counted(patients?.test ?? test, patients ? "patient" : "case")
     } of ${source}; batch norm ${metrics.batchNorm}, ` +
-    `${metrics.largestComponent ? "the largest component" : "all components"}, ${metrics.precision}` +
+    `${componentsText(metrics.components, metrics.componentsChoice)}, ${metrics.precision}` +
     `${
       metrics.nominalSpacing ? ", nominal mm" : ""
     }. First as published (an empty mask scores 0 throughout), then honest ` +

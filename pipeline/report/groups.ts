@@ -8,6 +8,7 @@ import { z } from "zod";
 import { DATASETS } from "../datasets/datasets.ts";
 import { readJson } from "../files/json.ts";
 import { counted } from "../files/words.ts";
+import { COMPONENTS_SCHEMA } from "../records/components.ts";
 import type { Metrics } from "../records/evaluation.ts";
 import type { Evaluation, Methods, Run } from "./runs.ts";
 
@@ -25,7 +26,7 @@ const PROTOCOL = z.strictObject({
   batchNorm: z.string(),
   precision: z.string(),
   stride: z.array(z.number()).nullable(),
-  largestComponent: z.boolean(),
+  components: COMPONENTS_SCHEMA,
 });
 const PUBLISHED_ROW = z.strictObject({
   method: z.string(),

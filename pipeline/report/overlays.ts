@@ -4,7 +4,8 @@
  * @module
  */
 import { encode } from "fast-png";
-import { type Case, readCase, spacingOf } from "../records/case.ts";
+import { cropped } from "../arrays/part.ts";
+import { type Case, partOf, readCase, spacingOf } from "../records/case.ts";
 import { nearestQuantile } from "../arrays/quantiles.ts";
 import { readNifti } from "../files/nifti.ts";
 import type { Evaluation } from "./runs.ts";
@@ -55,7 +56,7 @@ export async function readOverlay({ folder, metrics }: Evaluation, name: string)
   const path = `${folder}/${name}.nii.gz`, source = `${metrics.cases}/${name}.h5`;
   const { cases } = await readManifest(metrics.cases), expected = Object.hasOwn(cases, name) ? cases[name] : null;
   if (!expected) throw new DataError(`Cannot read "${source}": its manifest.json has no case of this name`);
-  const found = await readCase(source, name, { expected });
+  const found = await readCase(source, name, { expected }), part = partOf(found);
   let mask;
   try {
     mask = await readNifti(path, { axes: found.axes });
@@ -64,12 +65,18 @@ export async function readOverlay({ folder, metrics }: Evaluation, name: string)
     throw new DataError(`Cannot read "${path}": it is not there`, { cause: error });
   }
   if (!found.label) throw new DataError(`Cannot compare with "${source}": it has no label`);
-  if (String(mask.shape) !== String(found.shape)) {
-    throw new DataError(
-      `Cannot compare "${path}" with its case: it must have the shape [${found.shape}], found [${mask.shape}]`,
-    );
+  // Earlier versions wrote masks of the case alone.
+  const shapes = [found.shape, part.whole], isWhole = String(mask.shape) === String(part.whole);
+  if (!isWhole && String(mask.shape) !== String(found.shape)) {
+    const wanted = [...new Set(shapes.map((shape) => `[${shape}]`))].join(" or ");
+    throw new DataError(`Cannot compare "${path}" with its case: a shape of ${wanted} wanted, found [${mask.shape}]`);
   }
-  return makeOverlay({ ...found, label: found.label }, Uint8Array.from(mask.data), metrics.classes.length);
+  const prediction = Uint8Array.from(mask.data);
+  return makeOverlay(
+    { ...found, label: found.label },
+    isWhole ? cropped(prediction, part) : prediction,
+    metrics.classes.length,
+  );
 }
 
 /**

@@ -4,6 +4,8 @@
  * @module
  */
 import { basename } from "node:path";
+import { counted } from "../files/words.ts";
+import { componentsText } from "../records/components.ts";
 import { correctedSpacingText, type Metrics } from "../records/evaluation.ts";
 import { lowResolutionText } from "../training/low_resolution.ts";
 import { countsOf, type Group, type Published, type Result } from "./groups.ts";
@@ -37,7 +39,7 @@ const pairs = (entries: [string, unknown][]) => entries.map((pair) => pair.join(
 
 function rowSettings({ protocol, labeled, unit }: Group): RowSetting[] {
   const side = (sizes: readonly number[] | null) => sizes?.join(" × ") ?? "whole slices";
-  const yes = (value: boolean) => value ? "kept" : "not taken";
+  const mirrorings = (mirror: boolean) => mirror ? "averaged" : "none";
   const weights = (ema: boolean) => ema ? "moving average" : "the checkpoint's iteration";
   return [
     own("Method", null, ({ run }) => run.method.title),
@@ -92,12 +94,29 @@ function rowSettings({ protocol, labeled, unit }: Group): RowSetting[] {
     own("Checkpoint's iteration", null, ({ evaluation }) => evaluation.metrics.iteration, grouped),
     shared("Batch norm statistics", protocol && protocol.batchNorm, ({ evaluation }) => evaluation.metrics.batchNorm),
     shared("Inference precision", protocol && protocol.precision, ({ evaluation }) => evaluation.metrics.precision),
-    shared("Window stride", protocol && side(protocol.stride), ({ evaluation }) => evaluation.metrics.stride, side),
     shared(
-      "Largest component",
-      protocol && yes(protocol.largestComponent),
-      ({ evaluation }) => evaluation.metrics.largestComponent,
-      yes,
+      "Window stride",
+      protocol && side(protocol.stride),
+      ({ evaluation: { metrics: { stride, overlap } } }) => ({ stride, overlap }),
+      ({ stride, overlap }) => side(stride) + (overlap === null ? "" : ", Gaussian weights"),
+    ),
+    shared(
+      "Mirrorings",
+      protocol && mirrorings(false),
+      ({ evaluation }) => evaluation.metrics.mirror,
+      mirrorings,
+    ),
+    shared(
+      "Components",
+      protocol && componentsText(protocol.components),
+      ({ evaluation }) => evaluation.metrics.components,
+      (components) => componentsText(components),
+    ),
+    own(
+      "Components chosen on",
+      protocol && "nothing",
+      ({ evaluation }) => evaluation.metrics.componentsChoice,
+      (choice) => choice ? counted(choice.cases, "validation case") : "nothing",
     ),
     own("Spacing", null, ({ evaluation }) => spacing(evaluation.metrics)),
     own("Versions", null, ({ evaluation }) => Object.entries(evaluation.metrics.versions), pairs),
@@ -153,7 +172,9 @@ export function shortProtocol(result: Result): string {
     `checkpoint ${checkpointText(result)}`,
     `batch norm ${metrics.batchNorm}`,
     `inference ${metrics.precision}`,
-    metrics.largestComponent ? "largest component" : "all components",
+    ...metrics.overlap === null ? [] : [`overlap ${metrics.overlap}, Gaussian weights`],
+    ...metrics.mirror ? ["mirrorings averaged"] : [],
+    componentsText(metrics.components, metrics.componentsChoice),
     `${countsOf(metrics).test} test ${metrics.split.patients ? "patients" : "cases"}, ${metrics.split.source}`,
   ].join(" · ");
 }
@@ -165,7 +186,7 @@ export function shortPublished(protocol: Published["protocol"], unit: string): s
     `training ${protocol.trainingPrecision}`,
     `checkpoint ${protocol.checkpoint}`,
     `batch norm ${protocol.batchNorm}`,
-    protocol.largestComponent ? "largest component" : "all components",
+    componentsText(protocol.components),
     `${protocol.test} test ${unit}`,
   ].join(" · ");
 }

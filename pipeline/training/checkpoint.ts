@@ -144,13 +144,17 @@ export async function readCheckpoint(path: string, spec: NetworkSpec): Promise<C
 /**
  * A checkpoint for other programs: the bytes of a safetensors or of a file of torch's, whose names and layouts
  * `load_state_dict` reads. PyTorch's names, layouts and order are ours already.
- * @param options `half`: the numbers as float16.
+ * @param options `half`: the numbers as float16; `metadata`: of a safetensors file, beside the iteration.
  * @throws {RangeError} When a value is beyond float16.
  */
 export async function encodeCheckpoint(
   { state, iteration }: Pick<Checkpoint, "state" | "iteration">,
   spec: NetworkSpec,
-  { format, half }: { format: "safetensors" | "pth"; half: boolean },
+  { format, half, metadata }: {
+    format: "safetensors" | "pth";
+    half: boolean;
+    metadata: Record<string, string>;
+  },
 ): Promise<Uint8Array> {
   const tensors = stateSources(
     spec,
@@ -162,7 +166,8 @@ export async function encodeCheckpoint(
   );
   if (format === "pth") return await encodeTorchFile(tensors);
   return new Uint8Array(
-    await new Blob([...safetensorsParts(tensors, { iteration: `${iteration}` })] as BlobPart[]).arrayBuffer(),
+    await new Blob([...safetensorsParts(tensors, { ...metadata, iteration: `${iteration}` })] as BlobPart[])
+      .arrayBuffer(),
   );
 }
 

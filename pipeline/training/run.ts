@@ -3,8 +3,9 @@
  * as a run.
  * @module
  */
+import type { Components } from "../arrays/components.ts";
 import { type Dataset, type DatasetProfile, presetOf } from "../datasets/dataset.ts";
-import { datasetOf } from "../datasets/datasets.ts";
+import { DATASET_NAMES, datasetOf } from "../datasets/datasets.ts";
 import {
   maskOf,
   type Probabilities,
@@ -15,12 +16,14 @@ import {
 import type { NetworkParameters } from "../evaluation/inference.ts";
 import { DataError } from "../files/errors.ts";
 import { isFile } from "../files/exists.ts";
-import { unknownName } from "../files/words.ts";
+import { readWeightsFile } from "../files/weights_file.ts";
+import { listed, unknownName } from "../files/words.ts";
 import { createMethod } from "../methods/method.ts";
 import { isMethod, METHOD_NAMES, type MethodName, METHODS } from "../methods/methods.ts";
 import { buildNetwork } from "../networks/network.ts";
 import { toWeights } from "../networks/parameters.ts";
-import { gridOf, readRunConfig, type RunConfig, type TrainedGrid } from "../records/run.ts";
+import type { ChosenComponents } from "../records/components.ts";
+import { gridOf, readNetworkMetadata, readRunConfig, type RunConfig, type TrainedGrid } from "../records/run.ts";
 import type { Split } from "../records/split.ts";
 import { tensorflow } from "../tensorflow/device.ts";
 import type { Precision } from "../tensorflow/precision.ts";
@@ -32,6 +35,8 @@ export interface Run {
   folder: string;
   /** The file of weights that came without a run folder; null: the folder's checkpoints. */
   weights: string | null;
+  /** Which components are kept of its masks by what its file of weights says; null: it does not say, or a run folder. */
+  told: ChosenComponents | null;
   /** What stands in `config.json`. */
   config: RunConfig;
   /** The dataset that it is trained on. */
@@ -45,7 +50,7 @@ export interface Run {
 }
 
 /** A run with its weights. */
-export interface LoadedRun extends Omit<Run, "weights"> {
+export interface LoadedRun extends Omit<Run, "weights">, ChosenComponents {
   /** The file of its weights. */
   file: string;
   /** Which checkpoint was read; "last" of weights from elsewhere. */
@@ -54,12 +59,14 @@ export interface LoadedRun extends Omit<Run, "weights"> {
   prefix: string;
   /** The iteration after which it was written; 0 where it does not say. */
   iteration: number;
-  /** Whether only the largest component of each class is kept. */
-  largestComponent: boolean;
   /** Parameters and running statistics. */
   weights: NetworkParameters;
   /** Statistics of the batch norms. */
   statistics: "running" | "window";
+  /** Share of a window that the next one overlaps; null: the published stride. */
+  overlap: number | null;
+  /** Whether the mean over the mirrorings of the training is taken. */
+  mirror: boolean;
   /** Gives the probabilities of a prepared image on the grid of the training. */
   probabilities: Probabilities;
   /** Gives the class number of every voxel of a prepared image on the grid of the training. */
@@ -73,7 +80,7 @@ export interface RunOptions extends Pick<SegmentOptions, "overlap" | "mirror"> {
   /** Statistics of the batch norms: the training's, as published, or each window's own; absent: those that suit the run. */
   batchNorm?: "running" | "window";
   /** Which connected components are kept; absent: the method's own choice. */
-  components?: "largest" | "all";
+  components?: Components;
   /** Arithmetic; absent: what TensorFlow is open for, fp32 on a CPU. */
   precision?: Precision;
 }
@@ -83,26 +90,26 @@ export interface RunOptions extends Pick<SegmentOptions, "overlap" | "mirror"> {
  * @throws {DataError} When it holds no run, or one of a dataset or method that there is not.
  */
 export async function readRun(folder: string): Promise<Run> {
-  return runOf(await readRunConfig(folder), folder, null);
+  return { ...runOf(await readRunConfig(folder), folder), weights: null, told: null };
 }
 
-function runOf(config: RunConfig, folder: string, weights: string | null): Run {
+function runOf(config: RunConfig, folder: string): Omit<Run, "weights" | "told"> {
   const dataset = datasetOf(config, folder), { name, settings } = config.method;
   if (!isMethod(name)) {
     throw new DataError(`Cannot use the run "${folder}": ${unknownName("method", name, METHOD_NAMES)}`);
   }
   const { profile } = createMethod(METHODS[name], dataset, { settings, patch: config.training.patch });
   const grid = config.grid ?? gridOf(null, dataset);
-  return { folder, weights, config, dataset, methodName: name, profile, grid };
+  return { folder, config, dataset, methodName: name, profile, grid };
 }
 
-/** What must be said of weights that come without a run folder. */
+/** What is said of weights that come without a run folder, beside what their file says ({@linkcode readNetworkMetadata}). */
 export interface WeightsOptions {
-  /** That the network is for. */
-  dataset: Dataset;
-  /** That it was trained by: this says which network it is. */
-  method: MethodName;
-  /** The network's input; the dataset's where it is absent. */
+  /** That the network is for; it may be absent only where the file says it. */
+  dataset?: Dataset;
+  /** That it was trained by: this says which network it is; absent: as the file says, else SS-Net. */
+  method?: MethodName;
+  /** The network's input; absent: as the file says, else the dataset's. */
   patch?: readonly number[];
   /** Whose test cases are evaluated; none where it is absent. */
   split?: Split;
@@ -111,8 +118,10 @@ export interface WeightsOptions {
 }
 
 /**
- * A file of weights as a run, of whose training nothing is known: what is told of it is the paper's. To {@linkcode loadRun}.
+ * A file of weights as a run. Where the file does not say of which, nothing is known of its training, and what is told of it
+ * is the paper's. To {@linkcode loadRun}. Needs `--allow-read`.
  * @param path Ours or PyTorch's: {@linkcode readWeightsFile}.
+ * @throws {DataError} When it is no such file; when dataset, method or patch are others than it says, or no dataset is known.
  *
  * @example The mask of a case by the authors' network
  * ```ts ignore
@@ -122,15 +131,33 @@ export interface WeightsOptions {
  * import { loadRun, weightsAsRun } from "@ssnet/pipeline/training/run.ts";
  *
  * openTensorFlow({ threads: 2 });
- * const { segment } = await loadRun(weightsAsRun("model.pth", { dataset: LEFT_ATRIUM, method: "ssnet" }));
+ * const { segment } = await loadRun(await weightsAsRun("model.pth", { dataset: LEFT_ATRIUM, method: "ssnet" }));
  * const mask = await segment(await readCase("data/cases/la/patient.h5", "patient"));
  * ```
  */
-export function weightsAsRun(path: string, { dataset, method, patch, split, cases = "" }: WeightsOptions): Run {
+export async function weightsAsRun(
+  path: string,
+  { dataset, method, patch, split, cases = "" }: WeightsOptions = {},
+): Promise<Run> {
+  const { metadata } = await readWeightsFile(path), said = readNetworkMetadata(metadata, path);
+  if (said) {
+    const { config, ...told } = said, { training } = config;
+    const others = differencesFrom(config, { dataset, method, patch });
+    if (others.length) throw new DataError(`Cannot use "${path}" so: it is a network of ${listed(others)}`);
+    const known = { ...config, split: split ?? config.split, training: { ...training, cases } };
+    return { ...runOf(known, path), weights: path, told };
+  }
+  if (!dataset) {
+    throw new DataError(
+      `Cannot use "${path}": it does not say of which dataset its network is; --dataset ${
+        DATASET_NAMES.join(" or ")
+      } wanted`,
+    );
+  }
   const none: Split = { profile: dataset.name, source: "none", labeled: [], unlabeled: [], validation: [], test: [] };
   const config: RunConfig = {
     dataset: dataset.name,
-    method: { name: method, settings: {} },
+    method: { name: method ?? "ssnet", settings: {} },
     training: {
       ...{
         preset: "paper",
@@ -149,7 +176,27 @@ export function weightsAsRun(path: string, { dataset, method, patch, split, case
     versions: {},
     commit: null,
   };
-  return runOf(config, path, path);
+  return { ...runOf(config, path), weights: path, told: null };
+}
+
+/** In what a file of weights differs from what is said of it. */
+function differencesFrom(
+  { dataset, method, training }: RunConfig,
+  said: Pick<WeightsOptions, "dataset" | "method" | "patch">,
+): string[] {
+  const pairs = [
+    ["dataset", dataset, said.dataset?.name],
+    ["method", method.name, said.method],
+    ["patch", training.patch.join("x"), said.patch?.join("x")],
+  ];
+  return pairs.filter(([, is, told]) => told !== undefined && told !== is).map(([name, is, told]) =>
+    `${name} ${is}, not ${told}`
+  );
+}
+
+/** Statistics of the batch norms that suit a run. */
+export function statisticsOf({ profile, config: { training } }: Pick<Run, "profile" | "config">): "running" | "window" {
+  return training.statistics ?? presetOf(profile, training.preset).statistics;
 }
 
 /**
@@ -174,24 +221,23 @@ export async function loadRun(source: string | Run, options: RunOptions = {}): P
   const { checkpoint, path } = checkpointOf(run, options);
   const { spec } = buildNetwork(profile.network, profile);
   const { state, iteration, prefix } = await readCheckpoint(path, spec), weights = toWeights(spec, state);
-  const { precision = tensorflow().binding.single, components, overlap, mirror } = options;
-  const statistics = options.batchNorm ?? training.statistics ?? presetOf(profile, training.preset).statistics;
-  const largestComponent = components ? components === "largest" : profile.largestComponent;
-  const how = { patch: training.patch, statistics, precision, overlap, mirror };
-  const probabilities = probabilitiesWith(profile, () => weights, how);
-  const segment: Segment = async (one) => maskOf(await probabilities(one), one.shape, { ...profile, largestComponent });
-  return {
-    ...run,
-    file: path,
-    checkpoint,
-    prefix,
-    iteration,
-    largestComponent,
-    weights,
-    statistics,
-    probabilities,
-    segment,
-  };
+  const { precision = tensorflow().binding.single, overlap, mirror = false } = options;
+  const statistics = options.batchNorm ?? statisticsOf(run);
+  const inference = { patch: training.patch, statistics, precision, overlap, mirror };
+  const probabilities = probabilitiesWith(profile, () => weights, inference);
+  const loaded = { ...run, file: path, checkpoint, prefix, iteration, weights, statistics, mirror, probabilities };
+  const how = { ...loaded, overlap: profile.stride ? overlap ?? null : null };
+  return withComponents(how, { components: options.components ?? profile.components, componentsChoice: null });
+}
+
+/** A run of whose masks other components are kept. */
+export function withComponents(
+  run: Omit<LoadedRun, "segment" | keyof ChosenComponents>,
+  chosen: ChosenComponents,
+): LoadedRun {
+  const { probabilities, profile } = run, { components } = chosen;
+  const segment: Segment = async (one) => maskOf(await probabilities(one), one.shape, { ...profile, components });
+  return { ...run, ...chosen, segment };
 }
 
 /**

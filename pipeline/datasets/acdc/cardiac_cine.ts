@@ -197,6 +197,7 @@ async function challengeFrame(
     correctedSpacing: null,
     nominalSpacing,
     header: volume.header,
+    source: null,
     preparation: ["min-max to [0, 1] per volume", ...(volume.note ? [volume.note] : [])].join("; "),
   };
   const fingerprint = fingerprintOf(prepared, { image: volume.data, label: prepared.label }, { sources, classes });

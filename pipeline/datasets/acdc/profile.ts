@@ -18,7 +18,7 @@ export const ACDC = {
   iterations: 30000,
   learningRate: { base: 0.01, every: Infinity },
   consistency: { maximum: 0.1, length: 200, countsFrom: 0 },
-  largestComponent: false,
+  components: "all",
   checkpoint: "best",
   fast: {
     iterations: 3050,

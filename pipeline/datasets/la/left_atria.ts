@@ -5,9 +5,10 @@
  */
 import { BARE_CASE, type Case, readCase } from "../../records/case.ts";
 import { cropGeometry, type Geometry } from "../../arrays/geometry.ts";
+import { cropped } from "../../arrays/part.ts";
 import { nameProblem } from "../../files/names.ts";
 import { decodeNrrd, readNrrdFile } from "../../files/nrrd.ts";
-import { cropPlane, foregroundCrop, type PlaneBox, publishedCrop } from "../crop.ts";
+import { foregroundCrop, type PlaneBox, planePart, publishedCrop } from "../crop.ts";
 import {
   fingerprintOf,
   imageProblems,
@@ -144,10 +145,11 @@ async function challenge(
   }
   if (problems.length || !volume) return { problems };
   const { shape, geometry } = volume, { box, how } = planeBox(volume, label, { ...options, name });
-  const image = cropPlane(normalize(volume.data), shape, box), cropped = label && cropPlane(label, shape, box).volume;
+  const part = planePart(shape, box), image = cropped(normalize(volume.data), part);
+  const inside = label && cropped(label, part);
   const count = (values: Uint8Array | null) => values?.reduce((sum, value) => sum + value, 0) ?? 0;
-  if (count(cropped) !== count(label)) {
-    const outside = `${count(label) - count(cropped)} of ${count(label)} labeled voxels lie outside the crop`;
+  if (count(inside) !== count(label)) {
+    const outside = `${count(label) - count(inside)} of ${count(label)} labeled voxels lie outside the crop`;
     return { problems: [`${labelFile}: ${outside} to what is bright in the image; --crop none keeps them`] };
   }
   if (options.crop === "published" && !label) {
@@ -161,10 +163,11 @@ async function challenge(
     ...BARE_CASE,
     ...spacing,
     name,
-    shape: image.shape,
-    image: image.volume,
-    label: cropped,
-    geometry: geometry && cropGeometry(geometry, [box.x[0], box.y[0], 0]),
+    shape: part.shape,
+    image,
+    label: inside,
+    source: String(part.shape) === String(shape) ? null : { shape, first: part.first },
+    geometry: geometry && cropGeometry(geometry, part.first),
     preparation: `normalized, ${how}`,
   };
   const fingerprint = fingerprintOf(prepared, { image: volume.data, label }, { sources, classes });

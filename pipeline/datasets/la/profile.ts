@@ -19,7 +19,7 @@ export const LA = {
   iterations: 15000,
   learningRate: { base: 0.01, every: 2500 },
   consistency: { maximum: 1, length: 40, countsFrom: 1 },
-  largestComponent: true,
+  components: "classes",
   checkpoint: "last",
   fast: {
     iterations: 1535,

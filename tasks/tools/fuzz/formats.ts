@@ -108,7 +108,7 @@ const summary = Object.fromEntries(["dice", "jaccard", "hd95", "asd"].map((name)
 const summaries = { published: { mean: summary }, honest: { mean: summary }, millimeters: null };
 const metrics = {
   ...{ dataset: LA.name, method: "ssnet", checkpoint: "last", iteration: 4, batchNorm: "running", precision: "fp32" },
-  ...{ patch: [32, 32, 32], stride: [8, 8, 8], largestComponent: true, preparations: ["none"], nominalSpacing: false },
+  ...{ patch: [32, 32, 32], stride: [8, 8, 8], components: "classes", preparations: ["none"], nominalSpacing: false },
   split: { ...split.counts, source: "test", patients: null },
   ...{ cases: "c", seconds: 1, versions: {}, classes: ["left atrium"] },
   rows: [{

@@ -1,0 +1,107 @@
+/**
+ * `components.json` of a run: which connected components of its masks are best on the validation cases of its split, by
+ * checkpoint and statistics of the batch norms. One schema for who writes and who reads it.
+ * @module
+ */
+import { z } from "zod";
+import { COMPONENTS, type Components } from "../arrays/components.ts";
+import { writeJson } from "../files/atomic.ts";
+import { type JsonFile, readJsonIfThere } from "../files/json.ts";
+import { counted } from "../files/words.ts";
+
+/** Which components are kept. */
+export const COMPONENTS_SCHEMA: z.ZodType<Components> = z.enum(COMPONENTS);
+
+/** A record of an earlier version, which said whether the largest of each class was kept, as the present form. */
+export function withPresentComponents(content: unknown): unknown {
+  const earlier = z.looseObject({ largestComponent: z.boolean() }).safeParse(content);
+  if (!earlier.success) return content;
+  const { largestComponent, ...rest } = earlier.data;
+  return { ...rest, components: largestComponent ? "classes" : "all" };
+}
+
+/** What a choice was made by. */
+export interface ComponentsChoice {
+  /** How many validation cases. */
+  cases: number;
+  /** Mean Dice over cases and classes, of every way. */
+  dice: Record<Components, number>;
+}
+
+/** Which components are kept, and by which choice. */
+export interface ChosenComponents {
+  /** Of masks. */
+  components: Components;
+  /** What chose them; null: the method, or who asked. */
+  componentsChoice: ComponentsChoice | null;
+}
+
+/** A choice as the file has it. */
+export interface StoredComponents extends ComponentsChoice {
+  /** What was chosen. */
+  components: Components;
+  /** Of the run's. */
+  checkpoint: "last" | "best";
+  /** Of the checkpoint's file: of another one the choice says nothing. */
+  sha256: string;
+  /** Of the batch norms. */
+  statistics: string;
+  /** Of the windows; null: the published stride. */
+  overlap: number | null;
+  /** Whether mirrorings were averaged. */
+  mirror: boolean;
+}
+
+const DICE = z.number().min(0).max(1);
+const CHOSEN_BY = {
+  cases: z.int().positive(),
+  dice: z.strictObject({ all: DICE, classes: DICE, foreground: DICE }),
+};
+/** Of a {@linkcode ComponentsChoice}. */
+export const CHOICE: z.ZodType<ComponentsChoice> = z.strictObject(CHOSEN_BY);
+const STORED: z.ZodType<StoredComponents> = z.strictObject({
+  ...CHOSEN_BY,
+  components: COMPONENTS_SCHEMA,
+  checkpoint: z.enum(["last", "best"]),
+  sha256: z.string(),
+  statistics: z.string(),
+  overlap: z.number().nullable(),
+  mirror: z.boolean(),
+});
+
+const FILE: JsonFile = { what: "the chosen components", remedy: "delete it, and eval --components auto chooses anew" };
+const pathOf = (folder: string) => `${folder}/components.json`;
+
+/** All choices of a run; none where it has no such file. Needs `--allow-read`. @throws {DataError} When it is none. */
+export async function readChosenComponents(folder: string): Promise<StoredComponents[]> {
+  return await readJsonIfThere(pathOf(folder), z.array(STORED), FILE) ?? [];
+}
+
+/** Writes them. Needs `--allow-read`, `--allow-write`. */
+export function writeChosenComponents(folder: string, all: StoredComponents[]): Promise<void> {
+  return writeJson(pathOf(folder), all);
+}
+
+const WORDS: Record<Components, string> = {
+  all: "all components",
+  classes: "largest component of each class",
+  foreground: "largest component of the foreground",
+};
+
+/**
+ * Which components were kept, in words.
+ * @param choice Null: not chosen by validation cases.
+ *
+ * @example As the method has it, and as two cases chose
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { componentsText } from "@ssnet/pipeline/records/components.ts";
+ *
+ * assert.equal(componentsText("all"), "all components");
+ * const choice = { cases: 2, dice: { all: 0.8, classes: 0.9, foreground: 0.85 } };
+ * assert.equal(componentsText("classes", choice), "largest component of each class (chosen on 2 validation cases)");
+ * ```
+ */
+export function componentsText(components: Components, choice: ComponentsChoice | null = null): string {
+  return WORDS[components] + (choice ? ` (chosen on ${counted(choice.cases, "validation case")})` : "");
+}
