@@ -17,7 +17,7 @@ import { HtmlTable } from "./html_table.tsx";
 import { grouped, printed } from "./numbers.ts";
 import css from "./page.css" with { type: "text" };
 import type { Run } from "./runs.ts";
-import { casesTable, comparisonTables, protocolTable, resultsTable } from "./tables.ts";
+import { casesTable, comparisonTables, protocolTable, resultsTable, selectionTable } from "./tables.ts";
 import viewer from "./viewer.js" with { type: "text" };
 import type { Metrics } from "../records/evaluation.ts";
 
@@ -202,6 +202,8 @@ function GroupSection({ group, contents, number }: { group: Group; contents: Con
           </ol>
         )
         : <p>{nothingPublished(group)}</p>}
+      <h3>Checkpoints and components</h3>
+      <HtmlTable table={selectionTable(group, contents)} />
       <h3>Dice of every case</h3>
       <div class="scroll">
         <DiceByCase
