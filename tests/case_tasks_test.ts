@@ -25,6 +25,8 @@ import { writeSplit } from "../pipeline/records/split.ts";
 import { runConfig } from "./run_config.ts";
 import { type Fingerprint, readManifest, writeManifest } from "../pipeline/records/manifest.ts";
 import { readMetrics, type ResultRow } from "../pipeline/records/evaluation.ts";
+import { readChosenComponents } from "../pipeline/records/components.ts";
+import { readPredictionIfThere } from "../pipeline/records/prediction.ts";
 import { readScores } from "../pipeline/records/score.ts";
 
 const SHAPE = [20, 36, 34] as const; // along X smaller than the patch
@@ -318,4 +320,20 @@ Deno.test("eval:la writes masks and metrics together, or nothing, and names all 
     assert.equal((await evaluate("--split", `${folder}/other.json`)).code, 0);
     const own = filesOf(run).filter((name) => /^evaluation-window-[0-9a-f]{8}$/.test(name));
     assert.deepEqual(own.map((name) => filesOf(`${run}/${name}`)), [["c.nii.gz", "metrics.json"]]);
+    // A validation case chooses components, and predict takes what it chose.
+    await writeRunConfig(run, { ...config, split: { ...split, validation: ["b"], test: ["c"] } });
+    const chosen = await evaluate("--components", "auto");
+    assert.equal(chosen.code, 0, chosen.error);
+    assert.match(chosen.out, /^components: .* \(chosen on 1 validation case\): Dice .*; in ".*run\/components.json"$/m);
+    const [stored] = await readChosenComponents(run), name = stored.components === "classes" ? "" : "-all";
+    const { rows: _, ...kept } = await readMetrics(`${run}/evaluation-window${name}`);
+    const choice = { cases: 1, dice: stored.dice };
+    assert.deepEqual([kept.components, kept.componentsChoice], [stored.components, choice]);
+    const out = ["-o", `${folder}/predicted`],
+      predicted = await task(folder, "predict", [
+        ...[`${cases}/d.h5`, "--run", run, ...out],
+      ]);
+    assert.equal(predicted.code, 0, predicted.error);
+    const { options } = (await readPredictionIfThere(`${folder}/predicted/summary.json`))!;
+    assert.deepEqual([options.components, options.componentsChoice], [stored.components, choice]);
   }));

@@ -1,5 +1,5 @@
 /** Run folders for the tests of the report: phantoms, masks that miss them by a known measure, and logs. */
-import { BARE_CASE, type Case, writeCase } from "../pipeline/records/case.ts";
+import { BARE_CASE, type Case, onSource, writeCase } from "../pipeline/records/case.ts";
 import { fingerprintOf } from "../pipeline/datasets/prepared_case.ts";
 import { type Geometry, reverseAxes } from "../pipeline/arrays/geometry.ts";
 import { writeNiftiMask } from "../pipeline/files/nifti.ts";
@@ -111,7 +111,8 @@ export async function writeEvaluation(
       const source = { file: "phantom", sha256: "" };
       await writeCase(`${folder}/${one.name}.h5`, one, source);
       known[one.name] = fingerprintOf(one, one, { sources: [source], classes: classes.length + 1 });
-      await writeNiftiMask(`${out}/${one.name}.nii.gz`, mask, one);
+      const whole = onSource(mask, one);
+      await writeNiftiMask(`${out}/${one.name}.nii.gz`, whole.mask, whole.place);
       rows.push(...scoreCase(mask, one, { classNames: classes, seconds: 1.5 }));
     }
   }
@@ -166,6 +167,7 @@ function leftAtrium(name: string, { shape, spacing }: { shape: Shape3; spacing: 
     shape,
     ...phantom(5, name, shape),
     geometry: placed(spacing),
+    source: { shape: [shape[0] + 5, shape[1] + 4, shape[2]], first: [3, 1, 0] },
     preparation: "as published",
   };
 }

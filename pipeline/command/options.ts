@@ -28,14 +28,14 @@ export const MACHINE = {
 /** How a network is tested: what `eval` and `predict` have in common. */
 export const TEST = {
   overlap: z.number().min(0).max(0.95).optional().describe(
-    "share of a window that the next one overlaps, weighted by a Gaussian",
+    "share of a window that the next one overlaps, voxels weighted by a Gaussian, instead of the published stride",
   ),
   mirror: z.boolean().default(false).describe(
     "the mean over the mirrorings that the training draws; four times as long",
   ),
   components: z.enum([...COMPONENTS, "auto"]).optional().describe(
     "connected components that are kept: all; the largest of each class; the largest of the whole foreground; auto: what " +
-      "is best on the run's validation cases, which is stored in the run",
+      "is best on the run's validation cases, which the run then stores and predict takes (default: the method's own)",
   ),
 };
 
