@@ -28,6 +28,7 @@ import { loadRun, readRun, type Run, weightsAsRun } from "../pipeline/training/r
 import { chooseComponents } from "../pipeline/training/components_choice.ts";
 import { isDone } from "../pipeline/records/run.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
+import { readLog, skippedSteps } from "../pipeline/files/log.ts";
 import { replaceFolder } from "../pipeline/files/atomic.ts";
 import {
   EXIT,
@@ -163,6 +164,7 @@ async function evaluate() {
       method: methodName,
       checkpoint: run.weights ?? checkpoint,
       iteration,
+      skippedSteps: run.weights ? null : skippedSteps(await readLog(`${place}/metrics.jsonl`), iteration),
       batchNorm,
       precision,
       patch,

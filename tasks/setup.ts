@@ -52,7 +52,8 @@ try {
     Deno.exit(INTERRUPTED);
   }
   // Errors of the file system carry a code: a full disk, a read-only folder.
-  if (!(error instanceof TensorFlowError) && !(error instanceof Error && "code" in error)) throw error;
+  const isKnown = error instanceof TensorFlowError || error instanceof Deno.errors.NotCapable;
+  if (!isKnown && !(error instanceof Error && "code" in error)) throw error;
   console.error(error.message);
   Deno.exit(4);
 }

@@ -6,7 +6,7 @@ import defer * as tf from "@tensorflow/tfjs";
 import { Pass } from "../networks/layers.ts";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";
 import type { Forward } from "../networks/scope.ts";
-import { foldIn, softmax, statelessNormal } from "../tensorflow/ops.ts";
+import { elementwise, foldIn, softmax, statelessNormal } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import type { StepInputs } from "./method.ts";
 
@@ -41,9 +41,11 @@ export function emaDecay(step: number): number {
  */
 export function updateTeacher(teacher: Weights, student: Weights, decay: Scalar): Weights {
   const rest = tf.sub(1, decay), names = Object.keys(teacher);
-  return Object.fromEntries(
-    names.map((name) => [name, tf.add(tf.mul(teacher[name], decay), tf.mul(student[name], rest))]),
+  const [moved] = elementwise(
+    [names.map((name) => teacher[name]), names.map((name) => student[name])],
+    (teacher, student) => [tf.add(tf.mul(teacher, decay), tf.mul(student, rest))],
   );
+  return Object.fromEntries(names.map((name, i) => [name, moved[i]]));
 }
 
 const PREFIX = "teacher.";

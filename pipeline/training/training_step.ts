@@ -1,14 +1,18 @@
 /**
  * A method's step and the optimizer as one traced function: SGD with momentum and weight decay,
- * `v = 0.9 v + g + 1e-4 p; p = p - rate v`, on every parameter that has had a gradient at least once.
+ * `v = 0.9 v + g + 1e-4 p; p = p - rate v`, on every parameter that has had a gradient at least once. What it gives is
+ * checked: a step whose numbers are not all finite changes nothing.
  * @module
  */
 import defer * as tf from "@tensorflow/tfjs";
+import { DivergedError } from "../files/errors.ts";
+import { listed } from "../files/words.ts";
 import type { HostArray, Method, StepInputs } from "../methods/method.ts";
 import { initialize, type StateDict, toWeights, type Weights } from "../networks/parameters.ts";
 import type { OperationTime } from "../tensorflow/operation_times.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { trace } from "../tensorflow/trace.ts";
+import { elementwise } from "../tensorflow/ops.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 
 const MOMENTUM = 0.9, WEIGHT_DECAY = 1e-4;
@@ -129,24 +133,65 @@ export function updateParameters(
   const took = names.map((name, i) =>
     gradients[i] ? participation[name.slice(0, name.indexOf("."))] ?? tf.scalar(1) : tf.scalar(0)
   );
-  const next = { weights: {} as Weights, momentum: {} as Weights };
+  const next = { weights: { ...weights }, momentum: { ...momentum } };
   const everHadGradient = tf.maximum(hadGradient, tf.stack(took)) as Tensor1D;
-  names.forEach((name, i) => {
-    next.weights[name] = weights[name];
-    next.momentum[name] = momentum[name];
-    if (!gradients[i]) return; // such a parameter can never have one: its method gives none
-    const decayed = tf.add(gradients[i]!, tf.mul(weights[name], WEIGHT_DECAY));
-    const moved = tf.add(tf.mul(momentum[name], MOMENTUM), decayed);
-    const conditional = participation[name.slice(0, name.indexOf("."))] !== undefined;
-    next.momentum[name] = conditional ? tf.mul(moved, tf.reshape(tf.slice(everHadGradient, i, 1), [])) : moved;
-    next.weights[name] = tf.sub(weights[name], tf.mul(next.momentum[name], learningRate));
-  });
+  // A parameter without a gradient can never have one: its method gives none.
+  const part = (name: string) => name.slice(0, name.indexOf("."));
+  const groups = Object.groupBy(
+    names.keys().filter((i) => gradients[i]),
+    (i) => participation[part(names[i])] ? part(names[i]) : "always",
+  );
+  for (const [key, at = []] of Object.entries(groups)) {
+    const of = (tensors: Weights) => at.map((i) => tensors[names[i]]);
+    const [moved, updated] = elementwise([of(weights), of(momentum), at.map((i) => gradients[i]!)], (w, v, g) => {
+      const sum = tf.add(tf.mul(v, MOMENTUM), tf.add(g, tf.mul(w, WEIGHT_DECAY)));
+      const next = key === "always" ? sum : tf.mul(sum, tf.reshape(tf.slice(everHadGradient, at[0], 1), []));
+      return [next, tf.sub(w, tf.mul(next, learningRate))];
+    });
+    at.forEach((i, k) => {
+      next.momentum[names[i]] = moved[k];
+      next.weights[names[i]] = updated[k];
+    });
+  }
   return { ...next, hadGradient: everHadGradient };
+}
+
+/** A step that was computed and not taken: of what it gives something is NaN or infinite. */
+export class DivergedStep extends DivergedError {
+  /** What stands in front of the message where it is printed with its stack. */
+  override name = "DivergedStep";
+  /** Of the step, as the log takes them. */
+  readonly losses: Record<string, number>;
+
+  /** Names the culprits. @param culprits What is not finite, in words: losses, then gradients, statistics, the method's state. */
+  constructor(culprits: string[], losses: Record<string, number>) {
+    super(`not finite: ${listed(culprits)}`);
+    this.losses = losses;
+  }
+}
+
+/**
+ * What a step must give as finite numbers, by its name in words. Momentum stands for gradients and weights: it takes each
+ * gradient, was finite before, and the weights take it. Gradients come from the loss backwards, as what is not finite spreads.
+ */
+function checkedNumbers(losses: Weights, { momentum, buffers, methodState }: TrainingState) {
+  const groups = {
+    loss: losses,
+    "gradient of": Object.fromEntries(Object.entries(momentum).reverse()),
+    "running statistic": buffers,
+    "state of the method": methodState,
+  };
+  return Object.entries(groups).flatMap(([words, tensors]) =>
+    Object.entries(tensors).map(([name, tensor]): [string, Tensor] => [`${words} ${name}`, tensor])
+  );
 }
 
 /** A traced training step. */
 export interface TrainingStep {
-  /** The losses of one step; the state's tensors are replaced and the old ones disposed. */
+  /**
+   * The losses of one step; the state's tensors are replaced and the old ones disposed. Rejects with {@linkcode DivergedStep}
+   * where something in it is not finite: the state is then as it was.
+   */
   (state: TrainingState, batch: Batch): Promise<Record<string, Scalar>>;
   /** Times of the operations of one step, which leaves the state as it is. */
   profile(state: TrainingState, batch: Batch): Promise<OperationTime[]>;
@@ -168,7 +213,9 @@ export function trainingStep(method: Method, precision: Precision): TrainingStep
     };
     const later = method.afterUpdate?.({ ...inputs, ...updated });
     const next: TrainingState = { ...updated, methodState: later?.methodState ?? methodState };
-    return { losses: { ...losses, ...later?.losses } as Record<string, Scalar>, next };
+    const all = { ...losses, ...later?.losses } as Record<string, Scalar>;
+    const areFinite = tf.stack(checkedNumbers(all, next).map(([, tensor]) => tf.all(tf.isFinite(tensor))));
+    return { losses: all, next, areFinite };
   }, precision);
   const read = method.hostWork && trace(function hostWork(state: TrainingState, batch: Batch) {
     return method.hostWork!.read({ ...state, ...batch });
@@ -193,9 +240,18 @@ export function trainingStep(method: Method, precision: Precision): TrainingStep
   const step = async (state: TrainingState, batch: Batch) => {
     // Without host work nothing is awaited before TensorFlow has the call: the caller works beside it.
     const made = read ? await hostTargets(read, state, batch) : {};
-    const old = [{ ...state }, made], { losses, next } = await traced(state, withTargets(batch, made));
+    const { losses, next, areFinite } = await traced(state, withTargets(batch, made));
+    const finite = areFinite.dataSync();
+    tf.dispose([made, areFinite]);
+    if (!finite.every(Boolean)) {
+      const culprits = checkedNumbers(losses, next).map(([name]) => name).filter((_, i) => !finite[i]);
+      const values = Object.entries(losses).map(([name, loss]) => [name, loss.dataSync()[0]]);
+      tf.dispose([losses, next] as unknown as tf.TensorContainer);
+      throw new DivergedStep(culprits, Object.fromEntries(values));
+    }
+    const old = { ...state };
     Object.assign(state, next);
-    tf.dispose(old as tf.TensorContainer);
+    tf.dispose(old as unknown as tf.TensorContainer);
     return losses;
   };
   return Object.assign(step, { profile });
