@@ -8,7 +8,7 @@ import { LA } from "../pipeline/datasets/la/profile.ts";
 import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
 import { classesOf, slidingWindow, windowStarts } from "../pipeline/evaluation/sliding_window.ts";
 import { foregroundDice, foregroundSquaredDice, linearDice, oneHot, squaredDice } from "../pipeline/losses/dice.ts";
-import { createMethod } from "../pipeline/methods/method.ts";
+import { batchRows, createMethod } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { stream } from "../pipeline/arrays/random.ts";
 import { startState, toTensors } from "../pipeline/training/training_step.ts";
@@ -86,8 +86,8 @@ Deno.test("the foreground's Dice is the mean of its classes' own, of one class t
 for (const name of METHOD_NAMES) {
   Deno.test(`${name}: a step on volumes of four classes is finite and teaches every class`, () => {
     const method = createMethod(METHODS[name], FOUR), { profile, spec } = method, { patch, classes } = profile;
-    const { labeledPerBatch: labeled, unlabeledPerBatch } = profile, shape = [labeled, ...patch];
-    const rows = labeled + (method.usesUnlabeled ? unlabeledPerBatch : 0), size = 4096, random = stream(5, "images");
+    const { labeled, unlabeled } = batchRows(method), shape = [labeled, ...patch];
+    const rows = labeled + unlabeled, size = 4096, random = stream(5, "images");
     const labels = new Int32Array(labeled * size);
     const image = Float32Array.from({ length: rows * size }, (_, i) => {
       const c = Math.floor(classes * (i % 16) / 16); // slabs
@@ -95,7 +95,7 @@ for (const name of METHOD_NAMES) {
       return c + random() - 0.5;
     });
     const state = startState(method, stream(1, "weights"));
-    const pseudo = method.hostWork && { pseudo_label: { data: labels, shape: [unlabeledPerBatch, ...patch] } };
+    const pseudo = method.hostWork && { pseudo_label: { data: labels, shape: [unlabeled, ...patch] } };
     tf.engine().startScope();
     const { losses, gradients } = method.step({
       ...state,

@@ -11,7 +11,7 @@ import { readFileBytes, readingSeconds, unreadable } from "../files/hdf5.ts";
 import type { CasePlace, ReadingJob, ReadingResult } from "./item_reader.ts";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { batchCases } from "./sampler.ts";
-import { augmentStrongly } from "./strong_augmentation.ts";
+import { augmentStrongly, changeIntensities } from "./strong_augmentation.ts";
 import type { Augmentation } from "../records/run.ts";
 import type { Split } from "../records/split.ts";
 import type { Shape2, Shape3 } from "../arrays/shape.ts";
@@ -141,7 +141,7 @@ function slicesOf({ shape: [count, h, w], image, label }: TrainingItem): Trainin
 
 /** One batch, rows behind one another, ready to be moved to TensorFlow. */
 export interface BatchArrays {
-  /** B: labeled rows, then unlabeled ones. */
+  /** B: labeled rows, then unlabeled ones, then their strong views where there are any. */
   rows: number;
   /** `[B, X, Y, Z]` or `[B, H, W]`: `rows` patches. */
   image: Float32Array;
@@ -155,7 +155,10 @@ export interface BatchOptions {
   profile: Pick<DatasetProfile, "labeledPerBatch" | "unlabeledPerBatch">;
   /** {@linkcode drawPatch} and {@linkcode drawSlice}, or {@linkcode augmentStrongly}. */
   augmentation: Augmentation;
-  /** Of the training; streams "sampler labeled", "sampler unlabeled" and "augmentation" or "strong augmentation" of it. */
+  /**
+   * Of the training; streams "sampler labeled", "sampler unlabeled", "augmentation" or "strong augmentation", and "strong view"
+   * of it.
+   */
   seed: number;
   /** From 1. */
   iteration: number;
@@ -163,6 +166,11 @@ export interface BatchOptions {
   patch: readonly number[];
   /** Whether it has unlabeled rows. */
   withUnlabeled: boolean;
+  /**
+   * Whether each of these comes a second time, with intensities changed as by {@linkcode changeIntensities}; the first one then
+   * keeps its own, also where the augmentation is strong.
+   */
+  withStrongViews?: boolean;
 }
 
 /**
@@ -187,7 +195,7 @@ export interface BatchOptions {
  * ```
  */
 export function assembleBatch(items: TrainingItems, options: BatchOptions): BatchArrays {
-  const { profile, augmentation, seed, iteration, patch, withUnlabeled } = options;
+  const { profile, augmentation, seed, iteration, patch, withUnlabeled, withStrongViews = false } = options;
   const drawn = batchCases(seed, iteration, {
     labeledCases: items.labeled.length,
     unlabeledCases: withUnlabeled ? items.unlabeled.length : 0,
@@ -195,18 +203,19 @@ export function assembleBatch(items: TrainingItems, options: BatchOptions): Batc
     unlabeledPerBatch: withUnlabeled ? profile.unlabeledPerBatch : 0,
   });
   const rows = [...drawn.labeled.map((i) => items.labeled[i]), ...drawn.unlabeled.map((i) => items.unlabeled[i])];
-  const size = patch.reduce((a, n) => a * n, 1);
-  const image = new Float32Array(rows.length * size), label = new Int32Array(profile.labeledPerBatch * size);
+  const size = patch.reduce((a, n) => a * n, 1), labeled = profile.labeledPerBatch;
+  const count = rows.length + (withStrongViews ? rows.length - labeled : 0);
+  const image = new Float32Array(count * size), label = new Int32Array(labeled * size);
   const isStrong = augmentation === "strong";
   const random = stream(seed, isStrong ? "strong augmentation" : "augmentation", iteration);
   rows.forEach((item, row) => {
     if (isStrong) {
-      const part = [row * size, (row + 1) * size] as const, isLabeled = row < profile.labeledPerBatch;
+      const part = [row * size, (row + 1) * size] as const, isLabeled = row < labeled;
       const to = { patch, image: image.subarray(...part), label: isLabeled ? label.subarray(...part) : null };
-      augmentStrongly(random, item, to);
+      augmentStrongly(random, item, { ...to, isWeak: withStrongViews && !isLabeled });
       return;
     }
-    const targets = row < profile.labeledPerBatch ? [image, label] : [image], offset = row * size;
+    const targets = row < labeled ? [image, label] : [image], offset = row * size;
     const sources = ["codes" in item.image ? item.image.codes : item.image, item.label!];
     if (patch.length === 2) {
       const draw = drawSlice(random), shape = item.shape as Shape2;
@@ -219,7 +228,14 @@ export function assembleBatch(items: TrainingItems, options: BatchOptions): Batc
     }
     if ("codes" in item.image) decode(image.subarray(offset, offset + size), item.image.palette);
   });
-  return { rows: rows.length, image, label };
+  if (withStrongViews) {
+    image.copyWithin(rows.length * size, labeled * size, rows.length * size);
+    const view = stream(seed, "strong view", iteration);
+    for (let row = rows.length; row < count; row++) {
+      changeIntensities(view, image.subarray(row * size, (row + 1) * size), patch);
+    }
+  }
+  return { rows: count, image, label };
 }
 
 /** Codes become the values that they stand for. */

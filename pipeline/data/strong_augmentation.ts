@@ -302,14 +302,14 @@ export function changeIntensities(random: Random, values: Float32Array, shape: r
 
 /**
  * A row of a batch, strongly augmented: {@linkcode drawPlacement}, {@linkcode placePatch}, {@linkcode changeIntensities}.
- * @param to As of {@linkcode placePatch}.
+ * @param to As of {@linkcode placePatch}; `isWeak`: the intensities stay.
  */
 export function augmentStrongly(
   random: Random,
   item: TrainingItem,
-  to: { patch: readonly number[]; image: Float32Array; label: Int32Array | null },
+  to: { patch: readonly number[]; image: Float32Array; label: Int32Array | null; isWeak?: boolean },
 ): void {
   const { shape } = item, label = to.label && item.label; // an unlabeled row is drawn as one, whatever its case has
   placePatch(item, drawPlacement(random, { shape, label }, to.patch), to);
-  changeIntensities(random, to.image, to.patch);
+  if (!to.isWeak) changeIntensities(random, to.image, to.patch);
 }

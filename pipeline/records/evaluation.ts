@@ -195,6 +195,8 @@ export interface Metrics {
   classes: readonly string[];
   /** A row a case and class. */
   rows: ResultRow[];
+  /** The rows of the same masks in every other way to keep components; none of an earlier version. */
+  otherComponents: { components: Components; rows: ResultRow[] }[];
   /** Means over the rows. */
   summary: Summaries;
   /** Means with the patient as the unit; null where cases are none of patients. */
@@ -294,6 +296,7 @@ const METRICS: z.ZodType<Metrics> = z.preprocess(
     versions: z.record(z.string(), z.string()),
     classes: z.array(NAME).min(1).readonly(),
     rows: z.array(RESULT_ROW).min(1),
+    otherComponents: z.array(z.object({ components: COMPONENTS_SCHEMA, rows: z.array(RESULT_ROW).min(1) })).default([]),
     summary: SUMMARIES,
     patientSummary: SUMMARIES.nullable(),
     patients: z.array(PATIENT),
