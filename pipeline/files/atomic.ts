@@ -53,10 +53,8 @@ export async function replaceFolder(path: string, fill: (temporary: string) => P
   using lock = new DisposableStack();
   try {
     await Deno.mkdir(dirname(path), { recursive: true });
-    removeLeftovers(path);
     await unlessStopped(async () => {
-      await Deno.mkdir(temporary);
-      lock.use(lockedFile(temporary));
+      lock.use(claimTemporaryFolder(path));
       await fill(temporary);
     });
     await Deno.rename(path, old).catch((error) => {
@@ -69,6 +67,18 @@ export async function replaceFolder(path: string, fill: (temporary: string) => P
     await removeFolder(temporary).catch(() => {}); // the error above matters, not this one
     throw named(error, path);
   }
+}
+
+/**
+ * Makes a temporary folder beside a final place, which is seen to be in use until it is disposed, and removes what killed
+ * processes left there. Needs `--allow-read`, `--allow-write`.
+ */
+export function claimTemporaryFolder(path: string): { path: string } & Disposable {
+  removeLeftovers(path);
+  const temporary = `${path}.${Deno.pid}.part`;
+  Deno.mkdirSync(temporary);
+  const lock = lockedFile(temporary);
+  return { path: temporary, [Symbol.dispose]: () => lock.close() };
 }
 
 /** Removes a folder with all in it, if it is there. Needs `--allow-write`. */
@@ -84,7 +94,7 @@ export async function removeFolder(path: string): Promise<void> {
  * Removes what processes that are gone left of a file or folder that they were writing; what one had moved aside for it is
  * put back. Needs `--allow-read`, `--allow-write`.
  */
-function removeLeftovers(path: string): void {
+export function removeLeftovers(path: string): void {
   const folder = dirname(path), start = `${basename(path)}.`;
   let entries: Deno.DirEntry[];
   try {
