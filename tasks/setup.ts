@@ -2,6 +2,7 @@
  * `deno task setup`: makes sure that TensorFlow's library is there; the only task that fetches.
  * It runs before most others and stays apart from their option and file code, which would double its time.
  */
+import { isSystemError } from "../pipeline/files/errors.ts";
 import { userPath } from "../pipeline/files/places.ts";
 import { INTERRUPTED, onStop } from "../pipeline/files/signals.ts";
 import { writeAll } from "../pipeline/files/write_all.ts";
@@ -52,7 +53,7 @@ try {
     Deno.exit(INTERRUPTED);
   }
   // Errors of the file system carry a code: a full disk, a read-only folder.
-  if (!(error instanceof TensorFlowError) && !(error instanceof Error && "code" in error)) throw error;
+  if (!(error instanceof TensorFlowError) && !isSystemError(error)) throw error;
   console.error(error.message);
   Deno.exit(4);
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { basename, dirname } from "node:path";
+import { isSystemError } from "./errors.ts";
 import { unlessStopped } from "./signals.ts";
 import { writeAll } from "./write_all.ts";
 
@@ -130,7 +131,7 @@ function lockedFile(path: string, options?: Deno.OpenOptions): Deno.FsFile {
 
 /** The same error with the name of its file, where it is the file system's and lacks that, as that of a full disk does. */
 export function named(error: unknown, path: string): unknown {
-  if (error instanceof Error && "code" in error && !error.message.includes(path)) {
+  if (isSystemError(error) && !error.message.includes(path)) {
     error.message = `Cannot write "${path}": ${error.message}`;
   }
   return error;

@@ -5,6 +5,7 @@
  * @module
  */
 import { claimTemporaryFolder, removeFolder, removeLeftovers, writeAtomically } from "../files/atomic.ts";
+import { isSystemError } from "../files/errors.ts";
 import { isFile } from "../files/exists.ts";
 import { takeInstalled } from "./installed.ts";
 import { download, downloadCommand, packageFolder, pipProblem, PYTHON_WANTED } from "./pip.ts";
@@ -497,8 +498,9 @@ async function fetchWheel(wheel: Wheel, target: Target, refuse: (reason: string)
 async function unpack(wheel: Wheel, archive: string, { progress: { say }, ...target }: Target) {
   say(`unpacking ${wheel.file}`);
   const { unpackWheel } = await import("./unpack.ts"); // only where it is needed: setup runs before most tasks
-  await unpackWheel(archive, wheel, target).catch((error: Error) => {
-    throw "code" in error ? error : new TensorFlowError(`Cannot unpack "${archive}": ${error.message}`);
+  await unpackWheel(archive, wheel, target).catch((error: unknown) => {
+    if (isSystemError(error)) throw error;
+    throw new TensorFlowError(`Cannot unpack "${archive}": ${(error as Error).message}`);
   });
 }
 

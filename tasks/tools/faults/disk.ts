@@ -16,51 +16,64 @@ export async function disturbDisks(
   undisturbed: Undisturbed[],
   { seed, times, lanes }: { seed: number; times: number; lanes: number },
 ): Promise<Count[]> {
-  const stages = undisturbed.filter(({ stage }) => WRITING.includes(stage.name));
-  const trials = stages.flatMap((one) =>
-    Array.from(
-      { length: times },
-      (_, i) => ({ one, name: `disk ${one.stage.name} ${i}`, random: stream(seed, `disk ${one.stage.name}`, i) }),
-    )
+  const trials = undisturbed.filter(({ stage }) => WRITING.includes(stage.name)).flatMap((one) =>
+    Array.from({ length: times }, (_, i): Trial => {
+      const { name } = one.stage, random = stream(seed, `disk ${name}`, i);
+      return { one, name: `disk ${name} ${i}`, random, isFirst: i === 0 };
+    })
   );
   const limited = countOf("file size limited (RLIMIT_FSIZE)"), full = countOf("disk full (tmpfs)");
   const closed = countOf("disk read-only (tmpfs)"), gone = countOf("run folder vanishes");
-  await inLanes(trials, lanes, async ({ one, name, random }) => {
-    const folder = await prepareFolder(home, name, one.stage), before = sizesOf(folder);
-    const largest = Math.max(...Object.values(sizesOf(`${home}/${one.stage.name}`)));
-    // Deno's own caches are files too, and mostly there already.
-    const shell = `trap '' XFSZ; ulimit -f ${Math.floor(random() * largest / BLOCK)}`;
-    const answer = await start(folder, one.stage.command(folder), shell).ended;
-    const faults = answer.code ? [...refusalFaults(answer, folder), ...leftOver(folder, before)] : [];
-    add(limited, [...faults, ...await goOn(folder, one)].map((fault) => `${one.stage.name}, ${shell}: ${fault}`));
-    await removeFolder(folder);
-  });
+  await inLanes(trials, lanes, (trial) => limitFiles(home, trial, limited));
   const train = undisturbed.find(({ stage }) => stage.name === "train acdc");
   if (train) add(gone, await vanish(home, train));
   if (await canMount(home)) {
-    await inLanes(trials, lanes, async ({ one, name, random }) => {
-      const isClosed = name.endsWith(" 0"), folder = `${home}/${name}`;
-      const kilobytes = Math.ceil(
-        random() * Object.values(sizesOf(`${home}/${one.stage.name}`)).reduce((a, b) => a + b) / 1024,
-      );
-      await Deno.mkdir(folder);
-      await runShell(`mount -t tmpfs -o size=1g ss-net "$1"`, folder);
-      try {
-        await prepareFolder(home, name, one.stage);
-        const used = Math.ceil(Object.values(sizesOf(folder)).reduce((a, b) => a + b, 0) / 1024);
-        await runShell(`mount -o remount,${isClosed ? "ro" : `size=${used + kilobytes}k`} "$1"`, folder);
-        const answer = await start(folder, one.stage.command(folder)).ended;
-        const faults = refusalFaults(answer, folder);
-        await runShell(`mount -o remount,rw,size=1g "$1"`, folder);
-        const all = [...faults, ...await goOn(folder, one)];
-        add(isClosed ? closed : full, all.map((fault) => `${one.stage.name}, ${kilobytes} kB: ${fault}`));
-      } finally {
-        await runShell(`umount -l "$1"`, folder);
-        await removeFolder(folder);
-      }
-    });
+    await inLanes(trials, lanes, (trial) => mountSmall(home, trial, trial.isFirst ? closed : full));
   } else full.note = closed.note = "skipped: no tmpfs can be mounted here";
   return [limited, full, closed, gone];
+}
+
+/** One stage on one disk. */
+interface Trial {
+  one: Undisturbed;
+  name: string;
+  random: () => number;
+  /** On a disk that is read-only, not full. */
+  isFirst: boolean;
+}
+
+/** No file may be larger than some of those that the stage writes: as on a full disk, a write fails in the middle. */
+async function limitFiles(home: string, { one, name, random }: Trial, count: Count) {
+  const folder = await prepareFolder(home, name, one.stage);
+  const limit = Math.floor(random() * Math.max(...madeBy(home, one, folder)) / BLOCK), before = sizesOf(folder);
+  const answer = await start(folder, one.stage.command(folder), `trap '' XFSZ; ulimit -f ${limit}`).ended;
+  if (answer.code) {
+    const left = Object.keys(sizesOf(folder)).filter((path) => path.endsWith(".part") && !(path in before));
+    const faults = [...refusalFaults(answer, folder), ...left.map((path) => `it leaves ${path}`)];
+    add(count, [...faults, ...await goOn(folder, one)].map((fault) => `${name}, limit ${limit}: ${fault}`));
+  }
+  await removeFolder(folder);
+}
+
+/** A disk of its own, for a part of what the stage writes or for nothing. */
+async function mountSmall(home: string, { one, name, random, isFirst }: Trial, count: Count) {
+  const folder = `${home}/${name}`,
+    kilobytes = (sizes: number[]) => sizes.reduce((sum, size) => sum + 4 * Math.ceil(size / 4096), 0);
+  await Deno.mkdir(folder);
+  await runShell(`mount -t tmpfs -o size=1g ss-net "$1"`, folder);
+  try {
+    await prepareFolder(home, name, one.stage);
+    const used = kilobytes(Object.values(sizesOf(folder))), room = kilobytes(madeBy(home, one, folder)) * random();
+    await runShell(`mount -o remount,${isFirst ? "ro" : `size=${used + Math.ceil(room)}k`} "$1"`, folder);
+    const answer = await start(folder, one.stage.command(folder)).ended;
+    await runShell(`mount -o remount,rw,size=1g "$1"`, folder);
+    if (!answer.code) return;
+    const faults = [...refusalFaults(answer, folder), ...await goOn(folder, one)];
+    add(count, faults.map((fault) => `${name}, ${Math.ceil(room)} kB: ${fault}`));
+  } finally {
+    await runShell(`umount -l "$1"`, folder);
+    await removeFolder(folder);
+  }
 }
 
 /** A training whose folder is moved away under it. */
@@ -83,16 +96,18 @@ async function canMount(home: string): Promise<boolean> {
   return await runShell(`mount -t tmpfs -o size=64k ss-net "$1" && umount "$1"`, folder);
 }
 
+/** Sizes of the files that a stage makes beside those in `folder`, which it starts from. */
+function madeBy(home: string, { stage }: Undisturbed, folder: string): number[] {
+  const from = sizesOf(folder), place = `${home}/${stage.name}`;
+  return Object.entries(sizesOf(place)).filter(([path]) => !(path.replace(place, folder) in from)).map(([, size]) =>
+    size
+  );
+}
+
 /** Of all files below a folder. */
 function sizesOf(folder: string): Record<string, number> {
   return Object.fromEntries([...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
     const path = `${folder}/${name}`;
     return isDirectory ? Object.entries(sizesOf(path)) : [[path, Deno.statSync(path).size]];
   }));
-}
-
-/** A task that ends by itself leaves no temporary files. */
-function leftOver(folder: string, before: Record<string, number>): string[] {
-  const left = Object.keys(sizesOf(folder)).filter((path) => path.includes(".part") && !(path in before));
-  return left.length ? [`it leaves ${left.join(", ")}`] : [];
 }
