@@ -58,7 +58,7 @@ export async function resumeTrainings(
       one = await runUndisturbed(home, stage);
     } catch (error) {
       const { message } = error as Error;
-      if (/does not compute in|cannot compute/i.test(message)) return { ...count, note: "skipped: not this processor" };
+      if (/Cannot compute in /.test(message)) return { ...count, note: "skipped: not this processor" };
       throw error;
     }
     const hasState = async (folder: string) => {
