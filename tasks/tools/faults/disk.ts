@@ -23,14 +23,23 @@ export async function disturbDisks(
     })
   );
   const limited = countOf("file size limited (RLIMIT_FSIZE)"), full = countOf("disk full (tmpfs)");
-  const closed = countOf("disk read-only (tmpfs)"), gone = countOf("run folder vanishes");
+  const closed = countOf("disk read-only (tmpfs)"),
+    gone = countOf("run folder vanishes"),
+    barred = countOf("no right to write");
   await inLanes(trials, lanes, (trial) => limitFiles(home, trial, limited));
+  const under = await unprivileged();
+  if (under === null) barred.note = "skipped: root may write everywhere";
+  else {await inLanes(
+      trials.filter(({ isFirst }) => isFirst),
+      lanes,
+      (trial) => barFolder(home, trial, { under, count: barred }),
+    );}
   const train = undisturbed.find(({ stage }) => stage.name === "train acdc");
   if (train) add(gone, await vanish(home, train));
   if (await canMount(home)) {
     await inLanes(trials, lanes, (trial) => mountSmall(home, trial, trial.isFirst ? closed : full));
   } else full.note = closed.note = "skipped: no tmpfs can be mounted here";
-  return [limited, full, closed, gone];
+  return [limited, full, closed, barred, gone];
 }
 
 /** One stage on one disk. */
@@ -46,12 +55,31 @@ interface Trial {
 async function limitFiles(home: string, { one, name, random }: Trial, count: Count) {
   const folder = await prepareFolder(home, name, one.stage);
   const limit = Math.floor(random() * Math.max(...madeBy(home, one, folder)) / BLOCK), before = sizesOf(folder);
-  const answer = await start(folder, one.stage.command(folder), `trap '' XFSZ; ulimit -f ${limit}`).ended;
+  const limited = `sh -c 'trap "" XFSZ; ulimit -f ${limit}; exec "$@"' sh`;
+  const answer = await start(folder, one.stage.command(folder), limited).ended;
   if (answer.code) {
     const left = Object.keys(sizesOf(folder)).filter((path) => path.endsWith(".part") && !(path in before));
     const faults = [...refusalFaults(answer, folder), ...left.map((path) => `it leaves ${path}`)];
     add(count, [...faults, ...await goOn(folder, one)].map((fault) => `${name}, limit ${limit}: ${fault}`));
   }
+  await removeFolder(folder);
+}
+
+/** What starts a program that permissions hold for, also as root; null where there is none. */
+async function unprivileged(): Promise<string | null> {
+  if (!await runShell('test "$(id -u)" = 0')) return "";
+  const without = "setpriv --bounding-set=-dac_override";
+  return await runShell(`${without} true`) ? without : null;
+}
+
+/** A folder, with all that is in it, that the stage may not write to. */
+async function barFolder(home: string, { one, name }: Trial, { under, count }: { under: string; count: Count }) {
+  const folder = await prepareFolder(home, `barred ${name}`, one.stage);
+  await runShell('chmod -R a-w "$1"', folder);
+  const answer = await start(folder, one.stage.command(folder), under).ended;
+  await runShell('chmod -R u+w "$1"', folder);
+  const faults = answer.code ? refusalFaults(answer, folder) : ["it is not refused"];
+  add(count, [...faults, ...await goOn(folder, one)].map((fault) => `${name}: ${fault}`));
   await removeFolder(folder);
 }
 

@@ -49,10 +49,11 @@ function lineOf(task: string): string {
   return TASKS[task].command.split("&& ").at(-1)!.replace("deno run", "exec deno run --no-prompt") + ' "$@"';
 }
 
-/** Starts a task. @param home Where it may write: its `SSNET_HOME` and `TMPDIR`. @param shell Set up first, as limits. */
-export function start(home: string, { task, args }: Command, shell = ":"): Running {
+/** Starts a task. @param home Where it may write: its `SSNET_HOME` and `TMPDIR`. @param under A program that starts it. */
+export function start(home: string, { task, args }: Command, under = ""): Running {
+  const line = lineOf(task).replace("exec deno", `exec ${under} deno`);
   const child = new Deno.Command("sh", {
-    args: ["-c", `${shell}; (${lineOf(task)}) & wait $!`, "sh", ...args],
+    args: ["-c", `(${line}) & wait $!`, "sh", ...args],
     cwd: PROJECT,
     env: { ...emptyLoaderVariables(), NO_COLOR: "1", SSNET_HOME: home, TMPDIR: home, INIT_CWD: PROJECT },
     detached: true,
