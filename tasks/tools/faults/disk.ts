@@ -108,7 +108,9 @@ async function mountSmall(home: string, { one, name, random, isFirst }: Trial, c
 async function vanish(home: string, train: Undisturbed): Promise<string[]> {
   const folder = await prepareFolder(home, "vanishing", train.stage), run = `${folder}/run`;
   const running = start(folder, train.stage.command(folder));
-  while (!exists(`${run}/state.safetensors`)) await wait(0.01);
+  let isOver = false;
+  running.ended.finally(() => isOver = true);
+  while (!isOver && !exists(`${run}/state.safetensors`)) await wait(0.01);
   await Deno.rename(run, `${folder}/away`);
   const answer = await running.ended;
   if (exists(run)) return ["it made the folder anew"];

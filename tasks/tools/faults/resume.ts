@@ -61,8 +61,8 @@ export async function resumeTrainings(
       if (/Cannot compute in /.test(message)) return { ...count, note: "skipped: not this processor" };
       throw error;
     }
-    const hasState = async (folder: string) => {
-      while (!exists(`${folder}/run/state.safetensors`)) await wait(0.01);
+    const hasState = async (folder: string, isOver: () => boolean) => {
+      while (!isOver() && !exists(`${folder}/run/state.safetensors`)) await wait(0.01);
       await wait(random() * one.seconds / 4);
     };
     const target = () => TARGETS[Math.floor(random() * TARGETS.length)];

@@ -36,8 +36,8 @@ export async function signalStages(
   );
   await inLanes(pairs, lanes, async ({ one, count, signal }) => {
     const { wanted, isAtWork } = SAID[one.stage.name];
-    const atWork = async (folder: string) => {
-      while (!isAtWork(folder)) await wait(0.005);
+    const atWork = async (folder: string, isOver: () => boolean) => {
+      while (!isOver() && !isAtWork(folder)) await wait(0.005);
     };
     const { injected, answers: [{ code, said }], faults } = await disturb(home, one, {
       name: `${signal} ${one.stage.name}`,

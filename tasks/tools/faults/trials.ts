@@ -41,8 +41,8 @@ export async function prepareFolder(home: string, name: string, { from = {} }: S
 export interface Disturbance {
   /** Of the trial's folder. */
   name: string;
-  /** Told the folder. */
-  moments: ((folder: string) => Promise<unknown>)[];
+  /** Told the folder, and whether the run has ended. */
+  moments: ((folder: string, isOver: () => boolean) => Promise<unknown>)[];
   /** Sent then. */
   signal: Deno.Signal;
   /** Drawn anew each time. */
@@ -65,8 +65,10 @@ export async function disturb(home: string, one: Undisturbed, disturbance: Distu
   const folder = await prepareFolder(home, disturbance.name, stage);
   for (const moment of moments) {
     const running = start(folder, stage.command(folder));
+    let isOver = false;
     begun.push(running);
-    await Promise.race([moment(folder), running.ended]);
+    running.ended.finally(() => isOver = true);
+    await Promise.race([moment(folder, () => isOver), running.ended]);
     const whom = target();
     if (!await running.kill(whom, signal)) break;
     told.push(`${signal} to the ${whom}`);
