@@ -8,9 +8,10 @@ import { z } from "zod";
 import { EXIT, parseOptions, runTask } from "../../pipeline/command/options.ts";
 import { removeFolder } from "../../pipeline/files/atomic.ts";
 import { temporaryFolder } from "../../pipeline/files/places.ts";
+import { onStop } from "../../pipeline/files/signals.ts";
 import { unknownName } from "../../pipeline/files/words.ts";
 import { flipBits } from "./faults/bits.ts";
-import type { Count } from "./faults/counts.ts";
+import type { Count, Lanes } from "./faults/counts.ts";
 import { disturbDisks } from "./faults/disk.ts";
 import { killStages } from "./faults/kills.ts";
 import { resumeTrainings, threadSpread } from "./faults/resume.ts";
@@ -39,22 +40,31 @@ await runTask(async () => {
     unknown.forEach((name) => console.error(unknownName("part", name, PARTS)));
     return EXIT.usage;
   }
-  const home = await temporaryFolder("ss-net-faults-"), lanes = Math.max(1, navigator.hardwareConcurrency);
+  const home = await temporaryFolder("ss-net-faults-"), count = Math.max(1, navigator.hardwareConcurrency);
   const counts: Count[] = [], notes: string[] = [], undisturbed: Undisturbed[] = [];
+  let isStopped = false;
+  using _listening = onStop(() => {
+    isStopped = true;
+    console.error("Ending what is tried just now; the counts up to here follow");
+  });
+  const lanes: Lanes = { count, isStopped: () => isStopped },
+    isWanted = (name: string) => parts.includes(name) && !isStopped;
   const tell = (told: Count[]) => {
     counts.push(...told);
     if (!json) told.forEach((count) => console.log(lineOf(count)));
   };
   try {
     if (!json) console.log(`${"".padEnd(52)}injected  survived`);
-    for (const stage of await smallProject(home)) undisturbed.push(await runUndisturbed(home, stage));
-    if (parts.includes("kills")) tell(await killStages(home, undisturbed, { kills, seed, lanes }));
-    if (parts.includes("signals")) tell(await signalStages(home, undisturbed, { lanes }));
-    if (parts.includes("disk")) tell(await disturbDisks(home, undisturbed, { seed, times: 3, lanes }));
-    if (parts.includes("bits")) tell(await flipBits(home, { seed }));
-    if (parts.includes("resume")) {
+    for (const stage of await smallProject(home)) {
+      if (!isStopped) undisturbed.push(await runUndisturbed(home, stage));
+    }
+    if (isWanted("kills")) tell(await killStages(home, undisturbed, { kills, seed, lanes }));
+    if (isWanted("signals")) tell(await signalStages(home, undisturbed, { lanes }));
+    if (isWanted("disk")) tell(await disturbDisks(home, undisturbed, { seed, times: 3, lanes }));
+    if (isWanted("bits")) tell(await flipBits(home, { seed }));
+    if (isWanted("resume")) {
       tell(await resumeTrainings(home, { seed, lanes }));
-      notes.push(...await threadSpread(home, [2, 4]));
+      if (!isStopped) notes.push(...await threadSpread(home, [2, 4]));
     }
   } finally {
     await removeFolder(home);
@@ -66,7 +76,7 @@ await runTask(async () => {
   else for (const note of notes) console.log(note);
   for (const { what, faults } of counts) faults.forEach((fault) => console.error(`${what}: ${fault}`));
   if (!json) console.log(`${survived} passed, ${injected - survived} failed`);
-  return injected > survived ? 1 : EXIT.done;
+  return injected > survived ? 1 : isStopped ? EXIT.interrupted : EXIT.done;
 });
 
 function lineOf({ what, injected, survived, note }: Count): string {

@@ -24,14 +24,25 @@ export function add(count: Count, faults: string[], injected = 1): void {
   else count.survived += injected;
 }
 
-/** Does all work, so many pieces beside one another; the order of the results is that of the pieces. */
-export async function inLanes<T, R>(pieces: readonly T[], lanes: number, work: (piece: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [], left = [...pieces.entries()];
+/** How much is done at once. */
+export interface Lanes {
+  /** Pieces beside one another. */
+  count: number;
+  /** Whether nothing more is to be begun. */
+  isStopped(): boolean;
+}
+
+/** Does all work that may be begun; the order of the results is that of the pieces. */
+export async function inLanes<T, R>(pieces: readonly T[], lanes: Lanes, work: (piece: T) => Promise<R>): Promise<R[]> {
+  const results = new Map<number, R>(), left = [...pieces.entries()];
   const lane = async () => {
-    for (let next = left.shift(); next; next = left.shift()) results[next[0]] = await work(next[1]);
+    while (left.length && !lanes.isStopped()) {
+      const [i, piece] = left.shift()!;
+      results.set(i, await work(piece));
+    }
   };
-  await Promise.all(Array.from({ length: lanes }, lane));
-  return results;
+  await Promise.all(Array.from({ length: lanes.count }, lane));
+  return [...results].sort(([a], [b]) => a - b).map(([, result]) => result);
 }
 
 /** Returns after so many seconds. */

@@ -2,7 +2,7 @@
 import { stream } from "../../../pipeline/arrays/random.ts";
 import { exists } from "../../../pipeline/files/exists.ts";
 import { removeFolder } from "../../../pipeline/files/atomic.ts";
-import { add, type Count, countOf, inLanes, wait } from "./counts.ts";
+import { add, type Count, countOf, inLanes, type Lanes, wait } from "./counts.ts";
 import { runShell, start } from "./processes.ts";
 import { goOn, prepareFolder, refusalFaults, type Undisturbed } from "./trials.ts";
 
@@ -14,7 +14,7 @@ const BLOCK = 512; // bytes, of `ulimit -f`
 export async function disturbDisks(
   home: string,
   undisturbed: Undisturbed[],
-  { seed, times, lanes }: { seed: number; times: number; lanes: number },
+  { seed, times, lanes }: { seed: number; times: number; lanes: Lanes },
 ): Promise<Count[]> {
   const trials = undisturbed.filter(({ stage }) => WRITING.includes(stage.name)).flatMap((one) =>
     Array.from({ length: times }, (_, i): Trial => {

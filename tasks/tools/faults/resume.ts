@@ -10,7 +10,7 @@ import { exists } from "../../../pipeline/files/exists.ts";
 import { flagsOf } from "../../../pipeline/files/flags.ts";
 import { readSafetensors } from "../../../pipeline/files/safetensors.ts";
 import { METHOD_NAMES } from "../../../pipeline/methods/methods.ts";
-import { add, type Count, countOf, inLanes, wait } from "./counts.ts";
+import { add, type Count, countOf, inLanes, type Lanes, wait } from "./counts.ts";
 import { TARGETS } from "./processes.ts";
 import type { Stage } from "./stages.ts";
 import { disturb, runUndisturbed, type Undisturbed } from "./trials.ts";
@@ -49,7 +49,7 @@ function trainings(home: string): Stage[] {
 /** Kills every training once behind its first state. */
 export async function resumeTrainings(
   home: string,
-  { seed, lanes }: { seed: number; lanes: number },
+  { seed, lanes }: { seed: number; lanes: Lanes },
 ): Promise<Count[]> {
   return await inLanes(trainings(home), lanes, async (stage) => {
     const count = countOf(`resume ${stage.name}`), random = stream(seed, stage.name);

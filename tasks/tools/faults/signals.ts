@@ -1,7 +1,7 @@
 /** Signals that ask a task to end: its state is saved, it leaves with 75 and says how to go on. @module */
 import { exists } from "../../../pipeline/files/exists.ts";
 import { INTERRUPTED } from "../../../pipeline/files/signals.ts";
-import { add, type Count, countOf, inLanes, wait } from "./counts.ts";
+import { add, type Count, countOf, inLanes, type Lanes, wait } from "./counts.ts";
 import { disturb, type Undisturbed } from "./trials.ts";
 
 const SIGNALS: Deno.Signal[] = ["SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP"];
@@ -25,7 +25,7 @@ const hasPart = (folder: string) =>
 export async function signalStages(
   home: string,
   undisturbed: Undisturbed[],
-  { lanes }: { lanes: number },
+  { lanes }: { lanes: Lanes },
 ): Promise<Count[]> {
   const counts = undisturbed.filter(({ stage }) => stage.name in SAID).map((one) => ({
     one,
