@@ -86,3 +86,20 @@ Deno.test("who holds a folder is told to the next, and nothing of it stays when 
     assert.deepEqual([...Deno.readDirSync(folder)], []);
     assert.equal(await whileHeld(folder, told, () => Promise.resolve(7)), 7);
   }));
+
+Deno.test("a lock that a full disk has no room for is told with its name, and does not stay to be waited for", () =>
+  withFolder(async (folder) => {
+    const { writeSync } = Deno.FsFile.prototype, path = `${folder}/lock-1`;
+    Deno.FsFile.prototype.writeSync = () => {
+      throw new Error("File too large (os error 27)");
+    };
+    try {
+      await assert.rejects(takeLock(folder), { message: `Cannot write "${path}": File too large (os error 27)` });
+    } finally {
+      Deno.FsFile.prototype.writeSync = writeSync;
+    }
+    assert.deepEqual([...Deno.readDirSync(folder)], []);
+    const taken = await takeLock(folder);
+    assert.ok("lock" in taken);
+    await taken.lock[Symbol.asyncDispose]();
+  }));

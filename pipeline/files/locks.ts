@@ -6,7 +6,7 @@
  * @module
  */
 import { z } from "zod";
-import { writeAtomically } from "./atomic.ts";
+import { named, writeAtomically } from "./atomic.ts";
 import { DataError } from "./errors.ts";
 import { parseJson } from "./json.ts";
 import { writeAll } from "./write_all.ts";
@@ -154,8 +154,14 @@ async function create(folder: string, number: number, onLost?: () => void): Prom
     if (error instanceof Deno.errors.AlreadyExists) return null;
     throw error;
   }
-  file.lockSync(true); // before there is a text that others could judge it by
-  writeAll(file, line());
+  try {
+    file.lockSync(true); // before there is a text that others could judge it by
+    writeAll(file, line());
+  } catch (error) { // without its text the lock of nobody would hold: the disk may be full
+    file.close();
+    await Deno.remove(path).catch(() => {});
+    throw named(error, path);
+  }
   const lost = () => numbers(folder).some((n) => n > number);
   if (lost()) { // while this number was chosen, others took and freed higher ones
     file.close();
@@ -183,7 +189,7 @@ async function create(folder: string, number: number, onLost?: () => void): Prom
       using _file = file;
       if (lost()) return;
       holder.released = new Date().toISOString();
-      await writeAtomically(path, line());
+      await writeAtomically(path, line()).catch(() => {}); // on a full disk its end frees it, elsewhere the time
     },
   };
 }
