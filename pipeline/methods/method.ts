@@ -10,6 +10,7 @@ import { Pass } from "../networks/layers.ts";
 import type { Forward, NetworkOutputs } from "../networks/scope.ts";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
+import { elementwise } from "../tensorflow/ops.ts";
 import { tensorsOf } from "../tensorflow/tree.ts";
 
 /** What a training step reads. */
@@ -199,5 +200,9 @@ export function onePassStep(
 
 /** Sums of two lists of gradients, null where neither has one. */
 export function addGradients(a: (Tensor | null)[], b: (Tensor | null)[]): (Tensor | null)[] {
-  return a.map((g, i) => g && b[i] ? tf.add(g, b[i]!) : g ?? b[i]);
+  const both = a.flatMap((g, i) => g && b[i] ? [i] : []);
+  const [sums] = both.length
+    ? elementwise([both.map((i) => a[i]!), both.map((i) => b[i]!)], (a, b) => [tf.add(a, b)])
+    : [[]];
+  return a.map((g, i) => both.includes(i) ? sums[both.indexOf(i)] : g ?? b[i]);
 }

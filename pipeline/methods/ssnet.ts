@@ -179,11 +179,14 @@ function separationTerm(
   },
 ): SeparationTerm {
   const halves = halvesAt(label.shape[0]), { bankKeeps: keeps, bankWeights } = settings;
-  const labels = tf.reshape(label, [-1]) as Tensor1D;
+  // As float32: TensorFlow compares int32 on the host, also where the step runs on a GPU.
+  const labels = tf.cast(tf.reshape(label, [-1]), "float32") as Tensor1D;
   const [predictedLabels, pseudoLabels] = withoutGradient(
     probabilities,
     (probabilities) =>
-      halves(tf.cast(tf.argMax(probabilities, -1), "int32")).map((half) => tf.keep(tf.reshape(half, [-1]) as Tensor1D)),
+      halves(tf.cast(tf.argMax(probabilities, -1), "float32")).map((half) =>
+        tf.keep(tf.reshape(half, [-1]) as Tensor1D)
+      ),
   );
   const [labeledRows, unlabeledRows] = halves(features).map((half) =>
     tf.reshape(half, [-1, features.shape.at(-1)!]) as Tensor2D

@@ -4,6 +4,7 @@
  */
 import defer * as tf from "@tensorflow/tfjs";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";
+import { elementwise } from "../tensorflow/ops.ts";
 import type { Scalar } from "../tensorflow/tensors.ts";
 
 /** What the teacher keeps of itself in an iteration, once it is warm. */
@@ -37,9 +38,11 @@ export function emaDecay(step: number): number {
  */
 export function updateTeacher(teacher: Weights, student: Weights, decay: Scalar): Weights {
   const rest = tf.sub(1, decay), names = Object.keys(teacher);
-  return Object.fromEntries(
-    names.map((name) => [name, tf.add(tf.mul(teacher[name], decay), tf.mul(student[name], rest))]),
+  const [moved] = elementwise(
+    [names.map((name) => teacher[name]), names.map((name) => student[name])],
+    (teacher, student) => [tf.add(tf.mul(teacher, decay), tf.mul(student, rest))],
   );
+  return Object.fromEntries(names.map((name, i) => [name, moved[i]]));
 }
 
 const PREFIX = "teacher.";

@@ -35,6 +35,8 @@ export const DTYPE = {
 export const ATTRIBUTE = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5 } as const;
 const ITEM_BYTES: Record<number, number> = { 1: 4, 3: 4, 4: 1, 8: 8, 9: 8, 10: 1 };
 const TSTRING_BYTES = 24; // sizeof(TF_TString)
+/** TensorFlow's switch for cuDNN's norms of bfloat16 with channels last; without it each is transposed there and back: a step takes twice the time. */
+const CHANNELS_LAST_NORMS = "TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT";
 const LIST_INPUTS = new Set(["ConcatV2", "Pack", "AddN"]);
 
 /** An attribute of an operation, as tfjs's kernels write it. */
@@ -187,6 +189,9 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
   /** Told of every operation that was executed or recorded, with its inputs and results; null: nobody. */
   watch: ((name: string, inputs: number[], results: TensorMetadata[]) => void) | null = null;
 
+  /** Whether what is recorded runs on the CPU, also where the rest of its function runs on a GPU. */
+  onHost = false;
+
   readonly #c: Symbols;
   readonly #status: Deno.PointerValue;
   readonly #context: Deno.PointerValue;
@@ -204,6 +209,9 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
    */
   constructor({ library, ...options }: BindingOptions = {}) {
     library ??= findLibrary(options.device);
+    if (options.device !== "cpu" && Deno.env.get(CHANNELS_LAST_NORMS) === undefined) {
+      Deno.env.set(CHANNELS_LAST_NORMS, "1");
+    }
     const c = this.#c = openLibrary(library);
     this.#status = c.TF_NewStatus();
     this.TF_Version = readString(c.TF_Version());
@@ -592,6 +600,7 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
       ? castOf(name, types, () => this.#shapeOfOutput(this.#outputOf(inputs[0])))
       : { type: FLOAT32, inputs: types, gives: undefined };
     const sources = inputs.map((id, i) => this.#outputAs(id, cast.inputs[i])), node = this.#node(name);
+    if (this.onHost) c.TF_SetDevice(node, cString("/device:CPU:0"));
     // ConcatV2 ends with its axis, which is no member of the list.
     const listed = !LIST_INPUTS.has(name) ? 0 : name === "ConcatV2" ? sources.length - 1 : sources.length;
     if (listed) {

@@ -163,12 +163,12 @@ export interface Normalized<T extends Tensor> {
 /** Added to every variance, as PyTorch's batch norm does. */
 export const EPSILON = 1e-5;
 
-/** Attributes of a batch norm that takes the batch's statistics, forwards and backwards. */
-const BATCH_STATISTICS: Attribute[] = [
+/** Attributes of a batch norm over four axes, or five, that takes the batch's statistics, forwards and backwards. */
+const batchStatistics = (rank: number): Attribute[] => [
   float("T"),
   float("U"),
   { name: "epsilon", type: ATTRIBUTE.float, value: EPSILON },
-  string("data_format", "NHWC"),
+  string("data_format", rank === 5 ? "NDHWC" : "NHWC"),
   { name: "is_training", type: ATTRIBUTE.bool, value: true },
 ];
 
@@ -206,8 +206,11 @@ export function batchNormTrain<T extends Tensor>(
   const statistics: Tensor1D[] = [];
   const op = tf.customGrad((x: any, gamma: any, beta: any, bias: any, save: any) => {
     const none = tf.tensor1d([]);
-    const flat = tf.reshape(x, as4d(x.shape));
-    const forward = [...BATCH_STATISTICS, { name: "exponential_avg_factor", type: ATTRIBUTE.float, value: 1 }];
+    // A GPU takes a volume as it is; a CPU joins norm and ReLU only where there are four axes.
+    const isWhole = x.rank === 5 && tensorflow().binding.isUsingGpuDevice();
+    const flat = isWhole ? x : tf.reshape(x, as4d(x.shape));
+    const statisticsOf = batchStatistics(flat.rank);
+    const forward = [...statisticsOf, { name: "exponential_avg_factor", type: ATTRIBUTE.float, value: 1 }];
     const inputs = [flat, gamma, beta, none, none];
     const [normalized, mean, variance, ...reserve] = runOps("FusedBatchNormV3", forward, inputs, 6);
     // On the norm's own shape: a reshape between the two would keep TensorFlow from joining them.
@@ -221,7 +224,7 @@ export function batchNormTrain<T extends Tensor>(
         const flatDy = tf.reshape(dy, saved[0].shape);
         const dNormalized = rectified ? runOp("ReluGrad", [float("T")], [flatDy, saved[5]]) : flatDy;
         const inputs = [dNormalized, ...saved.slice(0, 5)];
-        const [dx, dGamma, dBeta] = runOps("FusedBatchNormGradV3", BATCH_STATISTICS, inputs, 5);
+        const [dx, dGamma, dBeta] = runOps("FusedBatchNormGradV3", statisticsOf, inputs, 5);
         return [tf.reshape(dx, x.shape), dGamma, dBeta, tf.zerosLike(dBeta)];
       },
     };
@@ -238,7 +241,8 @@ export function batchNormTrain<T extends Tensor>(
  * @param x `[B, ..., C]` without that bias. @param bias `[C]`
  */
 export function instanceNorm<T extends Tensor>(x: T, bias: Tensor1D): T {
-  const attributes = [...BATCH_STATISTICS, { name: "exponential_avg_factor", type: ATTRIBUTE.float, value: 1 }];
+  const statistics = batchStatistics(4);
+  const attributes = [...statistics, { name: "exponential_avg_factor", type: ATTRIBUTE.float, value: 1 }];
   const [b, h, w, c] = as4d(x.shape);
   const samples = (t: any): Tensor[] => tf.split(tf.reshape(t, [b, h, w, c]), b);
   const joined = (ts: Tensor[]) => tf.reshape(tf.concat(ts), x.shape);
@@ -255,7 +259,7 @@ export function instanceNorm<T extends Tensor>(x: T, bias: Tensor1D): T {
       gradFunc: (dy: any, saved: Tensor[]) => {
         const dx = samples(dy).map((dy, i) => {
           const inputs = [dy, ...saved.slice(i * count, (i + 1) * count)];
-          return runOps("FusedBatchNormGradV3", BATCH_STATISTICS, inputs, 5)[0];
+          return runOps("FusedBatchNormGradV3", statistics, inputs, 5)[0];
         });
         return [joined(dx), tf.zeros([c])];
       },
@@ -330,10 +334,22 @@ export const DRAWS = "2";
 export function foldIn(seed: Tensor1D, name: string): Tensor1D {
   const key = Int32Array.of(streamKey(0, name), streamKey(1, name));
   const int = (name: string) => ({ name, type: ATTRIBUTE.type, value: DTYPE.int32 });
-  return runOp("StatelessRandomUniformFullInt", [int("dtype"), int("T"), int("Tseed")], [
-    tf.tensor1d([2], "int32"),
-    tf.add(seed, tf.tensor1d(key, "int32")),
-  ]) as Tensor1D;
+  const inputs = [tf.tensor1d([2], "int32"), tf.add(seed, tf.tensor1d(key, "int32"))];
+  // Whoever draws from it wants it in the host's memory: a GPU would wait for two numbers to travel.
+  return onHost(() =>
+    runOp("StatelessRandomUniformFullInt", [int("dtype"), int("T"), int("Tseed")], inputs)
+  ) as Tensor1D;
+}
+
+/** What `fn` records runs on the CPU, also in a step on a GPU. */
+function onHost<R>(fn: () => R): R {
+  const { binding } = tensorflow();
+  binding.onHost = true;
+  try {
+    return fn();
+  } finally {
+    binding.onHost = false;
+  }
 }
 
 function stateless(op: string, shape: number[], seed: Tensor1D): Tensor {
@@ -525,4 +541,30 @@ export function dropout<T extends Tensor>(x: T, probability: number, seed: Tenso
     return { value: apply(x, keep), gradFunc: (dy: any, [keep]: Tensor[]) => apply(dy, keep) };
   });
   return op(x) as T;
+}
+
+/**
+ * Applies an elementwise function to lists of tensors, tensor by tensor, computed on each list as one flat tensor: a GPU
+ * starts one kernel instead of hundreds of small ones. No gradient.
+ * @param lists Tensors of the same shapes in the same order.
+ * @param fn Of the flat lists; gives flat tensors of their length.
+ * @returns A list for each of these, in the shapes of the given ones.
+ *
+ * @example Two lists are added
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import * as tf from "@tensorflow/tfjs";
+ * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
+ * import { elementwise } from "@ssnet/pipeline/tensorflow/ops.ts";
+ *
+ * openTensorFlow({ device: "cpu" });
+ * const [sums] = elementwise([[tf.scalar(1), tf.tensor([2, 3])], [tf.scalar(10), tf.tensor([20, 30])]], (a, b) => [tf.add(a, b)]);
+ * assert.deepEqual(sums.map((sum) => sum.arraySync()), [11, [22, 33]]);
+ * ```
+ */
+export function elementwise(lists: Tensor[][], fn: (...flat: Tensor[]) => Tensor[]): Tensor[][] {
+  const shapes = lists[0].map(({ shape }) => shape);
+  const sizes = lists[0].map(({ size }) => size);
+  const flat = lists.map((list) => tf.concat(list.map((tensor) => tf.reshape(tensor, [-1]))));
+  return fn(...flat).map((all) => tf.split(all, sizes).map((part, i) => tf.reshape(part, shapes[i])));
 }

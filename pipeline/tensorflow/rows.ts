@@ -309,10 +309,12 @@ export function positions(condition: Tensor1D): Tensor1D {
   const where = run("Where", [{ name: "T", type: ATTRIBUTE.type, value: DTYPE.bool }], [
     backend.getInputTensorIds([condition])[0],
   ]);
-  const narrow = run("Cast", [{ name: "SrcT", type: ATTRIBUTE.type, value: DTYPE.int64 }, int32("DstT")], [where.id]);
-  const flat = run("Squeeze", [int32("T"), { name: "squeeze_dims", type: ATTRIBUTE.int, value: [1] }], [narrow.id]);
-  for (const { id } of [where, narrow]) binding.deleteTensor(id);
-  return backend.createOutputTensor(flat);
+  // In this order: on a GPU TensorFlow keeps int64 there, but takes int32 to the host for a new shape.
+  const int64: Attribute = { name: "T", type: ATTRIBUTE.type, value: DTYPE.int64 };
+  const flat = run("Squeeze", [int64, { name: "squeeze_dims", type: ATTRIBUTE.int, value: [1] }], [where.id]);
+  const narrow = run("Cast", [{ ...int64, name: "SrcT" }, int32("DstT")], [flat.id]);
+  for (const { id } of [where, flat]) binding.deleteTensor(id);
+  return backend.createOutputTensor(narrow);
 }
 
 /** The rows at some positions. @param x `[N, F]` with N known @param at int32 `[M]` */

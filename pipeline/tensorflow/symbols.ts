@@ -88,6 +88,7 @@ export const runtimeSymbols = {
   TF_SetAttrString: { parameters: [P, B, B, Z], result: V },
   TF_SetAttrStringList: { parameters: [P, B, B, B, I], result: V },
   TF_SetAttrShape: { parameters: [P, B, B, I], result: V },
+  TF_SetDevice: { parameters: [P, B], result: V },
   TF_SetAttrTensor: { parameters: [P, B, P, P], result: V },
   TF_GraphGetTensorNumDims: { parameters: [P, O, P], result: I },
   TF_GraphGetTensorShape: { parameters: [P, O, B, I, P], result: V },

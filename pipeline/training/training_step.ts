@@ -9,6 +9,7 @@ import { initialize, type StateDict, toWeights, type Weights } from "../networks
 import type { OperationTime } from "../tensorflow/operation_times.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { trace } from "../tensorflow/trace.ts";
+import { elementwise } from "../tensorflow/ops.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 
 const MOMENTUM = 0.9, WEIGHT_DECAY = 1e-4;
@@ -129,18 +130,26 @@ export function updateParameters(
   const took = names.map((name, i) =>
     gradients[i] ? participation[name.slice(0, name.indexOf("."))] ?? tf.scalar(1) : tf.scalar(0)
   );
-  const next = { weights: {} as Weights, momentum: {} as Weights };
+  const next = { weights: { ...weights }, momentum: { ...momentum } };
   const everHadGradient = tf.maximum(hadGradient, tf.stack(took)) as Tensor1D;
-  names.forEach((name, i) => {
-    next.weights[name] = weights[name];
-    next.momentum[name] = momentum[name];
-    if (!gradients[i]) return; // such a parameter can never have one: its method gives none
-    const decayed = tf.add(gradients[i]!, tf.mul(weights[name], WEIGHT_DECAY));
-    const moved = tf.add(tf.mul(momentum[name], MOMENTUM), decayed);
-    const conditional = participation[name.slice(0, name.indexOf("."))] !== undefined;
-    next.momentum[name] = conditional ? tf.mul(moved, tf.reshape(tf.slice(everHadGradient, i, 1), [])) : moved;
-    next.weights[name] = tf.sub(weights[name], tf.mul(next.momentum[name], learningRate));
-  });
+  // A parameter without a gradient can never have one: its method gives none.
+  const part = (name: string) => name.slice(0, name.indexOf("."));
+  const groups = Object.groupBy(
+    names.keys().filter((i) => gradients[i]),
+    (i) => participation[part(names[i])] ? part(names[i]) : "always",
+  );
+  for (const [key, at = []] of Object.entries(groups)) {
+    const of = (tensors: Weights) => at.map((i) => tensors[names[i]]);
+    const [moved, updated] = elementwise([of(weights), of(momentum), at.map((i) => gradients[i]!)], (w, v, g) => {
+      const sum = tf.add(tf.mul(v, MOMENTUM), tf.add(g, tf.mul(w, WEIGHT_DECAY)));
+      const next = key === "always" ? sum : tf.mul(sum, tf.reshape(tf.slice(everHadGradient, at[0], 1), []));
+      return [next, tf.sub(w, tf.mul(next, learningRate))];
+    });
+    at.forEach((i, k) => {
+      next.momentum[names[i]] = moved[k];
+      next.weights[names[i]] = updated[k];
+    });
+  }
   return { ...next, hadGradient: everHadGradient };
 }
 
