@@ -18,6 +18,7 @@ import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
 import { loadRun, readRun, type Run, weightsAsRun } from "../pipeline/training/run.ts";
 import { isDone } from "../pipeline/records/run.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
+import { readLog, skippedSteps } from "../pipeline/files/log.ts";
 import { replaceFolder } from "../pipeline/files/atomic.ts";
 import {
   EXIT,
@@ -131,6 +132,7 @@ async function evaluate() {
       method: methodName,
       checkpoint: run.weights ?? checkpoint,
       iteration,
+      skippedSteps: run.weights ? null : skippedSteps(await readLog(`${place}/metrics.jsonl`), iteration),
       batchNorm,
       precision,
       patch,

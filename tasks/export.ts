@@ -8,6 +8,7 @@ import { z } from "zod";
 import { EXIT, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
 import { writeTogether } from "../pipeline/files/atomic.ts";
 import { DataError } from "../pipeline/files/errors.ts";
+import { nameProblem } from "../pipeline/files/names.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
 import { sizeOf } from "../pipeline/arrays/shape.ts";
 import { createMethod } from "../pipeline/methods/method.ts";
@@ -34,6 +35,11 @@ async function exportModel() {
   const [folder] = runs;
   if (!folder) {
     console.error("Cannot start export: a run folder wanted");
+    return EXIT.usage;
+  }
+  const problem = options.out && nameProblem(basename(options.out));
+  if (problem) {
+    console.error(`Cannot start export: --out: ${problem}`);
     return EXIT.usage;
   }
   const run = await readRun(folder),

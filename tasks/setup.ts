@@ -53,7 +53,8 @@ try {
     Deno.exit(INTERRUPTED);
   }
   // Errors of the file system carry a code: a full disk, a read-only folder.
-  if (!(error instanceof TensorFlowError) && !isSystemError(error)) throw error;
+  const isKnown = error instanceof TensorFlowError || error instanceof Deno.errors.NotCapable;
+  if (!isKnown && !isSystemError(error)) throw error;
   console.error(error.message);
   Deno.exit(4);
 }

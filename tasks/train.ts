@@ -31,7 +31,7 @@ import { COSTS } from "../pipeline/grid/costs.ts";
 import { isFile } from "../pipeline/files/exists.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
 import { readFileBytes } from "../pipeline/files/hdf5.ts";
-import { missingIterations, openLog } from "../pipeline/files/log.ts";
+import { missingIterations, openLog, skippedSteps } from "../pipeline/files/log.ts";
 import { readSteps } from "../pipeline/records/measurement.ts";
 import { machineMemory } from "../pipeline/grid/memory.ts";
 import {
@@ -52,7 +52,7 @@ import { stream, streamKey } from "../pipeline/arrays/random.ts";
 import { scheduleAt } from "../pipeline/training/schedule.ts";
 import { onStop } from "../pipeline/files/signals.ts";
 import { memoryProblem, trainingHeader } from "../pipeline/grid/training_header.ts";
-import { beginAnew, startState, toBatch, trainingStep } from "../pipeline/training/training_step.ts";
+import { beginAnew, DivergedStep, startState, toBatch, trainingStep } from "../pipeline/training/training_step.ts";
 import { openValidation } from "../pipeline/training/validation.ts";
 import { counted, listed } from "../pipeline/files/words.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
@@ -107,6 +107,10 @@ await runTask(async () => {
       "iterations between two validations behind the warm-up, where the split has any (default: 200)",
     ),
     saveEvery: z.int().positive().optional().describe("iterations between two checkpoints (default: 200)"),
+    nan: z.enum(["stop", "skip"]).optional().describe(
+      "a step whose loss, gradients or statistics are not finite: stop ends the training with code 5; skip leaves the " +
+        "step out, counts it and goes on (default: stop)",
+    ),
     resume: z.boolean().default(false).describe("go on with the run in --run: with its options and its split"),
   });
   const { resume, split: splitPath, method: _, run: __, patch: patchGiven, init, ...given } = parseOptions(
@@ -169,6 +173,7 @@ await runTask(async () => {
       seed: 1337,
       validateEvery: 200,
       saveEvery: 200,
+      nan: "stop",
       cases: "",
     } as const;
     const { warmup: warm, ...own } = { ...usual, precision: precisionOn(device, precision), ...preset, ...wanted },
@@ -298,11 +303,12 @@ await runTask(async () => {
     const batch = await batches.take(iteration), labelShape = [profile.labeledPerBatch, ...size];
     return { ...batch, shape: [batch.rows, ...size, 1], labelShape, targets: targets?.(batch.label, labelShape) ?? {} };
   };
-  /** Nothing is written of weights that are no numbers: a step's loss is that of the weights before it. */
+  let saved = done, skipped = skippedSteps(log.rows, done);
   const save = async () => {
     await log.sync();
     await writeState(`${folder}/state.safetensors`, method.spec, state, iteration);
     await writeCheckpoint(`${folder}/last.safetensors`, method.spec, tested(), iteration);
+    saved = iteration;
   };
   const progress = startProgress(iteration, iterations);
   let interrupted = false;
@@ -324,16 +330,34 @@ await runTask(async () => {
     const running = step(state, inputs);
     // TensorFlow computes on threads of its own: the next batch is made meanwhile.
     next = iteration < iterations ? batchOf(iteration + 1) : null;
-    const losses = await running;
-    const values = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.dataSync()[0]]));
-    tf.dispose([{ ...inputs }, losses]);
+    const { values, fault } = await outcomeOf(running), marked: Record<string, number> = fault ? { skipped: 1 } : {};
+    tf.dispose({ ...inputs });
     const seconds = (performance.now() - begun) / 1000;
-    log.write({ iteration, ...values, ...scheduled, consistency_weight: weight, rate: learningRate, seconds });
-    if (!Number.isFinite(values.total)) {
+    log.write({
+      iteration,
+      ...values,
+      ...scheduled,
+      ...marked,
+      consistency_weight: weight,
+      rate: learningRate,
+      seconds,
+    });
+    if (fault && training.nan !== "skip") {
+      progress.endLine();
       console.error(
-        `Training diverged at iteration ${iteration}: total loss ${values.total}; the last checkpoint, if any, is kept`,
+        `Training diverged at iteration ${iteration}, ${fault.message}; ${
+          saved
+            ? `the checkpoint after iteration ${saved} is kept. See which cases the iteration took, or go on with ` +
+              "--resume --nan skip, which leaves such steps out"
+            : "no checkpoint has been written yet. See which cases the iteration took, or begin with --nan skip"
+        }`,
       );
       return EXIT.diverged;
+    }
+    if (fault) {
+      skipped++;
+      progress.endLine();
+      console.error(`note: the step of iteration ${iteration} is left out, ${fault.message}`);
     }
     progress.show(iteration, `loss ${values.total.toFixed(4)}`);
     const isDue = iteration % training.validateEvery === 0 || iteration === iterations;
@@ -353,10 +377,28 @@ await runTask(async () => {
     console.error(`Stopped after iteration ${iteration}; go on with --resume`);
     return EXIT.interrupted;
   }
+  if (skipped) {
+    console.error(`note: ${counted(skipped, "step")} of ${iteration} left out, as not all was finite in them`);
+  }
   await writeDone(folder, iteration);
   console.log(`run: ${folder}`);
   return EXIT.done;
 });
+
+/** The losses of a step as numbers, and what was not finite in one that was not taken. */
+async function outcomeOf(
+  running: Promise<Record<string, tf.Scalar>>,
+): Promise<{ values: Record<string, number>; fault: DivergedStep | null }> {
+  try {
+    const losses = await running;
+    const values = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.dataSync()[0]]));
+    tf.dispose(losses);
+    return { values, fault: null };
+  } catch (error) {
+    if (!(error instanceof DivergedStep)) throw error;
+    return { values: error.losses, fault: error };
+  }
+}
 
 /** What is there of optional fields is no longer undefined. */
 type DefinedOnly<T> = { [K in keyof T]: Exclude<T[K], undefined> };

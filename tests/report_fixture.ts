@@ -124,7 +124,7 @@ export async function writeEvaluation(
     test: cases.length,
   };
   await writeMetrics(out, {
-    tolerance: null,
+    ...{ tolerance: null, skippedSteps: 0 },
     ...{ dataset, method, checkpoint: name.endsWith("-best") ? "best" : "last", iteration: 300 },
     ...{
       batchNorm: name.replace("-best", ""),

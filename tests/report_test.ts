@@ -462,6 +462,10 @@ Deno.test("a run without evaluation, unfinished, resumed, diverged or half-logge
       ]
     ) assert.match(notes.join("\n"), wanted);
     assert.ok(page(await contentsOf([run])).includes("Learning curves"));
+    await log(row(1, 0.9), ...[2, 4].map((iteration) => JSON.stringify({ iteration, total: null, skipped: 1 })), "");
+    const left = (await runsOf([run]))[0];
+    assert.match(left.notes.join("\n"), /^the training diverged: 2 steps .* were not taken \(iteration 2, 4\)\n/);
+    assert.deepEqual(Object.keys(left.curves), ["total"]);
     // Any word may be a key of a log, those that every object has too.
     await log(...[2, 4].map((iteration) => `{"iteration": ${iteration}, "toString": 0.5}`), "");
     const gaps = (await runsOf([run]))[0];

@@ -419,7 +419,7 @@ Deno.test("a task starts from a checkout whose path has a space and a letter bey
     const checkout = `${folder}/ein Prüfstand`, own = "pipeline/grid/task_process.ts";
     const parts = ["tasks", "pipeline/grid", "pipeline/files"];
     for (const part of parts) await Deno.mkdir(`${checkout}/${part}`, { recursive: true });
-    for (const file of [own, "pipeline/files/loader_variables.ts"]) {
+    for (const file of [own, "pipeline/files/loader_variables.ts", "pipeline/files/places.ts", "deno.json"]) {
       await Deno.copyFile(new URL(`../${file}`, import.meta.url), `${checkout}/${file}`);
     }
     await Deno.writeTextFile(`${checkout}/tasks/hello.ts`, `console.log("hello", Deno.args[0]);`);

@@ -313,6 +313,63 @@ Deno.test("every signal that ends a training leaves a run to go on with and to e
     await answers(begin("train", [...fresh, ...long]), 3, /it is of hearts/);
   }));
 
+Deno.test("a step that is not finite ends a training with code 5, checkpoint, iteration and culprit, or is left out and counted", () =>
+  withFolder(async (folder) => {
+    const large = "d";
+    for (const name of ["a", "b", "c", large, "e", "f"]) {
+      const { image, label } = phantom(3, name, SHAPE), shape = [...SHAPE];
+      await Deno.mkdir(`${folder}/raw/${name}`, { recursive: true });
+      await writeArrays(`${folder}/raw/${name}/mri_norm2.h5`, {
+        image: { data: name === large ? image.map((value) => value * 1e30) : image, shape }, // its variance is no float32
+        label: { data: label, shape },
+      });
+    }
+    const run = async (name: string, args: string[], code = 0) => {
+      const answer = await ended(
+        new Deno.Command(Deno.execPath(), {
+          args: ["run", ...rights, `--allow-write=${folder}`, task(name), "la", ...args],
+          ...{ stdout: "piped", stderr: "piped" },
+        }).spawn(),
+      );
+      assert.equal(answer.code, code, answer.stderr);
+      return answer.stderr;
+    };
+    const cases = ["--cases", `${folder}/cases`];
+    await run("preprocess", [...cases, "--raw", `${folder}/raw`]);
+    await run("split", [...cases, "--labeled", "4", "--test-cases", "1"]);
+    const { labeled } = JSON.parse(await Deno.readTextFile(`${folder}/cases/split.json`));
+    assert.ok(labeled.includes(large), `${labeled}`);
+    // Four labeled cases are two batches an epoch: the large one is in every other step.
+    const train = (to: string, more: string[], code?: number) =>
+      run("train", [
+        ...[...cases, "--run", `${folder}/${to}`, "--method", "supervised", "--patch", "16x16x16"],
+        ...["--iterations", "6", "--save-every", "1", ...more],
+      ], code);
+    const seed = ["--seed", "2"]; // the first step is a good one
+    const stopped = await train("run", seed, 5);
+    assert.match(stopped, /^Training diverged at iteration 2, not finite: .*running statistic encoder\./m);
+    assert.match(
+      stopped,
+      /the checkpoint after iteration 1 is kept\..* --resume --nan skip, which leaves such steps out/,
+    );
+    const resumed = await train("run", ["--resume", "--nan", "skip"]);
+    assert.match(resumed, /note: the step of iteration 2 is left out, not finite: /);
+    assert.match(resumed, /note: 3 steps of 6 left out/);
+    await train("whole", [...seed, "--nan", "skip"]);
+    for (const name of ["last", "state"]) {
+      const [one, other] = await Promise.all(
+        ["run", "whole"].map((to) => Deno.readFile(`${folder}/${to}/${name}.safetensors`)),
+      );
+      assert.ok(one.every((byte, i) => byte === other[i]), name);
+    }
+    const rows = await readLog(`${folder}/run/metrics.jsonl`);
+    assert.deepEqual(rows.map(({ iteration }) => iteration), [1, 2, 3, 4, 5, 6]);
+    assert.equal(rows.filter(({ skipped }) => skipped === 1).length, 3);
+    await run("evaluate", ["--run", `${folder}/run`]);
+    const metrics = JSON.parse(await Deno.readTextFile(`${folder}/run/evaluation-running/metrics.json`));
+    assert.equal(metrics.skippedSteps, 3);
+  }));
+
 Deno.test("a short training sees the whole ramp and every step of the rate", () => {
   const short = { profile: LA, iterations: 150, warmup: 0, rateSchedule: "published" } as const;
   const first = { weight: Math.exp(-5), learningRate: 0.01, published: 0 };

@@ -106,7 +106,7 @@ Deno.test("weights evaluate without their run as with it, and begin another trai
       assert.ok(card.includes(sha256(await Deno.readFile(file[1]))) && !/undefined|null|NaN/.test(card), card);
       assert.match(card, /^# .*\n\n\*\*Not for clinical use\.\*\*/);
       assert.match(card, /\| patients \| 2 labeled, 1 unlabeled, 0 for validation \|\n/);
-      assert.match(card, /\n`running`: 1 patient of .*\n\n\| class \| Dice % .*\n.*\n\| mean \| /);
+      assert.match(card, /\nrunning: 1 patient of .*\n\n\| class \| Dice % .*\n.*\n\| mean \| /);
       const again = await done("evaluate", "--weights", file[1], "--method", "supervised", "--patch", "64x64");
       const read = await readMetrics(again.match(/(\/.*)\/metrics\.json/)![1]);
       if (form[0] === "--half") {

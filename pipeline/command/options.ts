@@ -18,6 +18,14 @@ import { unknownName, visible } from "../files/words.ts";
 /** Exit codes of every task. */
 export const EXIT = { done: 0, usage: 2, data: 3, environment: 4, diverged: 5, interrupted: INTERRUPTED } as const;
 
+// Before its body a task looks at the environment, for the defaults of its options; that may be refused too.
+globalThis.addEventListener("unhandledrejection", (event) => {
+  if (!(event.reason instanceof Deno.errors.NotCapable)) return;
+  event.preventDefault();
+  console.error(writeRefusal(event.reason));
+  Deno.exit(EXIT.usage);
+});
+
 /** What every task has that computes. More threads than the limit gain nothing, and TensorFlow hangs where it starts 100,000. */
 export const MACHINE = {
   threads: z.int().min(1).max(1024).default(navigator.hardwareConcurrency).describe("threads of TensorFlow"),

@@ -69,6 +69,14 @@ export function missingIterations(
   return listed(gaps);
 }
 
+/**
+ * How many steps up to an iteration were computed and not taken, as not all in them was finite: their rows say `skipped`.
+ */
+export function skippedSteps(rows: readonly LogRow[], last: number): number {
+  return new Set(rows.filter(({ iteration, skipped }) => skipped && iteration <= last).map((row) => row.iteration))
+    .size;
+}
+
 /** A log that is open to append to. */
 export interface Log extends Disposable {
   /** What stood in it when it was opened. */

@@ -50,6 +50,21 @@ export const quoted = (text: string): string =>
   /^[\w./=,:@+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 
 /**
+ * The rights of the task whose script this is, as its command in `deno.json` names them; its places to write are for the
+ * shell to name. Needs `--allow-read`.
+ * @param script From the project's folder, `tasks/train.ts`.
+ * @returns Null for one that is no task's.
+ */
+export function rightsOf(script: string): string[] | null {
+  const { tasks } = JSON.parse(Deno.readTextFileSync(`${PROJECT}/deno.json`)) as {
+    tasks: Record<string, { command: string }>;
+  };
+  const lines = Object.values(tasks).map(({ command }) => command.split("deno run ").at(-1)!);
+  const [rights] = lines.find((line) => line.includes(` ${script}`))?.split(` ${script}`) ?? [];
+  return rights?.match(/--[\w-]+(=("[^"]*"|\S+))?/g) ?? null;
+}
+
+/**
  * What to do about a path that Deno's rights leave out: this task as a command that may write there.
  * @param error Deno's own, which names the path.
  */
@@ -58,12 +73,8 @@ export function writeRefusal(error: Error): string {
   if (path === undefined) return error.message;
   const place = path.endsWith(".part") ? dirname(path) : path; // written beside its final place
   const home = dirname(homePath(".")), script = relative(PROJECT, fileURLToPath(Deno.mainModule));
-  const { tasks } = JSON.parse(Deno.readTextFileSync(`${PROJECT}/deno.json`)) as {
-    tasks: Record<string, { command: string }>;
-  };
-  const lines = Object.values(tasks).map(({ command }) => command.split("deno run ").at(-1)!);
-  const rights = lines.find((line) => line.includes(` ${script}`))?.split(` ${script}`)[0];
-  if (rights === undefined) return error.message;
+  const rights = rightsOf(script);
+  if (rights === null) return error.message;
   if ([home, place].some((path) => path.includes(","))) {
     return `Cannot write to "${place}": Deno's rights cannot name a path with a comma; choose another`;
   }
@@ -72,7 +83,8 @@ export function writeRefusal(error: Error): string {
   // npx leaves no deno behind for the user's shell.
   const deno = Deno.env.get("npm_command") === "exec" ? `npx -y deno@${Deno.version.deno}` : "deno";
   const command = [
-    ...[...elsewhere, ...namedHome(), deno, "run", rights.replace(/--allow-write=("[^"]*"|\S+)/, () => writes), script],
+    ...[...elsewhere, ...namedHome(), deno, "run"],
+    ...[...rights.map((right) => right.startsWith("--allow-write") ? writes : right), script],
     ...Deno.args.map(quoted),
   ];
   return `Cannot write to "${place}": this task writes to "${home}" and temporary files only (SSNET_HOME names ` +

@@ -151,6 +151,8 @@ export interface Metrics {
   checkpoint: string;
   /** The iteration after which it was written; 0 where it does not say. */
   iteration: number;
+  /** Steps up to it that were left out, as not all in them was finite; null: not known (other weights, an earlier version). */
+  skippedSteps: number | null;
   /** Statistics of the batch norms: "running" or each "window"'s own. */
   batchNorm: string;
   /** Arithmetic of the convolutions. */
@@ -261,6 +263,7 @@ const METRICS: z.ZodType<Metrics> = z.strictObject({
   method: z.string(),
   checkpoint: z.string(),
   iteration: NUMBER,
+  skippedSteps: NUMBER.nullable().default(null),
   batchNorm: z.string(),
   precision: z.string(),
   patch: z.array(NUMBER),

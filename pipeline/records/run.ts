@@ -81,6 +81,8 @@ export interface Training {
   validateEvery: number;
   /** Iterations between saved states. */
   saveEvery: number;
+  /** A step in which not all is finite ends the training, or is left out; absent in older runs: stop. */
+  nan?: "stop" | "skip";
   /** TensorFlow's threads. */
   threads: number;
   /** Where it was computed. */
@@ -125,6 +127,7 @@ const TRAINING: z.ZodType<Training> = z.strictObject({
   init: z.strictObject({ file: z.string(), sha256: z.string() }).optional(),
   validateEvery: z.int().positive(),
   saveEvery: z.int().positive(),
+  nan: z.enum(["stop", "skip"]).optional(),
   threads: z.int().positive(),
   device: z.enum(["cpu", "gpu"]),
   cases: z.string(),
@@ -144,8 +147,11 @@ const CONFIG: z.ZodType<Unsplit> = z.strictObject({
   commit: z.string().nullable(),
 });
 
-/** Of a training what may change when it goes on: its result stays as it is, or nearly (threads, device). */
-export const FREE: readonly (keyof Training)[] = ["threads", "device", "saveEvery", "cases", "computedOn"];
+/**
+ * Of a training what may change when it goes on: its result stays as it is, or nearly (threads, device). One that stopped at
+ * a step may go on and leave it out.
+ */
+export const FREE: readonly (keyof Training)[] = ["threads", "device", "saveEvery", "nan", "cases", "computedOn"];
 
 /**
  * A training as far as the flat form, which versions up to 0.1 wrote, may lack it: of one that was written by hand, beside a

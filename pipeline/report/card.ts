@@ -8,6 +8,8 @@ import { sha256 } from "../files/hash.ts";
 import { counted, fixed } from "../files/words.ts";
 import type { Metrics, Spread, Summary } from "../records/evaluation.ts";
 import { countCases, countPatients } from "../records/split.ts";
+import { quoted } from "../files/places.ts";
+import { plain } from "./markdown.ts";
 import type { Run } from "./runs.ts";
 
 /** The file that is handed on. */
@@ -38,18 +40,18 @@ export function modelCard(
   const computed = training.computedOn,
     tested = evaluations.filter(({ metrics }) => metrics.checkpoint === model.checkpoint);
   const load = model.format === "pth"
-    ? ["import torch", `model.load_state_dict(torch.load("${model.file}", weights_only=True))`]
-    : ["from safetensors.torch import load_file", `model.load_state_dict(load_file("${model.file}"))`];
+    ? ["import torch", `model.load_state_dict(torch.load(${JSON.stringify(model.file)}, weights_only=True))`]
+    : ["from safetensors.torch import load_file", `model.load_state_dict(load_file(${JSON.stringify(model.file)}))`];
   return [
-    `# ${title}: ${dataset.title}`,
+    `# ${plain(title)}: ${dataset.title}`,
     "",
     "**Not for clinical use.** For research on segmentation with few labels.",
     "",
     "## The network",
     "",
     ...table([
-      ["file", `\`${model.file}\`, ${model.half ? "float16" : "float32"}`],
-      ["SHA-256", `\`${model.sha256}\``],
+      ["file", `${plain(model.file)}, ${model.half ? "float16" : "float32"}`],
+      ["SHA-256", model.sha256],
       ["parameters", model.parameters.toLocaleString("en-US")],
       ["input", `${training.patch.join(" x ")}, one channel`],
       ["classes", ["background", ...dataset.classNames].map((name, i) => `${i} ${name}`).join(", ")],
@@ -61,7 +63,7 @@ export function modelCard(
     "",
     "Here:",
     "",
-    `    deno task eval ${config.dataset} --weights ${model.file} --method ${method.name} --patch ${
+    `    deno task eval ${config.dataset} --weights ${quoted(model.file)} --method ${method.name} --patch ${
       training.patch.join("x")
     }`,
     "",
@@ -72,13 +74,13 @@ export function modelCard(
       [units, lists],
       [
         "split",
-        `${split.source}; SHA-256 of its lists \`${
+        `${split.source}; SHA-256 of its lists ${
           hashOf([split.labeled, split.unlabeled, split.validation, split.test])
-        }\``,
+        }`,
       ],
       [
         "data",
-        split.hashes ? `SHA-256 of its cases' hashes \`${hashOf(split.hashes)}\`` : split.manifest ?? "no fingerprint",
+        split.hashes ? `SHA-256 of its cases' hashes ${hashOf(split.hashes)}` : split.manifest ?? "no fingerprint",
       ],
       ["method", `${title}${settings && ` (${settings})`}`],
       [
@@ -88,7 +90,7 @@ export function modelCard(
         }`,
       ],
       ["tested weights", training.ema ? "moving average" : "as trained"],
-      ["began with", training.init ? `${training.init.file} (SHA-256 \`${training.init.sha256}\`)` : "random weights"],
+      ["began with", training.init ? `${training.init.file} (SHA-256 ${training.init.sha256})` : "random weights"],
       ["precision", training.precision],
       ["seed", `${training.seed}`],
       ["time", minutes === null ? "not logged" : `${minutes.toFixed(1)} min`],
@@ -109,16 +111,15 @@ export function modelCard(
     `- ${labeled} labeled ${units} are few; another seed or split gives other numbers.`,
     "- A mask may be empty or wrong without any sign of it; each has to be looked at.",
     "- The terms of the data it was trained on hold for it too.",
-    ...notes.map((note) => `- ${note}`),
+    ...notes.map((note) => `- ${plain(note)}`),
     "",
   ].join("\n");
 }
 
 const hashOf = (value: unknown) => sha256(JSON.stringify(value));
-const cell = (text: string) => text.replaceAll(/[|\n]/g, " ");
 
 function table(rows: [string, string][]): string[] {
-  return ["| | |", "| --- | --- |", ...rows.map(([name, value]) => `| ${name} | ${cell(value)} |`), ""];
+  return ["| | |", "| --- | --- |", ...rows.map(([name, value]) => `| ${name} | ${plain(value)} |`), ""];
 }
 
 function listsOf({ unit }: Dataset, split: Run["config"]["split"]): { units: string; labeled: number; lists: string } {
@@ -151,16 +152,16 @@ function resultsOf(name: string, { summary, patientSummary, ...metrics }: Metric
   ];
   const { patients, test, source } = metrics.split;
   return [
-    `\`${name}\`: ${
-      counted(patients?.test ?? test, patients ? "patient" : "case")
-    } of ${source}; batch norm ${metrics.batchNorm}, ` +
-    `${metrics.largestComponent ? "the largest component" : "all components"}, ${metrics.precision}` +
+    `${plain(name)}: ${counted(patients?.test ?? test, patients ? "patient" : "case")} of ${
+      plain(source)
+    }; batch norm ${plain(metrics.batchNorm)}, ` +
+    `${metrics.largestComponent ? "the largest component" : "all components"}, ${plain(metrics.precision)}` +
     `${
       metrics.nominalSpacing ? ", nominal mm" : ""
     }. First as published (an empty mask scores 0 throughout), then honest ` +
     "(an empty mask has no distance); means ± sample deviations.",
     "",
-    ...[head, head.map(() => "---"), ...rows].map((line) => `| ${line.map(cell).join(" | ")} |`),
+    ...[head, head.map(() => "---"), ...rows].map((line) => `| ${line.map(plain).join(" | ")} |`),
     "",
   ];
 }

@@ -15,7 +15,7 @@ import {
 import { NOTHING } from "./numbers.ts";
 
 /** A text in which nothing is markup: names come from files. */
-const plain = (text: string) => text.replaceAll(/[\\`*_[\]<>|]/g, "\\$&").replaceAll(/\s+/g, " ");
+export const plain = (text: string): string => text.replaceAll(/[\\`*_[\]<>|&~]/g, "\\$&").replaceAll(/\s+/g, " ");
 
 /** Blocks with an empty line behind each. */
 const blocks = (...texts: (string | undefined)[]) => texts.flatMap((text) => text ? [text, ""] : []);
@@ -44,7 +44,7 @@ export function tableMarkdown(
   return [
     ...blocks(title && `${level} ${plain(title)}`, caption && plain(caption)),
     ...(sections.length ? [...head, ...rows, ""] : []),
-    ...sections.flatMap(({ title, detail }) => blocks(detail && `${title}: ${plain(detail)}.`)),
+    ...sections.flatMap(({ title, detail }) => blocks(detail && `${plain(title)}: ${plain(detail)}.`)),
     ...blocks(note && plain(note)),
   ];
 }

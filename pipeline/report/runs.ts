@@ -96,9 +96,11 @@ async function readRun(folder: string, methods: Methods): Promise<Run> {
   const last = lastRows(rows), curves: Run["curves"] = Object.create(null); // no key is there before it is logged
   for (const [iteration, row] of last) {
     for (const [key, value] of Object.entries(row)) {
-      if (key === "iteration" || key === "seconds") continue;
+      if (key === "iteration" || key === "seconds" || key === "skipped") continue;
       if (value !== null) (curves[key] ??= []).push({ iteration, value });
-      else if (key === "total") notes.push(`the loss is no number at iteration ${iteration}: the training diverged`);
+      else if (key === "total" && !row.skipped) { // as earlier versions log it
+        notes.push(`the loss is no number at iteration ${iteration}: the training diverged`);
+      }
     }
   }
   const iteration = Math.max(0, ...last.keys());
@@ -109,6 +111,14 @@ async function readRun(folder: string, methods: Methods): Promise<Run> {
         twice === 1 ? "was" : "were"
       } computed twice after an interruption; the minutes ` +
         `count both`,
+    );
+  }
+  const skipped = [...last.values()].filter(({ skipped }) => skipped).map(({ iteration }) => `${iteration}`);
+  if (skipped.length) {
+    notes.push(
+      `the training diverged: ${counted(skipped.length, "step")} in which not all was finite ${
+        skipped.length === 1 ? "was" : "were"
+      } not taken (iteration ${listed(skipped)})`,
     );
   }
   const missing = missingIterations(rows);

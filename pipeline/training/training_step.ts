@@ -1,9 +1,12 @@
 /**
  * A method's step and the optimizer as one traced function: SGD with momentum and weight decay,
- * `v = 0.9 v + g + 1e-4 p; p = p - rate v`, on every parameter that has had a gradient at least once.
+ * `v = 0.9 v + g + 1e-4 p; p = p - rate v`, on every parameter that has had a gradient at least once. What it gives is
+ * checked: a step whose numbers are not all finite changes nothing.
  * @module
  */
 import defer * as tf from "@tensorflow/tfjs";
+import { DivergedError } from "../files/errors.ts";
+import { listed } from "../files/words.ts";
 import type { HostArray, Method, StepInputs } from "../methods/method.ts";
 import { initialize, type StateDict, toWeights, type Weights } from "../networks/parameters.ts";
 import type { OperationTime } from "../tensorflow/operation_times.ts";
@@ -153,9 +156,42 @@ export function updateParameters(
   return { ...next, hadGradient: everHadGradient };
 }
 
+/** A step that was computed and not taken: of what it gives something is NaN or infinite. */
+export class DivergedStep extends DivergedError {
+  /** What stands in front of the message where it is printed with its stack. */
+  override name = "DivergedStep";
+  /** Of the step, as the log takes them. */
+  readonly losses: Record<string, number>;
+
+  /** Names the culprits. @param culprits What is not finite, in words: losses, then gradients, statistics, the method's state. */
+  constructor(culprits: string[], losses: Record<string, number>) {
+    super(`not finite: ${listed(culprits)}`);
+    this.losses = losses;
+  }
+}
+
+/**
+ * What a step must give as finite numbers, by its name in words. Momentum stands for gradients and weights: it takes each
+ * gradient, was finite before, and the weights take it. Gradients come from the loss backwards, as what is not finite spreads.
+ */
+function checkedNumbers(losses: Weights, { momentum, buffers, methodState }: TrainingState) {
+  const groups = {
+    loss: losses,
+    "gradient of": Object.fromEntries(Object.entries(momentum).reverse()),
+    "running statistic": buffers,
+    "state of the method": methodState,
+  };
+  return Object.entries(groups).flatMap(([words, tensors]) =>
+    Object.entries(tensors).map(([name, tensor]): [string, Tensor] => [`${words} ${name}`, tensor])
+  );
+}
+
 /** A traced training step. */
 export interface TrainingStep {
-  /** The losses of one step; the state's tensors are replaced and the old ones disposed. */
+  /**
+   * The losses of one step; the state's tensors are replaced and the old ones disposed. Rejects with {@linkcode DivergedStep}
+   * where something in it is not finite: the state is then as it was.
+   */
   (state: TrainingState, batch: Batch): Promise<Record<string, Scalar>>;
   /** Times of the operations of one step, which leaves the state as it is. */
   profile(state: TrainingState, batch: Batch): Promise<OperationTime[]>;
@@ -177,7 +213,9 @@ export function trainingStep(method: Method, precision: Precision): TrainingStep
     };
     const later = method.afterUpdate?.({ ...inputs, ...updated });
     const next: TrainingState = { ...updated, methodState: later?.methodState ?? methodState };
-    return { losses: { ...losses, ...later?.losses } as Record<string, Scalar>, next };
+    const all = { ...losses, ...later?.losses } as Record<string, Scalar>;
+    const areFinite = tf.stack(checkedNumbers(all, next).map(([, tensor]) => tf.all(tf.isFinite(tensor))));
+    return { losses: all, next, areFinite };
   }, precision);
   const read = method.hostWork && trace(function hostWork(state: TrainingState, batch: Batch) {
     return method.hostWork!.read({ ...state, ...batch });
@@ -202,9 +240,18 @@ export function trainingStep(method: Method, precision: Precision): TrainingStep
   const step = async (state: TrainingState, batch: Batch) => {
     // Without host work nothing is awaited before TensorFlow has the call: the caller works beside it.
     const made = read ? await hostTargets(read, state, batch) : {};
-    const old = [{ ...state }, made], { losses, next } = await traced(state, withTargets(batch, made));
+    const { losses, next, areFinite } = await traced(state, withTargets(batch, made));
+    const finite = areFinite.dataSync();
+    tf.dispose([made, areFinite]);
+    if (!finite.every(Boolean)) {
+      const culprits = checkedNumbers(losses, next).map(([name]) => name).filter((_, i) => !finite[i]);
+      const values = Object.entries(losses).map(([name, loss]) => [name, loss.dataSync()[0]]);
+      tf.dispose([losses, next] as unknown as tf.TensorContainer);
+      throw new DivergedStep(culprits, Object.fromEntries(values));
+    }
+    const old = { ...state };
     Object.assign(state, next);
-    tf.dispose(old as tf.TensorContainer);
+    tf.dispose(old as unknown as tf.TensorContainer);
     return losses;
   };
   return Object.assign(step, { profile });

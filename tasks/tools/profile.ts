@@ -42,6 +42,7 @@ function table(title: string, totals: OperationTotal[]) {
 await runTask(async () => {
   const { dataset, method: name, precision } = options, title = `${dataset} ${name} ${precision}`;
   const path = options.trace ?? homePath(`profile-${title.replaceAll(" ", "-")}.json`);
+  await Deno.mkdir(dirname(path), { recursive: true }); // a refusal comes before the work
   openTensorFlow(options);
   const method = createMethod(METHODS[name], DATASETS[dataset]);
   const state = startState(method, stream(1, "weights"));
@@ -52,7 +53,6 @@ await runTask(async () => {
   console.log(`${title}: ${times.length} operations, ${(last / 1e6).toFixed(2)} s from the first to the last`);
   table("by operation", byOperation.filter(({ share }) => share >= 0.001));
   table(`by operation and outputs, the first ${options.rows}`, byOutputs.slice(0, options.rows));
-  await Deno.mkdir(dirname(path), { recursive: true });
   await writeJson(path, chromeTrace(times, title));
   console.log(`\ntrace: ${path}`);
 });

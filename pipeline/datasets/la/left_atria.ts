@@ -14,7 +14,6 @@ import {
   intensityNotes,
   labelPlacement,
   labelProblems,
-  listed,
   messageOf,
   type PreparedCase,
   type Problems,
@@ -75,11 +74,11 @@ export async function prepareLeftAtrium(
 async function published(raw: string, name: string, options: LeftAtriumOptions): Promise<PreparedCase | Problems> {
   const file = `${name}/mri_norm2.h5`;
   try {
-    const found = await readCase(`${raw}/${file}`, name), { image, label } = found;
+    const found = await readCase(`${raw}/${file}`, name), { image } = found, label = found.label && inOnes(found.label);
     const problems = [...imageProblems(image, file), ...labelProblems(label, { file, classes })];
     if (problems.length) return { problems };
     const sources = [{ file, sha256: sha256(await Deno.readFile(`${raw}/${file}`)) }];
-    const { notes, ...spacing } = measuring(found.geometry, null, options), prepared = { ...found, ...spacing };
+    const { notes, ...spacing } = measuring(found.geometry, null, options), prepared = { ...found, label, ...spacing };
     return {
       prepared,
       fingerprint: fingerprintOf(prepared, prepared, { sources, classes }),
@@ -88,6 +87,11 @@ async function published(raw: string, name: string, options: LeftAtriumOptions):
   } catch (error) {
     return { problems: [messageOf(error)] };
   }
+}
+
+/** A mask of 0 and 255, as the challenge has it, in 0 and 1; any other as it is. */
+function inOnes<Mask extends Float32Array | Uint8Array>(mask: Mask): Mask {
+  return mask.every((value) => value === 0 || value === 255) ? mask.map((value) => value / 255) as Mask : mask;
 }
 
 /** The spacing of a case for distances and volumes, where it is not its header's, and a note that says so. */
@@ -129,13 +133,9 @@ async function challenge(
   if (volume) problems.push(...imageProblems(volume.data, imageFile));
   let label: Uint8Array | null = null;
   if (mask) {
-    const values = [...new Set(mask.data)];
-    if (values.some((value) => value !== 0 && value !== 255)) {
-      problems.push(`${labelFile}: 0 and 255 wanted, found ${listed(values)}`);
-    } else {
-      label = new Uint8Array(mask.data).map((value) => Number(value === 255));
-      problems.push(...labelProblems(label, { file: labelFile, classes }));
-    }
+    const values = inOnes(mask.data), wrong = labelProblems(values, { file: labelFile, classes });
+    problems.push(...wrong);
+    if (!wrong.length) label = new Uint8Array(values);
   }
   if (volume && mask) {
     const placement = labelPlacement(mask, volume, labelFile);
