@@ -543,6 +543,11 @@ export function dropout<T extends Tensor>(x: T, probability: number, seed: Tenso
   return op(x) as T;
 }
 
+/** All numbers of some tensors, one tensor behind the other, `[N]`. */
+export function flat(tensors: Tensor[]): Tensor1D {
+  return tf.concat(tensors.map((tensor) => tf.reshape(tensor, [-1]))) as Tensor1D;
+}
+
 /**
  * Applies an elementwise function to lists of tensors, tensor by tensor, computed on each list as one flat tensor: a GPU
  * starts one kernel instead of hundreds of small ones. No gradient.
@@ -565,6 +570,5 @@ export function dropout<T extends Tensor>(x: T, probability: number, seed: Tenso
 export function elementwise(lists: Tensor[][], fn: (...flat: Tensor[]) => Tensor[]): Tensor[][] {
   const shapes = lists[0].map(({ shape }) => shape);
   const sizes = lists[0].map(({ size }) => size);
-  const flat = lists.map((list) => tf.concat(list.map((tensor) => tf.reshape(tensor, [-1]))));
-  return fn(...flat).map((all) => tf.split(all, sizes).map((part, i) => tf.reshape(part, shapes[i])));
+  return fn(...lists.map(flat)).map((all) => tf.split(all, sizes).map((part, i) => tf.reshape(part, shapes[i])));
 }

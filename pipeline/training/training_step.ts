@@ -12,7 +12,7 @@ import { initialize, type StateDict, toWeights, type Weights } from "../networks
 import type { OperationTime } from "../tensorflow/operation_times.ts";
 import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { trace } from "../tensorflow/trace.ts";
-import { elementwise } from "../tensorflow/ops.ts";
+import { elementwise, flat } from "../tensorflow/ops.ts";
 import type { Precision } from "../tensorflow/precision.ts";
 
 const MOMENTUM = 0.9, WEIGHT_DECAY = 1e-4;
@@ -214,8 +214,8 @@ export function trainingStep(method: Method, precision: Precision): TrainingStep
     const later = method.afterUpdate?.({ ...inputs, ...updated });
     const next: TrainingState = { ...updated, methodState: later?.methodState ?? methodState };
     const all = { ...losses, ...later?.losses } as Record<string, Scalar>;
-    const areFinite = tf.stack(checkedNumbers(all, next).map(([, tensor]) => tf.all(tf.isFinite(tensor))));
-    return { losses: all, next, areFinite };
+    const isFinite = tf.all(tf.isFinite(flat(checkedNumbers(all, next).map(([, tensor]) => tensor))));
+    return { losses: all, next, isFinite };
   }, precision);
   const read = method.hostWork && trace(function hostWork(state: TrainingState, batch: Batch) {
     return method.hostWork!.read({ ...state, ...batch });
@@ -240,11 +240,12 @@ export function trainingStep(method: Method, precision: Precision): TrainingStep
   const step = async (state: TrainingState, batch: Batch) => {
     // Without host work nothing is awaited before TensorFlow has the call: the caller works beside it.
     const made = read ? await hostTargets(read, state, batch) : {};
-    const { losses, next, areFinite } = await traced(state, withTargets(batch, made));
-    const finite = areFinite.dataSync();
-    tf.dispose([made, areFinite]);
-    if (!finite.every(Boolean)) {
-      const culprits = checkedNumbers(losses, next).map(([name]) => name).filter((_, i) => !finite[i]);
+    const { losses, next, isFinite } = await traced(state, withTargets(batch, made));
+    const [goesOn] = isFinite.dataSync();
+    tf.dispose([made, isFinite]);
+    if (!goesOn) {
+      const numbers = checkedNumbers(losses, next);
+      const culprits = numbers.filter(([, tensor]) => !tensor.dataSync().every(Number.isFinite)).map(([name]) => name);
       const values = Object.entries(losses).map(([name, loss]) => [name, loss.dataSync()[0]]);
       tf.dispose([losses, next] as unknown as tf.TensorContainer);
       throw new DivergedStep(culprits, Object.fromEntries(values));
