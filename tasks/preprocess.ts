@@ -11,7 +11,7 @@ import { checkRawFolder, leftoversIn, lostLinks } from "../pipeline/datasets/raw
 import type { PreparationOptions } from "../pipeline/datasets/dataset.ts";
 import { removeFolder } from "../pipeline/files/atomic.ts";
 import { isFolder } from "../pipeline/files/exists.ts";
-import { holderText, type Lock, takeLock } from "../pipeline/files/locks.ts";
+import { type Lock, whileHeld } from "../pipeline/files/locks.ts";
 import { parseDataset, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
 import { homePath } from "../pipeline/files/places.ts";
 import { unlessStopped } from "../pipeline/files/signals.ts";
@@ -34,18 +34,10 @@ async function preprocess() {
   checkRawFolder(raw, preparation.caseFile);
   const isNew = !isFolder(cases);
   await Deno.mkdir(cases, { recursive: true });
-  const taken = await takeLock(cases);
-  if ("holder" in taken) {
-    const holder = holderText(taken.holder);
-    throw new DataError(
-      `Cannot prepare cases in "${cases}": it is taken by ${holder}; wait for its end, or name another folder with --cases`,
-    );
-  }
   try {
-    await using lock = taken.lock;
-    await fill(cases, lock);
+    const told = { cannot: "prepare cases in", instead: "name another folder with --cases" };
+    await whileHeld(cases, told, (lock) => fill(cases, lock));
   } finally {
-    await Deno.remove(taken.lock.path).catch(() => {}); // who takes the next lock may have removed it
     if (isNew) await Deno.remove(cases).catch(() => {}); // where nothing came of it: it is empty
   }
 }

@@ -7,7 +7,7 @@ import { type AxisOrder, type Geometry, reverseAxes, type Vector3 } from "../arr
 import { exists, isFolder } from "../files/exists.ts";
 import { parseList } from "../datasets/lists.ts";
 import { entriesOf } from "../datasets/raw_folder.ts";
-import { DataError } from "../files/errors.ts";
+import { DataError, isSystemError } from "../files/errors.ts";
 import { readMha } from "../files/mha.ts";
 import { type NiftiForms, readNifti } from "../files/nifti.ts";
 import { type NrrdPlace, readNrrd } from "../files/nrrd.ts";
@@ -226,7 +226,7 @@ async function readAny(path: string, name: string): Promise<Image> {
       };
     }
   } catch (error) {
-    if (!(error instanceof Error) || error instanceof DataError || !("code" in error)) throw error;
+    if (!isSystemError(error)) throw error;
     throw new DataError(`Cannot read "${path}": ${error.message}`, { cause: error });
   }
   if (isDicom(path)) throw new DataError(convertIt(dirname(path), `"${path}"`, `this one`));

@@ -6,9 +6,8 @@
  */
 import { z } from "zod";
 import type { Components } from "../arrays/components.ts";
-import { writeJson } from "../files/atomic.ts";
 import { sha256 } from "../files/hash.ts";
-import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
+import { type JsonFile, readJson, readJsonIfThere, writeRecord } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
 import { counted } from "../files/words.ts";
 import { isFull } from "../tensorflow/precision.ts";
@@ -269,9 +268,10 @@ const AGREEMENT = z.object({
   patients: NUMBER,
 });
 const COUNTS = z.object({ labeled: NUMBER, unlabeled: NUMBER, validation: NUMBER, test: NUMBER });
+/** Strict: a checksum whose name is damaged is not that of an older file. */
 const METRICS: z.ZodType<Metrics> = z.preprocess(
   withPresentComponents,
-  z.object({
+  z.strictObject({
     dataset: NAME,
     method: z.string(),
     checkpoint: z.string(),
@@ -322,7 +322,7 @@ export function readMetricsIfThere(folder: string): Promise<Metrics | null> {
 
 /** Writes the results into an evaluation's folder. Needs `--allow-read`, `--allow-write`. */
 export function writeMetrics(folder: string, metrics: Metrics): Promise<void> {
-  return writeJson(pathOf(folder), metrics);
+  return writeRecord(pathOf(folder), metrics);
 }
 
 /** A corrected spacing in words. */

@@ -5,9 +5,8 @@
  */
 import { z } from "zod";
 import type { Intensity } from "../arrays/intensity.ts";
-import { writeJson } from "../files/atomic.ts";
 import { sha256 } from "../files/hash.ts";
-import { readJson } from "../files/json.ts";
+import { readJson, writeRecord } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
 import type { Case } from "./case.ts";
 
@@ -141,5 +140,5 @@ export async function readManifest(folder: string): Promise<Manifest & { sha256:
 
 /** Writes the manifest of a folder of cases. Needs `--allow-read`, `--allow-write`. */
 export function writeManifest(folder: string, manifest: Manifest): Promise<void> {
-  return writeJson(`${folder}/manifest.json`, manifest);
+  return writeRecord(`${folder}/manifest.json`, manifest);
 }
