@@ -11,7 +11,16 @@ import { type Case, onSource, readCase } from "../pipeline/records/case.ts";
 import { DataError, readEach } from "../pipeline/files/errors.ts";
 import { writeNiftiMask } from "../pipeline/files/nifti.ts";
 import { checkCases, countCases, countPatients, readSplit, type Split } from "../pipeline/records/split.ts";
-import { evaluateCase, rowText, strideOf, SURFACE_TOLERANCE } from "../pipeline/evaluation/evaluate_case.ts";
+import {
+  evaluateCase,
+  rowText,
+  scoreCase,
+  type Segment,
+  strideOf,
+  SURFACE_TOLERANCE,
+} from "../pipeline/evaluation/evaluate_case.ts";
+import { COMPONENTS, keptComponents } from "../pipeline/arrays/components.ts";
+import { classesOf } from "../pipeline/evaluation/sliding_window.ts";
 import { clinicalAgreement, patientValues, volumeAgreement } from "../pipeline/evaluation/clinical.ts";
 import { correctedSpacings, patientRows, summarize } from "../pipeline/evaluation/summary.ts";
 import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
@@ -113,7 +122,11 @@ async function evaluate() {
     );
   }
   const tested = way === "auto" ? await chooseComponents(loaded, { cases: folder, say: console.log }) : loaded;
-  const { components, componentsChoice, segment } = tested;
+  const { components, componentsChoice, probabilities } = tested;
+  const otherComponents = COMPONENTS.filter((way) => way !== components).map((components) => ({
+    components,
+    rows: [] as ResultRow[],
+  }));
   const kind = evaluationName({
     batchNorm,
     checkpoint,
@@ -133,7 +146,16 @@ async function evaluate() {
       preparations.add(one.preparation);
       nominalSpacing ||= one.nominalSpacing;
       measured.push({ name, geometry: one.geometry, correctedSpacing: one.correctedSpacing });
+      let found!: Uint8Array; // what the network says; the ways to keep components differ in what they leave out of it
+      const segment: Segment = async (one) => {
+        found = classesOf(await probabilities(one), profile.classes);
+        return keptComponents(found, one.shape, components);
+      };
       const { prediction, rows: own } = await evaluateCase(one, { segment, classNames });
+      for (const other of otherComponents) {
+        const mask = keptComponents(found, one.shape, other.components);
+        other.rows.push(...scoreCase(mask, one, { classNames, seconds: 0 }));
+      }
       const { mask, place } = onSource(prediction, one);
       await writeNiftiMask(`${temporary}/${name}.nii.gz`, mask, place);
       rows.push(...own);
@@ -169,6 +191,7 @@ async function evaluate() {
       versions: { deno: Deno.version.deno, tensorflow: binding.TF_Version },
       classes: classNames,
       rows,
+      otherComponents,
       summary: summarize(rows),
       patientSummary: patients.length ? summarize(patientRows(rows)) : null,
       patients,

@@ -17,6 +17,7 @@ import { writeTogether } from "../pipeline/files/atomic.ts";
 import { exists } from "../pipeline/files/exists.ts";
 import { DataError } from "../pipeline/files/errors.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
+import { whileHeld } from "../pipeline/files/locks.ts";
 import { encodeNiftiMask } from "../pipeline/files/nifti.ts";
 import { encodeNrrdMask } from "../pipeline/files/nrrd.ts";
 import { unlessStopped } from "../pipeline/files/signals.ts";
@@ -176,11 +177,11 @@ async function predict() {
   await Deno.mkdir(folder, { recursive: true }); // before anything is computed: whether it may be written to
   const { threads, device, precision: wanted = "single" } = options;
   const { binding, precision } = openTensorFlow({ threads, device, precision: wanted });
-  const runs = await loadRuns(precision), [{ profile, dataset, grid }] = runs;
+  const runs = await loadRuns(precision);
   const summary: PredictionSummary = {
     runs: runs.map((run) => ({
       run: run.folder,
-      dataset: dataset.name,
+      dataset: run.dataset.name,
       method: run.methodName,
       checkpoint: run.checkpoint,
       iteration: run.iteration,
@@ -203,6 +204,22 @@ async function predict() {
     versions: { deno: Deno.version.deno, tensorflow: binding.TF_Version },
     images: [],
   };
+  const work = () => segmentAll(targets, { runs, summary, summaryPath, problems });
+  const told = { cannot: "write masks to", instead: "name another folder by -o" };
+  return isFile ? await work() : await whileHeld(folder, told, work);
+}
+
+/** Segments what is not done yet; of a folder one process at a time, since all rows stand in one summary. */
+async function segmentAll(
+  targets: Target[],
+  { runs, summary, summaryPath, problems }: {
+    runs: LoadedRun[];
+    summary: PredictionSummary;
+    summaryPath: string;
+    problems: string[];
+  },
+) {
+  const [{ profile, dataset, grid }] = runs;
   const finished = await finishedRows(summaryPath, summary);
   const isDone = ({ name, path, mask }: Target) =>
     exists(mask) && resolve(finished.get(name)?.image ?? "") === resolve(path);
@@ -252,7 +269,9 @@ async function predict() {
       console.log(`${head}  not segmented, see below`);
     }
   }
-  console.log(`${counted(todo.length + problems.length - bad.length, "mask")} in ${folder}, ${summaryPath}`);
+  console.log(
+    `${counted(todo.length + problems.length - bad.length, "mask")} in ${dirname(summaryPath)}, ${summaryPath}`,
+  );
   if (!bad.length) return EXIT.done;
   console.error(`Cannot segment ${bad.length} of ${counted(todo.length + problems.length, "image")}:`);
   for (const one of bad) console.error(`  ${one}`);

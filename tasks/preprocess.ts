@@ -21,7 +21,7 @@ import { manifestOptions, ownDataset } from "../pipeline/datasets/own/own.ts";
 import { planDataset, planLines, type Training } from "../pipeline/datasets/own/plan.ts";
 import { removeFolder } from "../pipeline/files/atomic.ts";
 import { isFolder } from "../pipeline/files/exists.ts";
-import { holderText, type Lock, takeLock } from "../pipeline/files/locks.ts";
+import { type Lock, whileHeld } from "../pipeline/files/locks.ts";
 import { parseName, parseOptions, pathOption, runTask } from "../pipeline/command/options.ts";
 import { homePath } from "../pipeline/files/places.ts";
 import { unlessStopped } from "../pipeline/files/signals.ts";
@@ -78,18 +78,10 @@ async function preprocess() {
   if (!builtIn && !isFolder(raw)) throw new DataError(`Cannot start: ${unknownDataset(NAME, raw)}`);
   const isNew = !isFolder(cases);
   await Deno.mkdir(cases, { recursive: true });
-  const taken = await takeLock(cases);
-  if ("holder" in taken) {
-    const holder = holderText(taken.holder);
-    throw new DataError(
-      `Cannot prepare cases in "${cases}": it is taken by ${holder}; wait for its end, or name another folder with --cases`,
-    );
-  }
   try {
-    await using lock = taken.lock;
-    await fill(cases, lock);
+    const told = { cannot: "prepare cases in", instead: "name another folder with --cases" };
+    await whileHeld(cases, told, (lock) => fill(cases, lock));
   } finally {
-    await Deno.remove(taken.lock.path).catch(() => {}); // who takes the next lock may have removed it
     if (isNew) await Deno.remove(cases).catch(() => {}); // where nothing came of it: it is empty
   }
 }

@@ -13,6 +13,9 @@ import { parseOptions, pathOption, runTask } from "../pipeline/command/options.t
 const options = parseOptions(
   z.strictObject({
     run: z.array(pathOption()).min(1).describe("run folders, as train wrote and evaluate filled them"),
+    selectionGap: z.boolean().default(false).describe(
+      "also tell on the test cases what the best checkpoint has over the last one, as the field reports it",
+    ),
     out: pathOption().optional().describe("folder to write; the first run's without it"),
   }),
   {
@@ -23,7 +26,8 @@ const options = parseOptions(
 );
 
 async function report() {
-  const contents = await gatherContents(options.run, METHODS), folder = options.out ?? contents.runs[0].folder;
+  const contents = await gatherContents(options.run, METHODS, { withTestGap: options.selectionGap }),
+    folder = options.out ?? contents.runs[0].folder;
   await Deno.mkdir(folder, { recursive: true });
   for (const note of contents.notes) console.log(`note: ${note}`);
   const files = { "report.md": markdown(contents), "report.html": page(contents) };

@@ -18,7 +18,7 @@ import { flagsOf } from "../pipeline/files/flags.ts";
 import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS } from "../pipeline/files/locks.ts";
 import { homePath, namedHome, quoted } from "../pipeline/files/places.ts";
 import { counted } from "../pipeline/files/words.ts";
-import { fillCells, gridCells } from "../pipeline/grid/cells.ts";
+import { fillCells, gridCells, STRONG } from "../pipeline/grid/cells.ts";
 import { checkCells } from "../pipeline/grid/checks.ts";
 import { machineMemory } from "../pipeline/grid/memory.ts";
 import { memoryProblems, plan, type PlannedCell, planTable, splitProblems } from "../pipeline/grid/plan.ts";
@@ -26,7 +26,7 @@ import { type Grid, isFinished, pathOf } from "../pipeline/grid/protocol.ts";
 import { slurmScript } from "../pipeline/grid/slurm.ts";
 import { compute, prepare, startWorker, type Worker } from "../pipeline/grid/worker.ts";
 import { ABLATIONS } from "../pipeline/methods/ablations.ts";
-import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
+import { METHOD_NAMES, TABLE_METHODS } from "../pipeline/methods/methods.ts";
 import type { Dataset } from "../pipeline/datasets/dataset.ts";
 import { DATASETS, findDataset, ownNames } from "../pipeline/datasets/datasets.ts";
 import { SCALES } from "../pipeline/records/cell.ts";
@@ -41,7 +41,12 @@ const options = parseOptions(
       "labeled cases of la (4, 8, 80) and patients of acdc (3, 7, 70), with commas; 80 and 70, the whole list, are for " +
         "the labeled-only method; of your own any number (default: 4,8,3,7; ci: 4,3)",
     ),
-    method: z.string().optional().describe(`methods, with commas (default: ${METHOD_NAMES})`),
+    method: z.string().optional().describe(
+      `methods, with commas, of ${METHOD_NAMES},${STRONG} (default: ${TABLE_METHODS},${STRONG})`,
+    ),
+    selectionGap: z.boolean().default(false).describe(
+      "the report also tells on the test cases what the best checkpoint has over the last one, as the field reports it",
+    ),
     ablation: z.boolean().default(false).describe("SS-Net's ablations instead of the methods, all as long as SS-Net"),
     seed: z.string().default("1337").describe("seeds, with commas"),
     minutes: z.number().positive().max(1e6).default(30).describe(
@@ -74,8 +79,9 @@ await runTask(async () => {
     if (scale === "ci") return refuse([`${name} has no phantoms: --scale fast or paper wanted`]);
     datasets[name] = await findDataset(name, `${grid.cases}/${name}`);
   }
-  const methods = ablation ? Object.keys(ABLATIONS) : METHOD_NAMES;
-  const lists = { ...options, method: options.method ?? methods.join(",") };
+  const methods = ablation ? Object.keys(ABLATIONS) : [...METHOD_NAMES, STRONG];
+  const usual = ablation ? methods : [...TABLE_METHODS, STRONG];
+  const lists = { ...options, method: options.method ?? usual.join(",") };
   const { cells: all, problems: unknown } = gridCells(lists, { datasets, methods, firstCountOnly: scale === "ci" });
   if (unknown.length) return refuse(unknown);
   if (index !== undefined && index >= all.length) {
@@ -157,7 +163,8 @@ async function fill(worker: Worker, planned: PlannedCell[]): Promise<number> {
   const elsewhere = outcome.elsewhere.filter((cell) => !finished.includes(cell));
   if (index === undefined && finished.length) {
     const report = `${out}/${ablation ? "report-ablation" : "report"}`;
-    const code = await worker.run("report", [...finished.map((cell) => pathOf(grid, cell)), "--out", report]);
+    const how = flagsOf({ out: report, selectionGap: options.selectionGap });
+    const code = await worker.run("report", [...finished.map((cell) => pathOf(grid, cell)), ...how]);
     if (code) return code;
   }
   console.log(`\nfinished: ${finished.length} of ${of}; held by other processes: ${elsewhere.length}`);

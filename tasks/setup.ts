@@ -2,6 +2,7 @@
  * `deno task setup`: makes sure that TensorFlow's library is there; the only task that fetches.
  * It runs before most others and stays apart from their option and file code, which would double its time.
  */
+import { isSystemError } from "../pipeline/files/errors.ts";
 import { userPath } from "../pipeline/files/places.ts";
 import { INTERRUPTED, onStop } from "../pipeline/files/signals.ts";
 import { writeAll } from "../pipeline/files/write_all.ts";
@@ -53,7 +54,7 @@ try {
   }
   // Errors of the file system carry a code: a full disk, a read-only folder.
   const isKnown = error instanceof TensorFlowError || error instanceof Deno.errors.NotCapable;
-  if (!isKnown && !(error instanceof Error && "code" in error)) throw error;
+  if (!isKnown && !isSystemError(error)) throw error;
   console.error(error.message);
   Deno.exit(4);
 }

@@ -29,8 +29,8 @@ import {
   writeDone,
   writeRunConfig,
 } from "../pipeline/records/run.ts";
-import { batchRows, COSTS } from "../pipeline/grid/costs.ts";
-import { isFile } from "../pipeline/files/exists.ts";
+import { COSTS, stepRows } from "../pipeline/grid/costs.ts";
+import { isFile, isFolder } from "../pipeline/files/exists.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
 import { readFileBytes } from "../pipeline/files/hdf5.ts";
 import { missingIterations, openLog, skippedSteps } from "../pipeline/files/log.ts";
@@ -112,7 +112,8 @@ await runTask(async () => {
     ),
     seed: z.int().nonnegative().optional().describe("seed of everything random (default: 1337)"),
     init: pathOption().optional().describe(
-      "file of weights to begin with, .safetensors or .pth: what matches the network is taken, the rest begins at random",
+      "run folder, whose last network it is, or file of weights, .safetensors or .pth, to begin with: what matches is taken, " +
+        "the rest begins at random; without a warm-up, unless --warmup gives it one",
     ),
     ...MACHINE,
     validateEvery: z.int().positive().optional().describe(
@@ -125,10 +126,11 @@ await runTask(async () => {
     ),
     resume: z.boolean().default(false).describe("go on with the run in --run: with its options and its split"),
   });
-  const { resume, split: splitPath, method: _, run: __, patch: patchGiven, init, batchNorm, ...given } = parseOptions(
-    schema.extend(ofMethod) as unknown as typeof schema,
-    { name: `train ${dataset.name}`, description: `Train ${definition.title} with few labels`, args },
-  );
+  const { resume, split: splitPath, method: _, run: __, patch: patchGiven, init: initGiven, batchNorm, ...given } =
+    parseOptions(
+      schema.extend(ofMethod) as unknown as typeof schema,
+      { name: `train ${dataset.name}`, description: `Train ${definition.title} with few labels`, args },
+    );
   const [settingsGiven, trainingGiven] = [true, false].map((ofSettings) =>
     Object.fromEntries(
       Object.entries(given).filter(([key, value]) => value !== undefined && (key in ofMethod) === ofSettings),
@@ -167,6 +169,7 @@ await runTask(async () => {
   const settings = stored?.method.name === asked // another method is refused below
     ? stored.method.settings
     : definition.settings(dataset).parse(settingsGiven) as RunConfig["method"]["settings"];
+  const init = initGiven && isFolder(initGiven) ? `${initGiven}/last.safetensors` : initGiven;
   const norm = given.norm ?? stored?.training.norm ?? dataset.norm;
   let chosen: Method;
   try {
@@ -203,8 +206,11 @@ await runTask(async () => {
       nan: "stop",
       cases: "",
     } as const;
-    const { warmup: warm, ...own } = { ...usual, precision: precisionOn(device, precision), ...preset, ...wanted },
-      warmup = usesUnlabeled ? warm : 0;
+    // A network that is given has had its labeled-only training.
+    const isWarm = init && usesUnlabeled && given.warmup === undefined, { iterations } = preset;
+    const length = isWarm ? { iterations: iterations - preset.warmup, warmup: 0 } : {};
+    const all = { ...usual, precision: precisionOn(device, precision), ...preset, ...length, ...wanted };
+    const { warmup: warm, ...own } = all, warmup = usesUnlabeled ? warm : 0;
     const labeledOnly = usesUnlabeled ? warmup : own.iterations;
     return {
       ...own,
@@ -252,7 +258,7 @@ await runTask(async () => {
     ...training,
     precision,
     ...{ name: dataset.name, dataset: dataset.protocol, method: asked, patch },
-    ...{ rows: batchRows(profile, usesUnlabeled), channels: profile.channels, classes: profile.classes },
+    ...{ rows: stepRows(chosen), channels: profile.channels, classes: profile.classes },
     lowResolution: lowResolution && preset.lowResolution,
   };
   const tooLarge = memoryProblem(measured, announced, memory);
@@ -331,10 +337,14 @@ await runTask(async () => {
   const stageOf = (iteration: number) => stages[iteration <= warmup ? 0 : 1];
   using batches = openBatches(items, (iteration) => {
     if (iteration > iterations) return null;
-    const { usesUnlabeled: withUnlabeled } = stageOf(iteration).method, patch = patchAt(iteration, training);
+    const { usesUnlabeled: withUnlabeled, hasStrongViews: withStrongViews } = stageOf(iteration).method;
+    const patch = patchAt(iteration, training);
     const { labeledPerBatch, unlabeledPerBatch } = profile; // a thread takes no functions, which a dataset has
     const rows = { labeledPerBatch, unlabeledPerBatch };
-    return { profile: rows, augmentation: training.augmentation, seed, iteration, patch, withUnlabeled };
+    return {
+      ...{ profile: rows, augmentation: training.augmentation, seed, iteration, patch, withUnlabeled },
+      withStrongViews,
+    };
   });
   const batchOf = async (iteration: number) => {
     const { targets } = stageOf(iteration).method, size = patchAt(iteration, training);

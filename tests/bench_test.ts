@@ -177,6 +177,10 @@ const STEPS: Record<MethodName, (network: string, labeled: number, unlabeled: nu
     { network, pass: "all", rows: 2 * (l + u) }, // main and perturbed
   ],
   supervised: (network, l) => [{ network, pass: "all", rows: l }],
+  mean_teacher: (network, l, u) => [
+    { network, pass: "forward", rows: u }, // the teacher's target
+    { network, pass: "all", rows: l + u },
+  ],
   ua_mt: (network, l, u) => [
     { network, pass: "forward", rows: u + 8 * u }, // the teacher's target and its uncertainty
     { network, pass: "all", rows: l + u },
@@ -186,6 +190,10 @@ const STEPS: Record<MethodName, (network: string, labeled: number, unlabeled: nu
     { network, pass: "all", rows: l + u },
     { network: "discriminator", pass: "input", rows: u },
     { network: "discriminator", pass: "all", rows: l + u },
+  ],
+  fixmatch: (network, l, u) => [
+    { network, pass: "forward", rows: u }, // the weak view's pseudo labels
+    { network, pass: "all", rows: l + u }, // the labeled rows and the strong view
   ],
   dtc: (network, l, u) => [{ network, pass: "all", rows: l + u }],
   urpc: (network, l, u) => [{ network, pass: "all", rows: l + u }],

@@ -1,6 +1,7 @@
 /** Files and folders that are whole or not there, and what is left of processes that were killed while they wrote. */
 import assert from "node:assert/strict";
 import { replaceFolder, writeAtomically, writeJson, writeTogether } from "../pipeline/files/atomic.ts";
+import { isSystemError } from "../pipeline/files/errors.ts";
 import { withFolder } from "./with_folder.ts";
 
 const namesIn = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
@@ -61,16 +62,19 @@ Deno.test("while a file or folder is written, a second writer in another process
     assert.deepEqual(namesIn(path), ["x"]);
   }));
 
-Deno.test("a full disk is told with the file's name, which the system's error lacks", () =>
+Deno.test("a full disk and a quota are told with the file's name, which the system's error lacks", () =>
   withFolder(async (folder) => {
-    function* full() {
-      yield* bytes("half");
-      throw Object.assign(new Error("No space left on device (os error 28)"), { code: "ENOSPC" });
+    const path = `${folder}/x`, full = new Error("No space left on device (os error 28)");
+    const quota = new Error("Disk quota exceeded (os error 122)"); // Deno gives it no code
+    for (const error of [Object.assign(full, { code: "ENOSPC" }), quota]) {
+      const { message } = error,
+        content = function* () {
+          yield* bytes("half");
+          throw error;
+        };
+      await assert.rejects(writeAtomically(path, content()), { message: `Cannot write "${path}": ${message}` });
+      assert.ok(isSystemError(error));
+      assert.deepEqual(namesIn(folder), []);
     }
-    const path = `${folder}/x`;
-    await assert.rejects(writeAtomically(path, full()), {
-      code: "ENOSPC",
-      message: `Cannot write "${path}": No space left on device (os error 28)`,
-    });
-    assert.deepEqual(namesIn(folder), []);
+    assert.equal(isSystemError(new Error("on the way")), false);
   }));

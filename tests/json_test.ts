@@ -1,7 +1,7 @@
 /** What is said of JSON files and logs that are missing, broken, or hold something else. */
 import assert from "node:assert/strict";
 import { z } from "zod";
-import { readJson, readJsonIfThere } from "../pipeline/files/json.ts";
+import { readJson, readJsonIfThere, recordText, writeRecord } from "../pipeline/files/json.ts";
 import { takeLock } from "../pipeline/files/locks.ts";
 import { readLog } from "../pipeline/files/log.ts";
 import { withFolder } from "./with_folder.ts";
@@ -78,4 +78,33 @@ Deno.test("a lock that does not say who has it is no lock to wait for: it is nam
       );
       return true;
     });
+  }));
+
+Deno.test("a bit that flips in a record is refused or changes nothing; without a checksum it is a file by hand", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/list.json`,
+      record = { name: "a", rows: [1, 20] },
+      read = () => readJson(path, SCHEMA, FILE);
+    await writeRecord(path, record);
+    assert.deepEqual(await read(), record);
+    const good = await Deno.readFile(path);
+    assert.equal(new TextDecoder().decode(good), recordText(record));
+    for (let bit = 0; bit < 8 * good.length; bit++) {
+      const bad = good.slice();
+      bad[bit >> 3] ^= 1 << (bit & 7);
+      await Deno.writeFile(path, bad);
+      try {
+        assert.deepEqual(await read(), record, `bit ${bit}`); // a blank that is another one
+      } catch (error) {
+        assert.ok(error instanceof DataError && error.message.includes(path), `bit ${bit}: ${error}`);
+      }
+    }
+    await Deno.writeTextFile(path, recordText(record).replace("20", "21"));
+    await refuses(
+      read(),
+      `Cannot read the list "${path}": its checksum is another: it was changed after it was written; restore it, or, where ` +
+        'the change is meant, take "checksum" out of it',
+    );
+    await Deno.writeTextFile(path, JSON.stringify({ ...record, rows: [1, 21] }));
+    assert.deepEqual(await read(), { name: "a", rows: [1, 21] });
   }));

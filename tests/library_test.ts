@@ -412,6 +412,27 @@ Deno.test(
     }),
 );
 
+Deno.test(
+  "setup removes what a killed one left, also where another has fetched the library, and nothing of a living one",
+  linux,
+  () =>
+    inEmptyHome(async (home) => {
+      const run = { args: ["cpu"], wheels: { "tf.whl": TENSORFLOW } }, cache = `${home}/.cache/ss-net`;
+      const [dead, living] = [12, 13].map((pid) => `${cacheOf(home)}.${pid}.part`);
+      for (const isThere of [true, false]) {
+        await folderWith(dead, { [FRAMEWORK]: stub });
+        await folderWith(living, {});
+        if (isThere) await folderWith(cacheOf(home), stubs);
+        using file = Deno.openSync(living);
+        file.lockSync(false);
+        const { code, error } = await setup(home, run);
+        strictEqual(code, 0, error);
+        deepStrictEqual(namesIn(cache), [`tensorflow-${VERSION}`, `tensorflow-${VERSION}.13.part`]);
+        await Deno.remove(cache, { recursive: true });
+      }
+    }),
+);
+
 /** The environments that were told of as broken, and what `setup` does in them. */
 const ENVIRONMENTS: Record<string, SetUpRun & { refused?: RegExp }> = {
   "any variable of the loader set": {

@@ -7,7 +7,7 @@ import { LA } from "../pipeline/datasets/la/profile.ts";
 import { boxMask } from "../pipeline/losses/copy_paste.ts";
 import { startAdam, updateAdam } from "../pipeline/methods/adam.ts";
 import { cleanPseudoLabels } from "../pipeline/methods/bcp.ts";
-import { createMethod, type Method } from "../pipeline/methods/method.ts";
+import { batchRows, createMethod, type Method } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, type MethodName, METHODS } from "../pipeline/methods/methods.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
 import { toWeights, type Weights } from "../pipeline/networks/parameters.ts";
@@ -52,8 +52,8 @@ function methodOf(name: MethodName, dataset: string): Method {
 
 /** A batch of blobs in noise: the label is where a smooth field is high, or what `edge` says. */
 function batchOf(method: Method, iteration: number, edge?: typeof EDGES[string]): Batch {
-  const { profile: { labeledPerBatch: labeled, unlabeledPerBatch, patch, classes } } = method;
-  const rows = labeled + (method.usesUnlabeled ? unlabeledPerBatch : 0), random = stream(5, "images", iteration);
+  const { profile: { patch, classes } } = method, { labeled, unlabeled } = batchRows(method);
+  const rows = labeled + unlabeled, random = stream(5, "images", iteration);
   const size = patch.reduce((a, n) => a * n, 1), labels = new Int32Array(labeled * size);
   const image = Float32Array.from({ length: rows * size }, (_, i) => {
     const column = i % patch.at(-1)!, c = Math.floor(classes * column / patch.at(-1)!);
@@ -90,8 +90,10 @@ function saturate(weights: Weights): void {
 const TOTALS: Record<MethodName, (l: Record<string, number>) => number> = {
   ssnet: (l) => l.supervised + WEIGHT * (l.smoothness + 0.1 * (l.separation_labeled + l.separation_unlabeled)),
   supervised: (l) => (l.cross_entropy + l.dice) / 2,
+  mean_teacher: (l) => l.supervised + WEIGHT * l.consistency,
   ua_mt: (l) => l.supervised + WEIGHT * l.consistency,
   sassnet: (l) => l.supervised + WEIGHT * l.adversarial,
+  fixmatch: (l) => l.supervised + WEIGHT * l.consistency,
   dtc: (l) => l.supervised + WEIGHT * l.consistency,
   urpc: (l) => l.supervised + WEIGHT * l.consistency,
   mc_net: (l) => l.supervised + WEIGHT * l.consistency,
@@ -321,10 +323,14 @@ Deno.test("every method changes in the profiles what its own code has differentl
     ["supervised", "unet", "12+12", 0, 30000, C, [0.1, 200, 0], "all"],
     ["ssnet", "vnet", "2+2", 0, 15000, S, [1, 40, 1], "classes"],
     ["ssnet", "unet", "12+12", 0, 30000, C, [0.1, 200, 0], "all"],
+    ["mean_teacher", "vnet", "2+2", 0, 15000, S, [0.1, 40, 0], "all"],
+    ["mean_teacher", "unet", "12+12", 0, 30000, P, [0.1, 200, 0], "all"],
     ["ua_mt", "vnet", "2+2", 0, 15000, S, [0.1, 40, 0], "all"],
     ["ua_mt", "unet", "12+12", 0, 30000, P, [0.1, 200, 0], "all"],
     ["sassnet", "vnet_distance", "2+2", 0, 15000, S, [0.015, 40, 0], "all"],
     ["sassnet", "unet_distance", "12+12", 0, 30000, P, [0.01, 200, 0], "all"],
+    ["fixmatch", "vnet", "2+2", 0, 15000, S, [1, 0, 0], "classes"],
+    ["fixmatch", "unet", "12+12", 0, 30000, P, [1, 0, 0], "all"],
     ["dtc", "vnet_distance", "2+2", 0, 15000, S, [1, 40, 0], "classes"],
     ["dtc", "unet_distance", "12+12", 0, 30000, P, [0.1, 200, 0], "all"],
     ["urpc", "unet3d_pyramid", "2+2", 0, 15000, S, [0.1, 40, 0], "all"],

@@ -52,10 +52,8 @@ Deno.test("cases, patients, classes, run folders, notes and free texts hold no m
     assert.ok(html.includes("&lt;script>|`x`"), "it is there, as text");
     assertPlain(markdown(contents), "report.md");
     const [told] = await readRuns([run], METHODS);
-    const model = {
-      ...{ file: `${NAME}.pth`, sha256: "0", parameters: 1, checkpoint: TEXT, iteration: 1, half: false },
-      ...{ statistics: "running", components: "all", componentsChoice: null } as const,
-    };
-    const card = modelCard(told, { model: { ...model, format: "pth" }, dataset: DATASETS.acdc });
+    const model = { file: `${NAME}.pth`, sha256: "0", parameters: 1, checkpoint: TEXT, iteration: 1, half: false };
+    const how = { format: "pth", statistics: "running", components: "all", componentsChoice: null } as const;
+    const card = modelCard(told, { model: { ...model, ...how }, dataset: DATASETS.acdc });
     assertPlain(card.replaceAll(/^ {4}.*\n/gm, "").replace("`state_dict`", ""), "card"); // lines of code are no markup
   }));

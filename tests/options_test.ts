@@ -42,8 +42,8 @@ Deno.test("every option that is not as wanted is told at once, each with what wa
   assert.deepEqual(error.trimEnd().split("\n").toSorted(), [
     '  --bank-rows "10000000": a whole number from 2 to 65536 wanted',
     '  --iterations "ten": a whole number from 0 on wanted',
-    '  --method: unknown choice "ssnt"; nearest is "ssnet", known are ssnet, supervised, ua_mt, sassnet, dtc, urpc, ' +
-    "mc_net, bcp",
+    '  --method: unknown choice "ssnt"; nearest is "ssnet", known are ssnet, supervised, mean_teacher, ua_mt, ' +
+    "sassnet, fixmatch, dtc, urpc, mc_net, bcp",
     '  --patch "32x32": 3 multiples of 16 wanted, as in 112x112x80',
     '  --perturbation-radius "0x1": a number above 0 wanted',
     "  --run is empty: a name wanted",

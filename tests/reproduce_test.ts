@@ -4,8 +4,8 @@ import { dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
-import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
-import { type CellWork, fillCells, gridCells } from "../pipeline/grid/cells.ts";
+import { TABLE_METHODS } from "../pipeline/methods/methods.ts";
+import { type CellWork, fillCells, gridCells, STRONG } from "../pipeline/grid/cells.ts";
 import { thirds } from "../pipeline/grid/checks.ts";
 import { benchCommand, type CostKey, COSTS as MEASURED, costsOf, hoursOf, lengthOf } from "../pipeline/grid/costs.ts";
 import { shareOf, type StepShape } from "../pipeline/grid/memory.ts";
@@ -17,6 +17,7 @@ import { isFile } from "../pipeline/files/exists.ts";
 import { openLog, readLog } from "../pipeline/files/log.ts";
 import { type Announced, memoryProblem, trainingHeader } from "../pipeline/grid/training_header.ts";
 import type { Plan } from "../pipeline/records/plan.ts";
+import { pathOf, testedCheckpoints, trainingOf } from "../pipeline/grid/protocol.ts";
 import { slurmScript } from "../pipeline/grid/slurm.ts";
 import { withFolder } from "./with_folder.ts";
 
@@ -47,6 +48,9 @@ Deno.test("a count belongs to the dataset that publishes it; the whole list is f
     ...["la-8/ssnet/1337", "la-8/supervised/1337", "la-8/ua_mt/1337", "la-80/supervised/1337"],
     ...["acdc-7/ssnet/1337", "acdc-7/supervised/1337", "acdc-7/ua_mt/1337"],
   ]);
+  const names = [...METHODS, STRONG], all = { dataset: "la", labeled: "80", method: names.join(","), seed: "1" };
+  const { cells } = gridCells(all, { datasets: DATASETS, methods: names, firstCountOnly: false });
+  assert.deepEqual(cells.map(({ folder }) => folder), ["la-80/supervised/1", "la-80/supervised-strong/1"]);
   assert.deepEqual([...new Set(grid({}, true).cells.map(({ labeled }) => labeled))], [4, 3]);
 });
 
@@ -61,6 +65,31 @@ Deno.test("of a dataset of one's own any number may be labeled, and has to be gi
   assert.deepEqual(ownGrid("3,12").cells.map(({ folder }) => folder), ["own-3/ssnet/1", "own-12/ssnet/1"]);
   assert.deepEqual(ownGrid().problems, ["how many cases of own are labeled is not given"]);
 });
+
+Deno.test("a cell with strong augmentation is the labeled-only method; at the published scale both checkpoints are tested", () =>
+  withFolder(async (out) => {
+    const grid = {
+      datasets: DATASETS,
+      scale: "paper",
+      minutes: 1,
+      ablation: false,
+      out,
+      raw: "",
+      cases: "",
+      threads: 2,
+      device: "cpu",
+    } as const;
+    const cell = { index: 0, dataset: "acdc", labeled: 3, method: STRONG, seed: 1, folder: `acdc-3/${STRONG}/1` };
+    const { method, augmentation, preset } = trainingOf(grid, cell, { iterations: 5, warmup: 0 });
+    assert.deepEqual([method, augmentation, preset], ["supervised", "strong", "paper"]);
+    assert.equal(trainingOf(grid, { ...cell, method: "ssnet" }, { iterations: 5, warmup: 0 }).augmentation, undefined);
+    const folder = pathOf(grid, cell);
+    assert.deepEqual(testedCheckpoints(grid, cell, folder), ["best"]);
+    await Deno.mkdir(folder, { recursive: true });
+    for (const name of ["last", "best"]) await Deno.writeTextFile(`${folder}/${name}.safetensors`, "");
+    assert.deepEqual(testedCheckpoints(grid, cell, folder), ["best", "last"]);
+    assert.deepEqual(testedCheckpoints({ ...grid, scale: "fast" }, cell, folder), ["last"]);
+  }));
 
 Deno.test("every unknown name and number of a grid is told at once, with the nearest", () => {
   const { cells, problems } = grid({ dataset: "la,acdd", method: "ssnt,ua-mt", labeled: "9", seed: "1,x,1" });
@@ -151,7 +180,7 @@ Deno.test("the memory of a step is what it was measured with, and within 15 % fo
     if (Math.abs(memoryGb / measured - 1) > 0.15) off.push(told);
   };
   for (const dataset of ["la", "acdc"] as const) {
-    for (const method of METHOD_NAMES) {
+    for (const method of TABLE_METHODS) {
       for (const precision of ["fp32", "bf16"] as const) {
         const row = rows.find((row) =>
           row.dataset === dataset && row.method === method && row.precision === precision && !row.patch

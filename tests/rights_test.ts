@@ -53,6 +53,7 @@ const OTHERS = (folder: string): [script: string, args: string[], kinds: string[
   ["tasks/tools/profile.ts", ["--trace", `${folder}/trace.json`], ["write", "ffi", "env"]],
   ["tasks/tools/fuzz.ts", [], ["write", "env"]],
   ["tasks/tools/soak.ts", [], ["write", "env"]],
+  ["tasks/tools/faults.ts", [], ["write", "env"]],
   ["tasks/tools/parity.ts", [], ["read", "ffi", "env"]],
   ["tasks/tools/conformance.ts", [], ["ffi", "env"]],
   ["tasks/tools/dependencies.ts", [], ["read", "env", "net"]],

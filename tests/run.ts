@@ -1,7 +1,7 @@
 /**
  * `deno task test`: format, lint, types and the documentation's form, the tests, the examples, the golden values,
- * tfjs-core's op tests, mutated files, a short soak and the small grid of all methods; `deno task test:unit`: the same
- * without the last five and without {@linkcode SLOW}. Closes with one line `N passed, N failed` over all; a check counts as one.
+ * tfjs-core's op tests, mutated files, a short soak, killed tasks and the small grid of all methods; `deno task test:unit`:
+ * the same without the last six and without {@linkcode SLOW}. Closes with one line `N passed, N failed` over all; a check counts as one.
  */
 import { temporaryFolder } from "../pipeline/files/places.ts";
 import { emptyLoaderVariables } from "../pipeline/files/loader_variables.ts";
@@ -108,6 +108,10 @@ if (!unit) {
     await tests([ // memory has not settled after so few steps: what leaks a step's tensors is seen all the same
       ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-env", "--allow-run=deno"],
       ...["tasks/tools/soak.ts", "--steps", "200", "--slope", "50"],
+    ]),
+    await tests([
+      ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-env", "--allow-run"],
+      ...["tasks/tools/faults.ts", "--kills", "20", "--part", "kills,bits"],
     ]),
     await tests([
       ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-env", "--allow-run=deno"],

@@ -9,7 +9,7 @@ import { LA } from "../pipeline/datasets/la/profile.ts";
 import { segmenter } from "../pipeline/evaluation/evaluate_case.ts";
 import { classesOf, slidingWindow, windowStarts } from "../pipeline/evaluation/sliding_window.ts";
 import { foregroundDice, foregroundSquaredDice, linearDice, oneHot, squaredDice } from "../pipeline/losses/dice.ts";
-import { createMethod } from "../pipeline/methods/method.ts";
+import { batchRows, createMethod } from "../pipeline/methods/method.ts";
 import { METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { sizeOf } from "../pipeline/arrays/shape.ts";
 import { stream } from "../pipeline/arrays/random.ts";
@@ -98,8 +98,8 @@ for (const name of METHOD_NAMES) {
       const method = createMethod(METHODS[name], several),
         { profile, spec } = method,
         { patch, channels, classes } = profile;
-      const { labeledPerBatch: labeled, unlabeledPerBatch } = profile, shape = [labeled, ...patch];
-      const rows = labeled + (method.usesUnlabeled ? unlabeledPerBatch : 0), size = sizeOf(patch);
+      const { labeled, unlabeled } = batchRows(method), shape = [labeled, ...patch];
+      const rows = labeled + unlabeled, size = sizeOf(patch);
       const labels = new Int32Array(labeled * size), random = stream(5, "images");
       const image = Float32Array.from({ length: channels * rows * size }, (_, i) => {
         const voxel = Math.floor(i / channels), c = Math.floor(classes * (voxel % 16) / 16); // slabs
@@ -107,7 +107,7 @@ for (const name of METHOD_NAMES) {
         return (i % channels ? 1 : c) + random() - 0.5;
       });
       const state = startState(method, stream(1, "weights"));
-      const pseudo = method.hostWork && { pseudo_label: { data: labels, shape: [unlabeledPerBatch, ...patch] } };
+      const pseudo = method.hostWork && { pseudo_label: { data: labels, shape: [unlabeled, ...patch] } };
       tf.engine().startScope();
       const { losses, gradients } = method.step({
         ...state,

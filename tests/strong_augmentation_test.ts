@@ -314,11 +314,37 @@ Deno.test("threads make the batches of an iteration, from wherever a run goes on
   for (const augmentation of ["published", "strong"] as const) {
     const options = (iteration: number): BatchOptions => ({
       ...{ profile: { labeledPerBatch: 2, unlabeledPerBatch: 1 }, augmentation, seed: 9, iteration },
-      ...{ patch: [16, 16, 16], withUnlabeled: iteration > 2 },
+      ...{ patch: [16, 16, 16], withUnlabeled: iteration > 2, withStrongViews: iteration > 3 },
     });
     using batches = openBatches(items, (iteration) => iteration <= 5 ? options(iteration) : null);
     for (let iteration = 2; iteration <= 5; iteration++) {
       assert.deepEqual(await batches.take(iteration), assembleBatch(items, options(iteration)));
     }
+  }
+});
+
+Deno.test("a strong view is its unlabeled row with other intensities, and the row keeps its own", () => {
+  const items = { labeled: [1, 2, 3].map(item), unlabeled: [4, 5].map(item) },
+    patch = [16, 16, 16],
+    size = sizeOf(patch);
+  const rows = (image: Float32Array, from: number, to: number) => [...image.subarray(from * size, to * size)];
+  for (const augmentation of ["published", "strong"] as const) {
+    let changed = 0;
+    for (let iteration = 1; iteration <= 20; iteration++) {
+      const options: BatchOptions = {
+        ...{ profile: { labeledPerBatch: 2, unlabeledPerBatch: 2 }, augmentation, seed: 9, iteration },
+        ...{ patch, withUnlabeled: true },
+      };
+      const plain = assembleBatch(items, options), views = assembleBatch(items, { ...options, withStrongViews: true });
+      assert.deepEqual([plain.rows, views.rows], [4, 6]);
+      assert.deepEqual(views.label, plain.label);
+      assert.deepEqual(rows(views.image, 0, 2), rows(plain.image, 0, 2));
+      if (augmentation === "published") assert.deepEqual(rows(views.image, 2, 4), rows(plain.image, 2, 4));
+      const random = stream(9, "strong view", iteration), wanted = views.image.slice(2 * size, 4 * size);
+      for (const row of [0, 1]) changeIntensities(random, wanted.subarray(row * size, (row + 1) * size), patch);
+      assert.deepEqual(rows(views.image, 4, 6), [...wanted]);
+      if (rows(views.image, 4, 5).some((value, i) => value !== views.image[2 * size + i])) changed++;
+    }
+    assert.ok(changed > 8 && changed < 20, `${changed} of 20 first views are changed`);
   }
 });

@@ -173,6 +173,11 @@ Deno.test("weights evaluate without their run as with it, and begin another trai
       heads,
       /^init: 1\d\d of \d+ arrays .*\ninit: these begin anew:\n {2}projection_head\.0\.weight: \[32,16\] wanted, nothing found$/m,
     );
+    // From a run's network, without a warm-up; nothing but the teacher is new.
+    const short = ["--preset", "fast", "--iterations", "1", "--init", `${folder}/first`];
+    const taught = await train("taught", "mean_teacher", ...short);
+    assert.match(taught, /^init: (\d+) of \1 arrays are those of ".*first\/last\.safetensors"$/m);
+    assert.equal((await readRunConfig(`${folder}/taught`)).training.warmup, 0);
     const third = ["--run", `${folder}/third`, "--resume"];
     await refused(
       2,

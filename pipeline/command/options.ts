@@ -8,7 +8,7 @@ import { z } from "zod";
 import { COMPONENTS } from "../arrays/components.ts";
 import { sidesOf } from "../arrays/shape.ts";
 import { flagOf } from "../files/flags.ts";
-import { DataError, DivergedError } from "../files/errors.ts";
+import { DataError, DivergedError, isSystemError } from "../files/errors.ts";
 import type { Dataset, DatasetProfile, OptionSchema } from "../datasets/dataset.ts";
 import {
   allNames,
@@ -250,7 +250,7 @@ export async function runTask(body: () => Promise<number | void>): Promise<never
     // Errors of the file system carry a code: a full disk, a read-only folder, a missing one.
     const known = error instanceof DataError || error instanceof DivergedError || error instanceof TensorFlowError ||
       error instanceof Interrupted || error instanceof Deno.errors.NotCapable ||
-      error instanceof Deno.errors.WriteZero || "code" in error;
+      error instanceof Deno.errors.WriteZero || isSystemError(error);
     const isFile = error instanceof Deno.errors.AlreadyExists || error instanceof Deno.errors.NotADirectory;
     const isRefused = error instanceof Deno.errors.NotCapable;
     const message = isFile ? `${error.message}: a file is where a folder is wanted` : error.message;

@@ -12,7 +12,7 @@ import { readFileBytes, readingSeconds, unreadable } from "../files/hdf5.ts";
 import type { CasePlace, ReadingJob, ReadingResult } from "./item_reader.ts";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { batchCases } from "./sampler.ts";
-import { augmentStrongly } from "./strong_augmentation.ts";
+import { augmentStrongly, changeIntensities } from "./strong_augmentation.ts";
 import type { Augmentation } from "../records/run.ts";
 import type { Split } from "../records/split.ts";
 import type { Shape2, Shape3 } from "../arrays/shape.ts";
@@ -150,7 +150,7 @@ function slicesOf({ shape: [count, h, w], image, label }: TrainingItem): Trainin
 
 /** One batch, rows behind one another, ready to be moved to TensorFlow. */
 export interface BatchArrays {
-  /** B: labeled rows, then unlabeled ones. */
+  /** B: labeled rows, then unlabeled ones, then their strong views where there are any. */
   rows: number;
   /** `[B, X, Y, Z, C]` or `[B, H, W, C]`: `rows` patches. */
   image: Float32Array;
@@ -164,7 +164,10 @@ export interface BatchOptions {
   profile: Pick<DatasetProfile, "labeledPerBatch" | "unlabeledPerBatch">;
   /** {@linkcode drawPatch} and {@linkcode drawSlice}, or {@linkcode augmentStrongly}. */
   augmentation: Augmentation;
-  /** Of the training; streams "sampler labeled", "sampler unlabeled" and "augmentation" or "strong augmentation" of it. */
+  /**
+   * Of the training; streams "sampler labeled", "sampler unlabeled", "augmentation" or "strong augmentation", and "strong view"
+   * of it.
+   */
   seed: number;
   /** From 1. */
   iteration: number;
@@ -172,6 +175,11 @@ export interface BatchOptions {
   patch: readonly number[];
   /** Whether it has unlabeled rows. */
   withUnlabeled: boolean;
+  /**
+   * Whether each of these comes a second time, with intensities changed as by {@linkcode changeIntensities}; the first one then
+   * keeps its own, also where the augmentation is strong.
+   */
+  withStrongViews?: boolean;
 }
 
 /**
@@ -196,7 +204,7 @@ export interface BatchOptions {
  * ```
  */
 export function assembleBatch(items: TrainingItems, options: BatchOptions): BatchArrays {
-  const { profile, augmentation, seed, iteration, patch, withUnlabeled } = options;
+  const { profile, augmentation, seed, iteration, patch, withUnlabeled, withStrongViews = false } = options;
   const drawn = batchCases(seed, iteration, {
     labeledCases: items.labeled.length,
     unlabeledCases: withUnlabeled ? items.unlabeled.length : 0,
@@ -204,16 +212,16 @@ export function assembleBatch(items: TrainingItems, options: BatchOptions): Batc
     unlabeledPerBatch: withUnlabeled ? profile.unlabeledPerBatch : 0,
   });
   const rows = [...drawn.labeled.map((i) => items.labeled[i]), ...drawn.unlabeled.map((i) => items.unlabeled[i])];
-  const size = patch.reduce((a, n) => a * n, 1), channels = rows[0].image.length;
-  const image = new Float32Array(rows.length * channels * size), label = new Int32Array(profile.labeledPerBatch * size);
-  const isStrong = augmentation === "strong";
+  const size = patch.reduce((a, n) => a * n, 1), channels = rows[0].image.length, labeled = profile.labeledPerBatch;
+  const count = rows.length + (withStrongViews ? rows.length - labeled : 0), row = channels * size;
+  const image = new Float32Array(count * row), label = new Int32Array(labeled * size);
+  const isStrong = augmentation === "strong",
+    channelsOf = (i: number) => channelsIn(image.subarray(i * row, (i + 1) * row), channels);
   const random = stream(seed, isStrong ? "strong augmentation" : "augmentation", iteration);
-  rows.forEach((item, row) => {
-    const to = {
-      image: channelsIn(image.subarray(row * channels * size, (row + 1) * channels * size), channels),
-      label: row < profile.labeledPerBatch ? label.subarray(row * size, (row + 1) * size) : null,
-    };
-    if (isStrong) return augmentStrongly(random, item, { patch, ...to });
+  rows.forEach((item, i) => {
+    const isLabeled = i < labeled;
+    const to = { image: channelsOf(i), label: isLabeled ? label.subarray(i * size, (i + 1) * size) : null };
+    if (isStrong) return augmentStrongly(random, item, { patch, ...to, isWeak: withStrongViews && !isLabeled });
     const extract = extraction(random, item, patch);
     item.image.forEach((channel, c) => {
       if (!("codes" in channel)) return extract(channel, to.image[c]);
@@ -222,7 +230,14 @@ export function assembleBatch(items: TrainingItems, options: BatchOptions): Batc
     });
     if (to.label) extract(item.label!, to.label);
   });
-  return { rows: rows.length, image: channelsLast(image, { channels, size }), label };
+  if (withStrongViews) {
+    image.copyWithin(rows.length * row, labeled * row, rows.length * row);
+    const view = stream(seed, "strong view", iteration);
+    for (let i = rows.length; i < count; i++) {
+      for (const channel of channelsOf(i)) changeIntensities(view, channel, patch);
+    }
+  }
+  return { rows: count, image: channelsLast(image, { channels, size }), label };
 }
 
 /** Draws the published augmentation of an item: the same for all channels and the label. */

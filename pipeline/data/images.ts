@@ -9,7 +9,7 @@ import { joinChannels } from "../arrays/channels.ts";
 import { parseList } from "../datasets/lists.ts";
 import { labelPlacement } from "../datasets/prepared_case.ts";
 import { entriesOf } from "../datasets/raw_folder.ts";
-import { DataError } from "../files/errors.ts";
+import { DataError, isSystemError } from "../files/errors.ts";
 import type { NiftiForms } from "../files/nifti.ts";
 import type { NrrdPlace } from "../files/nrrd.ts";
 import { quoted } from "../files/places.ts";
@@ -235,7 +235,7 @@ async function readAny(path: string, name: string): Promise<Image> {
       };
     }
   } catch (error) {
-    if (!(error instanceof Error) || error instanceof DataError || !("code" in error)) throw error;
+    if (!isSystemError(error)) throw error;
     throw new DataError(`Cannot read "${path}": ${error.message}`, { cause: error });
   }
   if (isDicom(path)) throw new DataError(convertIt(dirname(path), `"${path}"`, `this one`));

@@ -302,17 +302,22 @@ export function changeIntensities(random: Random, values: Float32Array, shape: r
 
 /**
  * A row of a batch, strongly augmented: {@linkcode drawPlacement}, {@linkcode placePatch}, {@linkcode changeIntensities}.
- * @param to As of {@linkcode placePatch}, with the intensities of every channel.
+ * @param to As of {@linkcode placePatch}, with the intensities of every channel; `isWeak`: the intensities stay.
  */
 export function augmentStrongly(
   random: Random,
   item: TrainingItem,
-  { patch, ...to }: { patch: readonly number[]; image: readonly Float32Array[]; label: Int32Array | null },
+  { patch, isWeak, ...to }: {
+    patch: readonly number[];
+    image: readonly Float32Array[];
+    label: Int32Array | null;
+    isWeak?: boolean;
+  },
 ): void {
   const { shape } = item, label = to.label && item.label; // an unlabeled row is drawn as one, whatever its case has
   const placement = drawPlacement(random, { shape, label }, patch);
   to.image.forEach((image, c) => {
     placePatch({ shape, channel: item.image[c], label }, placement, { patch, image, label: c ? null : to.label });
-    changeIntensities(random, image, patch);
+    if (!isWeak) changeIntensities(random, image, patch);
   });
 }

@@ -4,7 +4,7 @@ import { type Case, spacingOf } from "../records/case.ts";
 import { channelCount, channelsIn } from "../arrays/channels.ts";
 import { geometryDifferences } from "../arrays/geometry.ts";
 import type { Volume } from "../files/voxels.ts";
-import { DataError } from "../files/errors.ts";
+import { DataError, isSystemError } from "../files/errors.ts";
 import { counted } from "../files/words.ts";
 import { type Intensity, intensityOf } from "../arrays/intensity.ts";
 import { type Fingerprint, hashesOf } from "../records/manifest.ts";
@@ -202,7 +202,7 @@ const READING = {
 /** Of a problem with the data, or with a file or folder that cannot be read; other errors are thrown on. */
 export function messageOf(error: unknown): string {
   if (error instanceof DataError) return error.message;
-  if (!(error instanceof Error && "code" in error)) throw error;
+  if (!isSystemError(error)) throw error;
   const path = error.message.match(/ \(os error \d+\): \w+ '(.*)'$/s)?.[1],
     why = READING[error.code as keyof typeof READING];
   return path && why ? `Cannot read "${path}": ${why}` : error.message;

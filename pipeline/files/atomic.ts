@@ -4,6 +4,7 @@
  * @module
  */
 import { basename, dirname } from "node:path";
+import { isSystemError } from "./errors.ts";
 import { unlessStopped } from "./signals.ts";
 import { writeAll } from "./write_all.ts";
 
@@ -53,10 +54,8 @@ export async function replaceFolder(path: string, fill: (temporary: string) => P
   using lock = new DisposableStack();
   try {
     await Deno.mkdir(dirname(path), { recursive: true });
-    removeLeftovers(path);
     await unlessStopped(async () => {
-      await Deno.mkdir(temporary);
-      lock.use(lockedFile(temporary));
+      lock.use(claimTemporaryFolder(path));
       await fill(temporary);
     });
     await Deno.rename(path, old).catch((error) => {
@@ -69,6 +68,18 @@ export async function replaceFolder(path: string, fill: (temporary: string) => P
     await removeFolder(temporary).catch(() => {}); // the error above matters, not this one
     throw named(error, path);
   }
+}
+
+/**
+ * Makes a temporary folder beside a final place, which is seen to be in use until it is disposed, and removes what killed
+ * processes left there. Needs `--allow-read`, `--allow-write`.
+ */
+export function claimTemporaryFolder(path: string): { path: string } & Disposable {
+  removeLeftovers(path);
+  const temporary = `${path}.${Deno.pid}.part`;
+  Deno.mkdirSync(temporary);
+  const lock = lockedFile(temporary);
+  return { path: temporary, [Symbol.dispose]: () => lock.close() };
 }
 
 /** Removes a folder with all in it, if it is there. Needs `--allow-write`. */
@@ -84,7 +95,7 @@ export async function removeFolder(path: string): Promise<void> {
  * Removes what processes that are gone left of a file or folder that they were writing; what one had moved aside for it is
  * put back. Needs `--allow-read`, `--allow-write`.
  */
-function removeLeftovers(path: string): void {
+export function removeLeftovers(path: string): void {
   const folder = dirname(path), start = `${basename(path)}.`;
   let entries: Deno.DirEntry[];
   try {
@@ -120,7 +131,7 @@ function lockedFile(path: string, options?: Deno.OpenOptions): Deno.FsFile {
 
 /** The same error with the name of its file, where it is the file system's and lacks that, as that of a full disk does. */
 export function named(error: unknown, path: string): unknown {
-  if (error instanceof Error && "code" in error && !error.message.includes(path)) {
+  if (isSystemError(error) && !error.message.includes(path)) {
     error.message = `Cannot write "${path}": ${error.message}`;
   }
   return error;

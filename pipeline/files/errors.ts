@@ -12,6 +12,12 @@ export class DivergedError extends Error {
   override name = "DivergedError";
 }
 
+/** Whether an error is the operating system's: a full disk, a quota, a missing file. Deno gives a code to some of them only. */
+export function isSystemError(error: unknown): error is Error & { code?: unknown } {
+  if (!(error instanceof Error) || error instanceof DataError) return false;
+  return "code" in error || /\(os error \d+\)/.test(error.message);
+}
+
 /**
  * What `read` makes of each, one after the other, and what is wrong with those that it refuses: a task names every bad one
  * at once. Other errors than {@linkcode DataError} are thrown.

@@ -1,8 +1,14 @@
-/** JSON files of the pipeline, read and checked by their schemas; all that can be wrong with one has the same words. @module */
+/**
+ * JSON files of the pipeline, read and checked by their schemas; all that can be wrong with one has the same words. Those
+ * that are not edited by hand are records: their last field, `checksum`, is the SHA-256 of the others, as JSON without blanks.
+ * @module
+ */
 import { basename, dirname } from "node:path";
 import { z } from "zod";
+import { writeAtomically } from "./atomic.ts";
 import { DataError } from "./errors.ts";
 import { exists } from "./exists.ts";
+import { sha256 } from "./hash.ts";
 import { listed } from "./words.ts";
 
 /** What errors say of a file. */
@@ -13,9 +19,19 @@ export interface JsonFile {
   remedy: string;
 }
 
+/** A record as its file's text: indented, with its checksum and a last line end. NaN becomes null. */
+export function recordText(record: object): string {
+  return JSON.stringify({ ...record, checksum: sha256(JSON.stringify(record)) }, null, 2) + "\n";
+}
+
+/** Writes a record with its checksum. Needs `--allow-read`, `--allow-write`. */
+export function writeRecord(path: string, record: object): Promise<void> {
+  return writeAtomically(path, recordText(record));
+}
+
 /**
  * Reads a file. Needs `--allow-read`.
- * @throws {DataError} When it is not there, no JSON, or another content than the schema's.
+ * @throws {DataError} When it is not there, no JSON, another content than the schema's, or than its checksum says.
  */
 export async function readJson<S extends z.ZodType>(path: string, schema: S, file: JsonFile): Promise<z.infer<S>> {
   const content = await readJsonIfThere(path, schema, file);
@@ -55,9 +71,9 @@ export async function readJsonIfThere<S extends z.ZodType>(
 }
 
 /**
- * A file's text as its schema has it.
+ * A file's text as its schema has it, without the checksum that a record has.
  * @param file With the path that it came from.
- * @throws {DataError} When it is no JSON, or another content than the schema's.
+ * @throws {DataError} When it is no JSON, another content than the schema's, or than its checksum says.
  */
 export function parseJson<S extends z.ZodType>(text: string, schema: S, file: JsonFile & { path: string }): z.infer<S> {
   let content: unknown;
@@ -67,7 +83,7 @@ export function parseJson<S extends z.ZodType>(text: string, schema: S, file: Js
     const { what, path, remedy } = file, why = (error as Error).message;
     throw new DataError(`Cannot read ${what} "${path}": it is no JSON: ${why}; ${remedy}`, { cause: error });
   }
-  return checkContent(content, schema, file);
+  return checkContent(withoutChecksum(content, file), schema, file);
 }
 
 /**
@@ -87,6 +103,17 @@ export function checkContent<S extends z.ZodType>(
     `Cannot read ${what} "${path}": it is not as wanted:\n${
       z.prettifyError({ issues: issues.slice(0, 10) })
     }${more}\n${remedy}`,
+  );
+}
+
+/** A record as it was before its checksum; what has none, as files of earlier versions, as it is. */
+function withoutChecksum(content: unknown, { what, path }: JsonFile & { path: string }): unknown {
+  if (typeof content !== "object" || content === null || !("checksum" in content)) return content;
+  const { checksum, ...record } = content;
+  if (checksum === sha256(JSON.stringify(record))) return record;
+  throw new DataError(
+    `Cannot read ${what} "${path}": its checksum is another: it was changed after it was written; restore it, or, where ` +
+      'the change is meant, take "checksum" out of it',
   );
 }
 

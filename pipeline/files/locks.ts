@@ -6,7 +6,8 @@
  * @module
  */
 import { z } from "zod";
-import { writeAtomically } from "./atomic.ts";
+import { named, writeAtomically } from "./atomic.ts";
+import { DataError } from "./errors.ts";
 import { parseJson } from "./json.ts";
 import { writeAll } from "./write_all.ts";
 
@@ -89,6 +90,31 @@ export async function takeLock(
   }
 }
 
+/**
+ * Holds a folder, which must exist, while work goes on in it, and leaves no lock there. Needs the rights of
+ * {@linkcode takeLock}.
+ * @param told `cannot`: what is attempted, "write masks to"; `instead`: what else the user can do than wait.
+ * @throws {DataError} Saying who holds it.
+ */
+export async function whileHeld<T>(
+  folder: string,
+  { cannot, instead }: { cannot: string; instead: string },
+  work: (lock: Lock) => Promise<T>,
+): Promise<T> {
+  const taken = await takeLock(folder);
+  if ("holder" in taken) {
+    throw new DataError(
+      `Cannot ${cannot} "${folder}": it is taken by ${holderText(taken.holder)}; wait for its end, or ${instead}`,
+    );
+  }
+  try {
+    await using lock = taken.lock;
+    return await work(lock);
+  } finally {
+    await Deno.remove(taken.lock.path).catch(() => {}); // who takes the next lock may have removed it
+  }
+}
+
 const numbers = (folder: string) =>
   [...Deno.readDirSync(folder)].flatMap(({ name }) => /^lock-\d+$/.test(name) ? [Number(name.slice(5))] : [])
     .filter((number) => number < HIGHEST);
@@ -96,12 +122,14 @@ const numbers = (folder: string) =>
 async function livingHolder(path: string): Promise<Holder | null> {
   try {
     const text = await Deno.readTextFile(path), touched = (await Deno.stat(path)).mtime!.getTime();
-    if (Date.now() - touched > 1000 * DEAD_AFTER_SECONDS) return null;
+    const isOld = Date.now() - touched > 1000 * DEAD_AFTER_SECONDS;
     // A date in the future would hold for as long. Who lives touches its lock again, by its own clock.
     if (touched > Date.now() + 1000 * HEARTBEAT_SECONDS) await Deno.utime(path, new Date(), new Date()).catch(() => {}); // it may be another user's
-    if (!text.endsWith("}\n")) return UNKNOWN; // created, not locked and written yet
+    if (!text.endsWith("}\n")) return isOld ? null : UNKNOWN; // created, not locked and written yet
     const holder = parseJson(text, HOLDER, { what: "the lock", path, remedy: "remove it when no process has it" });
-    return holder.released || (holder.host === Deno.hostname() && !isLocked(path)) ? null : holder;
+    if (holder.released) return null;
+    // Here no clock is asked: it may have jumped, or the machine have slept.
+    return (holder.host === Deno.hostname() ? isLocked(path) : !isOld) ? holder : null;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return UNKNOWN; // who took a higher number has just removed it
     throw error;
@@ -126,8 +154,14 @@ async function create(folder: string, number: number, onLost?: () => void): Prom
     if (error instanceof Deno.errors.AlreadyExists) return null;
     throw error;
   }
-  file.lockSync(true); // before there is a text that others could judge it by
-  writeAll(file, line());
+  try {
+    file.lockSync(true); // before there is a text that others could judge it by
+    writeAll(file, line());
+  } catch (error) { // without its text the lock of nobody would hold: the disk may be full
+    file.close();
+    await Deno.remove(path).catch(() => {});
+    throw named(error, path);
+  }
   const lost = () => numbers(folder).some((n) => n > number);
   if (lost()) { // while this number was chosen, others took and freed higher ones
     file.close();
@@ -155,7 +189,7 @@ async function create(folder: string, number: number, onLost?: () => void): Prom
       using _file = file;
       if (lost()) return;
       holder.released = new Date().toISOString();
-      await writeAtomically(path, line());
+      await writeAtomically(path, line()).catch(() => {}); // on a full disk its end frees it, elsewhere the time
     },
   };
 }

@@ -5,6 +5,7 @@
  */
 import { dirname, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { isSystemError } from "./errors.ts";
 
 const PROJECT = resolve(fileURLToPath(new URL("../../", import.meta.url)));
 /** Where the user stands: `deno task` goes to the project's folder, and leaves this name behind. */
@@ -37,7 +38,7 @@ export async function temporaryFolder(prefix: string): Promise<string> {
   try {
     return await Deno.makeTempDir({ dir, prefix });
   } catch (error) {
-    if (error instanceof Error && "code" in error) {
+    if (isSystemError(error)) {
       error.message = `Cannot make a temporary folder in "${dir}": ${error.message}; name another place in TMPDIR`;
     }
     throw error;

@@ -36,11 +36,13 @@ export interface GridOptions {
   seed: string;
 }
 
-const WITHOUT_UNLABELED = "supervised";
+/** The labeled-only method with strong augmentation as a cell: what unlabeled cases have to beat. */
+export const STRONG = "supervised-strong";
+const WITHOUT_UNLABELED = ["supervised", STRONG];
 
 /**
  * The cells of a grid; the table of a seed comes before that of the next. Of the whole training list labeled, which leaves
- * nothing unlabeled, there is the labeled-only method's cell alone.
+ * nothing unlabeled, there are the labeled-only cells alone.
  *
  * @param datasets All there are: of one's own any number may be labeled, and has to be given.
  * @param methods All names there are.
@@ -91,7 +93,7 @@ export function gridCells(
       const { labeledCounts: published, plan } = datasets[dataset];
       for (const labeled of labels.map(Number).filter((count) => plan || published.includes(count))) {
         for (const method of chosenMethods) {
-          if (labeled === published.at(-1) && method !== WITHOUT_UNLABELED) continue;
+          if (labeled === published.at(-1) && !WITHOUT_UNLABELED.includes(method)) continue;
           const folder = `${dataset}-${labeled}/${method}/${seed}`;
           cells.push({ index: cells.length, dataset, labeled, method, seed, folder });
         }

@@ -28,7 +28,7 @@ export async function checkCells(grid: Grid, cells: Cell[]): Promise<boolean> {
     const { first, last } = thirds(rows.map((row) => row.supervised ?? NaN));
     const lossText = `supervised loss ${first.toFixed(4)} in the first third, ${last.toFixed(4)} in the last`;
     tell(last < first, `${cell.folder}: ${lossText}`);
-    const evaluations = await Promise.all(folders.map((folder) => readTest(grid, cell, folder)));
+    const evaluations = await Promise.all(folders.map((folder) => readTest(grid, cell, { folder })));
     const [trained, untrained] = evaluations.map((one) => one?.summary.honest.mean.dice.mean ?? NaN);
     tell(trained > untrained, `${cell.folder}: Dice ${trained.toFixed(4)}, untrained ${untrained.toFixed(4)}`);
   }

@@ -4,9 +4,9 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import type { DatasetProfile, Preset } from "../datasets/dataset.ts";
+import type { Preset } from "../datasets/dataset.ts";
 import { DATASETS } from "../datasets/datasets.ts";
-import { createMethod } from "../methods/method.ts";
+import { batchRows, createMethod, type Method } from "../methods/method.ts";
 import { type MethodName, METHODS } from "../methods/methods.ts";
 import { meanSeconds } from "../training/low_resolution.ts";
 import { type MeasuredMemory, shareOf, stepMemory, type StepShape } from "./memory.ts";
@@ -38,17 +38,17 @@ export interface CostKey extends Partial<StepShape> {
 /** Options of `bench step` that a row of the published shape has not. */
 const AS_PUBLISHED = { patch: undefined, rows: undefined, channels: undefined, classes: undefined };
 
-/** Rows of a method's batches. */
-export const batchRows = (
-  { labeledPerBatch, unlabeledPerBatch }: Pick<DatasetProfile, "labeledPerBatch" | "unlabeledPerBatch">,
-  usesUnlabeled: boolean,
-): number => labeledPerBatch + (usesUnlabeled ? unlabeledPerBatch : 0);
+/** Rows of a method's batches, all together. */
+export function stepRows(method: Omit<Method, "step">): number {
+  const { labeled, unlabeled } = batchRows(method);
+  return labeled + unlabeled;
+}
 
 /** The shape of a method's step on a dataset as published. */
 function publishedShape({ dataset, method }: Pick<CostKey, "dataset" | "method">): StepShape {
-  const { profile, usesUnlabeled } = createMethod(METHODS[method as MethodName], DATASETS[dataset]);
-  const { patch, channels, classes } = profile;
-  return { patch, rows: batchRows(profile, usesUnlabeled), channels, classes };
+  const made = createMethod(METHODS[method as MethodName], DATASETS[dataset]),
+    { patch, channels, classes } = made.profile;
+  return { patch, rows: stepRows(made), channels, classes };
 }
 
 /** The measured step of a training, as published; null when it was not measured. */

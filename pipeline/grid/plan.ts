@@ -9,7 +9,7 @@ import { readSteps } from "../records/measurement.ts";
 import { differencesOf, isRun, readRunConfigIfThere } from "../records/run.ts";
 import { checkCases, readSplit } from "../records/split.ts";
 import type { Cell } from "./cells.ts";
-import { batchRows, benchCommand, COSTS, costsOf, hoursOf } from "./costs.ts";
+import { benchCommand, COSTS, costsOf, hoursOf } from "./costs.ts";
 import {
   type Grid,
   isFinished,
@@ -74,10 +74,10 @@ export async function plan(
   const { scale, device } = grid, rows = scale === "ci" ? [] : await readSteps(COSTS);
   const planned: PlannedCell[] = [], problems: string[] = [], unmeasured: string[] = [];
   for (const cell of cells) {
-    const { lowResolution } = presetOfCell(grid, cell), { name: method, profile, usesUnlabeled } = methodOf(grid, cell);
+    const { lowResolution } = presetOfCell(grid, cell), { name: method, profile, rows: batch } = methodOf(grid, cell);
     const precision = precisionOfCell(grid, cell);
     const { protocol, patch, channels, classes } = profile;
-    const shape = { patch, rows: batchRows(profile, usesUnlabeled), channels, classes };
+    const shape = { patch, rows: batch, channels, classes };
     const key = { dataset: protocol, method, precision, lowResolution, device, ...shape }, costs = costsOf(rows, key);
     if (!costs && scale !== "ci") {
       unmeasured.push(benchCommand(key));

@@ -6,10 +6,11 @@ import { createMethod } from "../methods/method.ts";
 import { type MethodName, METHODS } from "../methods/methods.ts";
 import type { CellRecord, Costs, Length, Scale } from "../records/cell.ts";
 import { type Metrics, readMetricsIfThere } from "../records/evaluation.ts";
+import { isFile } from "../files/exists.ts";
 import { isDone, type Training } from "../records/run.ts";
 import { type Precision, precisionOn } from "../tensorflow/precision.ts";
-import type { Cell } from "./cells.ts";
-import { lengthOf } from "./costs.ts";
+import { type Cell, STRONG } from "./cells.ts";
+import { lengthOf, stepRows } from "./costs.ts";
 
 /** How all cells of a grid are trained and tested, and where. */
 export interface Grid {
@@ -45,9 +46,10 @@ export const splitPath = ({ out }: Grid, { dataset, labeled }: Cell): string =>
 
 /** What trains a cell, a method or SS-Net with an ablation's settings, and the dataset's profile with what it changes in it. */
 export function methodOf({ ablation, datasets }: Grid, { dataset, method }: Cell) {
-  const name = ablation ? "ssnet" : method as MethodName, settings = ablation ? ABLATIONS[method as AblationName] : {};
-  const { profile, usesUnlabeled } = createMethod(METHODS[name], datasets[dataset]);
-  return { name, settings, profile, usesUnlabeled };
+  const name = ablation ? "ssnet" : method === STRONG ? "supervised" : method as MethodName;
+  const settings = ablation ? ABLATIONS[method as AblationName] : {};
+  const made = createMethod(METHODS[name], datasets[dataset]), { profile, usesUnlabeled } = made;
+  return { name, settings, profile, usesUnlabeled, rows: stepRows(made) };
 }
 
 const presetName = ({ scale }: Grid) => scale === "paper" ? "paper" : "fast";
@@ -85,6 +87,7 @@ export function trainingOf(grid: Grid, cell: Cell, length: Length): { method: Me
     ...settings,
     method: name,
     ...{ preset: presetName(grid), iterations, warmup, seed: cell.seed, precision: precisionOfCell(grid, cell) },
+    augmentation: cell.method === STRONG ? "strong" : undefined,
     patch: grid.scale === "ci" ? [...DATASETS[cell.dataset].ci.patch] : undefined,
     // Only the published protocol chooses by the validation cases.
     validateEvery: grid.scale === "paper" ? undefined : Math.max(1, iterations),
@@ -96,15 +99,31 @@ export function testOf(grid: Grid, cell: Cell) {
   const { checkpoint, components } = methodOf(grid, cell).profile, precision = precisionOfCell(grid, cell);
   return grid.scale === "paper" ? { batchNorm: "running", checkpoint, components, precision } : {
     batchNorm: "window",
-    checkpoint: "last",
+    checkpoint: "last" as const,
     components: grid.datasets[cell.dataset].components,
     precision,
   };
 }
 
+/**
+ * The checkpoints of a run folder that are tested: {@linkcode testOf}'s; at the published scale, where the validation cases
+ * choose one, the other one too.
+ */
+export function testedCheckpoints(grid: Grid, cell: Cell, folder: string): ("last" | "best")[] {
+  const { checkpoint } = testOf(grid, cell), other = checkpoint === "best" ? "last" : "best";
+  return grid.scale === "paper" && isFile(`${folder}/${other}.safetensors`) ? [checkpoint, other] : [checkpoint];
+}
+
 /** The evaluation of a cell's run as {@linkcode testOf} wants it; null where there is none yet. */
-export async function readTest(grid: Grid, cell: Cell, folder = pathOf(grid, cell)): Promise<Metrics | null> {
-  const wanted = Object.entries(testOf(grid, cell)) as [keyof Metrics, unknown][];
+export async function readTest(
+  grid: Grid,
+  cell: Cell,
+  { folder = pathOf(grid, cell), checkpoint = testOf(grid, cell).checkpoint }: {
+    folder?: string;
+    checkpoint?: "last" | "best";
+  } = {},
+): Promise<Metrics | null> {
+  const wanted = Object.entries({ ...testOf(grid, cell), checkpoint }) as [keyof Metrics, unknown][];
   for (const { name } of isDone(folder) ? Deno.readDirSync(folder) : []) {
     if (!name.startsWith("evaluation-") || name.endsWith(".part")) continue;
     const found = await readMetricsIfThere(`${folder}/${name}`);
@@ -116,5 +135,8 @@ export async function readTest(grid: Grid, cell: Cell, folder = pathOf(grid, cel
 /** Whether nothing of a cell is left to do. */
 export async function isFinished(grid: Grid, cell: Cell): Promise<boolean> {
   const folders = [pathOf(grid, cell), ...grid.scale === "ci" ? [untrainedOf(grid, cell)] : []];
-  return !(await Promise.all(folders.map((folder) => readTest(grid, cell, folder)))).includes(null);
+  const tests = folders.flatMap((folder) =>
+    testedCheckpoints(grid, cell, folder).map((checkpoint) => readTest(grid, cell, { folder, checkpoint }))
+  );
+  return !(await Promise.all(tests)).includes(null);
 }

@@ -14,7 +14,17 @@ import { type Length, writeCell } from "../records/cell.ts";
 import { isDone } from "../records/run.ts";
 import type { Cell } from "./cells.ts";
 import { type PlannedCell, readBegun } from "./plan.ts";
-import { type Grid, pathOf, readTest, recordOf, splitPath, testOf, trainingOf, untrainedOf } from "./protocol.ts";
+import {
+  type Grid,
+  pathOf,
+  readTest,
+  recordOf,
+  splitPath,
+  testedCheckpoints,
+  testOf,
+  trainingOf,
+  untrainedOf,
+} from "./protocol.ts";
 import { startTask } from "./task_process.ts";
 
 /** Cells are saved so often that an interruption costs little beside a checkpoint. */
@@ -127,12 +137,16 @@ async function trainAndTest(
     const code = await run("train", [dataset, ...flagsOf({ ...where, ...how, resume })]);
     if (code) return `training ended with code ${code}`;
   }
-  if (await readTest(grid, cell, folder)) return null;
-  if (isLost()) return "another process has taken it over";
-  const alike = grid.scale === "paper" ? {} : testOf(grid, cell);
-  const code = await run("evaluate", [dataset, ...flagsOf({ run: folder, ...alike, threads, device })]);
-  if (code) return `evaluation ended with code ${code}`;
-  return await readTest(grid, cell, folder) ? null : "its evaluation is not the one that was asked for";
+  for (const checkpoint of testedCheckpoints(grid, cell, folder)) {
+    const test = () => readTest(grid, cell, { folder, checkpoint });
+    if (await test()) continue;
+    if (isLost()) return "another process has taken it over";
+    const how = grid.scale === "paper" ? { checkpoint } : testOf(grid, cell);
+    const code = await run("evaluate", [dataset, ...flagsOf({ run: folder, ...how, threads, device })]);
+    if (code) return `evaluation ended with code ${code}`;
+    if (!await test()) return "its evaluation is not the one that was asked for";
+  }
+  return null;
 }
 
 /** Computes a cell, at the scale ci with an untrained network beside it. @returns Null, or what went wrong. */

@@ -30,19 +30,33 @@ import { crossEntropy, squaredDice } from "./dice.ts";
  */
 export function boxMask(size: readonly number[], seed: Tensor1D): Tensor {
   const uniform = tf.unstack(statelessUniform([size.length], seed));
+  return outsideBoxes(size, (n, axis) => {
+    const side = Math.floor(2 * n / 3);
+    return { start: tf.reshape(tf.floor(tf.mul(uniform[axis], n - side)), [1, 1]), side: tf.scalar(side) };
+  });
+}
+
+/**
+ * 0 in a box of every row, 1 outside.
+ * @param size Patch `[X, Y, Z]` or `[H, W]`. @param boxOf Along an axis of n voxels: its first voxels `[B, 1]`, and the voxels
+ * of its side, `[B, 1]` or a number.
+ * @returns `[B, ...size, 1]`
+ */
+export function outsideBoxes(
+  size: readonly number[],
+  boxOf: (n: number, axis: number) => { start: Tensor; side: Tensor },
+): Tensor {
   const lines = size.map((n, axis) => {
-    const box = Math.floor(2 * n / 3);
-    const start = tf.floor(tf.mul(uniform[axis], n - box));
-    const position = tf.sub(tf.range(0, n), start);
-    const inside = tf.cast(tf.logicalAnd(tf.greaterEqual(position, 0), tf.less(position, box)), "float32");
-    return tf.reshape(inside, [1, ...size.map((_, i) => i === axis ? n : 1), 1]);
+    const { start, side } = boxOf(n, axis), position = tf.sub(tf.range(0, n), start); // [B, n]
+    const inside = tf.cast(tf.logicalAnd(tf.greaterEqual(position, 0), tf.less(position, side)), "float32");
+    return tf.reshape(inside, [start.shape[0], ...size.map((_, i) => i === axis ? n : 1), 1]);
   });
   return tf.sub(1, lines.reduce((a, b) => tf.mul(a, b)));
 }
 
 /**
  * `M a + (1 - M) b`: b's box in a. Images, and one-hot labels, which stay one-hot.
- * @param mask M `[1, ..., 1]` @param outside a `[B, ..., C]` @param inside b, of the same shape.
+ * @param mask M `[1, ..., 1]`, or one a row `[B, ..., 1]` @param outside a `[B, ..., C]` @param inside b, of the same shape.
  */
 export function paste(mask: Tensor, { outside, inside }: { outside: Tensor; inside: Tensor }): Tensor {
   return tf.add(tf.mul(outside, mask), tf.mul(inside, tf.sub(1, mask)));

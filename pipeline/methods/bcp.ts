@@ -38,7 +38,7 @@ import {
   onePassStep,
   type StepInputs,
 } from "./method.ts";
-import { EMA_DECAY, recallTeacher, rememberTeacher, updateTeacher } from "./teacher.ts";
+import { EMA_DECAY, recallTeacher, rememberStudent, rememberTeacher, updateTeacher } from "./teacher.ts";
 
 const FROM_LABEL = 1, FROM_TEACHER = 0.5;
 /** What the method's own code has differently from SS-Net's profile: on LA twice the rows, 4 + 4, and a first stage of its own. */
@@ -120,8 +120,7 @@ function create(dataset: DatasetProfile): Method {
       });
     },
     begin({ weights }) {
-      const copy: Weights = Object.fromEntries(Object.entries(weights).map(([name, tensor]) => [name, tensor.clone()]));
-      const methodState = rememberTeacher({ weights: copy });
+      const methodState = rememberStudent({ weights });
       return variant.keepsMomentum ? { methodState } : { methodState, momentum: "zeros" };
     },
     hostWork: {

@@ -22,7 +22,7 @@ export interface StepInputs {
   buffers: Weights;
   /** The method's own state, by name (SS-Net: the feature bank). */
   methodState: Weights;
-  /** Batch, labeled rows first `[B, X, Y, Z, C]` or `[B, H, W, C]`. */
+  /** Batch `[B, X, Y, Z, C]` or `[B, H, W, C]`: labeled rows, unlabeled ones, and the strong views of these where the method has them. */
   x: Tensor;
   /** int32 labels of the labeled rows `[L, X, Y, Z]` or `[L, H, W]`. */
   label: Tensor;
@@ -131,6 +131,8 @@ export interface Method {
   spec: NetworkSpec;
   /** Whether unlabeled rows are read at all. */
   usesUnlabeled: boolean;
+  /** Whether the unlabeled rows come a second time behind them, with other intensities; else the field is absent. */
+  hasStrongViews?: true;
   /**
    * The method's own state before the first step, by name.
    * @param random Uniform in [0, 1).
@@ -166,6 +168,14 @@ export interface Method {
     /** Makes more targets of its int32 values. */
     work(values: Int32Array, shape: number[]): Record<string, HostArray>;
   };
+}
+
+/** Rows of a method's batch by what they are. */
+export function batchRows(
+  { profile: { labeledPerBatch, unlabeledPerBatch }, usesUnlabeled, hasStrongViews }: Omit<Method, "step">,
+): Record<"labeled" | "unlabeled", number> {
+  const unlabeled = usesUnlabeled ? unlabeledPerBatch : 0;
+  return { labeled: labeledPerBatch, unlabeled: hasStrongViews ? 2 * unlabeled : unlabeled };
 }
 
 /** Value of a loss and its gradients by every weight, null where none can arrive. */

@@ -1,7 +1,9 @@
 /** The methods by name: a researcher adds one by adding its file and a line here. @module */
 import { bcp } from "./bcp.ts";
 import { dtc } from "./dtc.ts";
+import { fixmatch } from "./fixmatch.ts";
 import { mcNet } from "./mc_net.ts";
+import { meanTeacher } from "./mean_teacher.ts";
 import type { MethodDefinition } from "./method.ts";
 import { sassnet } from "./sassnet.ts";
 import { ssnet } from "./ssnet.ts";
@@ -13,8 +15,10 @@ import { urpc } from "./urpc.ts";
 export const METHODS = {
   ssnet,
   supervised,
+  mean_teacher: meanTeacher,
   ua_mt: uaMt,
   sassnet,
+  fixmatch,
   dtc,
   urpc,
   mc_net: mcNet,
@@ -28,3 +32,5 @@ export function isMethod(name: string): name is MethodName {
 }
 /** For schemas, which want at least one. */
 export const METHOD_NAMES = Object.keys(METHODS) as [MethodName, ...MethodName[]];
+/** Those of SS-Net's table, and BCP: what `reproduce` trains where no method is named. */
+export const TABLE_METHODS = METHOD_NAMES.filter((name) => name !== "mean_teacher" && name !== "fixmatch");

@@ -3,9 +3,12 @@
  * @module
  */
 import defer * as tf from "@tensorflow/tfjs";
+import { Pass } from "../networks/layers.ts";
 import type { NetworkSpec, Weights } from "../networks/parameters.ts";
-import { elementwise } from "../tensorflow/ops.ts";
-import type { Scalar } from "../tensorflow/tensors.ts";
+import type { Forward } from "../networks/scope.ts";
+import { elementwise, foldIn, softmax, statelessNormal } from "../tensorflow/ops.ts";
+import type { Scalar, Tensor, Tensor1D } from "../tensorflow/tensors.ts";
+import type { StepInputs } from "./method.ts";
 
 /** What the teacher keeps of itself in an iteration, once it is warm. */
 export const EMA_DECAY = 0.99;
@@ -71,4 +74,36 @@ export function rememberTeacher({ weights, buffers = {} }: { weights: Weights; b
 /** The teacher that {@linkcode rememberTeacher} put away. `buffers` is a copy that a training pass may move. */
 export function recallTeacher(spec: NetworkSpec, methodState: Weights): { weights: Weights; buffers: Weights } {
   return unprefixed(PREFIX, spec, methodState);
+}
+
+/** A teacher that is the student as it is now, in a method's state. */
+export function rememberStudent(student: { weights: Weights; buffers?: Weights }): Weights {
+  return Object.fromEntries(Object.entries(rememberTeacher(student)).map(([name, tensor]) => [name, tensor.clone()]));
+}
+
+/**
+ * The method's state when the teacher has followed the student by `teacher_decay`: parameters alone, its running statistics
+ * are those of its own passes.
+ */
+export function followStudent(spec: NetworkSpec, { weights, methodState, scheduled }: StepInputs): Weights {
+  const teacher = recallTeacher(spec, methodState);
+  return rememberTeacher({ ...teacher, weights: updateTeacher(teacher.weights, weights, scheduled.teacher_decay) });
+}
+
+const NOISE = 0.1, NOISE_LIMIT = 0.2;
+
+/**
+ * What a teacher says of images `x + n`, n of `clip(N(0, 0.1²), -0.2, 0.2)`: its probabilities `[B, ..., K]`, by the batch's
+ * statistics, with dropout. The running ones of the teacher, {@linkcode recallTeacher}'s copy, move.
+ * @param x `[B, ..., 1]` @param seed int32 `[2]`
+ */
+export function teach(
+  forward: Forward,
+  { weights, buffers }: ReturnType<typeof recallTeacher>,
+  { x, seed }: { x: Tensor; seed: Tensor1D },
+): Tensor {
+  const normal = statelessNormal(x.shape, foldIn(seed, "noise"));
+  const noise = tf.clipByValue(tf.mul(normal, NOISE), -NOISE_LIMIT, NOISE_LIMIT);
+  const training = { training: true, updateStatistics: true, dropoutSeed: foldIn(seed, "dropout") };
+  return softmax(forward(new Pass(weights, buffers, training), tf.add(x, noise)).logits);
 }

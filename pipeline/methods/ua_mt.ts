@@ -13,17 +13,16 @@ import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { certainMask, maskedSquaredError, predictiveEntropy } from "../losses/consistency.ts";
 import { COMPARED_DICE, crossEntropy, oneHot } from "../losses/dice.ts";
-import { Pass } from "../networks/layers.ts";
 import { buildNetwork } from "../networks/network.ts";
 import { initialize, toWeights } from "../networks/parameters.ts";
-import { controlDependencies, foldIn, softmax, statelessNormal } from "../tensorflow/ops.ts";
+import { controlDependencies, foldIn, softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 import { defineMethod, type Method, type MethodDefinition, onePassStep } from "./method.ts";
-import { emaDecay, recallTeacher, rememberTeacher, updateTeacher } from "./teacher.ts";
+import { emaDecay, followStudent, recallTeacher, rememberTeacher, teach } from "./teacher.ts";
 import { uncertaintyThreshold } from "../losses/ramps.ts";
 
 /** What the method's own code has differently from SS-Net's profile. */
-const PROTOCOL = {
+export const UA_MT_PROTOCOL = {
   la: {
     learningRate: { base: 0.01, every: 2500 },
     consistency: { maximum: 0.1, length: 40, countsFrom: 0 },
@@ -31,7 +30,7 @@ const PROTOCOL = {
   },
   acdc: { learningRate: { base: 0.01, power: 0.9 }, consistency: { maximum: 0.1, length: 200, countsFrom: 0 } },
 } as const satisfies Record<Protocol, Partial<DatasetProfile>>;
-const NOISE = 0.1, NOISE_LIMIT = 0.2, CALLS = 4;
+const CALLS = 4;
 
 /**
  * UA-MT on a dataset. Its state is the teacher. Losses it reports: total, supervised, consistency before its weight,
@@ -40,7 +39,7 @@ const NOISE = 0.1, NOISE_LIMIT = 0.2, CALLS = 4;
 export const uaMt: MethodDefinition = defineMethod({ title: "UA-MT", create });
 
 function create(dataset: DatasetProfile): Method {
-  const profile: DatasetProfile = { ...dataset, ...PROTOCOL[dataset.protocol] };
+  const profile: DatasetProfile = { ...dataset, ...UA_MT_PROTOCOL[dataset.protocol] };
   const { classes } = profile, { spec, forward } = buildNetwork(profile.network, profile);
   return {
     profile,
@@ -56,18 +55,13 @@ function create(dataset: DatasetProfile): Method {
       const labeled = label.shape[0], unlabeled = x.shape[0] - labeled;
       const halves = (t: Tensor) => tf.split(t, [labeled, unlabeled]);
       const teacher = recallTeacher(spec, methodState), [, images] = halves(x);
-      const teach = (name: string, x: Tensor): Tensor => {
-        const seed = foldIn(inputs.seed, name), normal = statelessNormal(x.shape, foldIn(seed, "noise"));
-        const noise = tf.clipByValue(tf.mul(normal, NOISE), -NOISE_LIMIT, NOISE_LIMIT);
-        const training = { training: true, updateStatistics: true, dropoutSeed: foldIn(seed, "dropout") };
-        return softmax(forward(new Pass(teacher.weights, teacher.buffers, training), tf.add(x, noise)).logits);
-      };
-      const target = teach("target", images);
+      const taught = (name: string, x: Tensor) => teach(forward, teacher, { x, seed: foldIn(inputs.seed, name) });
+      const target = taught("target", images);
       // One call behind the other: else the activations of all exist at once.
       const twice = tf.concat([images, images]), passes: Tensor[] = [];
       for (let call = 0; call < CALLS; call++) {
         passes.push(
-          ...tf.split(teach(`uncertainty ${call}`, controlDependencies(twice, [passes.at(-1) ?? target])), 2),
+          ...tf.split(taught(`uncertainty ${call}`, controlDependencies(twice, [passes.at(-1) ?? target])), 2),
         );
       }
       const mean = tf.div(tf.addN(passes), passes.length);
@@ -88,11 +82,6 @@ function create(dataset: DatasetProfile): Method {
         return { total, supervised, consistency, certain_share: tf.mean(certain) as Scalar };
       });
     },
-    // Parameters alone: the teacher's running statistics are those of its own passes.
-    afterUpdate({ weights, methodState, scheduled }) {
-      const teacher = recallTeacher(spec, methodState);
-      const moved = updateTeacher(teacher.weights, weights, scheduled.teacher_decay);
-      return { losses: {}, methodState: rememberTeacher({ ...teacher, weights: moved }) };
-    },
+    afterUpdate: (inputs) => ({ losses: {}, methodState: followStudent(spec, inputs) }),
   };
 }

@@ -4,8 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import { writeJson } from "../files/atomic.ts";
-import { readJsonIfThere } from "../files/json.ts";
+import { readJsonIfThere, writeRecord } from "../files/json.ts";
 
 /** Length of a training. */
 export interface Length {
@@ -76,5 +75,5 @@ export function readCellIfThere(folder: string): Promise<CellRecord | null> {
 
 /** Writes the record of a cell. Needs `--allow-read`, `--allow-write`. */
 export function writeCell(folder: string, record: CellRecord): Promise<void> {
-  return writeJson(pathOf(folder), record);
+  return writeRecord(pathOf(folder), record);
 }

@@ -6,9 +6,8 @@
  */
 import { z } from "zod";
 import type { Components } from "../arrays/components.ts";
-import { writeJson } from "../files/atomic.ts";
 import { sha256 } from "../files/hash.ts";
-import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
+import { type JsonFile, readJson, readJsonIfThere, writeRecord } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
 import { counted } from "../files/words.ts";
 import { isFull } from "../tensorflow/precision.ts";
@@ -195,6 +194,8 @@ export interface Metrics {
   classes: readonly string[];
   /** A row a case and class. */
   rows: ResultRow[];
+  /** The rows of the same masks in every other way to keep components; none of an earlier version. */
+  otherComponents: { components: Components; rows: ResultRow[] }[];
   /** Means over the rows. */
   summary: Summaries;
   /** Means with the patient as the unit; null where cases are none of patients. */
@@ -269,9 +270,10 @@ const AGREEMENT = z.object({
   patients: NUMBER,
 });
 const COUNTS = z.object({ labeled: NUMBER, unlabeled: NUMBER, validation: NUMBER, test: NUMBER });
+/** Strict: a checksum whose name is damaged is not that of an older file. */
 const METRICS: z.ZodType<Metrics> = z.preprocess(
   withPresentComponents,
-  z.object({
+  z.strictObject({
     dataset: NAME,
     method: z.string(),
     checkpoint: z.string(),
@@ -296,6 +298,7 @@ const METRICS: z.ZodType<Metrics> = z.preprocess(
     versions: z.record(z.string(), z.string()),
     classes: z.array(NAME).min(1).readonly(),
     rows: z.array(RESULT_ROW).min(1),
+    otherComponents: z.array(z.object({ components: COMPONENTS_SCHEMA, rows: z.array(RESULT_ROW).min(1) })).default([]),
     summary: SUMMARIES,
     patientSummary: SUMMARIES.nullable(),
     patients: z.array(PATIENT),
@@ -322,7 +325,7 @@ export function readMetricsIfThere(folder: string): Promise<Metrics | null> {
 
 /** Writes the results into an evaluation's folder. Needs `--allow-read`, `--allow-write`. */
 export function writeMetrics(folder: string, metrics: Metrics): Promise<void> {
-  return writeJson(pathOf(folder), metrics);
+  return writeRecord(pathOf(folder), metrics);
 }
 
 /** A corrected spacing in words. */

@@ -5,9 +5,8 @@
  */
 import { z } from "zod";
 import type { Intensity } from "../arrays/intensity.ts";
-import { writeJson } from "../files/atomic.ts";
 import { sha256 } from "../files/hash.ts";
-import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
+import { type JsonFile, readJson, readJsonIfThere, writeRecord } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
 import type { Case } from "./case.ts";
 
@@ -151,5 +150,5 @@ export function readManifestIfThere(folder: string): Promise<Manifest | null> {
 
 /** Writes the manifest of a folder of cases. Needs `--allow-read`, `--allow-write`. */
 export function writeManifest(folder: string, manifest: Manifest): Promise<void> {
-  return writeJson(pathOf(folder), manifest);
+  return writeRecord(pathOf(folder), manifest);
 }

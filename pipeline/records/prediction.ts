@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import { type JsonFile, readJsonIfThere } from "../files/json.ts";
+import { type JsonFile, readJsonIfThere, recordText } from "../files/json.ts";
 import { PRECISIONS } from "../tensorflow/precision.ts";
 import { CHOICE, COMPONENTS_SCHEMA, withPresentComponents } from "./components.ts";
 import { STATISTICS } from "./run.ts";
@@ -89,5 +89,5 @@ export function readPredictionIfThere(path: string): Promise<PredictionSummary |
 
 /** A summary as the file's text. */
 export function predictionText(summary: PredictionSummary): string {
-  return JSON.stringify(summary, null, 2) + "\n";
+  return recordText(summary);
 }

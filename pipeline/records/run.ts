@@ -11,9 +11,9 @@ import { isOrientation, orientationOf } from "../arrays/orientation.ts";
 import { type Case, spacingOf } from "./case.ts";
 import { CHOICE, type ChosenComponents, COMPONENTS_SCHEMA } from "./components.ts";
 import { parseSplit, type Split } from "./split.ts";
-import { writeAtomically, writeJson } from "../files/atomic.ts";
+import { writeAtomically } from "../files/atomic.ts";
 import { isFile } from "../files/exists.ts";
-import { type JsonFile, parseJson, readJson, readJsonIfThere } from "../files/json.ts";
+import { type JsonFile, parseJson, readJson, readJsonIfThere, writeRecord } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
 import { PLAN, type Plan } from "./plan.ts";
 import { type Norm, NORMS } from "../tensorflow/norms.ts";
@@ -277,7 +277,7 @@ export function writeDone(folder: string, iterations: number): Promise<void> {
 
 /** Writes the configuration of a run. Needs `--allow-read`, `--allow-write`. */
 export function writeRunConfig(folder: string, config: RunConfig): Promise<void> {
-  return writeJson(pathOf(folder), config);
+  return writeRecord(pathOf(folder), config);
 }
 
 /**

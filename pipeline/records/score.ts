@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { writeTogether } from "../files/atomic.ts";
-import { type JsonFile, readJson } from "../files/json.ts";
+import { type JsonFile, readJson, recordText } from "../files/json.ts";
 import { RESULT_ROW, type ResultRow, SUMMARIES, type Summaries } from "./evaluation.ts";
 
 /** The content of `scores.json`. */
@@ -34,7 +34,7 @@ export interface Scores {
   versions: Record<string, string>;
 }
 
-const SCORES: z.ZodType<Scores> = z.object({
+const SCORES: z.ZodType<Scores> = z.strictObject({
   masks: z.string(),
   references: z.string(),
   tolerance: z.number().positive(),
@@ -58,7 +58,7 @@ export function readScores(folder: string): Promise<Scores> {
 export function writeScores(folder: string, scores: Scores): Promise<void> {
   return writeTogether([
     { path: `${folder}/scores.csv`, content: scoresAsCsv(scores.rows) },
-    { path: `${folder}/scores.json`, content: JSON.stringify(scores, null, 2) + "\n" },
+    { path: `${folder}/scores.json`, content: recordText(scores) },
   ]);
 }
 

@@ -78,14 +78,15 @@ const CONVENTIONS: Record<Comparison["convention"], string> = {
 };
 
 /** Of one row: results of the same method with the same settings. */
-const rowKey = ({ run: { config, method } }: Result) => JSON.stringify([config.method.name, method.settings]);
+export const rowKey = ({ run: { config, method } }: Result) => JSON.stringify([config.method.name, method.settings]);
 /** What else the seeds of one row have in common. */
-const scheduleKey = ({ run: { config: { training: { iterations, warmup, lowResolution } } } }: Result) =>
+export const scheduleKey = ({ run: { config: { training: { iterations, warmup, lowResolution } } } }: Result) =>
   JSON.stringify([iterations, warmup, lowResolution]);
 /** Which cases were trained on, which were tested, and whose they are. */
-const listsKey = ({ run: { config: { split } }, evaluation: { metrics: { rows } } }: Result) =>
+export const listsKey = ({ run: { config: { split } }, evaluation: { metrics: { rows } } }: Result) =>
   JSON.stringify([split, [...new Set(rows.map((row) => `${row.case} ${row.patient}`))].sort()]);
-const groupsBy = (results: Result[], key: (result: Result) => string) => [...Map.groupBy(results, key).values()];
+/** Results by a key, in the order of the first of each. */
+export const groupsBy = (results: Result[], key: (result: Result) => string) => [...Map.groupBy(results, key).values()];
 
 /**
  * The comparisons of a group, and what a reader must know about them: evaluations that are left out. None for a group of
@@ -154,7 +155,8 @@ function comparable(group: Group, tableKey: (result: Result) => string): { resul
   return { results: [...results.values()], notes };
 }
 
-function scheduleText({ run: { config: { training: { iterations, warmup, lowResolution } } } }: Result): string {
+/** Iterations, those on the labeled half alone, and those on smaller slices. */
+export function scheduleText({ run: { config: { training: { iterations, warmup, lowResolution } } } }: Result): string {
   const labeledOnly = !warmup ? "" : `, ${grouped(warmup)} labeled only`;
   const small = lowResolution ? `, ${lowResolutionText(lowResolution, " of ")}` : "";
   return `${grouped(iterations)} iterations${labeledOnly}${small}`;

@@ -42,6 +42,8 @@ export interface Contents {
   shown: Map<Result, ShownCase[]>;
   /** Augmented patches, a sheet for every dataset, augmentation and patch. */
   sheets: ShownSheet[];
+  /** Whether the selection gap on test cases is told. */
+  withTestGap: boolean;
   /** Texts of the published rows' sources. */
   sources: Record<string, string>;
 }
@@ -77,9 +79,14 @@ export function clinicalReading(nominal: boolean): string[] {
  * note, not an error. Needs `--allow-read`, `--allow-env`.
  * @param folders Of the runs.
  * @param methods Titles, order and published settings.
+ * @param options `withTestGap`: whether the selection gap is told for the test cases too.
  * @throws {DataError} As {@linkcode readRuns}.
  */
-export async function gatherContents(folders: string[], methods: Methods): Promise<Contents> {
+export async function gatherContents(
+  folders: string[],
+  methods: Methods,
+  { withTestGap = false }: { withTestGap?: boolean } = {},
+): Promise<Contents> {
   const runs = await readRuns(folders, methods), tables = await readPublished();
   const groups = groupResults(runs, tables, methods),
     notes = runs.flatMap((run) => run.notes.map((n) => `${run.name}: ${n}`));
@@ -122,5 +129,5 @@ export async function gatherContents(folders: string[], methods: Methods): Promi
   const evaluations = runs.reduce((n, run) => n + run.evaluations.length, 0);
   const title = `${titles.join(", ")}: ${counted(runs.length, "run")}, ${counted(evaluations, "evaluation")}`;
   const sources = Object.assign({}, ...Object.values(tables).map(({ sources }) => sources)) as Contents["sources"];
-  return { title, notes, runs, groups, comparisons, shown, sheets: await readPatchSheets(runs), sources };
+  return { title, notes, runs, groups, comparisons, shown, sheets: await readPatchSheets(runs), withTestGap, sources };
 }

@@ -10,6 +10,7 @@ import {
   comparisonTables,
   protocolTable,
   resultsTable,
+  selectionTable,
   type Table,
 } from "./tables.ts";
 import { NOTHING } from "./numbers.ts";
@@ -68,7 +69,7 @@ function clinical({ results }: Group): string[] {
 }
 
 /** The Markdown of a report. */
-export function markdown({ title, notes, groups, comparisons, shown, sources }: Contents): string {
+export function markdown({ title, notes, groups, comparisons, shown, withTestGap, sources }: Contents): string {
   return [
     ...blocks(`# ${plain(title)}`),
     ...(notes.length ? [...blocks("## Notes"), ...list(notes.map(plain))] : []),
@@ -85,6 +86,8 @@ export function markdown({ title, notes, groups, comparisons, shown, sources }: 
         ...tableMarkdown(resultsTable(group)),
         ...group.sources.map((source, i) => `${i + 1}. ${sources[source]}`),
         ...(group.sources.length ? [""] : blocks(nothingPublished(group))),
+        ...blocks("### Checkpoints and components"),
+        ...tableMarkdown(selectionTable(group, { withTestGap })),
         ...blocks("### Protocol of every row"),
         ...tableMarkdown(protocolTable(group)),
         ...clinical(group),

@@ -18,7 +18,7 @@ import { grouped, printed } from "./numbers.ts";
 import css from "./page.css" with { type: "text" };
 import { type PatchSheet, SHEET_PATCHES, type ShownSheet } from "./patch_sheet.ts";
 import type { Run } from "./runs.ts";
-import { casesTable, comparisonTables, protocolTable, resultsTable } from "./tables.ts";
+import { casesTable, comparisonTables, protocolTable, resultsTable, selectionTable } from "./tables.ts";
 import viewer from "./viewer.js" with { type: "text" };
 import type { Metrics } from "../records/evaluation.ts";
 
@@ -203,6 +203,8 @@ function GroupSection({ group, contents, number }: { group: Group; contents: Con
           </ol>
         )
         : <p>{nothingPublished(group)}</p>}
+      <h3>Checkpoints and components</h3>
+      <HtmlTable table={selectionTable(group, contents)} />
       <h3>Dice of every case</h3>
       <div class="scroll">
         <DiceByCase

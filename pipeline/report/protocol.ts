@@ -167,9 +167,13 @@ export function differing(settings: Setting[]): string[] {
   return settings.filter(({ values }) => values.some(({ differs }) => differs)).map(({ name }) => name);
 }
 
-/** The values that the rows of one comparison have in common: the same text for the same ones. */
-export function protocolKey(group: Group, result: Result): string {
-  return JSON.stringify(rowSettings(group).filter((one) => one.isShared).map((one) => one.valueOf(result)));
+/**
+ * The values that the rows of one comparison have in common: the same text for the same ones.
+ * @param except Names of settings that it does not look at.
+ */
+export function protocolKey(group: Group, result: Result, except: readonly string[] = []): string {
+  const shared = rowSettings(group).filter(({ isShared, name }) => isShared && !except.includes(name));
+  return JSON.stringify(shared.map((one) => one.valueOf(result)));
 }
 
 /** The settings that matter most, in one line. */

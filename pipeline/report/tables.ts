@@ -3,6 +3,8 @@
  * @module
  */
 import type { SignedRank } from "../evaluation/statistics.ts";
+import { COMPONENTS } from "../arrays/components.ts";
+import { componentsText } from "../records/components.ts";
 import { CLINICAL_NAMES, CLINICAL_UNITS, type Metrics, type Spread } from "../records/evaluation.ts";
 import type { ComparedPair, Comparison } from "./compared_methods.ts";
 import { anyNominal, type Group, type Rank, type Result } from "./groups.ts";
@@ -19,6 +21,7 @@ import {
   unitText,
 } from "./numbers.ts";
 import { differing, protocolSettings, shortProtocol, shortPublished } from "./protocol.ts";
+import { selectionRows } from "./selection.ts";
 
 /** What stands in a cell: a text, or more than that. */
 export type Cell = string | {
@@ -175,6 +178,58 @@ export function protocolTable(group: Group): Table {
       protocolSettings(group).map(({ name, published, values }) => ({
         cells: [name, published ?? NOTHING, ...values],
       })),
+    ),
+  };
+}
+
+/**
+ * Last and best checkpoint of every training under every way to keep components.
+ * @param options `withTestGap`: whether the gap on the test cases stands there too.
+ */
+export function selectionTable(group: Group, { withTestGap }: { withTestGap: boolean }): Table {
+  const gapCell = (gap: Spread | null): Cell => ({
+    text: signed(gap && scaled("dice", gap.mean!), 2),
+    details: gap ? plusMinus("dice", gap.deviation) : [],
+  });
+  const ways = { title: "Dice %, 95HD voxels", detail: "honest convention; ± over seeds" };
+  return {
+    caption:
+      "Best: by the Dice of the validation cases. The selection gap is the best checkpoint's Dice minus the last " +
+      "one's, in points, on these cases" +
+      (withTestGap
+        ? "; on the test cases it is what the field reports where it chooses by cases that it also tests."
+        : "."),
+    columns: [
+      { name: "method" },
+      { name: "training", isBeneath: true },
+      { name: "checkpoint" },
+      { name: "seeds" },
+      ...COMPONENTS.map((way) => number(componentsText(way), { group: ways })),
+      { name: "chosen on validation cases" },
+      number("selection gap, validation cases"),
+      ...(withTestGap ? [number("selection gap, test cases (as the field reports)")] : []),
+    ],
+    sections: oneSection(
+      selectionRows(group).flatMap(({ label, training, checkpoints, gap }) =>
+        checkpoints.map(({ checkpoint, seeds, scores, chosen }, i) => ({
+          cells: [
+            ...[label, training, checkpoint, seeds.join(", ")],
+            ...COMPONENTS.map((way): Cell => {
+              const own = scores[way];
+              if (!own) return NOTHING;
+              const { dice, hd95 } = own;
+              return {
+                text: printed("dice", dice.mean),
+                details: [...plusMinus("dice", dice.deviation), `(95HD ${printed("hd95", hd95.mean)})`],
+              };
+            }),
+            chosen ?? NOTHING,
+            ...[gap.validation, ...withTestGap ? [gap.test] : []].map((of) =>
+              gapCell(i === checkpoints.length - 1 ? of : null)
+            ),
+          ],
+        }))
+      ),
     ),
   };
 }

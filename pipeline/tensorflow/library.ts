@@ -4,7 +4,8 @@
  * and fills the cache from pinned wheels: with the user's own pip, or from where the user has them.
  * @module
  */
-import { removeFolder, writeAtomically } from "../files/atomic.ts";
+import { claimTemporaryFolder, removeFolder, removeLeftovers, writeAtomically } from "../files/atomic.ts";
+import { isSystemError } from "../files/errors.ts";
 import { isFile } from "../files/exists.ts";
 import { takeInstalled } from "./installed.ts";
 import { download, downloadCommand, packageFolder, pipProblem, PYTHON_WANTED } from "./pip.ts";
@@ -359,6 +360,7 @@ export async function setUpLibrary(device: Device, setUp: SetUp): Promise<Librar
 
 async function setUpCache(device: Device, setUp: SetUp): Promise<Library> {
   await Deno.mkdir(cacheFolder(), { recursive: true });
+  removeLeftovers(fetchedFolder(device)); // another process may have fetched it: then nothing is written here
   if (device === "gpu" || setUp.path) return cachedLibrary(device) ?? await fetchLibrary(device, setUp);
   return await pythonLibrary(setUp) ?? cachedLibrary("cpu") ?? cachedLibrary("gpu") ?? await fetchLibrary("cpu", setUp);
 }
@@ -414,8 +416,6 @@ function fetchError(reason: string, device: Device, { wheels }: Bundle): TensorF
   );
 }
 
-const DAY = 24 * 3600 * 1000; // milliseconds
-
 /**
  * Takes the wheels from the user's folder or, but for what Python has installed of a library for GPUs, fetches them with
  * pip, checks their SHA-256, unpacks what is needed under a temporary name, renames. Two processes may do so at once: the
@@ -423,15 +423,10 @@ const DAY = 24 * 3600 * 1000; // milliseconds
  */
 async function fetchLibrary(device: Device, setUp: SetUp): Promise<Library> {
   const bundle = setUp.bundle ?? bundleFor(Deno.build.target, device), { wheels, tested } = bundle;
-  const { progress: { say }, path, signal } = setUp, folder = fetchedFolder(device), parent = cacheFolder();
+  const { progress: { say }, path, signal } = setUp, folder = fetchedFolder(device);
   const archiveOf = path === undefined ? undefined : ownArchives(wheels, path);
-  for await (const { name } of Deno.readDir(parent)) {
-    const left = `${parent}/${name}`; // by a fetch that was killed
-    if (!name.startsWith("fetch-")) continue;
-    const { mtime } = await Deno.stat(left);
-    if (mtime && Date.now() - mtime.getTime() > DAY) await removeFolder(left);
-  }
-  const temporary = await Deno.makeTempDir({ dir: parent, prefix: "fetch-" });
+  using claimed = claimTemporaryFolder(folder);
+  const { path: temporary } = claimed;
   try {
     const taken = device === "gpu" && !archiveOf
       ? await takeInstalled(wheels, { folder: temporary, signal })
@@ -503,8 +498,9 @@ async function fetchWheel(wheel: Wheel, target: Target, refuse: (reason: string)
 async function unpack(wheel: Wheel, archive: string, { progress: { say }, ...target }: Target) {
   say(`unpacking ${wheel.file}`);
   const { unpackWheel } = await import("./unpack.ts"); // only where it is needed: setup runs before most tasks
-  await unpackWheel(archive, wheel, target).catch((error: Error) => {
-    throw "code" in error ? error : new TensorFlowError(`Cannot unpack "${archive}": ${error.message}`);
+  await unpackWheel(archive, wheel, target).catch((error: unknown) => {
+    if (isSystemError(error)) throw error;
+    throw new TensorFlowError(`Cannot unpack "${archive}": ${(error as Error).message}`);
   });
 }
 

@@ -2,7 +2,7 @@
 import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile } from "../datasets/dataset.ts";
 import { DATASETS } from "../datasets/datasets.ts";
-import type { Method } from "../methods/method.ts";
+import { batchRows, type Method } from "../methods/method.ts";
 import type { Tensor, Tensor1D } from "../tensorflow/tensors.ts";
 import { stream } from "../arrays/random.ts";
 import { type Batch, toScalars, toTensors } from "./training_step.ts";
@@ -44,12 +44,8 @@ export function syntheticRows(
  * once: in a training that happens while the step before is computed.
  */
 export function syntheticBatches(method: Method): (i: number) => Batch {
-  const { profile } = method;
-  const { labeledPerBatch: labeled, unlabeledPerBatch } = profile;
-  const { labels, ...rows } = syntheticRows(profile, {
-    labeled,
-    unlabeled: method.usesUnlabeled ? unlabeledPerBatch : 0,
-  });
+  const { profile } = method, { labeledPerBatch: labeled } = profile;
+  const { labels, ...rows } = syntheticRows(profile, batchRows(method));
   const scheduled = method.scheduled?.(1000, 0.5) ?? {};
   const targets = method.targets?.(labels, [labeled, ...profile.patch]) ?? {};
   return (i) => ({

@@ -5,6 +5,7 @@ import { sizeOf } from "../../../pipeline/arrays/shape.ts";
 import { LA } from "../../../pipeline/datasets/la/profile.ts";
 import { fingerprintOf } from "../../../pipeline/datasets/prepared_case.ts";
 import { writeArrays } from "../../../pipeline/files/hdf5.ts";
+import { recordText } from "../../../pipeline/files/json.ts";
 import { decodeHdf5 } from "../../../pipeline/files/hdf5_library.ts";
 import { readLog } from "../../../pipeline/files/log.ts";
 import { encode } from "fast-png";
@@ -176,11 +177,15 @@ async function readHere(folder: string, expected?: Fingerprint): Promise<Case> {
   return caseOf(content, { path, name: "case", expected });
 }
 
-/** A JSON file of one good content. */
-const json = (file: string, content: object, read: (folder: string) => Promise<unknown>): Format => ({
+/** A JSON file of one good content. @param isRecord Whether it has a checksum. */
+const json = (
+  file: string,
+  content: object,
+  { read, isRecord }: { read: (folder: string) => Promise<unknown>; isRecord: boolean },
+): Format => ({
   file,
-  isGuarded: false,
-  seeds: () => Promise.resolve([text(content)]),
+  isGuarded: isRecord,
+  seeds: () => Promise.resolve([text(isRecord ? recordText(content) : content)]),
   read,
 });
 
@@ -251,11 +256,14 @@ export const FORMATS: Record<string, Format> = {
     seeds: async () => [await encodeTorchFile(TENSORS)],
     read: async (folder) => listed(await decodeTorchFile(await Deno.readFile(`${folder}/a.pth`), "a.pth")),
   },
-  split: json("split.json", split, (folder) => readSplit(`${folder}/split.json`, LA.name)),
-  config: json("config.json", config, readRunConfig),
-  manifest: json("manifest.json", manifest, async (folder) => ({ ...await readManifest(folder), sha256: "" })),
-  plan: json("plan.json", plan, (folder) => readPlanIfThere(folder, "own")),
-  metrics: json("metrics.json", metrics, readMetrics),
+  split: json("split.json", split, { read: (folder) => readSplit(`${folder}/split.json`, LA.name), isRecord: false }),
+  config: json("config.json", config, { read: readRunConfig, isRecord: true }),
+  manifest: json("manifest.json", manifest, {
+    read: async (folder) => ({ ...await readManifest(folder), sha256: "" }),
+    isRecord: true,
+  }),
+  plan: json("plan.json", plan, { read: (folder) => readPlanIfThere(folder, "own"), isRecord: false }),
+  metrics: json("metrics.json", metrics, { read: readMetrics, isRecord: true }),
   log: {
     file: "metrics.jsonl",
     isGuarded: false,
