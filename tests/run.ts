@@ -18,6 +18,7 @@ const SLOW = [
   "patch_sheet",
   "profile",
   "recomputed_statistics",
+  "reference_losses",
   "report",
   "reproduce",
   "rights",
