@@ -160,8 +160,8 @@ async function evaluate() {
   const patients = patientValues(rows);
   printAgreement(patients, nominalSpacing);
   for (const one of correctedSpacings(measured)) console.log(`mm and ml: ${correctedSpacingText(one)}`);
-  const { mean, deviation } = summarize(rows).honest.mean.dice;
-  const around = deviation === null ? "" : ` ± ${deviation.toFixed(4)}`;
+  const { mean, standardDeviation } = summarize(rows).honest.mean.dice;
+  const around = standardDeviation === null ? "" : ` ± ${standardDeviation.toFixed(4)}`;
   const over = counted(split.test.length, "case") +
     (patients.length ? ` of ${counted(patients.length, "patient")}` : "");
   console.log(`Dice ${mean!.toFixed(4)}${around} over ${over}, ${target}/metrics.json`);

@@ -82,7 +82,7 @@ await runTask(async () => {
     method: z.enum(METHOD_NAMES).optional().describe("method to train; its settings stand below (default: ssnet)"),
     preset: z.enum(["paper", "fast"]).optional().describe(
       `paper: as published; fast: ${fast.iterations} iterations, the first ${fast.warmup} on the labeled half alone, ` +
-        `${fast.precision} precision, rate: ${fast.rateSchedule}, tested by the average of the weights (default: paper)`,
+        `${fast.precision} precision, learning rate: ${fast.rateSchedule}, tested by the average of the weights (default: paper)`,
     ),
     iterations: z.int().nonnegative().optional().describe(
       "length of the training instead of the preset's; 0 writes the untrained network",
@@ -328,7 +328,7 @@ await runTask(async () => {
     const values = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.dataSync()[0]]));
     tf.dispose([{ ...inputs }, losses]);
     const seconds = (performance.now() - begun) / 1000;
-    log.write({ iteration, ...values, ...scheduled, consistency_weight: weight, rate: learningRate, seconds });
+    log.write({ iteration, ...values, ...scheduled, consistency_weight: weight, learning_rate: learningRate, seconds });
     if (!Number.isFinite(values.total)) {
       console.error(
         `Training diverged at iteration ${iteration}: total loss ${values.total}; the last checkpoint, if any, is kept`,

@@ -66,14 +66,16 @@ function firstTable(text: string): Record<string, string>[] {
   return rows;
 }
 
-Deno.test("the Markdown shows each number of the summary in its column, with its unit and deviation", async () => {
+Deno.test("the Markdown shows each number of the summary in its column, with its unit and standard deviation", async () => {
   await inFolder(async (root) => {
     const run = `${root}/la-8`;
     await writeWhole(run, { spacing: [0.625, 0.625, 0.625] });
     const { summary: { published, honest, millimeters } } = await readMetrics(run);
     const [row] = firstTable(markdown(await contentsOf([run]))), key = "left atrium";
-    const shown = ({ mean, deviation }: { mean: number | null; deviation: number | null }, factor = 1) =>
-      `${(factor * mean!).toFixed(2)} ± ${(factor * deviation!).toFixed(2)}`;
+    const shown = (
+      { mean, standardDeviation }: { mean: number | null; standardDeviation: number | null },
+      factor = 1,
+    ) => `${(factor * mean!).toFixed(2)} ± ${(factor * standardDeviation!).toFixed(2)}`;
     assert.equal(row.method, "SS-Net");
     assert.equal(row.run, "la-8, window");
     assert.equal(row.labeled, "8");
@@ -152,8 +154,8 @@ Deno.test("several classes give a mean line, a line a class and one by patient, 
       "SS-Net, by patient, ED and ES averaged",
     ]);
     const { summary, patientSummary } = await readMetrics(`${root}/acdc`);
-    const told = ({ mean, deviation }: { mean: number | null; deviation: number | null }) =>
-      `${(100 * mean!).toFixed(2)} ± ${(100 * deviation!).toFixed(2)}`;
+    const told = ({ mean, standardDeviation }: { mean: number | null; standardDeviation: number | null }) =>
+      `${(100 * mean!).toFixed(2)} ± ${(100 * standardDeviation!).toFixed(2)}`;
     assert.equal(rows[0]["honest: Dice %"], told(summary.honest.mean.dice));
     assert.equal(rows[2]["honest: Dice %"], told(summary.honest.myocardium.dice));
     assert.equal(rows[4]["honest: Dice %"], told(patientSummary!.honest.mean.dice));
@@ -546,7 +548,7 @@ async function writeGrid(
 const comparisonsOf = async (folders: string[]): Promise<Comparison[]> =>
   [...(await contentsOf(folders)).comparisons.values()].flat();
 
-Deno.test("a comparison has a row a method: mean and interval over patients, deviation over seeds, its published row", async () => {
+Deno.test("a comparison has a row a method: mean and interval over patients, standard deviation over seeds, its published row", async () => {
   await inFolder(async (root) => {
     // Dyadic numbers: sums are exact.
     const ssnet = (seed: number) => (k: number) => 0.75 + k / 64 + seed / 32, other = (k: number) => 0.625 + k / 128;
@@ -580,7 +582,7 @@ Deno.test("a comparison has a row a method: mean and interval over patients, dev
       rows[0]["Dice %"],
       `${told(0.75 + 4.5 / 64)} ± ${told(Math.SQRT1_2 / 32)} [${told(low)}, ${told(high)}]`,
     );
-    assert.match(rows[2]["Jaccard %"], /^32\.62 \[/); // one seed: no deviation
+    assert.match(rows[2]["Jaccard %"], /^32\.62 \[/); // one seed: no standard deviation
     assert.deepEqual(rows.map((row) => [row["published: Dice %"], row["published: ASD voxels"]]), [
       ["88.55 (2)", "1.90"],
       ["82.74 (1)", "3.26"],

@@ -89,7 +89,7 @@ Deno.test("costs are those of dataset, method, precision and device; what is mis
     assert.equal(costsOf(rows, { ...key, precision: "fp32" }), null);
     const lowResolution = { patch: [128, 128], share: 0.75 };
     assert.equal(costsOf(rows, { ...key, lowResolution }), null, "smaller slices were not timed");
-    const [timed] = rows.map((row) => ({ ...row, coarseSeconds: times(0.4) }));
+    const [timed] = rows.map((row) => ({ ...row, lowResolutionSeconds: times(0.4) }));
     assert.equal(costsOf([timed], { ...key, lowResolution })!.warmupSeconds, 0.75 * 0.4 + 0.25 * 2);
     const alone = costsOf([{ ...timed, warmupSeconds: undefined }], { ...key, lowResolution })!;
     assert.deepEqual([alone.stepSeconds, alone.warmupSeconds], [0.75 * 0.4 + 0.25 * 10, null]);

@@ -216,7 +216,7 @@ for (const bankWeights of ["ones", "learned"] as const) {
           if (!learns) assert.ok(values.every((v) => v === 0), `${how}: ${name} has a gradient`);
           else if (/3\.weight$/.test(name)) assert.ok(values.some((v) => v !== 0), `${how}: ${name} has none`);
         }
-        // Of two rows the batch norm's deviation is a difference of nearly equal numbers.
+        // Of two rows the batch norm's standard deviation is a difference of nearly equal numbers.
         losses.forEach((wanted, i) =>
           assert.ok(Math.abs(found.losses[i] - wanted) < 1e-5, `${how}: ${found.losses[i]}`)
         );

@@ -82,7 +82,7 @@ async function figures({ kind, options }: Request): Promise<Figures> {
       ...figuresOf(timing),
       ...{ network: method.profile.network, convolutions },
       ...method.usesUnlabeled && { warmupSeconds: (await timeStep(warmup, options)).seconds },
-      ...small && { coarseSeconds: (await timeStep(small, options)).seconds },
+      ...small && { lowResolutionSeconds: (await timeStep(small, options)).seconds },
     };
   }
   const profile = sized(options.dataset, options.patch);

@@ -130,35 +130,35 @@ function convolutions({ name, patch, labeledPerBatch }: DatasetProfile): Piece[]
     output: [...at(level), width],
     apply: convolve(1),
   }));
-  const [fine, coarse] = WIDTHS, size = at(0).join("x");
+  const [narrow, wide] = WIDTHS, size = at(0).join("x");
   const first = {
-    name: `${name} convolution 3 of the image, 1 to ${fine}, ${size}`,
+    name: `${name} convolution 3 of the image, 1 to ${narrow}, ${size}`,
     input: [...at(0), 1],
-    weight: [...patch.map(() => 3), 1, fine],
-    output: [...at(0), fine],
+    weight: [...patch.map(() => 3), 1, narrow],
+    output: [...at(0), narrow],
     apply: patch.length === 3
       ? (x: Tensor, weight: Tensor) => imageConvolution(x as Tensor5D, weight as Tensor5D)
       : convolve(1),
   };
   const between = patch.length === 3
     ? [{
-      name: `${name} convolution 2 down, ${fine} to ${coarse}, ${size}`,
-      input: [...at(0), fine],
-      weight: [2, 2, 2, fine, coarse],
-      output: [...at(1), coarse],
+      name: `${name} convolution 2 down, ${narrow} to ${wide}, ${size}`,
+      input: [...at(0), narrow],
+      weight: [2, 2, 2, narrow, wide],
+      output: [...at(1), wide],
       apply: convolve(2),
     }, {
-      name: `${name} convolution 2 up, ${coarse} to ${fine}, ${size}`,
-      input: [...at(1), coarse],
-      weight: [2, 2, 2, fine, coarse],
-      output: [...at(0), fine],
+      name: `${name} convolution 2 up, ${wide} to ${narrow}, ${size}`,
+      input: [...at(1), wide],
+      weight: [2, 2, 2, narrow, wide],
+      output: [...at(0), narrow],
       apply: (x: Tensor, weight: Tensor) => upConvolution(x, weight),
     }]
     : [{
-      name: `${name} convolution 3 behind a skip, ${coarse} to ${fine}, ${size}`,
-      input: [...at(0), coarse],
-      weight: [3, 3, coarse, fine],
-      output: [...at(0), fine],
+      name: `${name} convolution 3 behind a skip, ${wide} to ${narrow}, ${size}`,
+      input: [...at(0), wide],
+      weight: [3, 3, wide, narrow],
+      output: [...at(0), narrow],
       apply: convolve(1),
     }];
   return [first, ...levels, ...between].flatMap(({ name, input, weight, output, apply }) => {

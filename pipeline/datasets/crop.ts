@@ -1,5 +1,5 @@
 /**
- * The published preparations. LA: zero mean and unit deviation over the whole volume, then a crop of X and Y (Z stays
+ * The published preparations. LA: zero mean and unit standard deviation over the whole volume, then a crop of X and Y (Z stays
  * whole) to the label's box, widened to the patch and by 10–19 voxels a side. ACDC: min–max over the whole volume. And a
  * crop of LA's that looks at the image alone.
  * @module

@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { z } from "zod";
 import { DataError } from "./errors.ts";
 import { named } from "./atomic.ts";
+import { withPresentNames } from "./present_names.ts";
 import { listed } from "./words.ts";
 import { writeAll } from "./write_all.ts";
 
@@ -48,7 +49,7 @@ async function readLines(path: string): Promise<{ row: LogRow; line: string }[]>
 
 function rowOf(line: string): LogRow | null {
   try {
-    return ROW.parse(JSON.parse(line)) as LogRow;
+    return withPresentNames(ROW.parse(JSON.parse(line)) as LogRow, { rate: "learning_rate" }); // up to 0.2
   } catch {
     return null;
   }

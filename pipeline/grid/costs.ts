@@ -44,7 +44,7 @@ export function measuredStep(
     row.dataset === dataset && row.method === method && row.precision === precision && row.device === device &&
     row.rows === undefined
   );
-  const row = own.find((row) => row.patch === undefined && (!lowResolution || row.coarseSeconds));
+  const row = own.find((row) => row.patch === undefined && (!lowResolution || row.lowResolutionSeconds));
   const sized = own.find((row) => row.patch !== undefined);
   if (!row) return null;
   const other = sized && { patch: sidesOf(sized.patch!), peakMemoryGb: sized.peakMemoryGb };
@@ -56,7 +56,8 @@ export function costsOf(rows: MeasuredStep[], key: CostKey): Costs | null {
   const row = measuredStep(rows, key), { lowResolution, dataset, patch = DATASETS[dataset].patch } = key;
   if (!row) return null;
   const share = sizeOf(patch) / sizeOf(DATASETS[dataset].patch);
-  const labeledOnly = (full: number) => meanSeconds(lowResolution, { full, lowResolution: row.coarseSeconds?.median });
+  const labeledOnly = (full: number) =>
+    meanSeconds(lowResolution, { full, lowResolution: row.lowResolutionSeconds?.median });
   const step = share * row.stepSeconds.median, warmup = row.warmupSeconds && share * row.warmupSeconds.median;
   return {
     stepSeconds: warmup === undefined ? labeledOnly(step) : step,

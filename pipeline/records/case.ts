@@ -25,7 +25,7 @@ export interface Case {
   shape: Vector3;
   /** Which axes these are: "XYZ" (LA) or "ZYX" (ACDC). */
   axes: AxisOrder;
-  /** Intensities as the network reads them: LA of zero mean and unit deviation, ACDC in [0, 1]. */
+  /** Intensities as the network reads them: LA of zero mean and unit standard deviation, ACDC in [0, 1]. */
   image: Float32Array;
   /** Class of every voxel, 0 is background; null for a case without a label. */
   label: Uint8Array | null;

@@ -19,7 +19,7 @@ export interface Length {
 export interface Costs {
   /** Of one step of the method. */
   stepSeconds: number;
-  /** Of one step of its warm-up, coarse ones counted by their share; null for the labeled-only method, which is its own. */
+  /** Of one step of its warm-up, low-resolution ones counted by their share; null for the labeled-only method, which is its own. */
   warmupSeconds: number | null;
   /** Largest resident set. */
   memoryGb: number;

@@ -9,6 +9,7 @@ import { writeJson } from "../files/atomic.ts";
 import { sha256 } from "../files/hash.ts";
 import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
+import { withPresentNames } from "../files/present_names.ts";
 import { counted } from "../files/words.ts";
 import { isFull } from "../tensorflow/precision.ts";
 
@@ -55,8 +56,8 @@ export interface ResultRow extends ScoreRow {
 export interface Spread {
   /** Mean; null where no case has a value. */
   mean: number | null;
-  /** Sample deviation (N - 1 in the denominator); null for fewer than two cases. */
-  deviation: number | null;
+  /** Sample standard deviation (N - 1 in the denominator); null for fewer than two cases. */
+  standardDeviation: number | null;
   /** How many cases (or patients) have a value. */
   cases: number;
   /** 95 % interval of the mean; null for fewer than two cases, absent where none was wanted. */
@@ -129,9 +130,9 @@ export interface Agreement {
   unit: "ml" | "%" | "g";
   /** Mean error; null where no patient has one. */
   bias: number | null;
-  /** Sample deviation of the errors (N - 1 in the denominator); null for fewer than two patients. */
-  deviation: number | null;
-  /** Limits of agreement, `bias ± 1.96 deviation`, the lower one first; null for fewer than two patients. */
+  /** Sample standard deviation of the errors (N - 1 in the denominator); null for fewer than two patients. */
+  standardDeviation: number | null;
+  /** Limits of agreement, `bias ± 1.96 standardDeviation`, the lower one first; null for fewer than two patients. */
   limits: [number, number] | null;
   /** Mean absolute error; null where no patient has one. */
   meanAbsolute: number | null;
@@ -222,13 +223,17 @@ export const RESULT_ROW: z.ZodType<ResultRow> = SCORE_ROW.extend({
   seconds: NUMBER,
 });
 
-const SPREAD = z.object({
+/** Versions up to 0.2 wrote `deviation`. */
+const WITH_DEVIATION = <S extends z.ZodType>(schema: S) =>
+  z.preprocess((content) => withPresentNames(content, { deviation: "standardDeviation" }), schema);
+
+const SPREAD = WITH_DEVIATION(z.object({
   mean: NUMBER.nullable(),
-  deviation: NUMBER.nullable(),
+  standardDeviation: NUMBER.nullable(),
   cases: NUMBER,
   interval: z.tuple([NUMBER, NUMBER]).nullable().optional(),
-});
-const NOT_MEASURED: Spread = { mean: null, deviation: null, cases: 0 };
+}));
+const NOT_MEASURED: Spread = { mean: null, standardDeviation: null, cases: 0 };
 const SUMMARY = z.object({ dice: SPREAD, jaccard: SPREAD, hd95: SPREAD, asd: SPREAD });
 /** Of {@linkcode Summaries}. */
 export const SUMMARIES: z.ZodType<Summaries> = z.object({
@@ -247,14 +252,14 @@ const PATIENT = z.object({
   frames: z.object({ ED: z.string().nullable(), ES: z.string().nullable() }),
   values: BY_QUANTITY(z.object({ predicted: KNOWN, reference: KNOWN, error: KNOWN })),
 });
-const AGREEMENT = z.object({
+const AGREEMENT = WITH_DEVIATION(z.object({
   unit: z.enum(["ml", "%", "g"]),
   bias: KNOWN,
-  deviation: KNOWN,
+  standardDeviation: KNOWN,
   limits: z.tuple([NUMBER, NUMBER]).nullable(),
   meanAbsolute: KNOWN,
   patients: NUMBER,
-});
+}));
 const COUNTS = z.object({ labeled: NUMBER, unlabeled: NUMBER, validation: NUMBER, test: NUMBER });
 const METRICS: z.ZodType<Metrics> = z.object({
   dataset: NAME,

@@ -9,6 +9,7 @@ import { writeJson } from "../files/atomic.ts";
 import { sha256 } from "../files/hash.ts";
 import { readJson } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
+import { withPresentNames } from "../files/present_names.ts";
 import type { Case } from "./case.ts";
 
 /** SHA-256 of all that a case is made of, part by part, so that what has changed can be named. */
@@ -82,17 +83,22 @@ export interface Fingerprint {
   hashes?: CaseHashes;
 }
 
-const FINGERPRINT = z.strictObject({
-  shape: z.array(z.int().positive()).length(3),
-  spacing: z.array(z.number().positive()).length(3).nullable(),
-  headerSpacing: z.array(z.number().positive()).length(3).nullable().optional(),
-  intensity: z.strictObject({
+/** Versions up to 0.2 wrote `deviation`. */
+const INTENSITY = z.preprocess(
+  (content) => withPresentNames(content, { deviation: "standardDeviation" }),
+  z.strictObject({
     mean: z.number(),
-    deviation: z.number(),
+    standardDeviation: z.number(),
     minimum: z.number(),
     maximum: z.number(),
     percentiles: z.record(z.string(), z.number()),
   }),
+);
+const FINGERPRINT = z.strictObject({
+  shape: z.array(z.int().positive()).length(3),
+  spacing: z.array(z.number().positive()).length(3).nullable(),
+  headerSpacing: z.array(z.number().positive()).length(3).nullable().optional(),
+  intensity: INTENSITY,
   labelVoxels: z.record(z.string(), z.int().nonnegative()).nullable(),
   preparation: z.string(),
   sources: z.array(z.strictObject({ file: z.string(), sha256: z.string() })).min(1),

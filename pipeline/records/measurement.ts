@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { readJsonIfThere } from "../files/json.ts";
+import { withPresentNames } from "../files/present_names.ts";
 
 /** What one process measures. */
 export const MEASURED = ["step", "forward-backward", "inference", "metrics", "micro", "end-to-end", "cases"] as const;
@@ -38,7 +39,7 @@ const FIGURES = z.object({
   /** Of a step of the method's warm-up, where it has another one. */
   warmupSeconds: TIMES.optional(),
   /** Of a labeled-only step on the smaller slices of the dataset's fast preset, where it has any. */
-  coarseSeconds: TIMES.optional(),
+  lowResolutionSeconds: TIMES.optional(),
   /** Of a pass forward alone. */
   forwardSeconds: TIMES.optional(),
   /** Of a pass forward and back to the input alone. */
@@ -56,8 +57,7 @@ const FIGURES = z.object({
   /** What has pieces has no other times. */
   pieces: z.array(z.object({ name: z.string(), firstSeconds: SECONDS, seconds: TIMES })).min(1).optional(),
 });
-/** Schema of what one process reports. */
-export const MEASUREMENT = z.looseObject({
+const PROCESS = z.looseObject({
   kind: z.enum(MEASURED),
   ...FIGURES.shape,
   peakMemoryGb: z.number().positive(),
@@ -75,6 +75,11 @@ export const MEASUREMENT = z.looseObject({
     instructionSets: z.array(z.string()).nullable(),
   }).optional(),
 });
+/** Versions up to 0.2 wrote `coarseSeconds`. */
+const WITH_PRESENT_NAMES = <S extends z.ZodType>(schema: S) =>
+  z.preprocess((content) => withPresentNames(content, { coarseSeconds: "lowResolutionSeconds" }), schema);
+/** Schema of what one process reports. */
+export const MEASUREMENT = WITH_PRESENT_NAMES(PROCESS);
 
 /** Seconds of repeated work. */
 export type Times = z.infer<typeof TIMES>;
@@ -87,7 +92,7 @@ export type Measurement = z.infer<typeof MEASUREMENT>;
 export const parseMeasurement = (text: string): Measurement => MEASUREMENT.parse(JSON.parse(text));
 
 /** A step of a training. */
-const STEP = MEASUREMENT.extend({
+const STEP = WITH_PRESENT_NAMES(PROCESS.extend({
   kind: z.literal("step"),
   dataset: z.string(),
   method: z.string(),
@@ -99,7 +104,7 @@ const STEP = MEASUREMENT.extend({
   /** Of a batch, where they are not the published ones. */
   rows: z.int().optional(),
   stepSeconds: TIMES.extend({ median: z.number().positive() }),
-});
+}));
 const STEPS = z.strictObject({ kind: z.literal("steps"), steps: z.array(STEP) });
 
 /** A measured step. */

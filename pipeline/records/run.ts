@@ -13,6 +13,7 @@ import { writeAtomically, writeJson } from "../files/atomic.ts";
 import { isFile } from "../files/exists.ts";
 import { type JsonFile, readJson, readJsonIfThere } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
+import { withPresentNames } from "../files/present_names.ts";
 import { type Precision, PRECISIONS } from "../tensorflow/precision.ts";
 
 /** The low-resolution stage of a short training: its first iterations see slices resized to a smaller patch. */
@@ -164,14 +165,10 @@ const FLAT = z.looseObject({
 /** Names in a training that were others before. */
 const RENAMED: Record<string, keyof Training> = { coarse: "lowResolution", averaged: "ema" };
 
-function withPresentNames(training: object): object {
-  return Object.fromEntries(Object.entries(training).map(([name, value]) => [RENAMED[name] ?? name, value]));
-}
-
 /** What earlier versions wrote as the present form; anything else as it is. */
 function translated(content: unknown): unknown {
   const earlier = z.looseObject({ training: z.looseObject({}) }).safeParse(content);
-  if (earlier.success) return { ...earlier.data, training: withPresentNames(earlier.data.training) };
+  if (earlier.success) return { ...earlier.data, training: withPresentNames(earlier.data.training, RENAMED) };
   const flat = FLAT.safeParse(content);
   if (!flat.success) return content;
   const { dataset, method, patch, coarse, splitContent, versions = {}, split: _, run: __, ...others } = flat.data;
@@ -179,7 +176,11 @@ function translated(content: unknown): unknown {
   for (const [key, value] of Object.entries(others)) (key in LACKING ? training : settings)[key] = value;
   if (method === "supervised") training.warmup = 0; // it is its own warm-up; the first versions wrote the preset's
   const sides = { patch: sidesOf(patch), coarse: coarse && { ...coarse, patch: sidesOf(coarse.patch) } };
-  const now = { dataset, method: { name: method, settings }, training: withPresentNames({ ...training, ...sides }) };
+  const now = {
+    dataset,
+    method: { name: method, settings },
+    training: withPresentNames({ ...training, ...sides }, RENAMED),
+  };
   return { ...now, split: splitContent, versions, commit: null };
 }
 

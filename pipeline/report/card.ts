@@ -133,8 +133,10 @@ function listsOf({ unit }: Dataset, split: Run["config"]["split"]): { units: str
 /** The table of an evaluation with its protocol. */
 function resultsOf(name: string, { summary, patientSummary, ...metrics }: Metrics): string[] {
   const { published, honest, millimeters } = patientSummary ?? summary;
-  const number = ({ mean, deviation }: Spread, scale: number) =>
-    mean === null ? "–" : fixed(scale * mean, 2) + (deviation === null ? "" : ` ± ${fixed(scale * deviation, 2)}`);
+  const number = ({ mean, standardDeviation }: Spread, scale: number) =>
+    mean === null
+      ? "–"
+      : fixed(scale * mean, 2) + (standardDeviation === null ? "" : ` ± ${fixed(scale * standardDeviation, 2)}`);
   const overlaps = (of: Summary<"dice" | "jaccard">, key: string) =>
     [of[key].dice, of[key].jaccard].map((one) => number(one, 100));
   const rows = ["mean", ...metrics.classes].filter((_, i) => i || metrics.classes.length > 1).map((key) => [
@@ -158,7 +160,7 @@ function resultsOf(name: string, { summary, patientSummary, ...metrics }: Metric
     `${
       metrics.nominalSpacing ? ", nominal mm" : ""
     }. First as published (an empty mask scores 0 throughout), then honest ` +
-    "(an empty mask has no distance); means ± sample deviations.",
+    "(an empty mask has no distance); means ± sample standard deviations.",
     "",
     ...[head, head.map(() => "---"), ...rows].map((line) => `| ${line.map(cell).join(" | ")} |`),
     "",

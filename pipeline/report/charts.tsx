@@ -216,9 +216,9 @@ const TITLES: Record<string, string> = {
   separation_labeled: "Separation loss, labeled",
   separation_unlabeled: "Separation loss, unlabeled",
   consistency_weight: "Consistency weight",
-  rate: "Learning rate",
+  learning_rate: "Learning rate",
 };
-const SCHEDULES = ["consistency_weight", "rate"];
+const SCHEDULES = ["consistency_weight", "learning_rate"];
 
 /** Validation and all logged quantities of the runs, one chart each. Places are those of the runs in the report. */
 export function LearningCurves({ runs }: { runs: { run: Run; place: number }[] }) {
@@ -250,7 +250,7 @@ export function LearningCurves({ runs }: { runs: { run: Run; place: number }[] }
           id={`plot-${runs[0].place}-${key}`}
           last={last}
           drawn={SCHEDULES.includes(key) ? "steps" : "smoothed"}
-          decades={key === "rate"}
+          decades={key === "learning_rate"}
           curves={runs.filter(({ run }) => run.curves[key]).map((one) => curveOf(one, one.run.curves[key]))}
         />
       ))}

@@ -67,7 +67,7 @@ export interface Comparison {
 /** How to read the tables, a sentence each. */
 export const COMPARISON_READING = [
   "The rows of a table share everything that its protocol line names; a method's schedule stands in its row. Where one method was trained by several schedules, every schedule has a table of its own.",
-  "The unit is the patient: ED and ES averaged class by class, then the classes; of the left atrium a case is a patient. Seeds are averaged patient by patient first. Mean and interval are over patients, ± is the sample deviation of the seeds' means. The interval is a 95 % percentile bootstrap of 10,000 resamples: it does not hold the spread of trainings, and of few patients it is too narrow.",
+  "The unit is the patient: ED and ES averaged class by class, then the classes; of the left atrium a case is a patient. Seeds are averaged patient by patient first. Mean and interval are over patients, ± is the sample standard deviation of the seeds' means. The interval is a 95 % percentile bootstrap of 10,000 resamples: it does not hold the spread of trainings, and of few patients it is too narrow.",
   "p is of the two-sided Wilcoxon signed-rank test over patients. Each number is a family of its own, with Holm's correction over the rows that SS-Net is tested against. n patients give no p below 2/2ⁿ before the correction.",
 ];
 

@@ -24,7 +24,7 @@ import { differing, protocolSettings, shortProtocol, shortPublished } from "./pr
 export type Cell = string | {
   /** As it is, names from files too: who prints it escapes it. */
   text: string;
-  /** What stands smaller beside it: a deviation, an interval. Never from a file. */
+  /** What stands smaller beside it: a standard deviation, an interval. Never from a file. */
   details?: string[];
   /** Number of its source in the group, from 0. */
   source?: number;
@@ -95,10 +95,10 @@ const millimeters = (nominal: boolean) =>
   ["95HD", "ASD"].map((name) => number(`${name} ${unitText("mm", nominal)}`, { group: MILLIMETERS }));
 
 const plusMinus = (name: NumberName, value: number | null) => value === null ? [] : [`± ${printed(name, value)}`];
-/** Mean ± deviation; without the deviation where it does not exist (one case). */
+/** Mean ± standard deviation; without the standard deviation where it does not exist (one case). */
 const spreadCell = (name: NumberName, value: Spread | undefined): Cell => ({
   text: printed(name, value?.mean),
-  details: plusMinus(name, value?.deviation ?? null),
+  details: plusMinus(name, value?.standardDeviation ?? null),
 });
 
 /** Results beside the published ones: of each its mean, its classes where there are several, its mean by patient. */
@@ -106,7 +106,7 @@ export function resultsTable(group: Group): Table {
   const { results, published, protocol, labeled, unit, sources } = group, nominal = anyNominal(results);
   const keys = results.map(({ run }) => run.config.method.name), others = differing(protocolSettings(group));
   return {
-    caption: `Means over the test cases ± sample deviation. Distances in voxels ignore the spacing${
+    caption: `Means over the test cases ± sample standard deviation. Distances in voxels ignore the spacing${
       nominal ? "; mm are from a nominal spacing, not the scanner's" : ""
     }.`,
     columns: [
@@ -202,9 +202,10 @@ function methodsTable({ methods, protocol, differsFromPublished: others }: Compa
       cells: [
         ...[label, seeds.join(", "), schedule, measured(minutes)],
         ...NUMBERS.map((name) => {
-          const { mean, deviation, interval, patients, values } = numbers[name], all = Object.keys(values).length;
+          const { mean, standardDeviation, interval, patients, values } = numbers[name],
+            all = Object.keys(values).length;
           const details = [
-            ...plusMinus(name, deviation),
+            ...plusMinus(name, standardDeviation),
             ...(interval ? [`[${interval.map((value) => printed(name, value)).join(", ")}]`] : []),
             ...(patients < all ? [`(${patients} of ${all})`] : []),
           ];

@@ -300,7 +300,7 @@ export function statelessUniform(shape: number[], seed: Tensor1D): Tensor {
   return stateless("StatelessRandomUniform", shape, seed);
 }
 
-/** Normal numbers of mean 0 and deviation 1 that depend on the seed alone. @param seed int32 `[2]` */
+/** Normal numbers of mean 0 and standard deviation 1 that depend on the seed alone. @param seed int32 `[2]` */
 export function statelessNormal(shape: number[], seed: Tensor1D): Tensor {
   return stateless("StatelessRandomNormal", shape, seed);
 }

@@ -27,7 +27,7 @@ export function syntheticLabels({ name, patch, bench }: DatasetProfile, rows: nu
   return labels;
 }
 
-/** Images of deviation 1 `[B, ..., 1]` and labels of the first rows, as a tensor and as the host's array. */
+/** Images of standard deviation 1 `[B, ..., 1]` and labels of the first rows, as a tensor and as the host's array. */
 export function syntheticRows(
   profile: DatasetProfile,
   { labeled, unlabeled }: { labeled: number; unlabeled: number },

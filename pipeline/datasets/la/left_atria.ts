@@ -31,8 +31,8 @@ import type { Fingerprint } from "../../records/manifest.ts";
 const { classes } = LA;
 /** Intensities as published; over volumes that were cut afterwards, so that only what is far off can be told. */
 export const ATRIUM_INTENSITIES: PublishedIntensities = {
-  text: "zero mean and unit deviation before the crop",
-  has: ({ mean, deviation }) => Math.abs(mean) < 4 && deviation > 0.3 && deviation < 4,
+  text: "zero mean and unit standard deviation before the crop",
+  has: ({ mean, standardDeviation }) => Math.abs(mean) < 4 && standardDeviation > 0.3 && standardDeviation < 4,
 };
 
 /** How left atria are prepared. */

@@ -103,7 +103,8 @@ const config = {
   versions: { deno: "2", tensorflow: null },
   commit: null,
 };
-const spread = { mean: 0.5, deviation: null, cases: 1 }, scores = { dice: 0.5, jaccard: 0.4, hd95: 3, asd: null };
+const spread = { mean: 0.5, standardDeviation: null, cases: 1 },
+  scores = { dice: 0.5, jaccard: 0.4, hd95: 3, asd: null };
 const summary = Object.fromEntries(["dice", "jaccard", "hd95", "asd"].map((name) => [name, spread]));
 const summaries = { published: { mean: summary }, honest: { mean: summary }, millimeters: null };
 const metrics = {
@@ -138,7 +139,7 @@ const mha = Uint8Array.of(
 const manifest = { dataset: LA.name, options: { crop: "none" }, cases: { case: fingerprint } };
 const log = Array.from(
   { length: 5 },
-  (_, i) => JSON.stringify({ iteration: i + 1, total: 1 / (i + 1), rate: 0.01 }) + "\n",
+  (_, i) => JSON.stringify({ iteration: i + 1, total: 1 / (i + 1), learning_rate: 0.01 }) + "\n",
 );
 
 async function written(folder: string, name: string, write: (path: string) => Promise<void>): Promise<Uint8Array> {
