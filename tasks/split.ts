@@ -48,14 +48,14 @@ async function split(): Promise<number> {
   let lists: Lists;
   if (testCases) lists = drawnLists({ ...choice, test: testCases });
   else {
-    const published = await readLists();
-    if (published.validation && validationCases !== undefined) {
+    const whole = await readLists();
+    if (whole.validation && validationCases !== undefined) {
       console.error("Cannot draw --validation-cases beside a published validation list; give --test-cases too");
       return EXIT.usage;
     }
-    lists = publishedLists(published, choice);
+    lists = publishedLists(whole, choice);
     const here = new Set(Object.keys(cases).map(unitOf)), used = new Set(Object.values(lists).flat().map(unitOf));
-    for (const [kind, all] of Object.entries<string[]>({ ...published })) {
+    for (const [kind, all] of Object.entries<string[]>({ ...whole })) {
       const found = all.filter((name) => here.has(name)).length;
       console.log(
         `published ${kind} list: ${found} of ${counted(all.length, unit)} here, ${all.length - found} missing`,

@@ -63,7 +63,7 @@ import { commitOfTree } from "../pipeline/files/commit.ts";
 await runTask(async () => {
   // ── Options: those of the method that is named, or that a run goes on with ─────────────────────────────────────────
 
-  const { dataset, args } = parseDataset("train", Deno.args), { fast, patch: published } = dataset;
+  const { dataset, args } = parseDataset("train", Deno.args), { fast, patch: publishedPatch } = dataset;
   const usualRun = homePath(`runs/${dataset.name}-ssnet`), named = givenOption(args, "--run");
   const folder = named ? userPath(named) : usualRun, found = await readRunConfigIfThere(folder);
   const stored = args.includes("--resume") ? found : null;
@@ -96,7 +96,7 @@ await runTask(async () => {
         "low resolution and gamma, half of the draws in their own orientation (default: published)",
     ),
     patch: patchText(dataset).optional().describe(
-      `patch, multiples of 16 (default: ${published.join("x")}${smaller})`,
+      `patch, multiples of 16 (default: ${publishedPatch.join("x")}${smaller})`,
     ),
     seed: z.int().nonnegative().optional().describe("seed of everything random (default: 1337)"),
     init: pathOption().optional().describe(
@@ -147,7 +147,7 @@ await runTask(async () => {
   if (resume && !hasState) {
     return refuse(`Cannot resume "${folder}": its run has no checkpoint yet; start it anew, without --resume`);
   }
-  const patch = patchGiven ? sidesOf(patchGiven) : stored?.training.patch ?? [...published];
+  const patch = patchGiven ? sidesOf(patchGiven) : stored?.training.patch ?? [...publishedPatch];
   const settings = stored?.method.name === asked // another method is refused below
     ? stored.method.settings
     : definition.settings(dataset).parse(settingsGiven) as RunConfig["method"]["settings"];
@@ -315,10 +315,10 @@ await runTask(async () => {
   while (next && !interrupted) {
     const begun = performance.now(), batch = await next;
     iteration++;
-    const { weight, learningRate, published } = scheduleAt(iteration, { profile, ...training });
+    const { weight, learningRate, publishedIterations } = scheduleAt(iteration, { profile, ...training });
     const { method: active, step } = stageOf(iteration);
     if (active === method && iteration === warmup + 1) beginAnew(method, state);
-    const scheduled = active.scheduled?.(iteration - warmup - 1, published / profile.iterations) ?? {};
+    const scheduled = active.scheduled?.(iteration - warmup - 1, publishedIterations / profile.iterations) ?? {};
     const noise: [number, number] = [streamKey(seed, "noise") | 0, iteration];
     const inputs = toBatch(batch, { seed: noise, weight, learningRate, scheduled });
     const running = step(state, inputs);

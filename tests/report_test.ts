@@ -13,7 +13,7 @@ import { HtmlTable } from "../pipeline/report/html_table.tsx";
 import { markdown, tableMarkdown } from "../pipeline/report/markdown.ts";
 import { makeOverlay, outline } from "../pipeline/report/overlays.ts";
 import { page } from "../pipeline/report/page.tsx";
-import { readPublished, shownCases } from "../pipeline/report/groups.ts";
+import { readPublishedResults, shownCases } from "../pipeline/report/groups.ts";
 import { signed } from "../pipeline/report/numbers.ts";
 import { protocolSettings } from "../pipeline/report/protocol.ts";
 import type { Table } from "../pipeline/report/tables.ts";
@@ -114,7 +114,7 @@ Deno.test("published rows are those of the dataset and the number of labeled cas
 });
 
 Deno.test("every published mean over classes is the mean of its classes, and every row has a source", async () => {
-  for (const { rows, sources } of Object.values(await readPublished())) {
+  for (const { rows, sources } of Object.values(await readPublishedResults())) {
     for (const row of rows) assert.ok(sources[row.source], row.method);
     for (const row of rows.filter((row) => !row.class)) {
       const classes = rows.filter((one) => one.class && one.method === row.method && one.labeled === row.labeled);
@@ -176,7 +176,7 @@ Deno.test("the best checkpoint's selection is named, with what was validated how
     await writeWhole(`${root}/r`, { dataset: "acdc", name: "running-best" });
     const contents = await contentsOf([`${root}/r`]);
     const [setting] = contents.groups.flatMap(protocolSettings).filter(({ name }) => name === "Checkpoint");
-    assert.equal(setting.published, "best of the validation list, every 200 iterations");
+    assert.equal(setting.publishedValue, "best of the validation list, every 200 iterations");
     assert.deepEqual(setting.values, [{ text: "best of the validation list, every 20 iterations", differs: true }]);
     const html = page(contents), validation = contents.runs[0].validation;
     assert.equal(validation.length, 15);
@@ -717,7 +717,7 @@ Deno.test("where a mask is empty both conventions have a table, and published ro
     ]);
     const [published, honest] = tables.map(({ methods: [ssnet] }) => ssnet);
     assert.deepEqual([published.numbers.hd95.values.c2, honest.numbers.hd95.values.c2], [0, null]);
-    assert.deepEqual([published.published?.dice, honest.published], [88.55, null]);
+    assert.deepEqual([published.publishedRow?.dice, honest.publishedRow], [88.55, null]);
     const text = markdown(contents), second = text.slice(text.indexOf("#### Empty masks: honest"));
     assert.match(firstTable(second)[0]["95HD voxels"], /\(7 of 8\)$/);
     assert.equal(firstTable(second)[0]["published: Dice %"], undefined);
@@ -751,7 +751,7 @@ Deno.test("a seed counts once, an unfinished training not at all, and other opti
       ["SS-Net", [1337]],
       ["SS-Net, bankWeights learned", [1337]],
     ]);
-    assert.deepEqual(methods.map(({ published }) => published?.dice), [88.55, undefined]);
+    assert.deepEqual(methods.map(({ publishedRow }) => publishedRow?.dice), [88.55, undefined]);
     assert.ok("pairs" in tests && tests.pairs[0].difference === 0.25);
     // With one run left there is nothing to compare, and the note says why.
     const pair = await contentsOf(folders.slice(0, 2));
@@ -797,7 +797,7 @@ Deno.test("SS-Net as published is what is tested, wherever its ablations stand",
     const [{ methods, tests }] = await comparisonsOf(folders);
     const alone = "SS-Net, smoothnessWeight 0, separationWeight 0";
     assert.deepEqual(methods.map(({ label }) => label), ["SS-Net", alone]);
-    assert.deepEqual(methods.map(({ published }) => published?.dice), [88.55, undefined]);
+    assert.deepEqual(methods.map(({ publishedRow }) => publishedRow?.dice), [88.55, undefined]);
     assert.ok("pairs" in tests && tests.reference === "SS-Net" && tests.pairs[0].against === alone);
   });
 });
@@ -814,7 +814,7 @@ Deno.test("a patient of two frames is one unit, averaged over both", async () =>
     const [{ methods: [ssnet, bcp], patients, tests }] = await comparisonsOf(folders);
     assert.deepEqual(patients, Array.from({ length: 8 }, (_, k) => `c${k}`));
     assert.equal(ssnet.numbers.dice.values.c2, 0.5 + 2 / 32 + 1 / 16);
-    assert.deepEqual([bcp.published?.dice, ssnet.published?.dice], [88.84, 86.78]);
+    assert.deepEqual([bcp.publishedRow?.dice, ssnet.publishedRow?.dice], [88.84, 86.78]);
     assert.ok("pairs" in tests && tests.pairs[0].patients === 8);
   });
 });

@@ -12,8 +12,8 @@ import { temporaryFolder } from "../files/places.ts";
 
 /** A dataset's profile with another patch. */
 export function sized(dataset: string, patch: string | undefined): DatasetProfile {
-  const published = DATASETS[dataset];
-  return { ...published, patch: patch ? sidesOf(patch) : published.patch };
+  const profile = DATASETS[dataset];
+  return { ...profile, patch: patch ? sidesOf(patch) : profile.patch };
 }
 
 /** Two balls in a volume of an LA case, as the authors' metrics are timed with. */

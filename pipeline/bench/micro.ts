@@ -251,14 +251,14 @@ function losses(profile: DatasetProfile): Piece[] {
 
 /** SS-Net's bank and separation, of one half of a batch. */
 function separation(profile: DatasetProfile): Piece[] {
-  const { name, classes, labeledPerBatch: labeled } = profile, published = 32;
+  const { name, classes, labeledPerBatch: labeled } = profile, bankRows = 32;
   const make = () => {
     const { spec, forward } = build((at) => heads(at, { classes, features: WIDTHS[0] }));
     const { weights, buffers } = toWeights(spec, initialize(spec, stream(1, "weights")));
     const labels = tf.tensor1d(syntheticLabels(profile, labeled), "int32");
     const bank: FeatureBank = {
-      rows: Array.from({ length: classes }, (_, c) => normal([published, PROJECTED], c) as Tensor2D),
-      counts: Array.from({ length: classes }, () => tf.scalar(published) as Scalar),
+      rows: Array.from({ length: classes }, (_, c) => normal([bankRows, PROJECTED], c) as Tensor2D),
+      counts: Array.from({ length: classes }, () => tf.scalar(bankRows) as Scalar),
     };
     const features = normal([labels.shape[0], WIDTHS[0]]) as Tensor2D;
     const headsOf = (weights: Weights) =>

@@ -184,7 +184,7 @@ export interface Dataset extends DatasetProfile {
   /** Files of the published lists, a name a line; null where there are none, and a split is drawn. */
   lists: { train: URL; validation?: URL; test: URL } | null;
   /** The published table with its protocol; null where there is none. */
-  published: URL | null;
+  publishedResults: URL | null;
   /** The way from raw files to cases. */
   preparation: Preparation;
   /** Writes raw phantoms as the dataset is handed out. */

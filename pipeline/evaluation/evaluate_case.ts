@@ -32,8 +32,11 @@ export interface SegmentOptions extends Omit<InferenceOptions, "forward"> {
 }
 
 /** Stride of the sliding window: the published one belongs to the published patch; other patches overlap by three quarters. */
-export function strideOf({ patch: published, stride }: DatasetProfile, patch: readonly number[]): readonly number[] {
-  return stride && String(patch) === String(published) ? stride : patch.map((n) => n / 4);
+export function strideOf(
+  { patch: publishedPatch, stride }: DatasetProfile,
+  patch: readonly number[],
+): readonly number[] {
+  return stride && String(patch) === String(publishedPatch) ? stride : patch.map((n) => n / 4);
 }
 
 /** Two take 5 % less of the CPU than one after the other, four hardly less than two, for 0.1 GB a window (docs/performance.md). */

@@ -39,11 +39,11 @@ export function stepMemory(
  * @param patch Multiples of 16, as the networks want them; what is returned is nowhere longer.
  */
 export function largestPatch(measured: MeasuredMemory, patch: readonly number[], memoryBytes: number): number[] | null {
-  const published = DATASETS[measured.dataset].patch;
+  const publishedPatch = DATASETS[measured.dataset].patch;
   const fits = (patch: readonly number[]) => stepMemory(measured, { patch }) * 1e9 <= memoryBytes;
   let fitting = [...patch];
   while (!fits(fitting)) { // shorter where it is longest against the published one
-    const ratios = fitting.map((n, axis) => n > 16 ? n / published[axis] : 0), longest = Math.max(...ratios);
+    const ratios = fitting.map((n, axis) => n > 16 ? n / publishedPatch[axis] : 0), longest = Math.max(...ratios);
     if (!longest) return null;
     fitting[ratios.indexOf(longest)] -= 16;
   }

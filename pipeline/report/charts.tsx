@@ -259,12 +259,15 @@ export function LearningCurves({ runs }: { runs: { run: Run; place: number }[] }
 }
 
 /** Dice of every case, a row an evaluation, with its mean and the published mean of one method. */
-export function DiceByCase({ rows, published }: {
+export function DiceByCase({ rows, publishedMean }: {
   rows: { place: number; label: string; mean: number | null; cases: { name: string; dice: number }[] }[];
-  published: { name: string; dice: number } | null;
+  publishedMean: { name: string; dice: number } | null;
 }) {
   const width = 840, left = 20, right = 20, line = 46, top = 30, bottom = top + line * rows.length;
-  const least = Math.min(...rows.flatMap(({ cases }) => cases.map(({ dice }) => 100 * dice)), published?.dice ?? 100);
+  const least = Math.min(
+    ...rows.flatMap(({ cases }) => cases.map(({ dice }) => 100 * dice)),
+    publishedMean?.dice ?? 100,
+  );
   const low = Math.max(0, Math.floor((least - 2) / 10) * 10);
   const x = (dice: number) => rounded(left + (width - left - right) * (dice - low) / (100 - low));
   return (
@@ -276,11 +279,11 @@ export function DiceByCase({ rows, published }: {
         </g>
       ))}
       <text class="tick" x={width - right} y={bottom + 30} text-anchor="end">Dice, %</text>
-      {published && (
+      {publishedMean && (
         <g>
-          <line class="published-mean" x1={x(published.dice)} x2={x(published.dice)} y1={top - 8} y2={bottom} />
-          <text class="tick" x={x(published.dice)} y="14" text-anchor={published.dice > 70 ? "end" : "start"}>
-            published mean of {published.name}: {published.dice.toFixed(2)}
+          <line class="published-mean" x1={x(publishedMean.dice)} x2={x(publishedMean.dice)} y1={top - 8} y2={bottom} />
+          <text class="tick" x={x(publishedMean.dice)} y="14" text-anchor={publishedMean.dice > 70 ? "end" : "start"}>
+            published mean of {publishedMean.name}: {publishedMean.dice.toFixed(2)}
           </text>
         </g>
       )}

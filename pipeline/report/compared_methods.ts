@@ -35,7 +35,7 @@ export interface ComparedMethod {
   /** Over seeds and patients. */
   numbers: Record<NumberName, SeedSummary>;
   /** The published row of the method; null where there is none, or this row is an ablation. */
-  published: PublishedRow | null;
+  publishedRow: PublishedRow | null;
 }
 
 /** SS-Net against one other row by one number. */
@@ -55,7 +55,7 @@ export interface Comparison {
   /** What all rows share, in the order of the protocol table. */
   protocol: { name: string; text: string }[];
   /** Settings in which any row differs from the published protocol. */
-  differsFromPublished: string[];
+  differsFromPublishedProtocol: string[];
   /** SS-Net, labeled only, the others by year; of one method the row as published first, then its ablations. */
   methods: ComparedMethod[];
   /** In the order of the evaluations. */
@@ -115,7 +115,7 @@ export function compareMethods(group: Group): { tables: Comparison[]; notes: str
         title: "",
         convention,
         protocol: [...protocol, { name: "Empty masks", text: CONVENTIONS[convention] }],
-        differsFromPublished: differing(settings),
+        differsFromPublishedProtocol: differing(settings),
         methods,
         patients,
         tests: tested(methods, patients.length),
@@ -187,7 +187,7 @@ function comparedMethods(group: Group, results: Result[], convention: Comparison
       minutes: minutes.includes(null) ? null : spread(minutes).mean,
       numbers: { dice: over("dice"), jaccard: over("jaccard"), hd95: over("hd95"), asd: over("asd") },
       // Published numbers are of their own convention.
-      published: asPublished && convention !== "honest" ? publishedRowOf(group, key) : null,
+      publishedRow: asPublished && convention !== "honest" ? publishedRowOf(group, key) : null,
     };
   });
 }

@@ -7,7 +7,7 @@ import {
   type Group,
   groupResults,
   type Rank,
-  readPublished,
+  readPublishedResults,
   type Result,
   shownCases,
 } from "./groups.ts";
@@ -73,7 +73,7 @@ export function clinicalReading(nominal: boolean): string[] {
  * @throws {DataError} As {@linkcode readRuns}.
  */
 export async function gatherContents(folders: string[], methods: Methods): Promise<Contents> {
-  const runs = await readRuns(folders, methods), tables = await readPublished();
+  const runs = await readRuns(folders, methods), tables = await readPublishedResults();
   const groups = groupResults(runs, tables, methods),
     notes = runs.flatMap((run) => run.notes.map((n) => `${run.name}: ${n}`));
   const names = [...new Set(runs.map(({ config }) => config.dataset))];

@@ -6,7 +6,7 @@
 import { basename } from "node:path";
 import { correctedSpacingText, type Metrics } from "../records/evaluation.ts";
 import { lowResolutionText } from "../training/low_resolution.ts";
-import { countsOf, type Group, type Published, type Result } from "./groups.ts";
+import { countsOf, type Group, type PublishedResults, type Result } from "./groups.ts";
 import { grouped } from "./numbers.ts";
 
 /** One setting of a row. */
@@ -14,7 +14,7 @@ interface RowSetting {
   /** First column of the table. */
   name: string;
   /** Null where it is not known, or means nothing there. */
-  published: string | null;
+  publishedValue: string | null;
   /** Whether rows of different values never share a comparison; else a seed or a method changes it, or no score depends on it. */
   isShared: boolean;
   /** What results are told apart by. */
@@ -26,10 +26,10 @@ interface RowSetting {
 const setting = (isShared: boolean) =>
 <Value>(
   name: string,
-  published: string | null,
+  publishedValue: string | null,
   valueOf: (result: Result) => Value,
   text: (value: Value) => string = String,
-): RowSetting => ({ name, published, isShared, valueOf, textOf: (result) => text(valueOf(result)) });
+): RowSetting => ({ name, publishedValue, isShared, valueOf, textOf: (result) => text(valueOf(result)) });
 const shared = setting(true), own = setting(false);
 
 /** Of the options that are not as published, or the versions of programs. */
@@ -111,21 +111,21 @@ function rowSettings({ protocol, labeled, unit }: Group): RowSetting[] {
 }
 
 /** One setting of the protocol over all rows of a table. */
-export interface Setting extends Pick<RowSetting, "name" | "published" | "isShared"> {
+export interface Setting extends Pick<RowSetting, "name" | "publishedValue" | "isShared"> {
   /** One value a result; `differs` where the published value is known and another. */
   values: { text: string; differs: boolean }[];
 }
 
 /** Every setting that a row of the table depends on, the published one beside it. */
 export function protocolSettings(group: Group): Setting[] {
-  return rowSettings(group).map(({ name, published, isShared, textOf }) => ({
+  return rowSettings(group).map(({ name, publishedValue, isShared, textOf }) => ({
     name,
-    published,
+    publishedValue,
     isShared,
     values: group.results.map((result) => {
       const text = textOf(result);
       // "as published" is a preparation that a case of the field's own files has, whatever was done to it.
-      return { text, differs: published !== null && text !== published && text !== "as published" };
+      return { text, differs: publishedValue !== null && text !== publishedValue && text !== "as published" };
     }),
   }));
 }
@@ -159,7 +159,7 @@ export function shortProtocol(result: Result): string {
 }
 
 /** The same of the published rows. */
-export function shortPublished(protocol: Published["protocol"], unit: string): string {
+export function shortPublishedProtocol(protocol: PublishedResults["protocol"], unit: string): string {
   return [
     `${grouped(protocol.iterations)} iterations`,
     `training ${protocol.trainingPrecision}`,

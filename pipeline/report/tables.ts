@@ -18,7 +18,7 @@ import {
   UNITS,
   unitText,
 } from "./numbers.ts";
-import { differing, protocolSettings, shortProtocol, shortPublished } from "./protocol.ts";
+import { differing, protocolSettings, shortProtocol, shortPublishedProtocol } from "./protocol.ts";
 
 /** What stands in a cell: a text, or more than that. */
 export type Cell = string | {
@@ -103,7 +103,7 @@ const spreadCell = (name: NumberName, value: Spread | undefined): Cell => ({
 
 /** Results beside the published ones: of each its mean, its classes where there are several, its mean by patient. */
 export function resultsTable(group: Group): Table {
-  const { results, published, protocol, labeled, unit, sources } = group, nominal = anyNominal(results);
+  const { results, publishedRows, protocol, labeled, unit, sources } = group, nominal = anyNominal(results);
   const keys = results.map(({ run }) => run.config.method.name), others = differing(protocolSettings(group));
   return {
     caption: `Means over the test cases ± sample standard deviation. Distances in voxels ignore the spacing${
@@ -123,8 +123,8 @@ export function resultsTable(group: Group): Table {
       ...(protocol
         ? [{
           title: "Published, under their protocol",
-          detail: shortPublished(protocol, unit),
-          rows: published.map((row): Row => ({
+          detail: shortPublishedProtocol(protocol, unit),
+          rows: publishedRows.map((row): Row => ({
             partOf: row.class && row.title,
             isBold: keys.includes(row.method) && row.labeled === labeled && !row.class,
             cells: [
@@ -172,8 +172,8 @@ export function protocolTable(group: Group): Table {
       : "No published protocol is known here.",
     columns: ["setting", "published", ...group.results.map(({ label }) => label)].map((name) => ({ name })),
     sections: oneSection(
-      protocolSettings(group).map(({ name, published, values }) => ({
-        cells: [name, published ?? NOTHING, ...values],
+      protocolSettings(group).map(({ name, publishedValue, values }) => ({
+        cells: [name, publishedValue ?? NOTHING, ...values],
       })),
     ),
   };
@@ -189,8 +189,12 @@ export function comparisonTables(comparison: Comparison, group: Group): Table[] 
 }
 
 /** Methods over their seeds, their published numbers beside them where any are of this convention. */
-function methodsTable({ methods, protocol, differsFromPublished: others }: Comparison, { sources }: Group): Table {
-  const isBeside = methods.some(({ published }) => published), details = "± over seeds, [95 % interval over patients]";
+function methodsTable(
+  { methods, protocol, differsFromPublishedProtocol: others }: Comparison,
+  { sources }: Group,
+): Table {
+  const isBeside = methods.some(({ publishedRow }) => publishedRow),
+    details = "± over seeds, [95 % interval over patients]";
   return {
     caption: `Protocol of every row: ${protocol.map(({ name, text }) => `${name}: ${text}`).join(" · ")}.`,
     columns: [
@@ -198,7 +202,7 @@ function methodsTable({ methods, protocol, differsFromPublished: others }: Compa
       ...fourNumbers("", { title: "this report", detail: details }),
       ...(isBeside ? fourNumbers("published: ", { title: "published", detail: "under their own protocol" }) : []),
     ],
-    sections: oneSection(methods.map(({ label, seeds, schedule, minutes, numbers, published }) => ({
+    sections: oneSection(methods.map(({ label, seeds, schedule, minutes, numbers, publishedRow }) => ({
       cells: [
         ...[label, seeds.join(", "), schedule, measured(minutes)],
         ...NUMBERS.map((name) => {
@@ -213,8 +217,8 @@ function methodsTable({ methods, protocol, differsFromPublished: others }: Compa
         }),
         ...(isBeside
           ? NUMBERS.map((name, i): Cell => ({
-            text: published?.[name].toFixed(2) ?? NOTHING,
-            source: published && !i ? sources.indexOf(published.source) : undefined,
+            text: publishedRow?.[name].toFixed(2) ?? NOTHING,
+            source: publishedRow && !i ? sources.indexOf(publishedRow.source) : undefined,
           }))
           : []),
       ],

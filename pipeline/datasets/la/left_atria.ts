@@ -67,12 +67,12 @@ export async function prepareLeftAtrium(
   if (problem) return { problems: [problem] };
   const files = entriesOf(`${raw}/${name}`).map((f) => f.name);
   const hasFile = (file: string) => files.includes(file);
-  if (hasFile("mri_norm2.h5")) return await published(raw, name, options);
+  if (hasFile("mri_norm2.h5")) return await publishedCase(raw, name, options);
   if (hasFile("lgemri.nrrd")) return await challenge(raw, name, { ...options, hasLabel: hasFile("laendo.nrrd") });
   return { problems: [`mri_norm2.h5 or lgemri.nrrd wanted, found ${files.join(", ") || "nothing"}`] };
 }
 
-async function published(raw: string, name: string, options: LeftAtriumOptions): Promise<PreparedCase | Problems> {
+async function publishedCase(raw: string, name: string, options: LeftAtriumOptions): Promise<PreparedCase | Problems> {
   const file = `${name}/mri_norm2.h5`;
   try {
     const found = await readCase(`${raw}/${file}`, name), { image, label } = found;

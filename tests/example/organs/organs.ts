@@ -85,7 +85,7 @@ export const ORGANS: Dataset = {
   labeledCounts: [4, 8],
   usualLabeledCount: 4,
   lists: null,
-  published: null,
+  publishedResults: null,
   preparation: {
     options: z.strictObject({}),
     intensities: normalize,
