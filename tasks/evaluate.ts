@@ -15,7 +15,7 @@ import { evaluateCase, rowText, strideOf, SURFACE_TOLERANCE } from "../pipeline/
 import { clinicalAgreement, patientValues } from "../pipeline/evaluation/clinical.ts";
 import { correctedSpacings, patientRows, summarize } from "../pipeline/evaluation/summary.ts";
 import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
-import { loadRun, readRun, type Run, weightsAsRun } from "../pipeline/training/run.ts";
+import { loadRun, readRun, type Run, weightsAsRun } from "../pipeline/training/trained_run.ts";
 import { isDone } from "../pipeline/records/run.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
 import { replaceFolder } from "../pipeline/files/atomic.ts";

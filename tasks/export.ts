@@ -15,7 +15,7 @@ import { METHODS } from "../pipeline/methods/methods.ts";
 import { modelCard } from "../pipeline/report/card.ts";
 import { readRuns } from "../pipeline/report/runs.ts";
 import { encodeCheckpoint, readCheckpoint } from "../pipeline/training/checkpoint.ts";
-import { checkpointOf, readRun } from "../pipeline/training/run.ts";
+import { checkpointOf, readRun } from "../pipeline/training/trained_run.ts";
 
 const { run: runs, format, half, ...options } = parseOptions(
   z.strictObject({

@@ -29,7 +29,7 @@ import {
 } from "../pipeline/records/prediction.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { type Precision, PRECISIONS } from "../pipeline/tensorflow/precision.ts";
-import { type LoadedRun, loadRun, weightsAsRun } from "../pipeline/training/run.ts";
+import { type LoadedRun, loadRun, weightsAsRun } from "../pipeline/training/trained_run.ts";
 
 /** Numbers of a text; NaN for a part that is none. */
 const numbersOf = (text: string, separator: string) =>

@@ -23,7 +23,7 @@ import { readPredictionIfThere } from "../pipeline/records/prediction.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import type { Tensor5D } from "../pipeline/tensorflow/tensors.ts";
 import { writeCheckpoint } from "../pipeline/training/checkpoint.ts";
-import { loadRun } from "../pipeline/training/run.ts";
+import { loadRun } from "../pipeline/training/trained_run.ts";
 import { startState } from "../pipeline/training/training_step.ts";
 import { loseNetwork } from "./lost_network.ts";
 import { withFolder } from "./with_folder.ts";

@@ -15,7 +15,7 @@ import { makeOverlay, outline } from "../pipeline/report/overlays.ts";
 import { page } from "../pipeline/report/page.tsx";
 import { readPublishedResults, shownCases } from "../pipeline/report/groups.ts";
 import { signed } from "../pipeline/report/numbers.ts";
-import { protocolSettings } from "../pipeline/report/protocol.ts";
+import { protocolSettings } from "../pipeline/report/row_settings.ts";
 import type { Table } from "../pipeline/report/tables.ts";
 import { readRuns } from "../pipeline/report/runs.ts";
 import { writeEvaluation, writeRun } from "./report_fixture.ts";

@@ -6,7 +6,7 @@ import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
 import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
 import { type CellWork, fillCells, gridCells } from "../pipeline/grid/cells.ts";
-import { thirds } from "../pipeline/grid/checks.ts";
+import { thirds } from "../pipeline/grid/learning_checks.ts";
 import { benchCommand, type CostKey, COSTS as MEASURED, costsOf, hoursOf, lengthOf } from "../pipeline/grid/costs.ts";
 import { memoryProblems, type PlannedCell, planTable } from "../pipeline/grid/plan.ts";
 import { type Costs, readCellIfThere, writeCell } from "../pipeline/records/cell.ts";

@@ -6,7 +6,7 @@ import { METHODS } from "../methods/methods.ts";
 import { warmupOf } from "../methods/supervised.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { type Convolutions, convolutionsOf } from "./counts.ts";
-import { timeEvaluation, timeMetrics } from "./evaluation.ts";
+import { timeEvaluation, timeMetrics } from "./evaluation_times.ts";
 import { sized } from "./inputs.ts";
 import { type OptionsOf, patchProblem } from "./kinds.ts";
 import { timeCases } from "./loaders.ts";

@@ -91,7 +91,7 @@ const MOST_VOXELS = 2 ** 31;
  * import { predictImage } from "@ssnet/pipeline/evaluation/predict_image.ts";
  * import { writeNiftiMask } from "@ssnet/pipeline/files/nifti.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
- * import { loadRun } from "@ssnet/pipeline/training/run.ts";
+ * import { loadRun } from "@ssnet/pipeline/training/trained_run.ts";
  *
  * openTensorFlow({ threads: 2 });
  * const run = await loadRun("data/runs/la-ssnet", { overlap: 0.5 });

@@ -16,7 +16,7 @@ import { spread } from "../evaluation/summary.ts";
 import { lowResolutionText } from "../training/low_resolution.ts";
 import { type Group, type PublishedRow, publishedRowOf, type Result } from "./groups.ts";
 import { grouped, type NumberName, NUMBERS } from "./numbers.ts";
-import { differing, protocolKey, protocolSettings } from "./protocol.ts";
+import { differing, protocolKey, protocolSettings } from "./row_settings.ts";
 
 /** One row of a comparison: a method with its options, over its seeds. */
 export interface ComparedMethod {

@@ -18,7 +18,7 @@ import {
   UNITS,
   unitText,
 } from "./numbers.ts";
-import { differing, protocolSettings, shortProtocol, shortPublishedProtocol } from "./protocol.ts";
+import { differing, protocolSettings, shortProtocol, shortPublishedProtocol } from "./row_settings.ts";
 
 /** What stands in a cell: a text, or more than that. */
 export type Cell = string | {

@@ -119,7 +119,7 @@ export interface WeightsOptions {
  * import { LEFT_ATRIUM } from "@ssnet/pipeline/datasets/la/la.ts";
  * import { readCase } from "@ssnet/pipeline/records/case.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
- * import { loadRun, weightsAsRun } from "@ssnet/pipeline/training/run.ts";
+ * import { loadRun, weightsAsRun } from "@ssnet/pipeline/training/trained_run.ts";
  *
  * openTensorFlow({ threads: 2 });
  * const { segment } = await loadRun(weightsAsRun("model.pth", { dataset: LEFT_ATRIUM, method: "ssnet" }));
@@ -162,7 +162,7 @@ export function weightsAsRun(path: string, { dataset, method, patch, split, case
  * ```ts ignore
  * import { readCase } from "@ssnet/pipeline/records/case.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
- * import { loadRun } from "@ssnet/pipeline/training/run.ts";
+ * import { loadRun } from "@ssnet/pipeline/training/trained_run.ts";
  *
  * openTensorFlow({ threads: 2 });
  * const { segment } = await loadRun("data/runs/la-ssnet");
