@@ -113,7 +113,7 @@ const MASK = /\.(nii\.gz|nrrd)$/i;
 const crop = options.crop === "none" ? null : boxOf(options.crop),
   spacing = options.spacing ? widthsOf(options.spacing) : null;
 
-/** Of the options that say whose networks are taken what does not go together. */
+/** Says which options about whose networks are taken do not go together. */
 function sourceProblem(): string | null {
   const { run, weights, dataset, method, patch } = options;
   if (run.length && weights.length) return "--run and --weights cannot stand beside one another";
@@ -346,7 +346,7 @@ async function write(
       ["entropy", entropy],
       ["mutual_information", mutualInformation],
     ];
-  /** Made when it is their turn. */
+  /** The bytes, made when it is their turn. */
   function* bytesOf(values: Uint8Array | Float32Array, path: string): Generator<Uint8Array, void> {
     if (!path.toLowerCase().endsWith(".nrrd")) {
       yield encodeNiftiMask(values, image);

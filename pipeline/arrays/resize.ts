@@ -99,7 +99,7 @@ function gaussian(factor: number): Float64Array {
   return weights.map((weight) => weight / sum);
 }
 
-/** For each place of the new line `order + 1` places of the old one and their weights. */
+/** Gives for each place of the new line `order + 1` places of the old one and their weights. */
 function taps(from: number, to: number, order: 1 | 3) {
   const width = order + 1, places = new Int32Array(width * to), weights = new Float64Array(width * to);
   for (let i = 0; i < to; i++) {

@@ -28,7 +28,7 @@ export function titleOf(measurement: Measurement): string {
 
 /** One series of times that can be compared. */
 export interface Series {
-  /** Unique in its measurement. */
+  /** The name of the series, unique in its measurement. */
   name: string;
   /** The fastest repetition: other work can only add. */
   minimum: number;

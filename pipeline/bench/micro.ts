@@ -177,7 +177,7 @@ function convolutions({ name, patch, labeledPerBatch }: DatasetProfile): Piece[]
   });
 }
 
-/** At the finest level, where they cost most. */
+/** The norms at the finest level, where they cost most. */
 function norms({ name, patch, labeledPerBatch }: DatasetProfile): Piece[] {
   const [width] = WIDTHS, shape = [labeledPerBatch, ...patch, width];
   const rectified = patch.length === 3; // V-Net has its ReLU in the same kernel, U-Net a leaky one behind it
@@ -209,7 +209,7 @@ function norms({ name, patch, labeledPerBatch }: DatasetProfile): Piece[] {
   ];
 }
 
-/** Of a step of SS-Net, and the consistencies of the methods it is compared with; each there and back. */
+/** The losses of a step of SS-Net, and the consistencies of the methods it is compared with; each there and back. */
 function losses(profile: DatasetProfile): Piece[] {
   const { name, patch, classes, labeledPerBatch: labeled, unlabeledPerBatch } = profile;
   const rows = labeled + unlabeledPerBatch;

@@ -26,7 +26,7 @@ import type { TrainingItem } from "./batches.ts";
 export type Random = () => number;
 
 const between = (random: Random, low: number, high: number) => low + (high - low) * random();
-/** Below or above 1, either as likely as the other. */
+/** Draws a factor below or above 1, either as likely as the other. */
 const about1 = (random: Random, low: number, high: number) =>
   random() < 0.5 ? between(random, low, 1) : between(random, 1, high);
 
@@ -39,7 +39,7 @@ export const FOREGROUND_SHARE = 1 / 3;
 export interface Placement {
   /** Row-major, two by two or three by three. */
   matrix: readonly number[];
-  /** In voxels of the source, 0 the middle of the first one. */
+  /** The patch's center in voxels of the source, 0 the middle of the first one. */
   center: readonly number[];
 }
 

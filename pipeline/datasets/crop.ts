@@ -9,9 +9,9 @@ import type { Shape3 } from "../arrays/shape.ts";
 
 /** First and last-plus-one voxel along X and Y. */
 export interface PlaneBox {
-  /** Of the first axis. */
+  /** First voxel and the one behind the last along the first axis. */
   x: [number, number];
-  /** Of the second one. */
+  /** The same along the second one. */
   y: [number, number];
 }
 
@@ -36,7 +36,7 @@ export function publishedCrop(
   return { x: widen(x0, x1 + 1, nx, patch[0]), y: widen(y0, y1 + 1, ny, patch[1]) };
 }
 
-/** Of a plane's voxels, how many must be brighter than the image's mean, so that a few bright ones in a dark margin do not count. */
+/** The share of a plane's voxels that must be brighter than the image's mean, so that a few bright ones in a dark margin do not count. */
 const FOREGROUND_SHARE = 0.01;
 
 /**

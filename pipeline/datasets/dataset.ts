@@ -30,7 +30,7 @@ export interface Preset {
   lowResolution: { patch: readonly number[]; share: number } | null;
 }
 
-/** Published course of a learning learningRate: a tenth of it after every so many iterations (Infinity: constant), or `(1 - s/T)^power`. */
+/** The published course of a learning rate: a tenth of it after every so many iterations (Infinity: constant), or `(1 - s/T)^power`. */
 export type Rate = { base: number } & ({ every: number } | { power: number });
 
 /** The datasets that the methods were published on. */
@@ -40,7 +40,7 @@ export type Protocol = "la" | "acdc";
 export interface DatasetProfile {
   /** The name in tasks, split files and run folders. */
   name: string;
-  /** Whose published code and tables a method follows: it looks up by it what the authors do differently there. */
+  /** The authors whose published code and tables a method follows: it looks up by it what they do differently there. */
   protocol: Protocol;
   /** Number of classes, background included. */
   classes: number;

@@ -13,7 +13,7 @@ const ALL: Dataset[] = [
 
 /** The datasets by name. */
 export const DATASETS: Record<string, Dataset> = Object.fromEntries(ALL.map((dataset) => [dataset.name, dataset]));
-/** For schemas, which want at least one. */
+/** The names of the datasets, for schemas, which want at least one. */
 export const DATASET_NAMES = Object.keys(DATASETS) as [string, ...string[]];
 
 /**

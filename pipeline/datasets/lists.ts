@@ -8,7 +8,7 @@ import { permutation, stream } from "../arrays/random.ts";
 
 /** What a split is chosen from. */
 export interface Choice {
-  /** Those that are there; only those with a label can be labeled, validated or tested. */
+  /** The cases that are there; only those with a label can be labeled, validated or tested. */
   cases: Manifest["cases"];
   /** What is chosen and counted: single cases (LA), or patients with all their frames (ACDC). */
   unit: "case" | "patient";
@@ -16,7 +16,7 @@ export interface Choice {
   labeled: number;
   /** How many units are drawn for validation; 0 as published for LA. */
   validation: number;
-  /** Of what is drawn: stream "split" and the role. */
+  /** The seed of what is drawn: stream "split" and the role. */
   seed: number;
 }
 
@@ -24,9 +24,9 @@ export interface Choice {
 export interface PublishedLists {
   /** The first ones are labeled. */
   train: string[];
-  /** Absent where the authors have none (LA). */
+  /** The cases of the validation; absent where the authors have none (LA). */
   validation?: string[];
-  /** For the published figures. */
+  /** The cases of the published figures. */
   test: string[];
 }
 

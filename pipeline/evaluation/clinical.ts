@@ -15,7 +15,7 @@ import {
   type ResultRow,
 } from "../records/evaluation.ts";
 
-/** Of myocardium, gram a milliliter. */
+/** The density of myocardium, gram a milliliter. */
 const DENSITY = 1.05;
 
 /**

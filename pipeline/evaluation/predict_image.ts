@@ -37,11 +37,11 @@ export interface Box {
 
 /** What segments. */
 export interface Predictor {
-  /** Of the networks. */
+  /** The dataset of the networks. */
   dataset: Pick<Dataset, "axes" | "classes" | "patch" | "preparation">;
-  /** Of their training. */
+  /** The grid of their training. */
   grid: TrainedGrid;
-  /** Of one or more networks. */
+  /** The probabilities of one or more networks. */
   networks: readonly Probabilities[];
   /** Whether only the largest component of each class is kept. */
   largestComponent: boolean;
@@ -49,7 +49,7 @@ export interface Predictor {
 
 /** How an image is prepared, and what is wanted beside its mask. */
 export interface PredictOptions {
-  /** Outside of it nothing is looked at, and all is background; null: the whole image. */
+  /** The box outside of which nothing is looked at, and all is background; null: the whole image. */
   crop?: Box | null;
   /** Whether the image's intensities are prepared by those of the whole image or of the box alone. */
   normalize?: "whole" | "box";
@@ -65,11 +65,11 @@ export interface Prediction {
   mask: Uint8Array;
   /** Connected components of every class from 1 on, before the largest was kept. */
   components: number[];
-  /** Of every class from 1 on, where they are wanted. */
+  /** The probabilities of every class from 1 on, where they are wanted. */
   probabilities: Float32Array[];
-  /** Where it is wanted. */
+  /** The entropy of the mean, where it is wanted. */
   entropy: Float32Array | null;
-  /** Where it is wanted and there are several networks. */
+  /** The mutual information, where it is wanted and there are several networks. */
   mutualInformation: Float32Array | null;
   /** What the networks saw: voxels along the axes of the training. */
   seen: Vector3;
@@ -77,7 +77,7 @@ export interface Prediction {
 
 /** How much thicker slices are than their pixels, at least. */
 const THICKER = 1.5;
-/** More than an array can be indexed by. */
+/** The number of voxels that an array cannot be indexed by. */
 const MOST_VOXELS = 2 ** 31;
 
 /**
@@ -257,11 +257,11 @@ function seenShape(
 
 /** A part of a turned volume: the volume's shape, the part's first voxel and its shape. */
 interface Part {
-  /** Of the volume. */
+  /** The shape of the volume. */
   whole: Vector3;
   /** Voxel. */
   first: Vector3;
-  /** Of the part. */
+  /** The shape of the part. */
   shape: Vector3;
 }
 

@@ -10,7 +10,7 @@ import { stream } from "../arrays/random.ts";
 import { patientRows, spread } from "./summary.ts";
 import type { ResultRow, Scores } from "../records/evaluation.ts";
 
-/** With fewer nothing is tested: of 7 pairs the smallest p is 1/64, which the correction over four methods lifts above 0.05. */
+/** The number of patients below which nothing is tested: of 7 pairs the smallest p is 1/64, which the correction over four methods lifts above 0.05. */
 export const FEWEST_PATIENTS = 8;
 
 /** A value by the patient's name; null where it does not exist. */
@@ -36,7 +36,7 @@ export function patientScores(
 
 /** One number of a method over its seeds. */
 export interface SeedSummary {
-  /** By patient, the mean over the seeds that have a value. */
+  /** The mean over the seeds that have a value, by patient. */
   values: ByPatient;
   /** Mean of `values`; null where no patient has one. */
   mean: number | null;
@@ -200,7 +200,7 @@ export interface PairedTest {
   patients: number;
   /** Mean of reference - method over them; null where there are none. */
   difference: number | null;
-  /** With Holm's correction over the family; or why there is none. */
+  /** The test with Holm's correction over the family; or why there is none. */
   test: SignedRank & { corrected: number } | { reason: string };
 }
 

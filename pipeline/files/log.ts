@@ -23,7 +23,7 @@ export async function readLog(path: string): Promise<LogRow[]> {
   return (await readLines(path)).map(({ row }) => row);
 }
 
-/** As {@linkcode readLog}, each row with its line. */
+/** Reads as {@linkcode readLog}, each row with its line. */
 async function readLines(path: string): Promise<{ row: LogRow; line: string }[]> {
   let text: string;
   try {
@@ -80,7 +80,7 @@ export interface Log extends Disposable {
   sync(): Promise<void>;
 }
 
-/** Who has a log open writes its process there. */
+/** The file in which who has a log open writes its process. */
 const writerFile = (path: string) => `${path}.pid`;
 
 /** The process that has a log open, for readers; null where none has. Needs `--allow-read`, `--allow-write`. */

@@ -23,15 +23,15 @@ export const COSTS = fileURLToPath(new URL("../../data/costs.json", import.meta.
 export interface CostKey {
   /** Profile's name. */
   dataset: string;
-  /** As in `--method`. */
+  /** The method's name as in `--method`. */
   method: string;
-  /** Of the convolutions. */
+  /** Arithmetic of the convolutions. */
   precision: Precision;
   /** "cpu" or "gpu". */
   device: string;
   /** The preset's iterations on smaller slices, null where it has none. */
   lowResolution: Preset["lowResolution"];
-  /** Where it is not the published one. */
+  /** The patch, where it is not the published one. */
   patch?: readonly number[];
 }
 

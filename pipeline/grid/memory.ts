@@ -59,7 +59,7 @@ export function largestPatch(measured: MeasuredMemory, patch: readonly number[],
 export interface MachineMemory {
   /** All of it, or what its container may take. */
   total: number;
-  /** Of it, what other processes leave. */
+  /** The part of it that other processes leave. */
   available: number;
 }
 

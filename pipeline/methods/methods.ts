@@ -26,5 +26,5 @@ export type MethodName = keyof typeof METHODS;
 export function isMethod(name: string): name is MethodName {
   return Object.hasOwn(METHODS, name);
 }
-/** For schemas, which want at least one. */
+/** The names of the methods, for schemas, which want at least one. */
 export const METHOD_NAMES = Object.keys(METHODS) as [MethodName, ...MethodName[]];

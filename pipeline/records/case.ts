@@ -19,7 +19,7 @@ import { type Fingerprint, preparedHashesOf } from "./manifest.ts";
 
 /** One volume with what is known of it. */
 export interface Case {
-  /** Unique in its folder; the file's name without `.h5`. */
+  /** The case's name, unique in its folder; the file's name without `.h5`. */
   name: string;
   /** Voxels along the three axes of the array, the last one fastest. */
   shape: Vector3;
@@ -37,7 +37,7 @@ export interface Case {
   nominalSpacing: boolean;
   /** What the header of the source says of the place, number for number, for the masks; null where it was no NIfTI. */
   header: NiftiForms | null;
-  /** Who was imaged; null where the source does not say, as the following ones. */
+  /** The person who was imaged; null where the source does not say, as the following ones. */
   patient: string | null;
   /** Number of the frame in the patient's cine, from 1. */
   frame: number | null;
@@ -59,7 +59,7 @@ export function parseFrameName(name: string): { patient: string; frame: number }
   return patient ? { patient, frame: Number(frame) } : null;
 }
 
-/** Whose frame a case is, by its name; a case of another name is a patient of its own. */
+/** The patient whose frame a case is, by its name; a case of another name is a patient of its own. */
 export function patientOf(name: string): string {
   return parseFrameName(name)?.patient ?? name;
 }

@@ -38,7 +38,7 @@ export interface ScoreRow {
 
 /** One case and class. */
 export interface ResultRow extends ScoreRow {
-  /** Who was imaged; null where the case does not say. */
+  /** The person who was imaged; null where the case does not say. */
   patient: string | null;
   /** End of diastole or of systole; null where the case does not say. */
   phase: "ED" | "ES" | null;
@@ -195,7 +195,7 @@ export interface Metrics {
   clinical: Record<ClinicalName, Agreement> | null;
 }
 
-/** Bounded, so that sums and percentages stay numbers: there are no such volumes, and no such times. */
+/** Numbers are bounded, so that sums and percentages stay numbers: there are no such volumes, and no such times. */
 const NUMBER = z.number().min(-1e15).max(1e15), KNOWN = NUMBER.nullable(), OVERLAP = z.number().min(0).max(1);
 
 const SCORES = z.object({
@@ -213,7 +213,7 @@ const SCORE_ROW = z.object({
   honest: SCORES,
   millimeters: DISTANCES.nullable(),
 });
-/** Of a {@linkcode ResultRow}. */
+/** The schema of a {@linkcode ResultRow}. */
 export const RESULT_ROW: z.ZodType<ResultRow> = SCORE_ROW.extend({
   patient: NAME.nullable(),
   phase: z.enum(["ED", "ES"]).nullable(),
@@ -235,7 +235,7 @@ const SPREAD = WITH_DEVIATION(z.object({
 }));
 const NOT_MEASURED: Spread = { mean: null, standardDeviation: null, cases: 0 };
 const SUMMARY = z.object({ dice: SPREAD, jaccard: SPREAD, hd95: SPREAD, asd: SPREAD });
-/** Of {@linkcode Summaries}. */
+/** The schema of {@linkcode Summaries}. */
 export const SUMMARIES: z.ZodType<Summaries> = z.object({
   published: z.record(z.string(), SUMMARY),
   honest: z.record(z.string(), SUMMARY),
@@ -299,7 +299,7 @@ export function readMetrics(folder: string): Promise<Metrics> {
   return readJson(pathOf(folder), METRICS, FILE);
 }
 
-/** As {@linkcode readMetrics}; null where there are none. */
+/** Reads as {@linkcode readMetrics}; null where there are none. */
 export function readMetricsIfThere(folder: string): Promise<Metrics | null> {
   return readJsonIfThere(pathOf(folder), METRICS, FILE);
 }
@@ -325,7 +325,7 @@ export interface EvaluationKind {
   components: "largest" | "all" | null;
   /** Arithmetic of the convolutions. */
   precision: string;
-  /** Whose test cases; null: the training's own split. */
+  /** The split whose test cases are evaluated; null: the training's own. */
   split: { test: readonly string[] } | null;
 }
 

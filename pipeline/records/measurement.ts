@@ -25,26 +25,26 @@ const SECONDS = z.number().nonnegative();
 const TIMES = z.object({
   /** Other work on the machine can only add: the least disturbed one. */
   minimum: SECONDS,
-  /** In the middle. */
+  /** The time in the middle. */
   median: SECONDS,
-  /** In the order in which they ran. */
+  /** All of them in the order in which they ran. */
   all: z.array(SECONDS).default([]),
 });
 const CONVOLUTIONS = z.record(z.string(), z.int().positive());
 const FIGURES = z.object({
-  /** Of one repetition: a step, a pass forward and back to all parameters, a case, a batch. */
+  /** The seconds of one repetition: a step, a pass forward and back to all parameters, a case, a batch. */
   stepSeconds: TIMES.optional(),
-  /** Of the first repetition, which traces and is not counted. */
+  /** The seconds of the first repetition, which traces and is not counted. */
   firstSeconds: SECONDS.optional(),
-  /** Of a step of the method's warm-up, where it has another one. */
+  /** The seconds of a step of the method's warm-up, where it has another one. */
   warmupSeconds: TIMES.optional(),
-  /** Of a labeled-only step on the smaller slices of the dataset's fast preset, where it has any. */
+  /** The seconds of a labeled-only step on the smaller slices of the dataset's fast preset, where it has any. */
   lowResolutionSeconds: TIMES.optional(),
-  /** Of a pass forward alone. */
+  /** The seconds of a pass forward alone. */
   forwardSeconds: TIMES.optional(),
-  /** Of a pass forward and back to the input alone. */
+  /** The seconds of a pass forward and back to the input alone. */
   inputSeconds: TIMES.optional(),
-  /** Of reading all cases. */
+  /** The seconds of reading all cases. */
   readSeconds: TIMES.optional(),
   /** 60 over the median. */
   casesPerMinute: SECONDS.optional(),
@@ -52,7 +52,7 @@ const FIGURES = z.object({
   network: z.string().optional(),
   /** Rows that a step's convolutions take ({@linkcode Convolutions}). */
   convolutions: CONVOLUTIONS.optional(),
-  /** The same of one row of every pass of a network. */
+  /** The convolutions of one row of every pass of a network. */
   passConvolutions: z.record(z.enum(PASSES), CONVOLUTIONS).optional(),
   /** What has pieces has no other times. */
   pieces: z.array(z.object({ name: z.string(), firstSeconds: SECONDS, seconds: TIMES })).min(1).optional(),
@@ -99,9 +99,9 @@ const STEP = WITH_PRESENT_NAMES(PROCESS.extend({
   precision: z.string(),
   device: z.string(),
   threads: z.int(),
-  /** Where it is not the published one: timed for its memory alone. */
+  /** The patch, where it is not the published one: timed for its memory alone. */
   patch: z.string().optional(),
-  /** Of a batch, where they are not the published ones. */
+  /** The rows of a batch, where they are not the published ones. */
   rows: z.int().optional(),
   stepSeconds: TIMES.extend({ median: z.number().positive() }),
 }));

@@ -145,7 +145,7 @@ const CONFIG: z.ZodType<Unsplit> = z.strictObject({
   commit: z.string().nullable(),
 });
 
-/** Of a training what may change when it goes on: its result stays as it is, or nearly (threads, device). */
+/** The fields of a training that may change when it goes on: its result stays as it is, or nearly (threads, device). */
 export const FREE: readonly (keyof Training)[] = ["threads", "device", "saveEvery", "cases", "computedOn"];
 
 /**
@@ -201,7 +201,7 @@ export async function readRunConfigIfThere(folder: string): Promise<RunConfig | 
   return content && withSplit(content, path);
 }
 
-/** As {@linkcode readRunConfigIfThere}. @throws {DataError} Where there is none, too. */
+/** Reads as {@linkcode readRunConfigIfThere}. @throws {DataError} Where there is none, too. */
 export async function readRunConfig(folder: string): Promise<RunConfig> {
   return withSplit(await readJson(pathOf(folder), FILE, RUN_CONFIG), pathOf(folder));
 }

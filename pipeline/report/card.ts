@@ -18,13 +18,13 @@ export interface ExportedModel {
   format: "safetensors" | "pth";
   /** Whether its numbers are float16. */
   half: boolean;
-  /** Of its bytes. */
+  /** SHA-256 of its bytes. */
   sha256: string;
   /** How many numbers a training moves. */
   parameters: number;
   /** Which one of the run's. */
   checkpoint: string;
-  /** After which it was written. */
+  /** The iteration after which it was written. */
   iteration: number;
 }
 

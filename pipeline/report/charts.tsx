@@ -42,11 +42,11 @@ export function rounded(value: number): number {
 
 /** A curve of a run. */
 export interface Curve {
-  /** Of the run among all, from 0; it chooses the color. */
+  /** The run's place among all, from 0 on; it chooses the color. */
   place: number;
-  /** Of the run. */
+  /** The name of the run. */
   name: string;
-  /** In the order of iterations. */
+  /** The points in the order of iterations. */
   points: { iteration: number; value: number }[];
   /** Where the unlabeled half comes in; 0 without a warm-up. */
   warmup: number;
@@ -75,7 +75,7 @@ export function LineChart(
     drawn: "smoothed" | "steps" | "points";
     /** A logarithmic scale, where the values span a decade. */
     decades: boolean;
-    /** Of its clip path, unique in the page. */
+    /** The id of its clip path, unique in the page. */
     id: string;
   },
 ) {

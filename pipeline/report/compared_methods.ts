@@ -22,17 +22,17 @@ import { differing, protocolKey, protocolSettings } from "./row_settings.ts";
 export interface ComparedMethod {
   /** Its printed name, with the options that are not as published. */
   label: string;
-  /** As in `config.json`. */
+  /** The method's name as in `config.json`. */
   method: string;
   /** Whether its options are the published ones: else it is an ablation. */
   asPublished: boolean;
-  /** In ascending order, each once. */
+  /** The seeds in ascending order, each once. */
   seeds: number[];
   /** Iterations and warm-up. */
   schedule: string;
   /** Mean over the seeds; null where one has no log. */
   minutes: number | null;
-  /** Over seeds and patients. */
+  /** The numbers over seeds and patients. */
   numbers: Record<NumberName, SeedSummary>;
   /** The published row of the method; null where there is none, or this row is an ablation. */
   publishedRow: PublishedRow | null;
@@ -50,7 +50,7 @@ export interface ComparedPair extends PairedTest {
 export interface Comparison {
   /** Tells it from the other tables of its group; empty where it is the only one. */
   title: string;
-  /** For empty masks; "both" where no mask is empty, so that they agree. */
+  /** The convention for empty masks; "both" where no mask is empty, so that they agree. */
   convention: "published" | "honest" | "both";
   /** What all rows share, in the order of the protocol table. */
   protocol: { name: string; text: string }[];
@@ -58,9 +58,9 @@ export interface Comparison {
   differsFromPublishedProtocol: string[];
   /** SS-Net, labeled only, the others by year; of one method the row as published first, then its ablations. */
   methods: ComparedMethod[];
-  /** In the order of the evaluations. */
+  /** The patients in the order of the evaluations. */
   patients: string[];
-  /** Of SS-Net as published against the others; or why nothing is tested. */
+  /** The tests of SS-Net as published against the others; or why nothing is tested. */
   tests: { reference: string; pairs: ComparedPair[] } | { reason: string };
 }
 
@@ -77,7 +77,7 @@ const CONVENTIONS: Record<Comparison["convention"], string> = {
   both: "none, both conventions agree",
 };
 
-/** Of one row: results of the same method with the same settings. */
+/** The key of one row: results of the same method with the same settings. */
 const rowKey = ({ run: { config, method } }: Result) => JSON.stringify([config.method.name, method.settings]);
 /** What else the seeds of one row have in common. */
 const scheduleKey = ({ run: { config: { training: { iterations, warmup, lowResolution } } } }: Result) =>

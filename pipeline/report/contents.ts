@@ -18,11 +18,11 @@ import type { Metrics } from "../records/evaluation.ts";
 
 /** A case of the figures; without an overlay where its files are not there. */
 export interface ShownCase extends CaseDice {
-  /** By Dice over all cases of the result. */
+  /** The case's rank by Dice over all cases of the result. */
   rank: Rank;
   /** The case's own, a class each. */
   rows: Metrics["rows"];
-  /** Null where the image or the mask is gone. */
+  /** The slices that are shown; null where the image or the mask is gone. */
   overlay: Overlay | null;
 }
 
@@ -32,7 +32,7 @@ export interface Contents {
   title: string;
   /** What a reader must know before the numbers: what is missing, unfinished or mixed. */
   notes: string[];
-  /** In the order they were named. */
+  /** The runs in the order in which they were named. */
   runs: Run[];
   /** A table each. */
   groups: Group[];

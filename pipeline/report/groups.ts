@@ -65,7 +65,7 @@ export async function readPublishedResults(): Promise<Record<string, PublishedRe
 
 /** One run under one evaluation: a row of the table. */
 export interface Result {
-  /** With its configuration and curves. */
+  /** The run with its configuration and curves. */
   run: Run;
   /** One of the run's. */
   evaluation: Evaluation;
@@ -77,19 +77,19 @@ export interface Result {
 export interface Group {
   /** A profile's name. */
   dataset: string;
-  /** Of the dataset, for readers. */
+  /** The dataset's title, for readers. */
   title: string;
   /** What is counted: cases or patients. */
   unit: string;
   /** How many of them are labeled. */
   labeled: number;
-  /** In the order of the runs. */
+  /** The results in the order of the runs. */
   results: Result[];
   /** Published rows for this number, then the upper bound that the paper prints beside every number. */
   publishedRows: (PublishedRow & { title: string })[];
   /** Where they come from: the keys of the sources, in the order of their numbers. */
   sources: string[];
-  /** Of the published rows; null where there are none. */
+  /** The protocol of the published rows; null where there are none. */
   protocol: PublishedResults["protocol"] | null;
 }
 
@@ -158,9 +158,9 @@ export function anyNominal(results: Result[]): boolean {
 
 /** A case with its Dice, the mean over its classes that have one (honest convention). */
 export interface CaseDice {
-  /** Of the case. */
+  /** The name of the case. */
   name: string;
-  /** In [0, 1]. */
+  /** Its Dice, in [0, 1]. */
   dice: number;
 }
 

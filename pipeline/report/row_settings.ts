@@ -13,7 +13,7 @@ import { grouped } from "./numbers.ts";
 interface RowSetting {
   /** First column of the table. */
   name: string;
-  /** Null where it is not known, or means nothing there. */
+  /** The value of the published protocol; null where it is not known, or means nothing there. */
   publishedValue: string | null;
   /** Whether rows of different values never share a comparison; else a seed or a method changes it, or no score depends on it. */
   isShared: boolean;
@@ -32,7 +32,7 @@ const setting = (isShared: boolean) =>
 ): RowSetting => ({ name, publishedValue, isShared, valueOf, textOf: (result) => text(valueOf(result)) });
 const shared = setting(true), own = setting(false);
 
-/** Of the options that are not as published, or the versions of programs. */
+/** Pairs in words, of the options that are not as published, or of the versions of programs. */
 const pairs = (entries: [string, unknown][]) => entries.map((pair) => pair.join(" ")).join(", ");
 
 function rowSettings({ protocol, labeled, unit }: Group): RowSetting[] {
@@ -158,7 +158,7 @@ export function shortProtocol(result: Result): string {
   ].join(" · ");
 }
 
-/** The same of the published rows. */
+/** The protocol of the published rows in a few words. */
 export function shortPublishedProtocol(protocol: PublishedResults["protocol"], unit: string): string {
   return [
     `${grouped(protocol.iterations)} iterations`,

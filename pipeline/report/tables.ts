@@ -22,7 +22,7 @@ import { differing, protocolSettings, shortProtocol, shortPublishedProtocol } fr
 
 /** What stands in a cell: a text, or more than that. */
 export type Cell = string | {
-  /** As it is, names from files too: who prints it escapes it. */
+  /** The text as it is, names from files too: who prints it escapes it. */
   text: string;
   /** What stands smaller beside it: a standard deviation, an interval. Never from a file. */
   details?: string[];
@@ -48,7 +48,7 @@ export interface Column {
 
 /** A row. */
 export interface Row {
-  /** In the order of the columns; where the last ones are missing, the last that is there speaks for them. */
+  /** The cells in the order of the columns; where the last ones are missing, the last that is there speaks for them. */
   cells: Cell[];
   /** Name of the row above that it is a part of: Markdown names both, the page indents it and has nothing beneath. */
   partOf?: string;
@@ -62,17 +62,17 @@ export interface Section {
   title: string;
   /** What holds for all rows of it; the page then prints nothing beneath their names. */
   detail?: string;
-  /** In order. */
+  /** The rows in order. */
   rows: Row[];
 }
 
 /** A table. One without sections is its caption alone: it says why there is none. */
 export interface Table {
-  /** Where the page folds it: what stays to be seen. */
+  /** The title that stays to be seen where the page folds the table. */
   title?: string;
   /** What a reader must know before it. */
   caption?: string;
-  /** In order. */
+  /** The columns in order. */
   columns: Column[];
   /** The page prints their heads where there are several. */
   sections: Section[];

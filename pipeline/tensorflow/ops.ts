@@ -152,15 +152,15 @@ export function leakyRelu<T extends Tensor>(x: T, slope: number): T {
 
 /** What a batch norm in training mode gives: its output and the statistics of the batch. */
 export interface Normalized<T extends Tensor> {
-  /** Of x's shape. */
+  /** The normalized tensor, of x's shape. */
   y: T;
   /** `[C]`, with the bias of the convolution in front. */
   mean: Tensor1D;
-  /** Unbiased, as running statistics take it. */
+  /** The unbiased variance, as running statistics take it. */
   variance: Tensor1D;
 }
 
-/** Added to every variance, as PyTorch's batch norm does. */
+/** The number added to every variance, as PyTorch's batch norm does. */
 export const EPSILON = 1e-5;
 
 /** Attributes of a batch norm that takes the batch's statistics, forwards and backwards. */
@@ -182,7 +182,7 @@ const as4d = (shape: number[]): [number, number, number, number] => {
 export interface NormParameters {
   /** Factor of the normalized values; PyTorch's `weight`. */
   gamma: Tensor1D;
-  /** Added to them; PyTorch's `bias`. */
+  /** The shift that is added to them; PyTorch's `bias`. */
   beta: Tensor1D;
   /** Bias of the convolution in front, which has not been added to x. */
   bias: Tensor1D;
@@ -453,7 +453,7 @@ export function upBilinear(x: Tensor4D): Tensor4D {
 export interface TrilinearOptions {
   /** Times the size of every axis. */
   factor: number;
-  /** Where line i of an axis of n lies: `i (n - 1) / (factor n - 1)`, or else `(i + 0.5) / factor - 0.5`, not beyond the ends. */
+  /** Whether line i of an axis of n lies at `i (n - 1) / (factor n - 1)`; else at `(i + 0.5) / factor - 0.5`, not beyond the ends. */
   alignedCorners: boolean;
 }
 

@@ -40,7 +40,7 @@ export interface Run {
   methodName: MethodName;
   /** The dataset's profile with what the method changes in it. */
   profile: DatasetProfile;
-  /** Of the volumes that it was trained on. */
+  /** The grid of the volumes that it was trained on. */
   grid: TrainedGrid;
 }
 
@@ -98,13 +98,13 @@ function runOf(config: RunConfig, folder: string, weights: string | null): Run {
 
 /** What must be said of weights that come without a run folder. */
 export interface WeightsOptions {
-  /** That the network is for. */
+  /** The dataset that the network is for. */
   dataset: Dataset;
-  /** That it was trained by: this says which network it is. */
+  /** The method that it was trained by: this says which network it is. */
   method: MethodName;
   /** The network's input; the dataset's where it is absent. */
   patch?: readonly number[];
-  /** Whose test cases are evaluated; none where it is absent. */
+  /** The split whose test cases are evaluated; none where it is absent. */
   split?: Split;
   /** Folder of the cases. */
   cases?: string;

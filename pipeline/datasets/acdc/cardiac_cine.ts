@@ -207,7 +207,7 @@ async function challengeFrame(
 interface Info extends Pick<Case, "group" | "height" | "weight"> {
   ED: number;
   ES: number;
-  /** Of what nothing needs and is not as it should be. */
+  /** Notes of what nothing needs and is not as it should be. */
   notes: string[];
 }
 

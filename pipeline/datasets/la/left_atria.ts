@@ -38,7 +38,7 @@ export const ATRIUM_INTENSITIES: PublishedIntensities = {
 /** How left atria are prepared. */
 export interface LeftAtriumOptions {
   /**
-   * Of NRRD volumes. "published": by the label's box, as the field does, and whole where there is no label; "foreground":
+   * The crop of NRRD volumes. "published": by the label's box, as the field does, and whole where there is no label; "foreground":
    * by the image alone; "none": whole.
    */
   crop: "published" | "foreground" | "none";

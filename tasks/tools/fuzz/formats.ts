@@ -150,7 +150,7 @@ async function written(folder: string, name: string, write: (path: string) => Pr
   return bytes;
 }
 
-/** As `readCase`, on this thread: its own worker is what a hang is watched from. */
+/** Reads as `readCase`, on this thread: its own worker is what a hang is watched from. */
 async function readHere(folder: string, expected?: Fingerprint): Promise<Case> {
   const path = `${folder}/case.h5`, bytes = await Deno.readFile(path);
   const content = await decodeHdf5(bytes, CASE_DATASETS).catch((error) => {
@@ -167,7 +167,7 @@ const json = (file: string, content: object, read: (folder: string) => Promise<u
   read,
 });
 
-/** By name. */
+/** The formats by name. */
 export const FORMATS: Record<string, Format> = {
   nrrd: {
     file: "a.nrrd",
