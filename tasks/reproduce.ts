@@ -19,7 +19,7 @@ import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS } from "../pipeline/files/locks.t
 import { homePath, namedHome, quoted } from "../pipeline/files/places.ts";
 import { counted } from "../pipeline/files/words.ts";
 import { fillCells, gridCells, STRONG } from "../pipeline/grid/cells.ts";
-import { checkCells } from "../pipeline/grid/checks.ts";
+import { checkCells } from "../pipeline/grid/learning_checks.ts";
 import { machineMemory } from "../pipeline/grid/memory.ts";
 import { memoryProblems, plan, type PlannedCell, planTable, splitProblems } from "../pipeline/grid/plan.ts";
 import { type Grid, isFinished, pathOf } from "../pipeline/grid/protocol.ts";

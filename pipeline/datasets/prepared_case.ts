@@ -199,7 +199,7 @@ const READING = {
   EACCES: "it may not be read; change its rights",
 } as const;
 
-/** Of a problem with the data, or with a file or folder that cannot be read; other errors are thrown on. */
+/** The message of a problem with the data, or with a file or folder that cannot be read; other errors are thrown on. */
 export function messageOf(error: unknown): string {
   if (error instanceof DataError) return error.message;
   if (!isSystemError(error)) throw error;

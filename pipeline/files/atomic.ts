@@ -17,7 +17,7 @@ export function writeAtomically(path: string, content: Content): Promise<void> {
 }
 
 /**
- * As {@linkcode writeAtomically}, several files that belong together: the first is renamed when all are written. Needs
+ * Writes several files that belong together as {@linkcode writeAtomically} does one: the first is renamed when all are written. Needs
  * `--allow-read`, `--allow-write`.
  */
 export async function writeTogether(files: { path: string; content: Content }[]): Promise<void> {

@@ -28,7 +28,7 @@ export interface Grid {
   raw: string;
   /** Folder with the cases of each dataset. */
   cases: string;
-  /** Of TensorFlow. */
+  /** TensorFlow's threads. */
   threads: number;
   /** Where it is computed. */
   device: "cpu" | "gpu";

@@ -17,9 +17,9 @@ const RUN = z.strictObject({
   method: z.string(),
   checkpoint: z.enum(["last", "best"]),
   iteration: z.int().nonnegative(),
-  /** Of the checkpoint's file. */
+  /** SHA-256 of the checkpoint's file. */
   sha256: z.string(),
-  /** Of the batch norms. */
+  /** Statistics of the batch norms. */
   statistics: z.enum(STATISTICS),
 });
 const OPTIONS = z.preprocess(
@@ -50,7 +50,7 @@ const ROW = z.strictObject({
   shape: NUMBERS,
   /** Millimeters along the array's axes; null where they are not known. */
   spacing: NUMBERS.nullable(),
-  /** Of the file's axes; null where it says none. */
+  /** The orientation of the file's axes; null where it says none. */
   orientation: z.string().nullable(),
   /** What was done before the network. */
   preparation: z.string(),
@@ -59,9 +59,9 @@ const ROW = z.strictObject({
   classes: z.array(z.strictObject({
     class: z.string(),
     voxels: z.int().nonnegative(),
-    /** Null where the spacing is not known. */
+    /** The volume; null where the spacing is not known. */
     milliliters: z.number().nullable(),
-    /** Connected ones of the class, before any was left out. */
+    /** The connected components of the class, before any was left out. */
     components: z.int().nonnegative(),
   })),
   seconds: z.number(),

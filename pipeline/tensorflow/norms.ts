@@ -163,19 +163,20 @@ export function sampleNorm<T extends Tensor>(
     const groupMean = overGroup(moved), offset = tf.sub(moved, groupMean);
     const groupVariance = overGroup(tf.add(variance, tf.square(offset)));
     const y = byGiven(x, { gamma, beta, mean: tf.sub(groupMean, bias), variance: groupVariance });
-    const deviation = (variance: Tensor) => tf.sqrt(tf.add(variance, EPSILON));
-    return { y, saved: [x, ...reserve, mean, offset, deviation(variance), deviation(groupVariance)] };
+    const standardDeviation = (variance: Tensor) => tf.sqrt(tf.add(variance, EPSILON));
+    return { y, saved: [x, ...reserve, mean, offset, standardDeviation(variance), standardDeviation(groupVariance)] };
   };
   /** Gradients by a sample, gamma, beta and bias. */
   const backward = (dy: Tensor, gamma: Tensor, [x, ...saved]: Tensor[]): Tensor[] => {
     if (isInstance) return [...gradients(dy, [x, gamma, ...saved]).slice(0, 3), tf.zeros([c])];
-    const [mean, offset, deviation, groupDeviation] = saved.slice(3), scale = tf.div(gamma, groupDeviation);
-    const [dxOfChannels, dOwn, dBeta] = gradients(dy, [x, tf.mul(scale, deviation), ...saved.slice(0, 3)]);
-    const dGamma = tf.div(tf.add(tf.mul(dOwn, deviation), tf.mul(offset, dBeta)), groupDeviation);
+    const [mean, offset, standardDeviation, groupStandardDeviation] = saved.slice(3),
+      scale = tf.div(gamma, groupStandardDeviation);
+    const [dxOfChannels, dOwn, dBeta] = gradients(dy, [x, tf.mul(scale, standardDeviation), ...saved.slice(0, 3)]);
+    const dGamma = tf.div(tf.add(tf.mul(dOwn, standardDeviation), tf.mul(offset, dBeta)), groupStandardDeviation);
     // What the group's gradient takes away, by its means over group and voxels, and what the channels' has taken already.
-    const meanOfDy = tf.div(overGroup(tf.mul(gamma, dBeta)), groupDeviation);
-    const alongX = tf.div(overGroup(tf.mul(gamma, dGamma)), tf.square(groupDeviation));
-    const slope = tf.div(tf.sub(tf.div(tf.mul(scale, dOwn), deviation), alongX), voxels);
+    const meanOfDy = tf.div(overGroup(tf.mul(gamma, dBeta)), groupStandardDeviation);
+    const alongX = tf.div(overGroup(tf.mul(gamma, dGamma)), tf.square(groupStandardDeviation));
+    const slope = tf.div(tf.sub(tf.div(tf.mul(scale, dOwn), standardDeviation), alongX), voxels);
     const dBias = tf.sub(tf.mul(scale, dBeta), tf.add(meanOfDy, tf.mul(alongX, offset)));
     const one = tf.fill([c], 1 - EPSILON);
     const linear = byGiven(x, { gamma: slope, beta: tf.div(dBias, voxels), mean, variance: one });

@@ -18,7 +18,7 @@ import {
   writeChosenComponents,
 } from "../records/components.ts";
 import { checkCases } from "../records/split.ts";
-import { type LoadedRun, withComponents } from "./run.ts";
+import { type LoadedRun, withComponents } from "./trained_run.ts";
 
 /** A checkpoint as it is tested. */
 export type Tested = Pick<LoadedRun, "folder" | "file" | "checkpoint" | "statistics" | "told">;

@@ -27,7 +27,7 @@ export interface TrainingState {
   buffers: Weights;
   /** The method's own state. */
   methodState: Weights;
-  /** Per parameter 1 once it has had a gradient `[P]`. */
+  /** A 1 per parameter `[P]` once it has had a gradient. */
   hadGradient: Tensor1D;
 }
 

@@ -21,7 +21,7 @@ export const CARDIAC_CINE: BuiltInDataset = {
     validation: new URL("validation.list", import.meta.url),
     test: new URL("test.list", import.meta.url),
   },
-  published: new URL("published.json", import.meta.url),
+  publishedResults: new URL("published.json", import.meta.url),
   preparation: {
     options: z.strictObject({
       nominalSpacing: NOMINAL_SPACING,

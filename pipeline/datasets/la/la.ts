@@ -23,7 +23,7 @@ export const LEFT_ATRIUM: BuiltInDataset = {
   labeledCounts: [4, 8, 80],
   usualLabeledCount: 8,
   lists: { train: new URL("train.list", import.meta.url), test: new URL("test.list", import.meta.url) },
-  published: new URL("published.json", import.meta.url),
+  publishedResults: new URL("published.json", import.meta.url),
   preparation: {
     options: z.strictObject({
       crop: z.enum(["published", "foreground", "none"]).default("published").describe(

@@ -10,7 +10,7 @@ export function thirds(values: number[]): { first: number; last: number } {
 }
 
 /**
- * Of every cell: whether training lowered the supervised loss, and whether it predicts better than an untrained network;
+ * Checks of every cell whether training lowered the supervised loss, and whether it predicts better than an untrained network;
  * each is printed, and their numbers at the end. Needs `--allow-read`.
  */
 export async function checkCells(grid: Grid, cells: Cell[]): Promise<boolean> {

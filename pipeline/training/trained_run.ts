@@ -56,7 +56,7 @@ export interface Run {
   methodName: MethodName;
   /** The dataset's profile with what the method changes in it. */
   profile: DatasetProfile;
-  /** Of the volumes that it was trained on. */
+  /** The grid of the volumes that it was trained on. */
   grid: TrainedGrid;
 }
 
@@ -119,15 +119,15 @@ function runOf(config: RunConfig, folder: string): Omit<Run, "weights" | "told">
 
 /** What is said of weights that come without a run folder, beside what their file says ({@linkcode readNetworkMetadata}). */
 export interface WeightsOptions {
-  /** That the network is for; it may be absent only where the file says it. */
+  /** The dataset that the network is for; it may be absent only where the file says it. */
   dataset?: Dataset;
-  /** That it was trained by: this says which network it is; absent: as the file says, else SS-Net. */
+  /** The method that it was trained by: this says which network it is; absent: as the file says, else SS-Net. */
   method?: MethodName;
   /** The network's input; absent: as the file says, else the dataset's. */
   patch?: readonly number[];
-  /** Behind its convolutions; the dataset's where it is absent. */
+  /** The norm behind its convolutions; the dataset's where it is absent. */
   norm?: Norm;
-  /** Whose test cases are evaluated; none where it is absent. */
+  /** The split whose test cases are evaluated; none where it is absent. */
   split?: Split;
   /** Folder of the cases. */
   cases?: string;
@@ -144,7 +144,7 @@ export interface WeightsOptions {
  * import { LEFT_ATRIUM } from "@ssnet/pipeline/datasets/la/la.ts";
  * import { readCase } from "@ssnet/pipeline/records/case.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
- * import { loadRun, weightsAsRun } from "@ssnet/pipeline/training/run.ts";
+ * import { loadRun, weightsAsRun } from "@ssnet/pipeline/training/trained_run.ts";
  *
  * openTensorFlow({ threads: 2 });
  * const { segment } = await loadRun(await weightsAsRun("model.pth", { dataset: LEFT_ATRIUM, method: "ssnet" }));
@@ -232,7 +232,7 @@ export function statisticsOf(
  * ```ts ignore
  * import { readCase } from "@ssnet/pipeline/records/case.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
- * import { loadRun } from "@ssnet/pipeline/training/run.ts";
+ * import { loadRun } from "@ssnet/pipeline/training/trained_run.ts";
  *
  * openTensorFlow({ threads: 2 });
  * const { segment } = await loadRun("data/runs/la-ssnet");
