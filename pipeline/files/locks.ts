@@ -121,10 +121,12 @@ const numbers = (folder: string) =>
 
 async function livingHolder(path: string): Promise<Holder | null> {
   try {
-    const text = await Deno.readTextFile(path), touched = (await Deno.stat(path)).mtime!.getTime();
-    const isOld = Date.now() - touched > 1000 * DEAD_AFTER_SECONDS;
+    const text = await Deno.readTextFile(path), lastBeat = (await Deno.stat(path)).mtime!.getTime();
+    const isOld = Date.now() - lastBeat > 1000 * DEAD_AFTER_SECONDS;
     // A date in the future would hold for as long. Who lives touches its lock again, by its own clock.
-    if (touched > Date.now() + 1000 * HEARTBEAT_SECONDS) await Deno.utime(path, new Date(), new Date()).catch(() => {}); // it may be another user's
+    if (lastBeat > Date.now() + 1000 * HEARTBEAT_SECONDS) {
+      await Deno.utime(path, new Date(), new Date()).catch(() => {}); // it may be another user's
+    }
     if (!text.endsWith("}\n")) return isOld ? null : UNKNOWN; // created, not locked and written yet
     const holder = parseJson(text, HOLDER, { what: "the lock", path, remedy: "remove it when no process has it" });
     if (holder.released) return null;
