@@ -75,7 +75,7 @@ export function turnTo(
 
 /** An image as far as its turn depends on it. */
 export interface Oriented {
-  /** Null where its file does not say how large a voxel is. */
+  /** The place of the voxels; null where its file does not say how large a voxel is. */
   geometry: Geometry | null;
   /** Whether the file says where its voxels lie. */
   isPlaced: boolean;

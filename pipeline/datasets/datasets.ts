@@ -66,7 +66,7 @@ export async function findDatasetIfThere(
   );
 }
 
-/** As {@linkcode findDatasetIfThere}. @throws {DataError} Where there is none, too. */
+/** Finds as {@linkcode findDatasetIfThere} does. @throws {DataError} Where there is none, too. */
 export async function findDataset(name: string, cases?: string): Promise<Dataset> {
   const found = await findDatasetIfThere(name, cases);
   if (found) return found;

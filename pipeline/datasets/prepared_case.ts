@@ -64,9 +64,9 @@ export function fingerprintOf(
 
 /** A problem with a raw case. */
 export interface CaseProblem {
-  /** Of the case, or of the patient. */
+  /** The name of the case, or of the patient. */
   name: string;
-  /** As in {@linkcode Problems}. */
+  /** A line of {@linkcode Problems}. */
   problem: string;
 }
 

@@ -23,7 +23,7 @@ export const COSTS = fileURLToPath(new URL("../../data/costs.json", import.meta.
 
 /** Which training costs are asked for; of its shape what differs from the published one. */
 export interface CostKey extends Partial<StepShape> {
-  /** Whose measured figures: the dataset's that it follows the protocol of. */
+  /** The dataset whose measured figures are taken: of one's own the one that it follows the protocol of. */
   dataset: string;
   /** The method's name as in `--method`. */
   method: string;

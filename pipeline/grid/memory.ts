@@ -36,7 +36,7 @@ export function shareOf(what: "memory" | "time", shape: StepShape, reference: St
 
 /** Memory of a step as it was measured. */
 export interface MeasuredMemory {
-  /** Of the published dataset. */
+  /** The shape of the published dataset. */
   reference: StepShape;
   /** GB at that shape: the largest resident set of a process. */
   peakMemoryGb: number;

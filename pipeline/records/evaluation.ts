@@ -347,9 +347,9 @@ export interface EvaluationKind {
   checkpoint: "last" | "best";
   /** Which components of a prediction were kept; null: the method's own choice. */
   components: Components | null;
-  /** As of {@linkcode Metrics}. */
+  /** The overlap as {@linkcode Metrics} has it. */
   overlap: number | null;
-  /** As of {@linkcode Metrics}. */
+  /** Whether mirrorings were averaged, as {@linkcode Metrics} has it. */
   mirror: boolean;
   /** Arithmetic of the convolutions. */
   precision: string;

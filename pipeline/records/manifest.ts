@@ -148,7 +148,7 @@ export async function readManifest(folder: string): Promise<Manifest & { sha256:
   return { ...manifest, sha256: sha256(await Deno.readFile(pathOf(folder))) };
 }
 
-/** As {@linkcode readManifest}, without the hash, and null where there is none. Needs `--allow-read`. */
+/** Reads as {@linkcode readManifest}, without the hash, and gives null where there is none. Needs `--allow-read`. */
 export function readManifestIfThere(folder: string): Promise<Manifest | null> {
   return readJsonIfThere(pathOf(folder), MANIFEST, MANIFEST_FILE);
 }

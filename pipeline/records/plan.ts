@@ -33,7 +33,7 @@ export interface Foreground {
 
 /** A channel of the images. */
 export interface PlannedChannel {
-  /** As `dataset.json` says it. */
+  /** The channel's name in `dataset.json`. */
   name: string;
   /** One of {@linkcode NORMALIZATIONS}. */
   normalization: Normalization;
@@ -71,17 +71,17 @@ export interface DatasetFingerprint {
 export interface Plan {
   /** Its name in tasks, as its raw folder has it. */
   dataset: string;
-  /** For readers. */
+  /** A name for readers. */
   title: string;
   /** What a split counts: patients where names are `PATIENT_frameNN`. */
   unit: "case" | "patient";
-  /** In the order of the files' `_0000`, `_0001`. */
+  /** The channels in the order of the files' `_0000`, `_0001`. */
   channels: PlannedChannel[];
   /** Names of the labels from 1 on. */
   classes: string[];
   /** V-Net for volumes, U-Net for slices. */
   network: "vnet" | "unet";
-  /** Whose published schedule and settings are taken: those of LA for volumes, of ACDC for slices. */
+  /** The dataset whose published schedule and settings are taken: LA for volumes, ACDC for slices. */
   protocol: "la" | "acdc";
   /** Which way the axes of all cases run, in the order of the arrays; of slices the first axis counts them. */
   orientation: string;

@@ -25,7 +25,7 @@ const RUN = z.strictObject({
 const OPTIONS = z.preprocess(
   withPresentComponents,
   z.strictObject({
-    /** Null: the whole image. */
+    /** The box that was cut out; null: the whole image. */
     crop: z.strictObject({ low: NUMBERS, high: NUMBERS }).nullable(),
     normalize: z.enum(["whole", "box"]),
     overlap: z.number(),
@@ -34,7 +34,7 @@ const OPTIONS = z.preprocess(
     components: COMPONENTS_SCHEMA,
     /** What chose them; null: the method, or who segmented. */
     componentsChoice: CHOICE.nullable().default(null),
-    /** Null: as the images say. */
+    /** The spacing that was given; null: as the images say. */
     spacing: NUMBERS.nullable(),
     probabilities: z.boolean(),
     uncertainty: z.boolean(),

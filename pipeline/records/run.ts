@@ -81,7 +81,7 @@ export interface Training {
   rateSchedule: "published" | "constant" | "cosine";
   /** How its patches are augmented. */
   augmentation: Augmentation;
-  /** Behind the network's convolutions. */
+  /** The norm behind the network's convolutions. */
   norm: Norm;
   /** Whether a moving average of the weights is kept and tested. */
   ema: boolean;
@@ -115,7 +115,7 @@ export interface Training {
 export interface RunConfig {
   /** The dataset's name. */
   dataset: string;
-  /** Of a dataset of its user's own: its plan, a copy. */
+  /** A copy of the plan of a dataset of its user's own. */
   plan?: Plan;
   /** The method's name and its settings. */
   method: { name: string; settings: Record<string, string | number> };
@@ -235,7 +235,7 @@ export async function readRunConfig(folder: string): Promise<RunConfig> {
 
 /** What a file of weights says of its network in its metadata, so that it alone is enough to segment images. */
 export interface NetworkMetadata extends ChosenComponents {
-  /** As of a run, without what names cases or the machine: no split, no folders. */
+  /** The configuration of a run without what names cases or the machine: no split, no folders. */
   config: RunConfig;
 }
 

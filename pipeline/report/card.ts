@@ -30,7 +30,7 @@ export interface ExportedModel extends ChosenComponents {
   checkpoint: string;
   /** The iteration after which it was written. */
   iteration: number;
-  /** Of the batch norms, that suit it. */
+  /** Statistics of the batch norms that suit it. */
   statistics: string;
 }
 

@@ -52,7 +52,7 @@ export interface Run {
   name: string;
   /** What stands in `config.json`. */
   config: RunConfig;
-  /** That it was trained on. */
+  /** The dataset that it was trained on. */
   dataset: Dataset;
   /** What is known of its method. */
   method: RunMethod;

@@ -20,7 +20,7 @@ const CHECKPOINTS = ["last", "best"] as const;
 export interface CheckpointScores {
   /** Which one. */
   checkpoint: typeof CHECKPOINTS[number];
-  /** In ascending order. */
+  /** The seeds in ascending order. */
   seeds: number[];
   /** Dice and 95HD (honest convention) by the components that are kept; null where not every seed has them. */
   scores: Record<Components, Record<"dice" | "hd95", SeedSummary> | null>;

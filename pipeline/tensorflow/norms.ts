@@ -27,7 +27,7 @@ export const GROUP_CHANNELS = 16;
 
 /** What a batch norm in training mode gives: its output and the statistics of the batch. */
 export interface Normalized<T extends Tensor> {
-  /** Of x's shape. */
+  /** The normalized tensor, of x's shape. */
   y: T;
   /** `[C]`, with the bias of the convolution in front. */
   mean: Tensor1D;
@@ -62,7 +62,10 @@ const gradients = (dy: Tensor, saved: Tensor[]): Tensor[] =>
 const relu = (x: Tensor) => runOp("Relu", [float("T")], [x]);
 const reluGradient = (dy: Tensor, y: Tensor) => runOp("ReluGrad", [float("T")], [dy, y]);
 
-/** In which shape the kernels take a map: a GPU takes a volume as it is; a CPU joins norm and ReLU only over four axes. */
+/**
+ * The shape in which the kernels take a map: a GPU takes a volume as it is; a CPU joins norm and ReLU only over four
+ * axes.
+ */
 function kernelShape(shape: number[]): number[] {
   if (shape.length === 5 && tensorflow().binding.isUsingGpuDevice()) return shape;
   const [b, ...rest] = shape, c = rest.pop()!, w = rest.pop() ?? 1;

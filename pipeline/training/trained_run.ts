@@ -197,7 +197,7 @@ export async function weightsAsRun(
   return { ...runOf(config, path), weights: path, told: null };
 }
 
-/** In what a file of weights differs from what is said of it. */
+/** Says in what a file of weights differs from what is said of it. */
 function differencesFrom(
   { dataset, method, training }: RunConfig,
   said: Pick<WeightsOptions, "dataset" | "method" | "patch" | "norm">,

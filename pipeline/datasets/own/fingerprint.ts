@@ -13,7 +13,7 @@ import type { RawCase } from "./raw_case.ts";
 
 /** What is kept of a raw case. */
 export interface CaseFingerprint {
-  /** Of the case. */
+  /** The name of the case. */
   name: string;
   /** Voxels along the file's X, Y, Z. */
   shape: Vector3;
