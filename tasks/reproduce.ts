@@ -66,7 +66,7 @@ const options = parseOptions(
 );
 const { scale, ablation, cell: index } = options, out = options.out ?? homePath(`runs/reproduce-${scale}`);
 const own = scale === "ci" ? { raw: `${out}/raw`, cases: `${out}/cases` } : {};
-/** Those that come with the project, and of one's own those that are asked for. */
+/** The datasets that come with the project, and of one's own those that are asked for. */
 const datasets: Record<string, Dataset> = { ...DATASETS };
 const grid: Grid = { ...options, datasets, out, ...own };
 

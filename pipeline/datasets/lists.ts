@@ -171,7 +171,7 @@ function casesOf(lists: Lists, units: Map<string, string[]>): Lists {
 const bareCases = (names: string[], { cases }: Pick<Choice, "cases">) =>
   names.filter((name) => !cases[name].labelVoxels);
 
-/** Those of the units, or of some of them, whose cases all have labels. */
+/** Gives those of the units, or of some of them, whose cases all have labels. */
 export function labeledUnits(choice: Pick<Choice, "cases" | "unit" | "groups">, names?: string[]): string[] {
   const units = unitsOf(choice);
   return (names ?? [...units.keys()]).filter((name) => !bareCases(units.get(name)!, choice).length);

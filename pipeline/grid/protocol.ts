@@ -14,7 +14,7 @@ import { lengthOf, stepRows } from "./costs.ts";
 
 /** How all cells of a grid are trained and tested, and where. */
 export interface Grid {
-  /** Those of its cells, by name. */
+  /** The datasets of its cells, by name. */
   datasets: Record<string, Dataset>;
   /** How long. */
   scale: Scale;

@@ -32,7 +32,7 @@ export function isMethod(name: string): name is MethodName {
 }
 /** The names of the methods, for schemas, which want at least one. */
 export const METHOD_NAMES = Object.keys(METHODS) as [MethodName, ...MethodName[]];
-/** Those of SS-Net's table, and BCP: what `reproduce` trains where no method is named. */
+/** The methods of SS-Net's table, and BCP: what `reproduce` trains where no method is named. */
 export const TABLE_METHODS: readonly MethodName[] = METHOD_NAMES.filter((name) =>
   name !== "mean_teacher" && name !== "fixmatch"
 );

@@ -72,7 +72,7 @@ export interface Fingerprint {
   headerSpacing?: number[] | null;
   /** Intensities of the source, before any preparation: {@linkcode intensityOf}; of several channels the first one's. */
   intensity: Intensity;
-  /** Those of the channels behind the first. */
+  /** The intensities of the channels behind the first. */
   otherChannels?: Intensity[];
   /** Voxels of the prepared label by its value, background left out; null without a label. */
   labelVoxels: Record<string, number> | null;

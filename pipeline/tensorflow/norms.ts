@@ -31,11 +31,11 @@ export interface Normalized<T extends Tensor> {
   y: T;
   /** `[C]`, with the bias of the convolution in front. */
   mean: Tensor1D;
-  /** Unbiased, as running statistics take it. */
+  /** The unbiased variance, as running statistics take it. */
   variance: Tensor1D;
 }
 
-/** Added to every variance, as PyTorch's batch norm does. */
+/** The number added to every variance, as PyTorch's batch norm does. */
 export const EPSILON = 1e-5;
 
 /** Attributes of the kernels over four axes, or five. @param isTraining Whether they take the batch's statistics, or those they are given. */
@@ -76,7 +76,7 @@ function kernelShape(shape: number[]): number[] {
 export interface NormParameters {
   /** Factor of the normalized values; PyTorch's `weight`. */
   gamma: Tensor1D;
-  /** Added to them; PyTorch's `bias`. */
+  /** The shift that is added to them; PyTorch's `bias`. */
   beta: Tensor1D;
   /** Bias of the convolution in front, which has not been added to x. */
   bias: Tensor1D;

@@ -30,7 +30,10 @@ import { readRawCase } from "./raw_case.ts";
 export interface Wishes {
   /** Gigabytes that a training may take. */
   memory: number;
-  /** Absent: volumes where the median case has {@linkcode FEWEST} voxels along every axis, else slices. */
+  /**
+   * The network; absent: that of volumes where the median case has {@linkcode FEWEST} voxels along every axis, else that
+   * of slices.
+   */
   network?: Plan["network"];
   /** Gigabytes that SS-Net's step takes by a plan. */
   memoryOf(plan: Training): number;
