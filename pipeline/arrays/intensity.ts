@@ -21,7 +21,8 @@ export function extremes(image: Float32Array): { minimum: number; maximum: numbe
 }
 
 /**
- * `(image - mean) / standardDeviation` over all voxels (standard deviation with N in the denominator); 0 everywhere for a constant image.
+ * `(image - mean) / standardDeviation` over all voxels (standard deviation with N in the denominator); 0 everywhere for
+ * a constant image.
  * @param sample Whose mean and standard deviation are taken, instead of the image's.
  *
  * @example
@@ -62,8 +63,8 @@ export interface Intensity {
 }
 
 /**
- * Mean, standard deviation (N in the denominator), extremes and percentiles of an image; a percentile is the value of the nearest
- * voxel in order, of a volume of more than two million voxels among evenly spaced ones, at least a million.
+ * Mean, standard deviation (N in the denominator), extremes and percentiles of an image; a percentile is the value of
+ * the nearest voxel in order, of a volume of more than two million voxels among evenly spaced ones, at least a million.
  *
  * @example Of five voxels the median is the third in order
  * ```ts

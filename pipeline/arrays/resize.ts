@@ -1,8 +1,9 @@
 /**
  * Volumes on another grid over the same field of view, with antialiasing: equal to scikit-image's
- * `transform.resize(volume, shape, order, mode="reflect", anti_aliasing=True)`, that is a Gaussian of standard deviation
- * (from / to - 1) / 2 along every axis that shrinks, cut at 4 standard deviations, then a B-spline (Unser, Aldroubi & Eden 1993) at
- * `(i + 0.5) from / to - 0.5`, all with mirrored ends, then a cut to the source's range. It is done axis by axis.
+ * `transform.resize(volume, shape, order, mode="reflect", anti_aliasing=True)`, that is a Gaussian of standard
+ * deviation (from / to - 1) / 2 along every axis that shrinks, cut at 4 standard deviations, then a B-spline (Unser,
+ * Aldroubi & Eden 1993) at `(i + 0.5) from / to - 0.5`, all with mirrored ends, then a cut to the source's range. It is
+ * done axis by axis.
  * @module
  */
 import type { Vector3 } from "./geometry.ts";

@@ -1,6 +1,6 @@
 /**
- * The forward and backward passes of which a method's step consists, told by the convolutions that it records; and the step's
- * time against the sum of theirs.
+ * The forward and backward passes of which a method's step consists, told by the convolutions that it records; and the
+ * step's time against the sum of theirs.
  * @module
  */
 import { DataError } from "../files/errors.ts";

@@ -198,8 +198,8 @@ export function parseOptions<S extends z.ZodObject>(
 }
 
 /**
- * Makes control characters in what is printed from here on stand as \xNN, since names of files and cases may hold any, and what
- * cannot be printed, as the terminal was closed, is no error.
+ * Makes control characters in what is printed from here on stand as \xNN, since names of files and cases may hold any,
+ * and what cannot be printed, as the terminal was closed, is no error.
  */
 function tameConsole() {
   for (const stream of ["log", "error"] as const) {

@@ -34,7 +34,10 @@ export interface Preset {
   lowResolution: { patch: readonly number[]; share: number } | null;
 }
 
-/** The published course of a learning rate: a tenth of it after every so many iterations (Infinity: constant), or `(1 - s/T)^power`. */
+/**
+ * The published course of a learning rate: a tenth of it after every so many iterations (Infinity: constant), or
+ * `(1 - s/T)^power`.
+ */
 export type Rate = { base: number } & ({ every: number } | { power: number });
 
 /** The datasets that the methods were published on. */

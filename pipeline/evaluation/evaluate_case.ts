@@ -48,7 +48,10 @@ export function strideOf(
 
 /** Two take 5 % less of the CPU than one after the other, four hardly less than two, for 0.1 GB a window (docs/performance.md). */
 const WINDOWS_AT_ONCE = 2;
-/** The number of slices at once, more than the field's cardiac stacks have; what is longer goes in parts, for memory's sake. */
+/**
+ * The number of slices at once, more than the field's cardiac stacks have; what is longer goes in parts, for memory's
+ * sake.
+ */
 const SLICES_AT_ONCE = 32;
 
 /** Refuses an image that has not the channels of the training. @throws {DataError} With both numbers. */
@@ -67,7 +70,8 @@ export function checkChannels(
 }
 
 /**
- * Gives the way from an image to its probabilities, of volumes by {@linkcode slidingWindow}, else by {@linkcode sliceProbabilities}.
+ * Gives the way from an image to its probabilities, of volumes by {@linkcode slidingWindow}, else by
+ * {@linkcode sliceProbabilities}.
  * @param read Gives the network's parameters; called whenever it runs, as a training replaces them.
  * @returns It refuses an image of other channels ({@linkcode checkChannels}).
  */

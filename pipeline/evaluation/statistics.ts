@@ -1,8 +1,8 @@
 /**
- * Statistics of a comparison of methods: the patient is the unit, seeds are averaged first. Mean and standard deviation over seeds,
- * a bootstrap interval over patients (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3), the paired
- * signed-rank test (Wilcoxon, Biometrics Bulletin 1, 1945) as SciPy computes it, and Holm's correction (Scandinavian
- * Journal of Statistics 6, 1979).
+ * Statistics of a comparison of methods: the patient is the unit, seeds are averaged first. Mean and standard deviation
+ * over seeds, a bootstrap interval over patients (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, section
+ * 13.3), the paired signed-rank test (Wilcoxon, Biometrics Bulletin 1, 1945) as SciPy computes it, and Holm's
+ * correction (Scandinavian Journal of Statistics 6, 1979).
  * @module
  */
 import { quantile } from "../arrays/quantiles.ts";
@@ -10,7 +10,10 @@ import { stream } from "../arrays/random.ts";
 import { patientRows, spread } from "./summary.ts";
 import type { ResultRow, Scores } from "../records/evaluation.ts";
 
-/** The number of patients below which nothing is tested: of 7 pairs the smallest p is 1/64, which the correction over four methods lifts above 0.05. */
+/**
+ * The number of patients below which nothing is tested: of 7 pairs the smallest p is 1/64, which the correction over
+ * four methods lifts above 0.05.
+ */
 export const FEWEST_PATIENTS = 8;
 
 /** A value by the patient's name; null where it does not exist. */

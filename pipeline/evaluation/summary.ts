@@ -1,6 +1,6 @@
 /**
- * Rows of results, one a case and class, and their means and standard deviations, as `metrics.json` holds them. A number that does
- * not exist (a distance of an empty mask) is null, never NaN: JSON has none.
+ * Rows of results, one a case and class, and their means and standard deviations, as `metrics.json` holds them. A
+ * number that does not exist (a distance of an empty mask) is null, never NaN: JSON has none.
  * @module
  */
 import type { Case } from "../records/case.ts";
@@ -22,7 +22,8 @@ export function spread(values: readonly (number | null)[], intervalOf?: Interval
 const SCORES = ["dice", "jaccard", "hd95", "asd"] as const, DISTANCES = ["hd95", "asd", "nsd"] as const;
 
 /**
- * Means and standard deviations of all rows, under both conventions, and in millimeters over the cases whose spacing is known.
+ * Means and standard deviations of all rows, under both conventions, and in millimeters over the cases whose spacing is
+ * known.
  * @param intervalOf As {@linkcode bootstrapInterval}; without it there are no intervals.
  */
 export function summarize(rows: readonly ScoreRow[], intervalOf?: IntervalOf): Summaries {

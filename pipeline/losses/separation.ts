@@ -18,7 +18,9 @@ export type BankWeights = "ones" | "learned";
 
 /** The loss of one half, and per class 1 where it took part, else 0: its heads then get no gradient at all. */
 export interface Separation {
-  /** The loss, in [0, 2 (K - 1) / K]: mean cosine distances, summed over the foreground and divided by all K classes. */
+  /**
+   * The loss, in [0, 2 (K - 1) / K]: mean cosine distances, summed over the foreground and divided by all K classes.
+   */
   loss: Scalar;
   /** Whether a class took part, from class 0 on. */
   took: Scalar[];

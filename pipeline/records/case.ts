@@ -30,8 +30,8 @@ export interface Case {
   /** Which axes these are: "XYZ" (LA) or "ZYX" (ACDC). */
   axes: AxisOrder;
   /**
-   * Intensities as the network reads them, `[C, ...shape]`, channel by channel: LA of zero mean and unit standard deviation, ACDC in
-   * [0, 1].
+   * Intensities as the network reads them, `[C, ...shape]`, channel by channel: LA of zero mean and unit standard
+   * deviation, ACDC in [0, 1].
    */
   image: Float32Array;
   /** Class of every voxel, 0 is background; null for a case without a label. */

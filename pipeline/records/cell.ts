@@ -18,7 +18,10 @@ export interface Length {
 export interface Costs {
   /** Seconds of one step of the method. */
   stepSeconds: number;
-  /** Seconds of one step of its warm-up, low-resolution ones counted by their share; null for the labeled-only method, which is its own. */
+  /**
+   * Seconds of one step of its warm-up, low-resolution ones counted by their share; null for the labeled-only method,
+   * which is its own.
+   */
   warmupSeconds: number | null;
   /** Largest resident set. */
   memoryGb: number;

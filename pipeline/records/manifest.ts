@@ -52,7 +52,10 @@ function hashOfVoxels({ buffer, byteOffset, byteLength }: Float32Array | Uint8Ar
   return sha256(new Uint8Array(buffer, byteOffset, byteLength));
 }
 
-/** The hash in any order of keys, and of what is known alone: a field that is new in a case leaves the hashes of older ones. */
+/**
+ * The hash in any order of keys, and of what is known alone: a field that is new in a case leaves the hashes of older
+ * ones.
+ */
 function hashOfFields(fields: object): string {
   return sha256(JSON.stringify(fields, (_, value) => {
     if (value === null || typeof value !== "object" || Array.isArray(value)) return value;

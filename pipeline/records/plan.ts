@@ -12,8 +12,8 @@ import { NAME } from "../files/names.ts";
 
 /**
  * How intensities become what a network reads, under the names of nnU-Net's `channel_names`: `CT` cut to the percentiles 0.5
- * and 99.5 of the foreground and brought to its mean and standard deviation; `zscore` to mean 0 and standard deviation 1
- * of each image; `rescale_to_0_1` to the extremes of each image; `noNorm` as they are.
+ * and 99.5 of the foreground and brought to its mean and standard deviation; `zscore` to mean 0 and standard deviation
+ * 1 of each image; `rescale_to_0_1` to the extremes of each image; `noNorm` as they are.
  */
 export const NORMALIZATIONS = ["CT", "zscore", "rescale_to_0_1", "noNorm"] as const;
 /** One of {@linkcode NORMALIZATIONS}. */

@@ -170,8 +170,8 @@ const CONFIG: z.ZodType<Unsplit> = z.strictObject({
 });
 
 /**
- * The fields of a training that may change when it goes on: its result stays as it is, or nearly (threads, device). One that stopped at
- * a step may go on and leave it out.
+ * The fields of a training that may change when it goes on: its result stays as it is, or nearly (threads, device). One
+ * that stopped at a step may go on and leave it out.
  */
 export const FREE: readonly (keyof Training)[] = ["threads", "device", "saveEvery", "nan", "cases", "computedOn"];
 

@@ -121,7 +121,9 @@ export function parseSplit(content: unknown, source: string): Split {
   return checkSplit(checkContent(content, SPLIT, { ...SPLIT_FILE, path: source }), source);
 }
 
-/** Gives a hash of voxels and place for each case that is named; of a manifest without hashes the SHA-256 of the whole. */
+/**
+ * Gives a hash of voxels and place for each case that is named; of a manifest without hashes the SHA-256 of the whole.
+ */
 export function bindingTo(
   manifest: Manifest & { sha256: string },
   names: readonly string[],

@@ -1,6 +1,6 @@
 /**
- * What every row of a report depends on, setting by setting, the published protocol beside it; and which of the settings
- * the rows of one comparison have in common.
+ * What every row of a report depends on, setting by setting, the published protocol beside it; and which of the
+ * settings the rows of one comparison have in common.
  * @module
  */
 import { basename } from "node:path";
@@ -18,7 +18,10 @@ interface RowSetting {
   name: string;
   /** The value of the published protocol; null where it is not known, or means nothing there. */
   publishedValue: string | null;
-  /** Whether rows of different values never share a comparison; else a seed or a method changes it, or no score depends on it. */
+  /**
+   * Whether rows of different values never share a comparison; else a seed or a method changes it, or no score depends
+   * on it.
+   */
   isShared: boolean;
   /** What results are told apart by. */
   valueOf(result: Result): unknown;

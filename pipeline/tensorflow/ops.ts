@@ -353,7 +353,10 @@ export function upBilinear(x: Tensor4D): Tensor4D {
 export interface TrilinearOptions {
   /** Times the size of every axis. */
   factor: number;
-  /** Whether line i of an axis of n lies at `i (n - 1) / (factor n - 1)`; else at `(i + 0.5) / factor - 0.5`, not beyond the ends. */
+  /**
+   * Whether line i of an axis of n lies at `i (n - 1) / (factor n - 1)`; else at `(i + 0.5) / factor - 0.5`, not beyond
+   * the ends.
+   */
   alignedCorners: boolean;
 }
 

@@ -78,8 +78,8 @@ export interface Installed {
 }
 
 /**
- * The versions of some packages that Python has, by name; none where there is no Python 3.8 or newer. Needs `--allow-run=python3`,
- * `--allow-env`.
+ * The versions of some packages that Python has, by name; none where there is no Python 3.8 or newer. Needs
+ * `--allow-run=python3`, `--allow-env`.
  */
 export async function installedPackages(names: string[], signal?: AbortSignal): Promise<Record<string, Installed>> {
   const answer = await python(["-c", LIST, ...names], { signal });

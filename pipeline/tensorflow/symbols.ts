@@ -28,7 +28,10 @@ export const frameworkSymbols = {
   TF_DeleteBuffer: { parameters: [P], result: V },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** The functions exported by `libtensorflow_cc.so.2`: eager context, operations, graphs, functions, sessions, strings (`libtensorflow.so.2` in the archives for C). */
+/**
+ * The functions exported by `libtensorflow_cc.so.2`: eager context, operations, graphs, functions, sessions, strings
+ * (`libtensorflow.so.2` in the archives for C).
+ */
 export const runtimeSymbols = {
   TF_Version: { parameters: [], result: P },
   TF_StringInit: { parameters: [P], result: V },

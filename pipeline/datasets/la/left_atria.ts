@@ -38,8 +38,8 @@ export const ATRIUM_INTENSITIES: PublishedIntensities = {
 /** How left atria are prepared. */
 export interface LeftAtriumOptions {
   /**
-   * The crop of NRRD volumes. "published": by the label's box, as the field does, and whole where there is no label; "foreground":
-   * by the image alone; "none": whole.
+   * The crop of NRRD volumes. "published": by the label's box, as the field does, and whole where there is no label;
+   * "foreground": by the image alone; "none": whole.
    */
   crop: "published" | "foreground" | "none";
   /** Seed of the published crop's random widening. */

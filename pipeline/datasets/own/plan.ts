@@ -31,8 +31,8 @@ export interface Wishes {
   /** Gigabytes that a training may take. */
   memory: number;
   /**
-   * The network; absent: that of volumes where the median case has {@linkcode FEWEST} voxels along every axis, else that
-   * of slices.
+   * The network; absent: that of volumes where the median case has {@linkcode FEWEST} voxels along every axis, else
+   * that of slices.
    */
   network?: Plan["network"];
   /** Gigabytes that SS-Net's step takes by a plan. */
