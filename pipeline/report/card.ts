@@ -57,7 +57,7 @@ export function modelCard(
       ["file", `${plain(model.file)}, ${model.half ? "float16" : "float32"}`],
       ["SHA-256", model.sha256],
       ["parameters", model.parameters.toLocaleString("en-US")],
-      ["input", `${training.patch.join(" x ")}, one channel`],
+      ["input", `${training.patch.join(" x ")}, ${counted(dataset.channels, "channel")}`],
       ["classes", ["background", ...dataset.classNames].map((name, i) => `${i} ${name}`).join(", ")],
       ["checkpoint", `${model.checkpoint}, after iteration ${model.iteration}`],
       ["used with", `${model.statistics} statistics, ${componentsText(model.components, model.componentsChoice)}`],
@@ -120,7 +120,7 @@ export function modelCard(
     "protocols or patients nothing is known of it.",
     `- ${labeled} labeled ${units} are few; another seed or split gives other numbers.`,
     "- A mask may be empty or wrong without any sign of it; each has to be looked at.",
-    "- The terms of the data it was trained on hold for it too.",
+    `- The terms of the data it was trained on hold for it too${dataset.terms ? `: ${dataset.terms}` : ""}.`,
     ...notes.map((note) => `- ${plain(note)}`),
     "",
   ].join("\n");

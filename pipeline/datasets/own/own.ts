@@ -55,6 +55,7 @@ export function ownDataset(plan: Plan): Dataset {
     usualLabeledCount: null,
     lists: null,
     publishedResults: null,
+    terms: null,
     preparation: {
       options: z.strictObject({}),
       intensities: (image, sample, channel = 0) => intensitiesOf(channels[channel], image, sample),

@@ -86,6 +86,7 @@ export const ORGANS: BuiltInDataset = {
   usualLabeledCount: 4,
   lists: null,
   publishedResults: null,
+  terms: null,
   preparation: {
     options: z.strictObject({}),
     intensities: normalize,
