@@ -490,8 +490,9 @@ Deno.test("a task starts from a checkout whose path has a space and a letter bey
   withFolder(async (folder) => {
     const checkout = `${folder}/ein Prüfstand`, own = "pipeline/grid/task_process.ts";
     const parts = ["tasks", "pipeline/grid", "pipeline/files"];
+    const files = ["errors", "loader_variables", "places"].map((name) => `pipeline/files/${name}.ts`);
     for (const part of parts) await Deno.mkdir(`${checkout}/${part}`, { recursive: true });
-    for (const file of [own, "pipeline/files/loader_variables.ts", "pipeline/files/places.ts", "deno.json"]) {
+    for (const file of [own, ...files, "deno.json"]) {
       await Deno.copyFile(new URL(`../${file}`, import.meta.url), `${checkout}/${file}`);
     }
     await Deno.writeTextFile(`${checkout}/tasks/hello.ts`, `console.log("hello", Deno.args[0]);`);

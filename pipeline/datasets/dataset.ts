@@ -201,7 +201,10 @@ export interface Dataset extends DatasetProfile {
   lists: { train: URL; validation?: URL; test: URL } | null;
   /** The published table with its protocol; null where there is none. */
   publishedResults: URL | null;
-  /** What holds for its data, and so for a network that was trained on it: whom to cite, the licence; null: who has the data knows. */
+  /**
+   * What holds for its data, and so for a network that was trained on it: whom to cite, the licence; null: who has the
+   * data knows.
+   */
   terms: string | null;
   /** The way from raw files to cases. */
   preparation: Preparation;
