@@ -25,7 +25,7 @@ export type { Device } from "./pipeline/tensorflow/wheels.ts";
 export { type Precision, PRECISIONS, type PrecisionWish } from "./pipeline/tensorflow/precision.ts";
 export { type Norm, NORMS } from "./pipeline/tensorflow/norms.ts";
 export type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor5D } from "./pipeline/tensorflow/tensors.ts";
-export { type LoadedRun, loadRun, readRun, type Run, type RunOptions } from "./pipeline/training/run.ts";
+export { type LoadedRun, loadRun, readRun, type Run, type RunOptions } from "./pipeline/training/trained_run.ts";
 export {
   type Augmentation,
   AUGMENTATIONS,

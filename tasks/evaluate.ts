@@ -24,7 +24,7 @@ import { classesOf } from "../pipeline/evaluation/sliding_window.ts";
 import { clinicalAgreement, patientValues, volumeAgreement } from "../pipeline/evaluation/clinical.ts";
 import { correctedSpacings, patientRows, summarize } from "../pipeline/evaluation/summary.ts";
 import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
-import { loadRun, readRun, type Run, testedStatistics, weightsAsRun } from "../pipeline/training/run.ts";
+import { loadRun, readRun, type Run, testedStatistics, weightsAsRun } from "../pipeline/training/trained_run.ts";
 import { chooseComponents } from "../pipeline/training/components_choice.ts";
 import { isDone, STATISTICS } from "../pipeline/records/run.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
@@ -202,8 +202,8 @@ async function evaluate() {
   const patients = patientValues(rows);
   printAgreement(patients, nominalSpacing);
   for (const one of correctedSpacings(measured)) console.log(`mm and ml: ${correctedSpacingText(one)}`);
-  const { mean, deviation } = summarize(rows).honest.mean.dice;
-  const around = deviation === null ? "" : ` ± ${deviation.toFixed(4)}`;
+  const { mean, standardDeviation } = summarize(rows).honest.mean.dice;
+  const around = standardDeviation === null ? "" : ` ± ${standardDeviation.toFixed(4)}`;
   const over = counted(split.test.length, "case") +
     (patients.length ? ` of ${counted(patients.length, "patient")}` : "");
   console.log(`Dice ${mean!.toFixed(4)}${around} over ${over}, ${target}/metrics.json`);

@@ -19,7 +19,7 @@ import { modelCard } from "../pipeline/report/card.ts";
 import { readRuns } from "../pipeline/report/runs.ts";
 import { encodeCheckpoint, readCheckpoint } from "../pipeline/training/checkpoint.ts";
 import { storedComponents } from "../pipeline/training/components_choice.ts";
-import { checkpointOf, readRun, statisticsOf } from "../pipeline/training/run.ts";
+import { checkpointOf, readRun, statisticsOf } from "../pipeline/training/trained_run.ts";
 
 const { run: runs, format, half, ...options } = parseOptions(
   z.strictObject({

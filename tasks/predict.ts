@@ -40,7 +40,7 @@ import {
   type RunOptions,
   weightsAsRun,
   withComponents,
-} from "../pipeline/training/run.ts";
+} from "../pipeline/training/trained_run.ts";
 
 /** Numbers of a text; NaN for a part that is none. */
 const numbersOf = (text: string, separator: string) =>
@@ -133,7 +133,7 @@ const MASK = /\.(nii\.gz|nrrd)$/i;
 const crop = options.crop === "none" ? null : boxOf(options.crop),
   spacing = options.spacing ? widthsOf(options.spacing) : null;
 
-/** Of the options that say whose networks are taken what does not go together. */
+/** Says which options about whose networks are taken do not go together. */
 async function sourceProblem(): Promise<string | null> {
   const { run, weights, dataset, method, patch, norm } = options;
   if (run.length && weights.length) return "--run and --weights cannot stand beside one another";
@@ -398,7 +398,7 @@ async function write(
       ["entropy", entropy],
       ["mutual_information", mutualInformation],
     ];
-  /** Made when it is their turn. */
+  /** The bytes, made when it is their turn. */
   function* bytesOf(values: Uint8Array | Float32Array, path: string): Generator<Uint8Array, void> {
     if (!path.toLowerCase().endsWith(".nrrd")) {
       yield encodeNiftiMask(values, image);

@@ -34,7 +34,7 @@ import { fingerprintProblems, type Manifest, writeManifest } from "../pipeline/r
 
 const { name: NAME, args } = parseName("preprocess", Deno.args);
 const builtIn = Object.hasOwn(DATASETS, NAME) ? DATASETS[NAME] : null;
-/** Of a plan that is proposed. */
+/** The options of a plan that is proposed. */
 const WISHES = {
   network: z.enum(["vnet", "unet"]).optional().describe(
     "vnet: volumes; unet: slices (default: volumes where the median case has 16 voxels or more along every axis)",

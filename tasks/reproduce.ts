@@ -19,7 +19,7 @@ import { DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS } from "../pipeline/files/locks.t
 import { homePath, namedHome, quoted } from "../pipeline/files/places.ts";
 import { counted } from "../pipeline/files/words.ts";
 import { fillCells, gridCells, STRONG } from "../pipeline/grid/cells.ts";
-import { checkCells } from "../pipeline/grid/checks.ts";
+import { checkCells } from "../pipeline/grid/learning_checks.ts";
 import { machineMemory } from "../pipeline/grid/memory.ts";
 import { memoryProblems, plan, type PlannedCell, planTable, splitProblems } from "../pipeline/grid/plan.ts";
 import { type Grid, isFinished, pathOf } from "../pipeline/grid/protocol.ts";
@@ -66,7 +66,7 @@ const options = parseOptions(
 );
 const { scale, ablation, cell: index } = options, out = options.out ?? homePath(`runs/reproduce-${scale}`);
 const own = scale === "ci" ? { raw: `${out}/raw`, cases: `${out}/cases` } : {};
-/** Those that come with the project, and of one's own those that are asked for. */
+/** The datasets that come with the project, and of one's own those that are asked for. */
 const datasets: Record<string, Dataset> = { ...DATASETS };
 const grid: Grid = { ...options, datasets, out, ...own };
 

@@ -104,14 +104,14 @@ async function split(): Promise<number> {
     await write(path, { manifest, lists, source, groups });
     return EXIT.done;
   }
-  const published = await readLists();
-  if (published.validation && validationCases !== undefined) {
+  const whole = await readLists();
+  if (whole.validation && validationCases !== undefined) {
     console.error("Cannot draw --validation-cases beside a published validation list; give --test-cases too");
     return EXIT.usage;
   }
-  const lists = publishedLists(published, { ...choice, labeled: labeled! });
+  const lists = publishedLists(whole, { ...choice, labeled: labeled! });
   const here = new Set(names.map(unitOf)), used = new Set(Object.values(lists).flat().map(unitOf));
-  for (const [kind, all] of Object.entries<string[]>({ ...published })) {
+  for (const [kind, all] of Object.entries<string[]>({ ...whole })) {
     const found = all.filter((name) => here.has(name)).length;
     console.log(`published ${kind} list: ${found} of ${counted(all.length, unit)} here, ${all.length - found} missing`);
   }

@@ -67,7 +67,7 @@ import { commitOfTree } from "../pipeline/files/commit.ts";
 await runTask(async () => {
   // ── Options: those of the method that is named, or that a run goes on with ─────────────────────────────────────────
 
-  const { dataset, args } = await parseDataset("train", Deno.args), { fast, patch: published } = dataset;
+  const { dataset, args } = await parseDataset("train", Deno.args), { fast, patch: publishedPatch } = dataset;
   const usualRun = homePath(`runs/${dataset.name}-ssnet`), named = givenOption(args, "--run");
   const folder = named ? userPath(named) : usualRun, found = await readRunConfigIfThere(folder);
   const stored = args.includes("--resume") ? found : null;
@@ -86,7 +86,7 @@ await runTask(async () => {
     method: z.enum(METHOD_NAMES).optional().describe("method to train; its settings stand below (default: ssnet)"),
     preset: z.enum(["paper", "fast"]).optional().describe(
       `paper: as published; fast: ${fast.iterations} iterations, the first ${fast.warmup} on the labeled half alone, ` +
-        `${fast.precision} precision, rate: ${fast.rateSchedule}, tested by the average of the weights (default: paper)`,
+        `${fast.precision} precision, learning rate: ${fast.rateSchedule}, tested by the average of the weights (default: paper)`,
     ),
     iterations: z.int().nonnegative().optional().describe(
       "length of the training instead of the preset's; 0 writes the untrained network",
@@ -108,7 +108,7 @@ await runTask(async () => {
         `window's own; recomputed: of ${RECOMPUTED_PATCHES} labeled patches or more at the end (default: the preset's)`,
     ),
     patch: patchText(dataset).optional().describe(
-      `patch, multiples of 16 (default: ${published.join("x")}${smaller})`,
+      `patch, multiples of 16 (default: ${publishedPatch.join("x")}${smaller})`,
     ),
     seed: z.int().nonnegative().optional().describe("seed of everything random (default: 1337)"),
     init: pathOption().optional().describe(
@@ -165,7 +165,7 @@ await runTask(async () => {
   if (resume && !hasState) {
     return refuse(`Cannot resume "${folder}": its run has no checkpoint yet; start it anew, without --resume`);
   }
-  const patch = patchGiven ? sidesOf(patchGiven) : stored?.training.patch ?? [...published];
+  const patch = patchGiven ? sidesOf(patchGiven) : stored?.training.patch ?? [...publishedPatch];
   const settings = stored?.method.name === asked // another method is refused below
     ? stored.method.settings
     : definition.settings(dataset).parse(settingsGiven) as RunConfig["method"]["settings"];
@@ -375,10 +375,10 @@ await runTask(async () => {
   while (next && !interrupted) {
     const begun = performance.now(), batch = await next;
     iteration++;
-    const { weight, learningRate, published } = scheduleAt(iteration, { profile, ...training });
+    const { weight, learningRate, publishedIterations } = scheduleAt(iteration, { profile, ...training });
     const { method: active, step } = stageOf(iteration);
     if (active === method && iteration === warmup + 1) beginAnew(method, state);
-    const scheduled = active.scheduled?.(iteration - warmup - 1, published / profile.iterations) ?? {};
+    const scheduled = active.scheduled?.(iteration - warmup - 1, publishedIterations / profile.iterations) ?? {};
     const noise: [number, number] = [streamKey(seed, "noise") | 0, iteration];
     const inputs = toBatch(batch, { seed: noise, weight, learningRate, scheduled });
     const running = step(state, inputs);
@@ -395,7 +395,7 @@ await runTask(async () => {
       ...scheduled,
       ...marked,
       consistency_weight: weight,
-      rate: learningRate,
+      learning_rate: learningRate,
       seconds,
     });
     if (fault && training.nan !== "skip") {

@@ -23,7 +23,7 @@ import {
   type PassConvolutions,
   passesOf,
 } from "../pipeline/bench/counts.ts";
-import { timeEvaluation } from "../pipeline/bench/evaluation.ts";
+import { timeEvaluation } from "../pipeline/bench/evaluation_times.ts";
 import { sized } from "../pipeline/bench/inputs.ts";
 import { COUNTED_NETWORKS, type CountedNetwork, KINDS } from "../pipeline/bench/kinds.ts";
 import { timeCases } from "../pipeline/bench/loaders.ts";

@@ -171,7 +171,10 @@ Deno.test("split:acdc says which patients stand in no published list", () =>
     );
     const fingerprint = (file: string): Fingerprint => ({
       ...{ shape: [2, 3, 4], spacing: null, preparation: "as published", sources: [{ file, sha256: "0" }] },
-      ...{ intensity: { mean: 0, deviation: 1, minimum: 0, maximum: 1, percentiles: {} }, labelVoxels: { 1: 5 } },
+      ...{
+        intensity: { mean: 0, standardDeviation: 1, minimum: 0, maximum: 1, percentiles: {} },
+        labelVoxels: { 1: 5 },
+      },
     });
     const patients = [...names.slice(0, 4), "patient901", "patient902"];
     const frames = patients.flatMap((name) => [`${name}_frame01`, `${name}_frame09`]);

@@ -119,15 +119,15 @@ Deno.test("what cannot be measured is null: a missing frame, an empty ventricle 
 
 Deno.test("bias, limits of agreement and mean absolute error over the patients that have an error", () => {
   const { limits, ...rest } = agreementOf([-6, null, 2, 1], "ml");
-  // Mean -1, squared distances 25 + 9 + 4 = 38, over 2: deviation √19.
-  assert.deepEqual(rest, { unit: "ml", bias: -1, deviation: Math.sqrt(19), meanAbsolute: 3, patients: 3 });
+  // Mean -1, squared distances 25 + 9 + 4 = 38, over 2: standard deviation √19.
+  assert.deepEqual(rest, { unit: "ml", bias: -1, standardDeviation: Math.sqrt(19), meanAbsolute: 3, patients: 3 });
   assertClose(limits![0], -1 - 1.96 * Math.sqrt(19));
   assertClose(limits![1], -1 + 1.96 * Math.sqrt(19));
   assert.deepEqual(agreementOf([2], "%"), {
-    ...{ unit: "%", bias: 2, deviation: null, limits: null, meanAbsolute: 2, patients: 1 },
+    ...{ unit: "%", bias: 2, standardDeviation: null, limits: null, meanAbsolute: 2, patients: 1 },
   });
   assert.deepEqual(agreementOf([null], "g"), {
-    ...{ unit: "g", bias: null, deviation: null, limits: null, meanAbsolute: null, patients: 0 },
+    ...{ unit: "g", bias: null, standardDeviation: null, limits: null, meanAbsolute: null, patients: 0 },
   });
   const agreement = clinicalAgreement(patientValues([
     ...rowsOf({ patient: "a", phase: "ED", reference: [10, 10, 10], predicted: [10, 10, 20] }),
@@ -152,8 +152,8 @@ Deno.test("by patient, frames are averaged first: two frames of one heart count 
   ]);
   assert.deepEqual([own[2].honest.hd95, own[2].millimeters!.hd95, own[5].honest.hd95], [0, 0, null]);
   const { honest, published } = summarize(own);
-  assert.deepEqual(honest["left ventricle"].dice, { mean: 0.25, deviation: Math.sqrt(0.125), cases: 2 });
-  assert.deepEqual(honest["left ventricle"].hd95, { mean: 0, deviation: null, cases: 1 });
+  assert.deepEqual(honest["left ventricle"].dice, { mean: 0.25, standardDeviation: Math.sqrt(0.125), cases: 2 });
+  assert.deepEqual(honest["left ventricle"].hd95, { mean: 0, standardDeviation: null, cases: 1 });
   assertClose(published.mean.dice.mean, (2.5 / 3 + 2 / 3) / 2);
   assertClose(summarize(rows).honest["left ventricle"].dice.mean, 1 / 3);
 });

@@ -10,7 +10,7 @@ import { BARE_CASE, type Case, writeCase } from "../pipeline/records/case.ts";
 import { readChosenComponents, withPresentComponents } from "../pipeline/records/components.ts";
 import { writeManifest } from "../pipeline/records/manifest.ts";
 import { bestComponents, chooseComponents, storedComponents } from "../pipeline/training/components_choice.ts";
-import { type LoadedRun, withComponents } from "../pipeline/training/run.ts";
+import { type LoadedRun, withComponents } from "../pipeline/training/trained_run.ts";
 import { runConfig } from "./run_config.ts";
 import { withFolder } from "./with_folder.ts";
 

@@ -304,7 +304,7 @@ Deno.test("intensities that no published file has are told; a raw folder's name 
   assert.equal(told(ramp.map((value) => 4 * value), "la"), "");
   assert.match(
     told(ramp.map((value) => 255 * value), "la"),
-    /not those of published files \(zero mean and unit deviation/,
+    /not those of published files \(zero mean and unit standard deviation/,
   );
   assert.match(told(ramp, "la"), /are taken as they are/);
   assert.match(told(ramp.map((value) => 255 * value), "acdc"), /published files \(0 to 1\)/);

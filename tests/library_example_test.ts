@@ -11,7 +11,7 @@ import { METHODS } from "../pipeline/methods/methods.ts";
 import { BARE_CASE, writeCase } from "../pipeline/records/case.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { writeCheckpoint } from "../pipeline/training/checkpoint.ts";
-import { loadRun } from "../pipeline/training/run.ts";
+import { loadRun } from "../pipeline/training/trained_run.ts";
 import { startState } from "../pipeline/training/training_step.ts";
 import { withFolder } from "./with_folder.ts";
 

@@ -66,7 +66,7 @@ for (const [shape, channels, rectified] of CASES) {
   const c = shape.at(-1)!, how = { channels, rectified };
   const inputs = () =>
     [
-      tf.add(tf.mul(normal(shape, 1), tf.range(1, c + 1)), tf.range(0, c)), // channels of other means and deviations
+      tf.add(tf.mul(normal(shape, 1), tf.range(1, c + 1)), tf.range(0, c)), // channels of other means and standard deviations
       normal([c], 2),
       rectified ? tf.fill([c], 5) : normal([c], 3), // away from the kink
       normal([c], 4),

@@ -84,7 +84,7 @@ async function loadedBy(module: string): Promise<string[]> {
 }
 
 Deno.test("reading options, a checkpoint or a case does not load the library of HDF5 into the task", async () => {
-  for (const name of ["command/options", "training/checkpoint", "training/run", "records/case"]) {
+  for (const name of ["command/options", "training/checkpoint", "training/trained_run", "records/case"]) {
     const loaded = await loadedBy(fileURLToPath(new URL(`../pipeline/${name}.ts`, import.meta.url)));
     assert.ok(loaded.length > 3 && loaded.every((module) => !module.includes("h5wasm")), name);
   }

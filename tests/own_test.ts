@@ -1,7 +1,7 @@
 /** A dataset of one's own: layouts, what is wrong with a folder, the plan, the cases it makes, folds and groups. */
 import assert from "node:assert/strict";
 import { encode } from "fast-png";
-import { meanAndDeviation } from "../pipeline/arrays/intensity.ts";
+import { meanAndStandardDeviation } from "../pipeline/arrays/intensity.ts";
 import { orientationOf } from "../pipeline/arrays/orientation.ts";
 import { cinePatients, prepareCine } from "../pipeline/datasets/acdc/cardiac_cine.ts";
 import { writeRawHearts } from "../pipeline/datasets/acdc/phantom.ts";
@@ -204,8 +204,11 @@ Deno.test("a plan that was edited into nonsense is refused by its keys, one for 
       /at batch\.labeled/,
       /"patches"/,
     );
-    const [channel] = plan.channels, foreground = { ...channel.foreground, deviation: 0 };
-    await refused({ channels: [{ ...channel, foreground }] }, /CT wants low below high, and a deviation above 0/);
+    const [channel] = plan.channels, foreground = { ...channel.foreground, standardDeviation: 0 };
+    await refused(
+      { channels: [{ ...channel, foreground }] },
+      /CT wants low below high, and a standard deviation above 0/,
+    );
     await writePlan(raw, plan);
     assert.deepEqual(await readPlanIfThere(raw, "own"), plan);
     const other = await problemsOf(planOf(raw, { ...plan, classes: ["left"], channels: [channel, channel] }));
@@ -248,7 +251,7 @@ Deno.test("a plan is volumes on patches that cover the median size, or slices wh
     labeled: 2,
     unlabeled: 2,
   }]);
-  assert.deepEqual(volumes.channels[0].foreground, { low: 5, high: 995, mean: 500, deviation: 288.964 });
+  assert.deepEqual(volumes.channels[0].foreground, { low: 5, high: 995, mean: 500, standardDeviation: 288.964 });
   const slices = proposed([caseOf([200, 180, 10], [1.5, 1.5, 10])]);
   assert.deepEqual([slices.network, slices.protocol, slices.orientation], ["unet", "acdc", "SPL"]);
   assert.deepEqual([slices.patch, slices.spacing, slices.batch.labeled], [[192, 208], null, 12]);
@@ -271,14 +274,14 @@ Deno.test("less memory takes a shorter patch, of slices fewer rows first, and is
 });
 
 Deno.test("each normalization is its formula", () => {
-  const foreground = { low: 0, high: 10, mean: 4, deviation: 2 }, image = Float32Array.of(-5, 0, 10, 25, 20);
+  const foreground = { low: 0, high: 10, mean: 4, standardDeviation: 2 }, image = Float32Array.of(-5, 0, 10, 25, 20);
   const by = (normalization: Plan["channels"][number]["normalization"]) =>
     intensitiesOf({ name: "", normalization, foreground }, image);
   assert.deepEqual(by("CT"), Float32Array.of(-2, -2, 3, 3, 3));
   assert.deepEqual(by("rescale_to_0_1"), Float32Array.from(image, (value) => (value + 5) / 30));
   assert.deepEqual(by("noNorm"), image);
-  const { mean, deviation } = meanAndDeviation(by("zscore"));
-  assert.ok(Math.abs(mean) < 1e-6 && Math.abs(deviation - 1) < 1e-6);
+  const { mean, standardDeviation } = meanAndStandardDeviation(by("zscore"));
+  assert.ok(Math.abs(mean) < 1e-6 && Math.abs(standardDeviation - 1) < 1e-6);
 });
 
 Deno.test("cases are turned and resampled to one grid: what lies in the world stays there, and nothing is done where nothing must", () =>
@@ -399,8 +402,14 @@ Deno.test("a name is a dataset of the project, or one's own by its plan; a plan 
     );
     await writePlan(folder, plan);
     await writeManifest(folder, { dataset: "own", options: manifestOptions(plan), cases: {} });
-    const { name, classes, classNames, stride, published } = await findDataset("own", folder);
-    assert.deepEqual([name, classes, classNames, stride, published], ["own", 3, ["left", "right"], [16, 16, 16], null]);
+    const { name, classes, classNames, stride, publishedResults } = await findDataset("own", folder);
+    assert.deepEqual([name, classes, classNames, stride, publishedResults], [
+      "own",
+      3,
+      ["left", "right"],
+      [16, 16, 16],
+      null,
+    ]);
     await writePlan(folder, { ...plan, patch: [16, 16, 16] });
     assert.deepEqual((await findDataset("own", folder)).patch, [16, 16, 16]);
     await writePlan(folder, { ...plan, spacing: [1, 1, 1] });

@@ -23,7 +23,7 @@ import { readPredictionIfThere } from "../pipeline/records/prediction.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import type { Tensor5D } from "../pipeline/tensorflow/tensors.ts";
 import { writeCheckpoint } from "../pipeline/training/checkpoint.ts";
-import { loadRun } from "../pipeline/training/run.ts";
+import { loadRun } from "../pipeline/training/trained_run.ts";
 import { startState } from "../pipeline/training/training_step.ts";
 import { loseNetwork } from "./lost_network.ts";
 import { withFolder } from "./with_folder.ts";
@@ -175,7 +175,7 @@ Deno.test("windows weighted by a Gaussian: the weighted mean of all that hold a 
   const patch: Vector3 = [8, 8, 8], stride: Vector3 = [4, 3, 8], shape: Vector3 = [14, 10, 7];
   const size = [14, 10, 8], image = Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(i));
   let call = 0;
-  const weight = (i: number) => Math.exp(-0.5 * (i - 3.5) ** 2); // of a deviation of 8 / 8
+  const weight = (i: number) => Math.exp(-0.5 * (i - 3.5) ** 2); // of a standard deviation of 8 / 8
   const answers = Array.from({ length: 12 }, (_, n) => Float32Array.from({ length: 512 }, (_, i) => Math.cos(n + i)));
   const [sum, total] = [new Float64Array(sizeOf(size)), new Float64Array(sizeOf(size))];
   const starts = windowStarts(14, 8, 4).flatMap((x) => windowStarts(10, 8, 3).map((y) => [x, y]));

@@ -174,10 +174,10 @@ Deno.test("the rates of LA's second half add up to a thousandth of its first hal
 
 Deno.test("LA is tested with the last checkpoint, ACDC with the best of its validation; 5 % of ACDC are 3 patients", () => {
   assert.deepEqual([LA.checkpoint, ACDC.checkpoint], ["last", "best"]);
-  const { lists, published } = DATASETS.acdc, patients = parseList(Deno.readTextFileSync(lists!.train));
+  const { lists, publishedResults } = DATASETS.acdc, patients = parseList(Deno.readTextFileSync(lists!.train));
   assert.equal(patients.length, 70);
   assert.deepEqual(patients.slice(0, 3), ["patient099", "patient038", "patient050"]);
-  const { rows } = JSON.parse(Deno.readTextFileSync(published!));
+  const { rows } = JSON.parse(Deno.readTextFileSync(publishedResults!));
   const labeled = new Set<number>(rows.map((row: { labeled: number }) => row.labeled));
   assert.deepEqual([...labeled].sort((a, b) => a - b), [3, 7, 70]);
 });

@@ -14,7 +14,7 @@ import { readRunConfig } from "../pipeline/records/run.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
 import { readSafetensors } from "../pipeline/files/safetensors.ts";
 import { recomputation, RECOMPUTED_PATCHES } from "../pipeline/training/recomputed_statistics.ts";
-import { loadRun, weightsAsRun } from "../pipeline/training/run.ts";
+import { loadRun, weightsAsRun } from "../pipeline/training/trained_run.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import type { Tensor4D } from "../pipeline/tensorflow/tensors.ts";
 import { withFolder } from "./with_folder.ts";

@@ -53,7 +53,7 @@ export async function writeRun(
       ...(unlabeled && {
         ...{ smoothness: 0.2 * noise() * half, separation_labeled: noise(), separation_unlabeled: 0.8 * noise() },
       }),
-      ...{ consistency_weight: unlabeled ? weight : 0, rate: stepRate(iteration, { base: 0.01, every: 100 }) },
+      ...{ consistency_weight: unlabeled ? weight : 0, learning_rate: stepRate(iteration, { base: 0.01, every: 100 }) },
       seconds: 2,
     };
   });

@@ -13,9 +13,9 @@ import { HtmlTable } from "../pipeline/report/html_table.tsx";
 import { markdown, tableMarkdown } from "../pipeline/report/markdown.ts";
 import { makeOverlay, outline } from "../pipeline/report/overlays.ts";
 import { page } from "../pipeline/report/page.tsx";
-import { readPublished, shownCases } from "../pipeline/report/groups.ts";
+import { readPublishedResults, shownCases } from "../pipeline/report/groups.ts";
 import { signed } from "../pipeline/report/numbers.ts";
-import { protocolSettings } from "../pipeline/report/protocol.ts";
+import { protocolSettings } from "../pipeline/report/row_settings.ts";
 import type { Table } from "../pipeline/report/tables.ts";
 import { readRuns } from "../pipeline/report/runs.ts";
 import { writeEvaluation, writeRun } from "./report_fixture.ts";
@@ -69,14 +69,16 @@ function firstTable(text: string): Record<string, string>[] {
   return rows;
 }
 
-Deno.test("the Markdown shows each number of the summary in its column, with its unit and deviation", async () => {
+Deno.test("the Markdown shows each number of the summary in its column, with its unit and standard deviation", async () => {
   await inFolder(async (root) => {
     const run = `${root}/la-8`;
     await writeWhole(run, { spacing: [0.625, 0.625, 0.625] });
     const { summary: { published, honest, millimeters } } = await readMetrics(run);
     const [row] = firstTable(markdown(await contentsOf([run]))), key = "left atrium";
-    const shown = ({ mean, deviation }: { mean: number | null; deviation: number | null }, factor = 1) =>
-      `${(factor * mean!).toFixed(2)} ± ${(factor * deviation!).toFixed(2)}`;
+    const shown = (
+      { mean, standardDeviation }: { mean: number | null; standardDeviation: number | null },
+      factor = 1,
+    ) => `${(factor * mean!).toFixed(2)} ± ${(factor * standardDeviation!).toFixed(2)}`;
     assert.equal(row.method, "SS-Net");
     assert.equal(row.run, "la-8, window");
     assert.equal(row.labeled, "8");
@@ -115,7 +117,7 @@ Deno.test("published rows are those of the dataset and the number of labeled cas
 });
 
 Deno.test("every published mean over classes is the mean of its classes, and every row has a source", async () => {
-  for (const { rows, sources } of Object.values(await readPublished())) {
+  for (const { rows, sources } of Object.values(await readPublishedResults())) {
     for (const row of rows) assert.ok(sources[row.source], row.method);
     for (const row of rows.filter((row) => !row.class)) {
       const classes = rows.filter((one) => one.class && one.method === row.method && one.labeled === row.labeled);
@@ -155,8 +157,8 @@ Deno.test("several classes give a mean line, a line a class and one by patient, 
       "SS-Net, by patient, ED and ES averaged",
     ]);
     const { summary, patientSummary } = await readMetrics(`${root}/acdc`);
-    const told = ({ mean, deviation }: { mean: number | null; deviation: number | null }) =>
-      `${(100 * mean!).toFixed(2)} ± ${(100 * deviation!).toFixed(2)}`;
+    const told = ({ mean, standardDeviation }: { mean: number | null; standardDeviation: number | null }) =>
+      `${(100 * mean!).toFixed(2)} ± ${(100 * standardDeviation!).toFixed(2)}`;
     assert.equal(rows[0]["honest: Dice %"], told(summary.honest.mean.dice));
     assert.equal(rows[2]["honest: Dice %"], told(summary.honest.myocardium.dice));
     assert.equal(rows[4]["honest: Dice %"], told(patientSummary!.honest.mean.dice));
@@ -177,7 +179,7 @@ Deno.test("the best checkpoint's selection is named, with what was validated how
     await writeWhole(`${root}/r`, { dataset: "acdc", name: "running-best" });
     const contents = await contentsOf([`${root}/r`]);
     const [setting] = contents.groups.flatMap(protocolSettings).filter(({ name }) => name === "Checkpoint");
-    assert.equal(setting.published, "best of the validation list, every 200 iterations");
+    assert.equal(setting.publishedValue, "best of the validation list, every 200 iterations");
     assert.deepEqual(setting.values, [{ text: "best of the validation list, every 20 iterations", differs: true }]);
     const html = page(contents), validation = contents.runs[0].validation;
     assert.equal(validation.length, 15);
@@ -553,7 +555,7 @@ async function writeGrid(
 const comparisonsOf = async (folders: string[]): Promise<Comparison[]> =>
   [...(await contentsOf(folders)).comparisons.values()].flat();
 
-Deno.test("a comparison has a row a method: mean and interval over patients, deviation over seeds, its published row", async () => {
+Deno.test("a comparison has a row a method: mean and interval over patients, standard deviation over seeds, its published row", async () => {
   await inFolder(async (root) => {
     // Dyadic numbers: sums are exact.
     const ssnet = (seed: number) => (k: number) => 0.75 + k / 64 + seed / 32, other = (k: number) => 0.625 + k / 128;
@@ -587,7 +589,7 @@ Deno.test("a comparison has a row a method: mean and interval over patients, dev
       rows[0]["Dice %"],
       `${told(0.75 + 4.5 / 64)} ± ${told(Math.SQRT1_2 / 32)} [${told(low)}, ${told(high)}]`,
     );
-    assert.match(rows[2]["Jaccard %"], /^32\.62 \[/); // one seed: no deviation
+    assert.match(rows[2]["Jaccard %"], /^32\.62 \[/); // one seed: no standard deviation
     assert.deepEqual(rows.map((row) => [row["published: Dice %"], row["published: ASD voxels"]]), [
       ["88.55 (2)", "1.90"],
       ["82.74 (1)", "3.26"],
@@ -722,7 +724,7 @@ Deno.test("where a mask is empty both conventions have a table, and published ro
     ]);
     const [published, honest] = tables.map(({ methods: [ssnet] }) => ssnet);
     assert.deepEqual([published.numbers.hd95.values.c2, honest.numbers.hd95.values.c2], [0, null]);
-    assert.deepEqual([published.published?.dice, honest.published], [88.55, null]);
+    assert.deepEqual([published.publishedRow?.dice, honest.publishedRow], [88.55, null]);
     const text = markdown(contents), second = text.slice(text.indexOf("#### Empty masks: honest"));
     assert.match(firstTable(second)[0]["95HD voxels"], /\(7 of 8\)$/);
     assert.equal(firstTable(second)[0]["published: Dice %"], undefined);
@@ -756,7 +758,7 @@ Deno.test("a seed counts once, an unfinished training not at all, and other opti
       ["SS-Net", [1337]],
       ["SS-Net, bankWeights learned", [1337]],
     ]);
-    assert.deepEqual(methods.map(({ published }) => published?.dice), [88.55, undefined]);
+    assert.deepEqual(methods.map(({ publishedRow }) => publishedRow?.dice), [88.55, undefined]);
     assert.ok("pairs" in tests && tests.pairs[0].difference === 0.25);
     // With one run left there is nothing to compare, and the note says why.
     const pair = await contentsOf(folders.slice(0, 2));
@@ -802,7 +804,7 @@ Deno.test("SS-Net as published is what is tested, wherever its ablations stand",
     const [{ methods, tests }] = await comparisonsOf(folders);
     const alone = "SS-Net, smoothnessWeight 0, separationWeight 0";
     assert.deepEqual(methods.map(({ label }) => label), ["SS-Net", alone]);
-    assert.deepEqual(methods.map(({ published }) => published?.dice), [88.55, undefined]);
+    assert.deepEqual(methods.map(({ publishedRow }) => publishedRow?.dice), [88.55, undefined]);
     assert.ok("pairs" in tests && tests.reference === "SS-Net" && tests.pairs[0].against === alone);
   });
 });
@@ -819,7 +821,7 @@ Deno.test("a patient of two frames is one unit, averaged over both", async () =>
     const [{ methods: [ssnet, bcp], patients, tests }] = await comparisonsOf(folders);
     assert.deepEqual(patients, Array.from({ length: 8 }, (_, k) => `c${k}`));
     assert.equal(ssnet.numbers.dice.values.c2, 0.5 + 2 / 32 + 1 / 16);
-    assert.deepEqual([bcp.published?.dice, ssnet.published?.dice], [88.84, 86.78]);
+    assert.deepEqual([bcp.publishedRow?.dice, ssnet.publishedRow?.dice], [88.84, 86.78]);
     assert.ok("pairs" in tests && tests.pairs[0].patients === 8);
   });
 });

@@ -6,7 +6,7 @@ import { DATASETS } from "../pipeline/datasets/datasets.ts";
 import { LA } from "../pipeline/datasets/la/profile.ts";
 import { TABLE_METHODS } from "../pipeline/methods/methods.ts";
 import { type CellWork, fillCells, gridCells, STRONG } from "../pipeline/grid/cells.ts";
-import { thirds } from "../pipeline/grid/checks.ts";
+import { thirds } from "../pipeline/grid/learning_checks.ts";
 import { benchCommand, type CostKey, COSTS as MEASURED, costsOf, hoursOf, lengthOf } from "../pipeline/grid/costs.ts";
 import { shareOf, type StepShape } from "../pipeline/grid/memory.ts";
 import { memoryProblems, type PlannedCell, planTable } from "../pipeline/grid/plan.ts";
@@ -133,7 +133,7 @@ Deno.test("costs are those of dataset, method, precision and device; what is mis
     assert.equal(costsOf(rows, { ...key, precision: "fp32" }), null);
     const lowResolution = { patch: [128, 128], share: 0.75 };
     assert.equal(costsOf(rows, { ...key, lowResolution }), null, "smaller slices were not timed");
-    const [timed] = rows.map((row) => ({ ...row, coarseSeconds: times(0.4) }));
+    const [timed] = rows.map((row) => ({ ...row, lowResolutionSeconds: times(0.4) }));
     assert.equal(costsOf([timed], { ...key, lowResolution })!.warmupSeconds, 0.75 * 0.4 + 0.25 * 2);
     const alone = costsOf([{ ...timed, warmupSeconds: undefined }], { ...key, lowResolution })!;
     assert.deepEqual([alone.stepSeconds, alone.warmupSeconds], [0.75 * 0.4 + 0.25 * 10, null]);
@@ -490,8 +490,9 @@ Deno.test("a task starts from a checkout whose path has a space and a letter bey
   withFolder(async (folder) => {
     const checkout = `${folder}/ein Prüfstand`, own = "pipeline/grid/task_process.ts";
     const parts = ["tasks", "pipeline/grid", "pipeline/files"];
+    const files = ["errors", "loader_variables", "places"].map((name) => `pipeline/files/${name}.ts`);
     for (const part of parts) await Deno.mkdir(`${checkout}/${part}`, { recursive: true });
-    for (const file of [own, "pipeline/files/loader_variables.ts", "pipeline/files/places.ts", "deno.json"]) {
+    for (const file of [own, ...files, "deno.json"]) {
       await Deno.copyFile(new URL(`../${file}`, import.meta.url), `${checkout}/${file}`);
     }
     await Deno.writeTextFile(`${checkout}/tasks/hello.ts`, `console.log("hello", Deno.args[0]);`);

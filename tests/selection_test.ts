@@ -83,7 +83,7 @@ Deno.test("last and best stand under every way to keep components, over the seed
   ]);
   const [{ scores: ofLast }, { scores: ofBest }] = row.checkpoints;
   close(ofLast.all!.dice.mean, 0.61);
-  close(ofLast.all!.dice.deviation, 0.01 * Math.SQRT2);
+  close(ofLast.all!.dice.standardDeviation, 0.01 * Math.SQRT2);
   close(ofLast.all!.hd95.mean, 3.9);
   close(ofLast.classes!.dice.mean, 0.7);
   close(ofLast.foreground!.dice.mean, 0.65);

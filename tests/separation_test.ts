@@ -216,7 +216,7 @@ for (const bankWeights of ["ones", "learned"] as const) {
           if (!learns) assert.ok(values.every((v) => v === 0), `${how}: ${name} has a gradient`);
           else if (/3\.weight$/.test(name)) assert.ok(values.some((v) => v !== 0), `${how}: ${name} has none`);
         }
-        // Of two rows the batch norm's deviation is a difference of nearly equal numbers.
+        // Of two rows the batch norm's standard deviation is a difference of nearly equal numbers.
         losses.forEach((wanted, i) =>
           assert.ok(Math.abs(found.losses[i] - wanted) < 1e-5, `${how}: ${found.losses[i]}`)
         );
@@ -253,7 +253,7 @@ function shifted(n: number, shift: number) {
 const mixes = bf16Fault(openTensorFlow()) === null;
 
 for (const precision of mixes ? ["fp32", "bf16"] as const : ["fp32"] as const) {
-  Deno.test(`in ${precision} the variance of rows that lie 100 or 1000 deviations from 0 is within 1e-3 of its value in double precision`, async () => {
+  Deno.test(`in ${precision} the variance of rows that lie 100 or 1000 standard deviations from 0 is within 1e-3 of its value in double precision`, async () => {
     for (const [n, shift] of [[2, 1000], [90, 1000], [90, 100], [BLOCK_ROWS + 1000, 100]]) {
       const { x, statistics } = shifted(n, shift), count = tf.scalar(n);
       const identity = { weight: tf.eye(PROJECTED), bias: tf.zeros([PROJECTED]) as Tensor1D, count };

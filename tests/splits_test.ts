@@ -19,7 +19,7 @@ import { drawnLists, parseList, publishedLists } from "../pipeline/datasets/list
 const fingerprint = (labelVoxels: Fingerprint["labelVoxels"]): Fingerprint => ({
   shape: [2, 3, 4],
   spacing: null,
-  intensity: { mean: 0, deviation: 1, minimum: -1, maximum: 1, percentiles: { 50: 0 } },
+  intensity: { mean: 0, standardDeviation: 1, minimum: -1, maximum: 1, percentiles: { 50: 0 } },
   labelVoxels,
   preparation: "as published",
   sources: [{ file: "x/mri_norm2.h5", sha256: "00" }],

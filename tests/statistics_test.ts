@@ -125,15 +125,15 @@ Deno.test("a patient's scores are the mean over frames class by class, then over
   assert.equal(patientScores(rows, "published").p1.hd95, 3.5);
 });
 
-Deno.test("seeds are averaged per patient first; the deviation is that of the seeds' means", () => {
+Deno.test("seeds are averaged per patient first; the standard deviation is that of the seeds' means", () => {
   const summary = overSeeds([{ a: 1, b: 3 }, { a: 3, b: null }, { a: 5, b: 9 }]);
   assert.deepEqual(summary.values, { a: 3, b: 6 });
   assert.equal(summary.mean, 4.5);
-  assert.equal(summary.deviation, Math.sqrt((2 ** 2 + 1 ** 2 + 3 ** 2) / 2)); // the seeds' means: 2, 3, 7
+  assert.equal(summary.standardDeviation, Math.sqrt((2 ** 2 + 1 ** 2 + 3 ** 2) / 2)); // the seeds' means: 2, 3, 7
   assert.equal(summary.patients, 2);
   assert.deepEqual(summary.interval, [3, 6]);
   const one = overSeeds([{ a: 1, b: null }]);
-  assert.deepEqual(one, { values: { a: 1, b: null }, mean: 1, deviation: null, interval: null, patients: 1 });
+  assert.deepEqual(one, { values: { a: 1, b: null }, mean: 1, standardDeviation: null, interval: null, patients: 1 });
   assert.equal(overSeeds([{ a: null }]).mean, null);
   assert.throws(() => overSeeds([{ a: 1 }, { b: 1 }]), /different patients: a and b/);
 });

@@ -20,14 +20,14 @@ import {
 
 const DRAWS = 4000;
 const meanOf = (values: ArrayLike<number>) => Array.from(values).reduce((a, b) => a + b, 0) / values.length;
-function deviationOf(values: ArrayLike<number>): number {
+function standardDeviationOf(values: ArrayLike<number>): number {
   const mean = meanOf(values);
   return Math.sqrt(meanOf(Array.from(values, (value) => (value - mean) ** 2)));
 }
-/** The frequency of something lies within four deviations of its probability. */
+/** The frequency of something lies within four standard deviations of its probability. */
 function assertFrequency(found: number, probability: number, draws = DRAWS) {
-  const deviation = Math.sqrt(probability * (1 - probability) / draws);
-  assert.ok(Math.abs(found / draws - probability) < 4 * deviation, `${found / draws}, ${probability} wanted`);
+  const standardDeviation = Math.sqrt(probability * (1 - probability) / draws);
+  assert.ok(Math.abs(found / draws - probability) < 4 * standardDeviation, `${found / draws}, ${probability} wanted`);
 }
 /** Every voxel another value. */
 const ramp = (shape: readonly number[]): TrainingItem => ({
@@ -138,7 +138,7 @@ Deno.test("a labeled volume's patch meets the foreground in at least a third of 
     const { label } = patchOf(item, drawPlacement(stream(4, "foreground", i), item, patch), patch);
     if (label!.includes(1)) met++;
   }
-  // Four deviations below its share; what other draws meet by chance comes on top.
+  // Four standard deviations below its share; what other draws meet by chance comes on top.
   assert.ok(
     met / draws > FOREGROUND_SHARE - 4 * Math.sqrt(FOREGROUND_SHARE * (1 - FOREGROUND_SHARE) / draws),
     `${met}`,
@@ -155,10 +155,10 @@ Deno.test("a labeled volume's patch meets the foreground in at least a third of 
   }
 });
 
-Deno.test("noise has the deviation that was drawn, blur and low resolution keep a constant, and each does what it says", () => {
+Deno.test("noise has the standard deviation that was drawn, blur and low resolution keep a constant, and each does what it says", () => {
   const zeros = new Float32Array(99_999);
   addNoise(zeros, 0.5, stream(6, "noise"));
-  assert.ok(Math.abs(meanOf(zeros)) < 0.01 && Math.abs(deviationOf(zeros) - 0.5) < 0.01);
+  assert.ok(Math.abs(meanOf(zeros)) < 0.01 && Math.abs(standardDeviationOf(zeros) - 0.5) < 0.01);
 
   const shape = [9, 8, 7], constant = () => new Float32Array(sizeOf(shape)).fill(2);
   for (const change of [(v: Float32Array) => blur(v, shape, 1), (v: Float32Array) => lowerResolution(v, shape, 0.5)]) {
@@ -190,7 +190,7 @@ Deno.test("noise has the deviation that was drawn, blur and low resolution keep 
   assert.deepEqual([...values], [0, 0.5, 1.75, 9]);
 });
 
-Deno.test("gamma keeps mean and deviation, gamma 1 keeps all, and the inverted one bends the other end", () => {
+Deno.test("gamma keeps mean and standard deviation, gamma 1 keeps all, and the inverted one bends the other end", () => {
   const source = Float32Array.from({ length: 1000 }, (_, i) => i / 250 - 1);
   for (const isInverted of [false, true]) {
     const same = source.slice(), bent = source.slice();
@@ -198,7 +198,8 @@ Deno.test("gamma keeps mean and deviation, gamma 1 keeps all, and the inverted o
     assert.ok(same.every((value, i) => Math.abs(value - source[i]) < 1e-5));
     applyGamma(bent, 1.5, { isInverted });
     assert.ok(
-      Math.abs(meanOf(bent) - meanOf(source)) < 1e-5 && Math.abs(deviationOf(bent) - deviationOf(source)) < 1e-5,
+      Math.abs(meanOf(bent) - meanOf(source)) < 1e-5 &&
+        Math.abs(standardDeviationOf(bent) - standardDeviationOf(source)) < 1e-5,
     );
     assert.ok(bent.every((value, i) => i === 0 || value >= bent[i - 1]), "the order stays");
     const [first, last] = [bent[1] - bent[0], bent[999] - bent[998]];
@@ -266,7 +267,7 @@ Deno.test("each change of intensities is drawn as often as the table says, and o
     // Gamma: either side of 1 in half of the draws; else uniform.
     const isGamma = numbers === 2, wanted = isGamma ? (0.85 + 1.25) / 2 : (low + high) / 2;
     assert.ok(
-      Math.abs(meanOf(found) - wanted) < 4 * deviationOf(found) / Math.sqrt(found.length),
+      Math.abs(meanOf(found) - wanted) < 4 * standardDeviationOf(found) / Math.sqrt(found.length),
       `${name}: ${meanOf(found)}`,
     );
   });

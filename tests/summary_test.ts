@@ -52,10 +52,10 @@ Deno.test("a distance that does not exist is null, in voxels and in millimeters"
   assert.throws(() => scoreCase(at(), unlabeled, { classNames: ["r"], seconds: 0 }), /case "u" has no label/);
 });
 
-Deno.test("mean and sample deviation are over the values that exist, with their number", () => {
-  assert.deepEqual(spread([2, null, 4, 9]), { mean: 5, deviation: Math.sqrt(13), cases: 3 });
-  assert.deepEqual(spread([3, null]), { mean: 3, deviation: null, cases: 1 });
-  assert.deepEqual(spread([null]), { mean: null, deviation: null, cases: 0 });
+Deno.test("mean and sample standard deviation are over the values that exist, with their number", () => {
+  assert.deepEqual(spread([2, null, 4, 9]), { mean: 5, standardDeviation: Math.sqrt(13), cases: 3 });
+  assert.deepEqual(spread([3, null]), { mean: 3, standardDeviation: null, cases: 1 });
+  assert.deepEqual(spread([null]), { mean: null, standardDeviation: null, cases: 0 });
 });
 
 Deno.test("a summary takes the mean over the classes of a case first, and millimeters where they are known", () => {
@@ -74,12 +74,12 @@ Deno.test("a summary takes the mean over the classes of a case first, and millim
   const { published, honest, millimeters } = summarize(rows);
   assert.deepEqual(Object.keys(honest), ["r", "l", "mean"]);
   assert.equal(honest.r.dice.mean, 0.75);
-  assert.deepEqual(honest.l.hd95, { mean: 2, deviation: null, cases: 1 });
+  assert.deepEqual(honest.l.hd95, { mean: 2, standardDeviation: null, cases: 1 });
   // Case a: one class with a distance, 4; case b: (8 + 2) / 2 = 5.
-  assert.deepEqual(honest.mean.hd95, { mean: 4.5, deviation: Math.SQRT1_2, cases: 2 });
+  assert.deepEqual(honest.mean.hd95, { mean: 4.5, standardDeviation: Math.SQRT1_2, cases: 2 });
   // Published: case a (4 + 0) / 2 = 2.
   assert.equal(published.mean.hd95.mean, 3.5);
-  assert.deepEqual(millimeters!.mean.hd95, { mean: 8, deviation: null, cases: 1 });
+  assert.deepEqual(millimeters!.mean.hd95, { mean: 8, standardDeviation: null, cases: 1 });
   assert.equal(summarize(rows.slice(2)).millimeters, null);
   const bounds = (values: readonly number[]): [number, number] => [Math.min(...values), Math.max(...values)];
   assert.deepEqual(summarize(rows, bounds).honest.mean.dice.interval, [0.5, 0.75]);

@@ -372,14 +372,14 @@ Deno.test("a step that is not finite ends a training with code 5, checkpoint, it
 
 Deno.test("a short training sees the whole ramp and every step of the rate", () => {
   const short = { profile: LA, iterations: 150, warmup: 0, rateSchedule: "published" } as const;
-  const first = { weight: Math.exp(-5), learningRate: 0.01, published: 0 };
+  const first = { weight: Math.exp(-5), learningRate: 0.01, publishedIterations: 0 };
   assert.deepEqual(scheduleAt(1, { ...short, iterations: 15000 }), first);
   assert.equal(scheduleAt(150, short).weight, 1);
   assert.deepEqual([25, 26, 150].map((i) => scheduleAt(i, short).learningRate), [0.01, 0.001, 0.01 * 0.1 ** 5]);
   const warm = { ...short, iterations: 160, warmup: 60, rateSchedule: "cosine" } as const;
   assert.deepEqual([8, 160].map((i) => scheduleAt(i, warm)), [
-    { weight: 0, learningRate: 0.02, published: 0 },
-    { weight: 1, learningRate: 0, published: 14850 },
+    { weight: 0, learningRate: 0.02, publishedIterations: 0 },
+    { weight: 1, learningRate: 0, publishedIterations: 14850 },
   ]);
   assert.deepEqual([8, 160].map((i) => scheduleAt(i, { ...warm, rateSchedule: "constant" }).learningRate), [
     0.01,

@@ -1,13 +1,13 @@
-/** Intensities of an image: mean and deviation, and the two published normalizations. @module */
+/** Intensities of an image: mean and standard deviation, and the two published normalizations. @module */
 import { nearestQuantile } from "./quantiles.ts";
 
-/** Mean and deviation of all voxels, N in the denominator. */
-export function meanAndDeviation(image: Float32Array): { mean: number; deviation: number } {
+/** Mean and standard deviation of all voxels, N in the denominator. */
+export function meanAndStandardDeviation(image: Float32Array): { mean: number; standardDeviation: number } {
   let sum = 0, squares = 0;
   for (let i = 0; i < image.length; i++) sum += image[i];
   const mean = sum / image.length;
   for (let i = 0; i < image.length; i++) squares += (image[i] - mean) ** 2;
-  return { mean, deviation: Math.sqrt(squares / image.length) };
+  return { mean, standardDeviation: Math.sqrt(squares / image.length) };
 }
 
 /** Lowest and highest value. */
@@ -21,8 +21,9 @@ export function extremes(image: Float32Array): { minimum: number; maximum: numbe
 }
 
 /**
- * `(image - mean) / deviation` over all voxels (deviation with N in the denominator); 0 everywhere for a constant image.
- * @param sample Whose mean and deviation are taken, instead of the image's.
+ * `(image - mean) / standardDeviation` over all voxels (standard deviation with N in the denominator); 0 everywhere for
+ * a constant image.
+ * @param sample Whose mean and standard deviation are taken, instead of the image's.
  *
  * @example
  * ```ts
@@ -33,8 +34,8 @@ export function extremes(image: Float32Array): { minimum: number; maximum: numbe
  * ```
  */
 export function normalize(image: Float32Array, sample: Float32Array = image): Float32Array {
-  const { mean, deviation } = meanAndDeviation(sample);
-  return image.map((v) => deviation > 0 ? (v - mean) / deviation : 0);
+  const { mean, standardDeviation } = meanAndStandardDeviation(sample);
+  return image.map((v) => standardDeviation > 0 ? (v - mean) / standardDeviation : 0);
 }
 
 /**
@@ -52,7 +53,7 @@ export interface Intensity {
   /** Mean over all voxels. */
   mean: number;
   /** Standard deviation, with N in the denominator. */
-  deviation: number;
+  standardDeviation: number;
   /** Lowest value. */
   minimum: number;
   /** Highest value. */
@@ -62,8 +63,8 @@ export interface Intensity {
 }
 
 /**
- * Mean, deviation (N in the denominator), extremes and percentiles of an image; a percentile is the value of the nearest
- * voxel in order, of a volume of more than two million voxels among evenly spaced ones, at least a million.
+ * Mean, standard deviation (N in the denominator), extremes and percentiles of an image; a percentile is the value of
+ * the nearest voxel in order, of a volume of more than two million voxels among evenly spaced ones, at least a million.
  *
  * @example Of five voxels the median is the third in order
  * ```ts
@@ -78,7 +79,7 @@ export function intensityOf(image: Float32Array): Intensity {
   const step = Math.max(Math.floor(image.length / 1e6), 1);
   const sorted = Float32Array.from({ length: Math.ceil(image.length / step) }, (_, i) => image[i * step]).sort();
   return {
-    ...meanAndDeviation(image),
+    ...meanAndStandardDeviation(image),
     ...extremes(image),
     percentiles: Object.fromEntries(
       [0.5, 5, 25, 50, 75, 95, 99.5].map((percent) => [percent, nearestQuantile(sorted, percent / 100)]),

@@ -9,16 +9,16 @@ import type { AxisOrder, Geometry, Vector3 } from "./geometry.ts";
 /** Where the world's axes lead, forwards and backwards. */
 const LETTERS = ["RL", "AP", "SI"];
 const PERMUTATIONS: Vector3[] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
-/** How much thicker slices are than their pixels, at least. */
+/** The ratio of slice thickness to pixel size from which slices count as thick. */
 const THICKER = 1.5;
-/** Below this a direction has no part along an axis. */
+/** The component of a direction below which it has no part along an axis. */
 const NO_PART = 1e-6;
 
 /** Axis `axes[i]` of the source becomes axis i, backwards where `flips[i]`. */
 export interface Turn {
   /** A permutation of 0, 1, 2. */
   axes: Vector3;
-  /** Of the turned volume's axes. */
+  /** Whether each axis of the turned volume runs backwards. */
   flips: [boolean, boolean, boolean];
 }
 
@@ -27,7 +27,7 @@ export function isOrientation(text: string): boolean {
   return text.length === 3 && LETTERS.every((pair) => [...pair].some((letter) => text.includes(letter)));
 }
 
-/** For each axis of an orientation its axis of the world, and 1 or -1. */
+/** The axis of the world of each axis of an orientation, and 1 or -1. */
 const worldOf = (orientation: string) =>
   [...orientation].map((letter) => {
     const axis = LETTERS.findIndex((pair) => pair.includes(letter));
@@ -75,7 +75,7 @@ export function turnTo(
 
 /** An image as far as its turn depends on it. */
 export interface Oriented {
-  /** Null where its file does not say how large a voxel is. */
+  /** The place of the voxels; null where its file does not say how large a voxel is. */
   geometry: Geometry | null;
   /** Whether the file says where its voxels lie. */
   isPlaced: boolean;

@@ -12,7 +12,7 @@ export interface Part {
   shape: Vector3;
 }
 
-/** Where every row of a part, along the last axis, begins in the volume and in the part. */
+/** Gives where every row of a part, along the last axis, begins in the volume and in the part. */
 function* rowsOf({ whole, first, shape }: Part): Generator<[outside: number, inside: number]> {
   for (let i = 0; i < shape[0]; i++) {
     for (let j = 0; j < shape[1]; j++) {

@@ -20,7 +20,7 @@ export function quantile(sorted: ArrayLike<number>, share: number): number {
   return sorted[below] + (sorted[above] - sorted[below]) * (place - below);
 }
 
-/** As {@linkcode quantile}, the value nearest to the place, which is one of them; of two the later one. */
+/** The value nearest to the place of {@linkcode quantile}, which is one of them; of two the later one. */
 export function nearestQuantile(sorted: ArrayLike<number>, share: number): number {
   return sorted[Math.round(share * (sorted.length - 1))];
 }

@@ -9,7 +9,7 @@ import type { Shape2 } from "./shape.ts";
 export type Pixels = Float32Array | Int32Array | Uint8Array;
 
 /**
- * For each line of an axis zoomed from `from` to `to` lines the line it comes from:
+ * Gives for each line of an axis zoomed from `from` to `to` lines the line it comes from:
  * `floor(c + 0.5)`, `c = i (from - 1) / (to - 1)`, and -1, read as 0, where c lies beyond the last line.
  *
  * Rounding puts the very last c beyond the end for some sizes (256 to 216 is one): that line is lost, as in SciPy.

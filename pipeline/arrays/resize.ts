@@ -1,8 +1,9 @@
 /**
  * Volumes on another grid over the same field of view, with antialiasing: equal to scikit-image's
- * `transform.resize(volume, shape, order, mode="reflect", anti_aliasing=True)`, that is a Gaussian of deviation
- * (from / to - 1) / 2 along every axis that shrinks, cut at 4 deviations, then a B-spline (Unser, Aldroubi & Eden 1993) at
- * `(i + 0.5) from / to - 0.5`, all with mirrored ends, then a cut to the source's range. It is done axis by axis.
+ * `transform.resize(volume, shape, order, mode="reflect", anti_aliasing=True)`, that is a Gaussian of standard
+ * deviation (from / to - 1) / 2 along every axis that shrinks, cut at 4 standard deviations, then a B-spline (Unser,
+ * Aldroubi & Eden 1993) at `(i + 0.5) from / to - 0.5`, all with mirrored ends, then a cut to the source's range. It is
+ * done axis by axis.
  * @module
  */
 import type { Vector3 } from "./geometry.ts";
@@ -127,17 +128,17 @@ const mirrored = (length: number, radius: number) =>
 
 /** The weights of the smoothing for a factor; 1 alone where nothing shrinks. */
 function gaussian(factor: number): Float64Array {
-  const deviation = Math.max(0, (factor - 1) / 2), radius = Math.floor(4 * deviation + 0.5);
-  if (deviation < 1e-15) return Float64Array.of(1);
+  const standardDeviation = Math.max(0, (factor - 1) / 2), radius = Math.floor(4 * standardDeviation + 0.5);
+  if (standardDeviation < 1e-15) return Float64Array.of(1);
   const weights = Float64Array.from(
     { length: 2 * radius + 1 },
-    (_, i) => Math.exp(-0.5 * ((i - radius) / deviation) ** 2),
+    (_, i) => Math.exp(-0.5 * ((i - radius) / standardDeviation) ** 2),
   );
   const sum = weights.reduce((a, b) => a + b);
   return weights.map((weight) => weight / sum);
 }
 
-/** For each place of the new line `order + 1` places of the old one and their weights. */
+/** Gives for each place of the new line `order + 1` places of the old one and their weights. */
 function taps(from: number, to: number, order: 1 | 3) {
   const width = order + 1, places = new Int32Array(width * to), weights = new Float64Array(width * to);
   for (let i = 0; i < to; i++) {

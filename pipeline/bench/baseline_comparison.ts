@@ -14,12 +14,12 @@ import { median } from "../arrays/quantiles.ts";
 
 /** How often an interval must hold the true ratio: of a hundred equal benchmarks one may be called otherwise. */
 export const CONFIDENCE = 0.99;
-/** Of no interest, however sure: a part of the seconds. */
+/** The part of the seconds below which a difference is of no interest, however sure. */
 export const TOLERANCE = 0.02;
 
 /** Seconds now over seconds before. */
 export interface Ratio {
-  /** In the middle of the interval. */
+  /** The middle of the interval. */
   ratio: number;
   /** Lower end of the interval; 0 where there are too few values for one. */
   low: number;
@@ -101,11 +101,11 @@ export async function inTurn<T>(
 
 /** One series of times in both versions. */
 export interface Compared extends Ratio {
-  /** Of the series. */
+  /** The name of the series. */
   name: string;
-  /** In turn: the minimum of every round; else every repetition of the file. */
+  /** Seconds of the baseline: in turn the minimum of every round, else every repetition of the file. */
   before: number[];
-  /** The same of this tree. */
+  /** Seconds of this tree, likewise. */
   now: number[];
   /** {@linkcode verdictOf} */
   verdict: Verdict;
@@ -113,7 +113,7 @@ export interface Compared extends Ratio {
 
 /** All series of a benchmark in both versions. */
 export interface Comparison {
-  /** Of the series that both have. */
+  /** The series that both have. */
   series: Compared[];
   /** Names that only one of the two has. */
   unpaired: string[];

@@ -1,6 +1,6 @@
 /**
- * Of what forward and backward passes a method's step consists, told by the convolutions that it records; and the step's
- * time against the sum of theirs.
+ * The forward and backward passes of which a method's step consists, told by the convolutions that it records; and the
+ * step's time against the sum of theirs.
  * @module
  */
 import { DataError } from "../files/errors.ts";
@@ -32,7 +32,7 @@ export async function convolutionsOf(work: () => Promise<unknown>): Promise<Conv
 
 /** Passes of one network. */
 export interface CountedPass {
-  /** Whose. */
+  /** The network that passes. */
   network: string;
   /** How far they go. */
   pass: PassName;
@@ -42,9 +42,9 @@ export interface CountedPass {
 
 /** What one row of every pass of a network records. */
 export interface PassConvolutions {
-  /** Whose. */
+  /** The network that was counted. */
   network: string;
-  /** By the pass. */
+  /** Its convolutions by the pass. */
   convolutions: Record<PassName, Convolutions>;
 }
 
@@ -110,17 +110,17 @@ function solve(matrix: number[][], right: number[]): number[] {
 
 /** A method's step against its passes. */
 export interface Count {
-  /** Whose shapes. */
+  /** The dataset whose shapes were taken. */
   dataset: string;
-  /** Whose step. */
+  /** The method whose step it is. */
   method: string;
-  /** Of the convolutions. */
+  /** Arithmetic of the convolutions. */
   precision: string;
   /** The fastest step. */
   stepSeconds: number;
-  /** Each with its seconds: of the fastest one over one row, times rows. */
+  /** The passes, each with its seconds: of the fastest one over one row, times rows. */
   passes: (CountedPass & { seconds: number })[];
-  /** Of all passes. */
+  /** Seconds of all passes. */
   passSeconds: number;
   /** Step over passes. */
   ratio: number;

@@ -7,7 +7,7 @@ export const LA = "la", ACDC = "acdc";
 
 /** A line of a program that times the authors' code: `{"data": …, "cl": true, "mode": "tf32", "what": "step", "min": 0.192}`. */
 export const THEIR_ROW = z.looseObject({
-  /** Whose shapes. */
+  /** The dataset whose shapes were taken. */
   data: z.string(),
   /** Whether its tensors are channels-last; else they are as published. */
   cl: z.boolean(),
@@ -27,7 +27,7 @@ export type TheirRow = z.infer<typeof THEIR_ROW>;
 export interface Measured {
   /** Seconds of our step, by "la tf32". */
   ours: Record<string, number | undefined>;
-  /** Of the authors' code. */
+  /** Rows of the authors' code. */
   theirs: TheirRow[];
   /** Whether the step of LA in bf16 ran in {@linkcode POOL_GB}; undefined where it was not tried. */
   fitsPool?: boolean;
@@ -37,11 +37,11 @@ export interface Measured {
 export interface Figure {
   /** What it is. */
   name: string;
-  /** At most. */
+  /** The largest figure that passes. */
   wanted: number;
-  /** Null where one side was not measured. */
+  /** The figure; null where one side was not measured. */
   found: number | null;
-  /** Null likewise. */
+  /** Whether the wanted one is reached; null likewise. */
   reached: boolean | null;
 }
 

@@ -16,8 +16,8 @@ export function sized(
   patch: string | undefined,
   { channels, classes }: { channels?: number; classes?: number } = {},
 ): DatasetProfile {
-  const published = DATASETS[dataset], { boxes } = published.bench;
-  const profile = { ...published, patch: patch ? sidesOf(patch) : published.patch };
+  const builtIn = DATASETS[dataset], { boxes } = builtIn.bench;
+  const profile = { ...builtIn, patch: patch ? sidesOf(patch) : builtIn.patch };
   if (channels) Object.assign(profile, { channels, channelNames: numbered("channel", channels) });
   if (!classes) return profile;
   // What the published classes fill together, in as many slabs along the first axis.

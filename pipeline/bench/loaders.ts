@@ -6,7 +6,7 @@ import type { Times } from "../records/measurement.ts";
 import { repeat, timesOf, type Timing } from "./timing.ts";
 
 /**
- * So many cases read as a training reads them, half of them labeled, and then batches of theirs. Needs
+ * Reads so many cases as a training reads them, half of them labeled, and then batches of theirs. Needs
  * `--allow-write` of the temporary folder.
  */
 export function timeCases(

@@ -11,7 +11,7 @@ import { round } from "./timing.ts";
 /** Folder of this tree. */
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** Of this process. Needs `--allow-read`, `--allow-sys`. */
+/** The versions and the machine of this process. Needs `--allow-read`, `--allow-sys`. */
 export function settingOf(tensorflow: TensorFlow): Pick<Measurement, "versions" | "cpu" | "machine"> {
   return {
     versions: {

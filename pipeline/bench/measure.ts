@@ -6,7 +6,7 @@ import { METHODS } from "../methods/methods.ts";
 import { warmupOf } from "../methods/supervised.ts";
 import { openTensorFlow } from "../tensorflow/device.ts";
 import { type Convolutions, convolutionsOf } from "./counts.ts";
-import { timeEvaluation, timeMetrics } from "./evaluation.ts";
+import { timeEvaluation, timeMetrics } from "./evaluation_times.ts";
 import { sized } from "./inputs.ts";
 import { type OptionsOf, patchProblem } from "./kinds.ts";
 import { timeCases } from "./loaders.ts";
@@ -82,7 +82,7 @@ async function figures({ kind, options }: Request): Promise<Figures> {
       ...figuresOf(timing),
       ...{ network: method.profile.network, convolutions },
       ...method.usesUnlabeled && { warmupSeconds: (await timeStep(warmup, options)).seconds },
-      ...small && { coarseSeconds: (await timeStep(small, options)).seconds },
+      ...small && { lowResolutionSeconds: (await timeStep(small, options)).seconds },
     };
   }
   const profile = sized(options.dataset, options.patch);

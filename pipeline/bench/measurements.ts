@@ -28,7 +28,7 @@ export function titleOf(measurement: Measurement): string {
 
 /** One series of times that can be compared. */
 export interface Series {
-  /** Unique in its measurement. */
+  /** The name of the series, unique in its measurement. */
   name: string;
   /** The fastest repetition: other work can only add. */
   minimum: number;
@@ -38,12 +38,12 @@ export interface Series {
 
 /** The series of a measurement. */
 export function seriesOf(measurement: Measurement): Series[] {
-  const { pieces = [], stepSeconds, warmupSeconds, coarseSeconds, forwardSeconds, inputSeconds, readSeconds } =
+  const { pieces = [], stepSeconds, warmupSeconds, lowResolutionSeconds, forwardSeconds, inputSeconds, readSeconds } =
     measurement;
   const named = {
     [measurement.kind]: stepSeconds,
     "warm-up": warmupSeconds,
-    "coarse": coarseSeconds,
+    "low resolution": lowResolutionSeconds,
     "forward alone": forwardSeconds,
     "back to the input": inputSeconds,
     reading: readSeconds,

@@ -124,35 +124,35 @@ function convolutions({ name, patch, labeledPerBatch }: DatasetProfile): Piece[]
     output: [...at(level), width],
     apply: convolve(1),
   }));
-  const [fine, coarse] = WIDTHS, size = at(0).join("x");
+  const [narrow, wide] = WIDTHS, size = at(0).join("x");
   const first = {
-    name: `${name} convolution 3 of the image, 1 to ${fine}, ${size}`,
+    name: `${name} convolution 3 of the image, 1 to ${narrow}, ${size}`,
     input: [...at(0), 1],
-    weight: [...patch.map(() => 3), 1, fine],
-    output: [...at(0), fine],
+    weight: [...patch.map(() => 3), 1, narrow],
+    output: [...at(0), narrow],
     apply: patch.length === 3
       ? (x: Tensor, weight: Tensor) => imageConvolution(x as Tensor5D, weight as Tensor5D)
       : convolve(1),
   };
   const between = patch.length === 3
     ? [{
-      name: `${name} convolution 2 down, ${fine} to ${coarse}, ${size}`,
-      input: [...at(0), fine],
-      weight: [2, 2, 2, fine, coarse],
-      output: [...at(1), coarse],
+      name: `${name} convolution 2 down, ${narrow} to ${wide}, ${size}`,
+      input: [...at(0), narrow],
+      weight: [2, 2, 2, narrow, wide],
+      output: [...at(1), wide],
       apply: convolve(2),
     }, {
-      name: `${name} convolution 2 up, ${coarse} to ${fine}, ${size}`,
-      input: [...at(1), coarse],
-      weight: [2, 2, 2, fine, coarse],
-      output: [...at(0), fine],
+      name: `${name} convolution 2 up, ${wide} to ${narrow}, ${size}`,
+      input: [...at(1), wide],
+      weight: [2, 2, 2, narrow, wide],
+      output: [...at(0), narrow],
       apply: (x: Tensor, weight: Tensor) => upConvolution(x, weight),
     }]
     : [{
-      name: `${name} convolution 3 behind a skip, ${coarse} to ${fine}, ${size}`,
-      input: [...at(0), coarse],
-      weight: [3, 3, coarse, fine],
-      output: [...at(0), fine],
+      name: `${name} convolution 3 behind a skip, ${wide} to ${narrow}, ${size}`,
+      input: [...at(0), wide],
+      weight: [3, 3, wide, narrow],
+      output: [...at(0), narrow],
       apply: convolve(1),
     }];
   return [first, ...levels, ...between].flatMap(({ name, input, weight, output, apply }) => {
@@ -171,7 +171,7 @@ function convolutions({ name, patch, labeledPerBatch }: DatasetProfile): Piece[]
   });
 }
 
-/** At the finest level, where they cost most. */
+/** The norms at the finest level, where they cost most. */
 function norms({ name, patch, labeledPerBatch }: DatasetProfile): Piece[] {
   const [width] = WIDTHS, shape = [labeledPerBatch, ...patch, width];
   const rectified = patch.length === 3; // V-Net has its ReLU in the same kernel, U-Net a leaky one behind it
@@ -209,7 +209,7 @@ function norms({ name, patch, labeledPerBatch }: DatasetProfile): Piece[] {
   ];
 }
 
-/** Of a step of SS-Net, and the consistencies of the methods it is compared with; each there and back. */
+/** The losses of a step of SS-Net, and the consistencies of the methods it is compared with; each there and back. */
 function losses(profile: DatasetProfile): Piece[] {
   const { name, patch, classes, labeledPerBatch: labeled, unlabeledPerBatch } = profile;
   const rows = labeled + unlabeledPerBatch;
@@ -251,14 +251,14 @@ function losses(profile: DatasetProfile): Piece[] {
 
 /** SS-Net's bank and separation, of one half of a batch. */
 function separation(profile: DatasetProfile): Piece[] {
-  const { name, classes, labeledPerBatch: labeled } = profile, published = 32;
+  const { name, classes, labeledPerBatch: labeled } = profile, bankRows = 32;
   const make = () => {
     const { spec, forward } = build((at) => heads(at, { classes, features: WIDTHS[0] }));
     const { weights, buffers } = toWeights(spec, initialize(spec, stream(1, "weights")));
     const labels = tf.tensor1d(syntheticLabels(profile, labeled), "int32");
     const bank: FeatureBank = {
-      rows: Array.from({ length: classes }, (_, c) => normal([published, PROJECTED], c) as Tensor2D),
-      counts: Array.from({ length: classes }, () => tf.scalar(published) as Scalar),
+      rows: Array.from({ length: classes }, (_, c) => normal([bankRows, PROJECTED], c) as Tensor2D),
+      counts: Array.from({ length: classes }, () => tf.scalar(bankRows) as Scalar),
     };
     const features = normal([labels.shape[0], WIDTHS[0]]) as Tensor2D;
     const headsOf = (weights: Weights) =>

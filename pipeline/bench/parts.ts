@@ -16,7 +16,7 @@ import { precisionsOf } from "../tensorflow/precision.ts";
 export interface Part {
   /** What it measures. */
   kind: Measured;
-  /** Those that are not the defaults. */
+  /** The options that are not the defaults. */
   options: Record<string, string | number | undefined>;
   /** Axis and value of a scaling. */
   mark?: { axis: string; value: string | number };

@@ -27,9 +27,9 @@ import type { Precision } from "../tensorflow/precision.ts";
 
 /** How work is timed. */
 export interface How {
-  /** Of the convolutions. */
+  /** Arithmetic of the convolutions. */
   precision: Precision;
-  /** Counted repetitions. */
+  /** The number of counted repetitions. */
   iterations: number;
 }
 
@@ -55,7 +55,7 @@ interface Model {
   spec: NetworkSpec;
   /** What a gradient is taken by in a pass back to the input: the image, the discriminator's map. */
   input: Tensor;
-  /** From the input; depends on every output. */
+  /** A loss of the input that depends on every output. */
   loss: (pass: Pass, input: Tensor) => Tensor;
 }
 

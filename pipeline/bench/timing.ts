@@ -4,13 +4,13 @@ import type { Times } from "../records/measurement.ts";
 
 /** What was measured of one piece of work. */
 export interface Timing {
-  /** Of the repetition that is not counted. */
+  /** Seconds of the repetition that is not counted. */
   firstSeconds: number;
-  /** Of the others. */
+  /** Seconds of the others. */
   seconds: Times;
 }
 
-/** To a number of digits behind the point. */
+/** Rounds to a number of digits behind the point. */
 export const round = (value: number, digits: number): number => Number(value.toFixed(digits));
 
 /** Seconds as they are reported. @param seconds At least one. */

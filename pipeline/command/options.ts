@@ -69,7 +69,7 @@ export function patchText({ patch }: DatasetProfile) {
 
 interface Property {
   type: string;
-  /** Of a list: that it is an option, given several times. */
+  /** Whether a list is an option that is given several times. */
   repeated?: boolean;
   /** A letter that stands for the option, too. */
   letter?: string;
@@ -198,8 +198,8 @@ export function parseOptions<S extends z.ZodObject>(
 }
 
 /**
- * From here on control characters in what is printed stand as \xNN, since names of files and cases may hold any, and what
- * cannot be printed, as the terminal was closed, is no error.
+ * Makes control characters in what is printed from here on stand as \xNN, since names of files and cases may hold any,
+ * and what cannot be printed, as the terminal was closed, is no error.
  */
 function tameConsole() {
   for (const stream of ["log", "error"] as const) {

@@ -7,7 +7,10 @@ import { Worker } from "node:worker_threads";
 import type { BatchJob } from "./batch_worker.ts";
 import type { BatchArrays, BatchOptions, TrainingItems } from "./batches.ts";
 
-/** More have never been needed: eight cores leave four for TensorFlow, which computes on a GPU then. */
+/**
+ * The number of threads beyond which more have never been needed: eight cores leave four for TensorFlow, which computes
+ * on a GPU then.
+ */
 const MOST_WORKERS = 4;
 
 /** Batches in the order of iterations. */

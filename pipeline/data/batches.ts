@@ -32,7 +32,7 @@ export interface TrainingItem {
 
 /** All that a training draws from; it stays in memory. */
 export interface TrainingItems {
-  /** In the order of the split; of ACDC all slices of a volume behind one another. */
+  /** The labeled cases in the order of the split; of ACDC all slices of a volume behind one another. */
   labeled: TrainingItem[];
   /** Empty for a method that reads none. */
   unlabeled: TrainingItem[];
@@ -165,11 +165,11 @@ export interface BatchOptions {
   /** {@linkcode drawPatch} and {@linkcode drawSlice}, or {@linkcode augmentStrongly}. */
   augmentation: Augmentation;
   /**
-   * Of the training; streams "sampler labeled", "sampler unlabeled", "augmentation" or "strong augmentation", and "strong view"
-   * of it.
+   * The training's seed; streams "sampler labeled", "sampler unlabeled", "augmentation" or "strong augmentation", and
+   * "strong view" of it.
    */
   seed: number;
-  /** From 1. */
+  /** The iteration, from 1 on. */
   iteration: number;
   /** Size of a row, three axes or two. */
   patch: readonly number[];

@@ -8,7 +8,7 @@
 export interface CodedVoxels {
   /** The value of every code; that of code 0 is 0, with which augmentation fills what lies outside. */
   palette: Float32Array;
-  /** In the order of the voxels; bytes where they suffice. */
+  /** A code for each voxel, in their order; bytes where they suffice. */
   codes: Uint8Array | Uint16Array;
 }
 

@@ -19,7 +19,7 @@ import { readCase, spacingOf } from "../records/case.ts";
 
 /** An image with its place. */
 export interface Image {
-  /** Along the array's axes, the last one fastest, as the other fields. */
+  /** Voxels along the array's axes, the last one fastest, as in the other fields. */
   shape: Vector3;
   /** Which axes of the file these are. */
   axes: AxisOrder;
@@ -27,7 +27,7 @@ export interface Image {
   data: Float32Array;
   /** Whether the intensities are prepared already. */
   isPrepared: boolean;
-  /** Null where the file does not say how large a voxel is. */
+  /** The place of the voxels; null where the file does not say how large a voxel is. */
   geometry: Geometry | null;
   /** Whether the file says where its voxels lie; else only the spacing of the geometry counts. */
   isPlaced: boolean;
@@ -43,9 +43,9 @@ export interface Image {
 
 /** A file that is to be segmented. */
 export interface ImageFile {
-  /** Of the results. */
+  /** The name of the results. */
   name: string;
-  /** Where it lies; of several channels the first one. */
+  /** The place where it lies; of several channels the first one. */
   path: string;
   /** The files of the channels behind the first, where there are any. */
   otherChannels?: string[];
@@ -147,7 +147,7 @@ const imagesIn = (folder: string) =>
 const foldersOf = (folder: string) =>
   entriesOf(folder).filter(({ isDirectory }) => isDirectory).map(({ name }) => `${folder}/${name}`);
 
-/** Of a pair's `.img` its header. */
+/** Gives for a pair's `.img` its header. */
 function withHeader(path: string): string {
   const header = path.replace(/\.img(\.gz)?$/i, ".hdr$1");
   return exists(header) ? header : path;

@@ -15,11 +15,11 @@ import type { Fingerprint } from "../records/manifest.ts";
 
 /** A case to decode. */
 export interface ReadingJob {
-  /** Of the file. */
+  /** The path of the file. */
   path: string;
   /** The file's content. */
   bytes: Uint8Array;
-  /** Of the case. */
+  /** The name of the case. */
   name: string;
   /** What the manifest says of it. */
   expected?: Fingerprint;
@@ -27,7 +27,7 @@ export interface ReadingJob {
   isLabeled: boolean;
 }
 
-/** Of a case what says where it lies. */
+/** The fields of a case that say where it lies. */
 export type CasePlace = Pick<Case, "geometry" | "correctedSpacing" | "header">;
 /** The case as a training keeps it with its place, or why it cannot be used. */
 export type ReadingResult = { item: TrainingItem; place: CasePlace } | { problem: string };

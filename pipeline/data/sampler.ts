@@ -9,7 +9,7 @@ import { permutation, stream } from "../arrays/random.ts";
 export interface TwoStreams {
   /** Cases (LA) or slices (ACDC) whose labels are used. */
   labeledCases: number;
-  /** Those that are read without labels; 0 for a method that takes none. */
+  /** The number of cases that are read without labels; 0 for a method that takes none. */
   unlabeledCases: number;
   /** First rows of a batch: 2 (LA), 12 (ACDC). */
   labeledPerBatch: number;

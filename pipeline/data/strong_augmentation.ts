@@ -18,7 +18,7 @@
  * | gamma           | 0.7–1 or 1–1.5                                 | 0.3         |
  * @module
  */
-import { extremes, meanAndDeviation } from "../arrays/intensity.ts";
+import { extremes, meanAndStandardDeviation } from "../arrays/intensity.ts";
 import { sizeOf } from "../arrays/shape.ts";
 import type { TrainingItem } from "./batches.ts";
 
@@ -26,7 +26,7 @@ import type { TrainingItem } from "./batches.ts";
 export type Random = () => number;
 
 const between = (random: Random, low: number, high: number) => low + (high - low) * random();
-/** Below or above 1, either as likely as the other. */
+/** Draws a factor below or above 1, either as likely as the other. */
 const about1 = (random: Random, low: number, high: number) =>
   random() < 0.5 ? between(random, low, 1) : between(random, 1, high);
 
@@ -39,7 +39,7 @@ export const FOREGROUND_SHARE = 1 / 3;
 export interface Placement {
   /** Row-major, two by two or three by three. */
   matrix: readonly number[];
-  /** In voxels of the source, 0 the middle of the first one. */
+  /** The patch's center in voxels of the source, 0 the middle of the first one. */
   center: readonly number[];
 }
 
@@ -207,10 +207,10 @@ function largestPart(part: Float64Array, first: number, isMixed: boolean): numbe
   return most > background ? best : 0;
 }
 
-/** Adds Gaussian noise, in place. @param deviation Of the noise. */
-export function addNoise(values: Float32Array, deviation: number, random: Random): void {
+/** Adds Gaussian noise, in place. @param standardDeviation Of the noise. */
+export function addNoise(values: Float32Array, standardDeviation: number, random: Random): void {
   for (let i = 0; i < values.length; i += 2) { // Box and Muller give two numbers at once
-    const radius = deviation * Math.sqrt(-2 * Math.log(1 - random())), angle = 2 * Math.PI * random();
+    const radius = standardDeviation * Math.sqrt(-2 * Math.log(1 - random())), angle = 2 * Math.PI * random();
     values[i] += radius * Math.cos(angle);
     if (i + 1 < values.length) values[i + 1] += radius * Math.sin(angle);
   }
@@ -253,7 +253,7 @@ export function blur(values: Float32Array, shape: readonly number[], sigma: numb
 
 /** Multiplies what differs from the mean, in place, and keeps the range. */
 export function scaleContrast(values: Float32Array, factor: number): void {
-  const { mean } = meanAndDeviation(values), { minimum: low, maximum: high } = extremes(values);
+  const { mean } = meanAndStandardDeviation(values), { minimum: low, maximum: high } = extremes(values);
   for (let i = 0; i < values.length; i++) {
     values[i] = Math.min(Math.max((values[i] - mean) * factor + mean, low), high);
   }
@@ -272,14 +272,15 @@ export function lowerResolution(values: Float32Array, shape: readonly number[], 
   });
 }
 
-/** Raises the intensities, scaled to [0, 1], to a power, in place; mean and deviation stay. */
+/** Raises the intensities, scaled to [0, 1], to a power, in place; mean and standard deviation stay. */
 export function applyGamma(values: Float32Array, gamma: number, { isInverted }: { isInverted: boolean }): void {
   const sign = isInverted ? -1 : 1;
   if (isInverted) { for (let i = 0; i < values.length; i++) values[i] = -values[i]; }
-  const before = { ...meanAndDeviation(values), ...extremes(values) }, range = before.maximum - before.minimum;
+  const before = { ...meanAndStandardDeviation(values), ...extremes(values) }, range = before.maximum - before.minimum;
   if (range > 0) {
     for (let i = 0; i < values.length; i++) values[i] = Math.pow((values[i] - before.minimum) / range, gamma);
-    const after = meanAndDeviation(values), factor = after.deviation > 0 ? before.deviation / after.deviation : 0;
+    const after = meanAndStandardDeviation(values),
+      factor = after.standardDeviation > 0 ? before.standardDeviation / after.standardDeviation : 0;
     for (let i = 0; i < values.length; i++) values[i] = sign * ((values[i] - after.mean) * factor + before.mean);
   } else if (isInverted) { for (let i = 0; i < values.length; i++) values[i] = -values[i]; }
 }
@@ -287,7 +288,7 @@ export function applyGamma(values: Float32Array, gamma: number, { isInverted }: 
 /** Draws and applies what changes intensities alone, in place, in the order of the table above. */
 export function changeIntensities(random: Random, values: Float32Array, shape: readonly number[]): void {
   if (random() < 0.1) {
-    addNoise(values, Math.sqrt(between(random, 0, 0.1)) * meanAndDeviation(values).deviation, random);
+    addNoise(values, Math.sqrt(between(random, 0, 0.1)) * meanAndStandardDeviation(values).standardDeviation, random);
   }
   if (random() < 0.2) blur(values, shape, between(random, 0.5, 1));
   if (random() < 0.15) {

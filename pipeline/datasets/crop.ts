@@ -1,7 +1,7 @@
 /**
- * The published preparations. LA: zero mean and unit deviation over the whole volume, then a crop of X and Y (Z stays
- * whole) to the label's box, widened to the patch and by 10–19 voxels a side. ACDC: min–max over the whole volume. And a
- * crop of LA's that looks at the image alone.
+ * The published preparations. LA: zero mean and unit standard deviation over the whole volume, then a crop of X and Y
+ * (Z stays whole) to the label's box, widened to the patch and by 10–19 voxels a side. ACDC: min–max over the whole
+ * volume. And a crop of LA's that looks at the image alone.
  * @module
  */
 import type { Vector3 } from "../arrays/geometry.ts";
@@ -10,9 +10,9 @@ import type { Shape3 } from "../arrays/shape.ts";
 
 /** First and last-plus-one voxel along X and Y. */
 export interface PlaneBox {
-  /** Of the first axis. */
+  /** First voxel and the one behind the last along the first axis. */
   x: [number, number];
-  /** Of the second one. */
+  /** The same along the second one. */
   y: [number, number];
 }
 
@@ -37,7 +37,10 @@ export function publishedCrop(
   return { x: widen(x0, x1 + 1, nx, patch[0]), y: widen(y0, y1 + 1, ny, patch[1]) };
 }
 
-/** Of a plane's voxels, how many must be brighter than the image's mean, so that a few bright ones in a dark margin do not count. */
+/**
+ * The share of a plane's voxels that must be brighter than the image's mean, so that a few bright ones in a dark margin
+ * do not count.
+ */
 const FOREGROUND_SHARE = 0.01;
 
 /**

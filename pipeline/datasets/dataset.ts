@@ -34,7 +34,10 @@ export interface Preset {
   lowResolution: { patch: readonly number[]; share: number } | null;
 }
 
-/** Published course of a learning learningRate: a tenth of it after every so many iterations (Infinity: constant), or `(1 - s/T)^power`. */
+/**
+ * The published course of a learning rate: a tenth of it after every so many iterations (Infinity: constant), or
+ * `(1 - s/T)^power`.
+ */
 export type Rate = { base: number } & ({ every: number } | { power: number });
 
 /** The datasets that the methods were published on. */
@@ -44,7 +47,7 @@ export type Protocol = "la" | "acdc";
 export interface DatasetProfile {
   /** The name in tasks, split files and run folders. */
   name: string;
-  /** Whose published code and tables a method follows: it looks up by it what the authors do differently there. */
+  /** The authors whose published code and tables a method follows: it looks up by it what they do differently there. */
   protocol: Protocol;
   /** Number of channels of an image. */
   channels: number;
@@ -197,7 +200,12 @@ export interface Dataset extends DatasetProfile {
   /** Files of the published lists, a name a line; null where there are none, and a split is drawn. */
   lists: { train: URL; validation?: URL; test: URL } | null;
   /** The published table with its protocol; null where there is none. */
-  published: URL | null;
+  publishedResults: URL | null;
+  /**
+   * What holds for its data, and so for a network that was trained on it: whom to cite, the licence; null: who has the
+   * data knows.
+   */
+  terms: string | null;
   /** The way from raw files to cases. */
   preparation: Preparation;
 }

@@ -25,7 +25,7 @@ const ALL: BuiltInDataset[] = [
 export const DATASETS: Record<string, BuiltInDataset> = Object.fromEntries(
   ALL.map((dataset) => [dataset.name, dataset]),
 );
-/** For schemas, which want at least one. */
+/** The names of the datasets, for schemas, which want at least one. */
 export const DATASET_NAMES = Object.keys(DATASETS) as [string, ...string[]];
 
 /** Names of the datasets of one's own that have been prepared here. Needs `--allow-read`, `--allow-env`. */
@@ -66,7 +66,7 @@ export async function findDatasetIfThere(
   );
 }
 
-/** As {@linkcode findDatasetIfThere}. @throws {DataError} Where there is none, too. */
+/** Finds as {@linkcode findDatasetIfThere} does. @throws {DataError} Where there is none, too. */
 export async function findDataset(name: string, cases?: string): Promise<Dataset> {
   const found = await findDatasetIfThere(name, cases);
   if (found) return found;

@@ -13,7 +13,7 @@ import { permutation, stream } from "../arrays/random.ts";
 
 /** What a split is chosen from. */
 export interface Choice {
-  /** Those that are there; only those with a label can be labeled, validated or tested. */
+  /** The cases that are there; only those with a label can be labeled, validated or tested. */
   cases: Manifest["cases"];
   /** What is chosen and counted: single cases (LA), or patients with all their frames (ACDC). */
   unit: "case" | "patient";
@@ -23,7 +23,7 @@ export interface Choice {
   labeled: number;
   /** How many units are drawn for validation; 0 as published for LA. */
   validation: number;
-  /** Of what is drawn: stream "split" and the role. */
+  /** The seed of what is drawn: stream "split" and the role. */
   seed: number;
 }
 
@@ -31,9 +31,9 @@ export interface Choice {
 export interface PublishedLists {
   /** The first ones are labeled. */
   train: string[];
-  /** Absent where the authors have none (LA). */
+  /** The cases of the validation; absent where the authors have none (LA). */
   validation?: string[];
-  /** For the published figures. */
+  /** The cases of the published figures. */
   test: string[];
 }
 
@@ -48,12 +48,12 @@ export function parseList(text: string): string[] {
  * @throws {DataError} Naming all of the first training units that are missing, and all cases to be labeled, validated or
  * tested that have no label; or when too few are left to draw.
  */
-export function publishedLists(published: PublishedLists, choice: Choice): Lists {
+export function publishedLists(whole: PublishedLists, choice: Choice): Lists {
   const { unit, labeled: count } = choice, units = unitsOf(choice), here = (name: string) => units.has(name);
-  const labeled = published.train.slice(0, count), cannot = `Cannot label the first ${count} ${unit}s`;
+  const labeled = whole.train.slice(0, count), cannot = `Cannot label the first ${count} ${unit}s`;
   if (labeled.length < count) throw new DataError(`${cannot}: the published list has ${labeled.length}`);
   const bare = (names: string[]) => names.flatMap((name) => bareCases(units.get(name) ?? [], choice));
-  const { validation: list = [], test } = published;
+  const { validation: list = [], test } = whole;
   const problems = [
     { names: labeled.filter((name) => !here(name)), told: `${cannot} of the published list: not here are` },
     { names: bare(labeled), told: `${cannot} of the published list: without a label are` },
@@ -61,8 +61,8 @@ export function publishedLists(published: PublishedLists, choice: Choice): Lists
     { names: bare(test), told: "Cannot test on the published list: without a label are" },
   ].filter(({ names }) => names.length).map(({ names, told }) => `${told} ${listed(names)}`);
   if (problems.length) throw new DataError(problems.join("\n"));
-  const rest = published.train.slice(count).filter(here);
-  const validation = published.validation ? list.filter(here) : draw(rest, "validation", choice, choice.validation);
+  const rest = whole.train.slice(count).filter(here);
+  const validation = whole.validation ? list.filter(here) : draw(rest, "validation", choice, choice.validation);
   const unlabeled = rest.filter((name) => !validation.includes(name));
   return casesOf({ labeled, unlabeled, validation, test: test.filter(here) }, units);
 }
@@ -171,7 +171,7 @@ function casesOf(lists: Lists, units: Map<string, string[]>): Lists {
 const bareCases = (names: string[], { cases }: Pick<Choice, "cases">) =>
   names.filter((name) => !cases[name].labelVoxels);
 
-/** Those of the units, or of some of them, whose cases all have labels. */
+/** Gives those of the units, or of some of them, whose cases all have labels. */
 export function labeledUnits(choice: Pick<Choice, "cases" | "unit" | "groups">, names?: string[]): string[] {
   const units = unitsOf(choice);
   return (names ?? [...units.keys()]).filter((name) => !bareCases(units.get(name)!, choice).length);

@@ -64,9 +64,9 @@ export function fingerprintOf(
 
 /** A problem with a raw case. */
 export interface CaseProblem {
-  /** Of the case, or of the patient. */
+  /** The name of the case, or of the patient. */
   name: string;
-  /** As in {@linkcode Problems}. */
+  /** A line of {@linkcode Problems}. */
   problem: string;
 }
 
@@ -199,7 +199,7 @@ const READING = {
   EACCES: "it may not be read; change its rights",
 } as const;
 
-/** Of a problem with the data, or with a file or folder that cannot be read; other errors are thrown on. */
+/** The message of a problem with the data, or with a file or folder that cannot be read; other errors are thrown on. */
 export function messageOf(error: unknown): string {
   if (error instanceof DataError) return error.message;
   if (!isSystemError(error)) throw error;

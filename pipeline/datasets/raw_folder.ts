@@ -99,5 +99,5 @@ export function checkRawFolder(raw: string, caseFile: RegExp): void {
   );
 }
 
-/** As a shell takes it. */
+/** A path as a shell takes it. */
 const quoted = (path: string) => /^[\w./@:+-]+$/.test(path) ? path : `"${path}"`;

@@ -15,7 +15,7 @@ import {
   type ResultRow,
 } from "../records/evaluation.ts";
 
-/** Of myocardium, gram a milliliter. */
+/** The density of myocardium, gram a milliliter. */
 const DENSITY = 1.05;
 
 /**
@@ -72,7 +72,7 @@ function ejectionFraction(ed: ResultRow | undefined, es: ResultRow | undefined, 
 /**
  * Agreement of predictions with references by quantity, as Bland and Altman (Lancet 1986) report it.
  *
- * @example Errors of 2 and 4: bias 3, sample deviation √2
+ * @example Errors of 2 and 4: bias 3, sample standard deviation √2
  * ```ts
  * import assert from "node:assert/strict";
  * import { agreementOf } from "@ssnet/pipeline/evaluation/clinical.ts";
@@ -86,12 +86,12 @@ function ejectionFraction(ed: ResultRow | undefined, es: ResultRow | undefined, 
  * @param unit Of the errors.
  */
 export function agreementOf(errors: readonly (number | null)[], unit: Agreement["unit"]): Agreement {
-  const { mean: bias, deviation, cases: patients } = spread(errors);
+  const { mean: bias, standardDeviation, cases: patients } = spread(errors);
   return {
     unit,
     bias,
-    deviation,
-    limits: deviation === null ? null : [bias! - 1.96 * deviation, bias! + 1.96 * deviation],
+    standardDeviation,
+    limits: standardDeviation === null ? null : [bias! - 1.96 * standardDeviation, bias! + 1.96 * standardDeviation],
     meanAbsolute: spread(errors.map((error) => error && Math.abs(error))).mean,
     patients,
   };

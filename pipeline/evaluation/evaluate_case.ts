@@ -23,7 +23,7 @@ export type Probabilities = (one: Pick<Case, "image" | "shape">) => Promise<Floa
 
 /** How a dataset's cases are segmented. */
 export interface SegmentOptions extends Omit<InferenceOptions, "forward"> {
-  /** Of the training; it is the network's input. */
+  /** The patch of the training, which is the network's input. */
   patch: readonly number[];
   /**
    * Share of a window that the next one overlaps, voxels weighted by a Gaussian and windows of one value
@@ -39,16 +39,19 @@ export interface SegmentOptions extends Omit<InferenceOptions, "forward"> {
  * @param options `overlap` as of {@linkcode SegmentOptions}.
  */
 export function strideOf(
-  { patch: published, stride }: DatasetProfile,
+  { patch: publishedPatch, stride }: DatasetProfile,
   { patch, overlap }: Pick<SegmentOptions, "patch" | "overlap">,
 ): readonly number[] {
   if (overlap !== undefined) return patch.map((n) => Math.max(Math.round(n * (1 - overlap)), 1));
-  return stride && String(patch) === String(published) ? stride : patch.map((n) => n / 4);
+  return stride && String(patch) === String(publishedPatch) ? stride : patch.map((n) => n / 4);
 }
 
 /** Two take 5 % less of the CPU than one after the other, four hardly less than two, for 0.1 GB a window (docs/performance.md). */
 const WINDOWS_AT_ONCE = 2;
-/** More than the field's cardiac stacks have; what is longer goes in parts, for memory's sake. */
+/**
+ * The number of slices at once, more than the field's cardiac stacks have; what is longer goes in parts, for memory's
+ * sake.
+ */
 const SLICES_AT_ONCE = 32;
 
 /** Refuses an image that has not the channels of the training. @throws {DataError} With both numbers. */
@@ -67,7 +70,8 @@ export function checkChannels(
 }
 
 /**
- * From an image to its probabilities, of volumes by {@linkcode slidingWindow}, else by {@linkcode sliceProbabilities}.
+ * Gives the way from an image to its probabilities, of volumes by {@linkcode slidingWindow}, else by
+ * {@linkcode sliceProbabilities}.
  * @param read Gives the network's parameters; called whenever it runs, as a training replaces them.
  * @returns It refuses an image of other channels ({@linkcode checkChannels}).
  */
@@ -139,7 +143,7 @@ export function maskOf(
 }
 
 /**
- * From an image to a mask, the published way where nothing else is asked for.
+ * Gives the way from an image to a mask, the published one where nothing else is asked for.
  * @param read As of {@linkcode probabilitiesWith}.
  */
 export function segmenter(profile: DatasetProfile, read: () => NetworkParameters, options: SegmentOptions): Segment {

@@ -22,7 +22,7 @@ export interface InferenceOptions {
   forward: Forward;
   /** "running" as published; "window": the batch norm takes those of the images in the call, which look at nothing else. */
   statistics: "running" | "window";
-  /** Of the convolutions. */
+  /** Arithmetic of the convolutions. */
   precision: Precision;
 }
 

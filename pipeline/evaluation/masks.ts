@@ -22,7 +22,7 @@ const IMAGES = /(?:^|[._-])lgemri$/i;
 
 /** A mask and its reference. */
 export interface MaskFiles {
-  /** Of the case. */
+  /** The name of the case. */
   name: string;
   /** File of what is judged. */
   mask: string;
@@ -37,9 +37,9 @@ export interface LabelVolume
   axes: AxisOrder;
   /** Class numbers, the last axis fastest. */
   label: Uint8Array;
-  /** As of a `Volume`. */
+  /** Whether its place is known, as of a `Volume`. */
   isPlaced: boolean;
-  /** As of a `Volume`. */
+  /** Other places that its header says, as of a `Volume`. */
   otherPlaces?: Geometry[];
 }
 
@@ -94,7 +94,7 @@ function filesByName(path: string): Map<string, string[]> {
   return new Map([...groups].map(([name, group]) => [name, labelsOf(group)]));
 }
 
-/** Of the files of a case those that are named as labels, where any is: the others are its images. */
+/** The files of a case that are named as labels, where any is: the others are its images. */
 function labelsOf(files: string[]): string[] {
   const labels = files.filter((file) => LABEL.test(stemOf(file)));
   return labels.length ? labels : files;
@@ -161,9 +161,9 @@ export function placementOf(
 export interface Classes {
   /** Names from class 1 on. */
   names: string[];
-  /** From a value of a mask to its class; values that it does not name are class 0. */
+  /** The class of each value of a mask; values that it does not name are class 0. */
   ofMask: Map<number, number>;
-  /** The same of a reference. */
+  /** The class of each value of a reference. */
   ofReference: Map<number, number>;
 }
 

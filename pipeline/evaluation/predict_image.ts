@@ -31,11 +31,11 @@ export interface Box {
 
 /** What segments. */
 export interface Predictor {
-  /** Of the networks. */
+  /** The dataset of the networks. */
   dataset: Pick<Dataset, "axes" | "channelNames" | "classes" | "patch" | "preparation">;
-  /** Of their training. */
+  /** The grid of their training. */
   grid: TrainedGrid;
-  /** Of one or more networks. */
+  /** The probabilities of one or more networks. */
   networks: readonly Probabilities[];
   /** Which connected components are kept. */
   components: Components;
@@ -43,7 +43,7 @@ export interface Predictor {
 
 /** How an image is prepared, and what is wanted beside its mask. */
 export interface PredictOptions {
-  /** Outside of it nothing is looked at, and all is background; null: the whole image. */
+  /** The box outside of which nothing is looked at, and all is background; null: the whole image. */
   crop?: Box | null;
   /** Whether the image's intensities are prepared by those of the whole image or of the box alone. */
   normalize?: "whole" | "box";
@@ -59,17 +59,17 @@ export interface Prediction {
   mask: Uint8Array;
   /** Connected components of every class from 1 on, before any was left out. */
   found: number[];
-  /** Of every class from 1 on, where they are wanted. */
+  /** The probabilities of every class from 1 on, where they are wanted. */
   probabilities: Float32Array[];
-  /** Where it is wanted. */
+  /** The entropy of the mean, where it is wanted. */
   entropy: Float32Array | null;
-  /** Where it is wanted and there are several networks. */
+  /** The mutual information, where it is wanted and there are several networks. */
   mutualInformation: Float32Array | null;
   /** What the networks saw: voxels along the axes of the training. */
   seen: Vector3;
 }
 
-/** More than an array can be indexed by. */
+/** The number of voxels that an array cannot be indexed by. */
 const MOST_VOXELS = 2 ** 31;
 
 /**
@@ -83,7 +83,7 @@ const MOST_VOXELS = 2 ** 31;
  * import { predictImage } from "@ssnet/pipeline/evaluation/predict_image.ts";
  * import { writeNiftiMask } from "@ssnet/pipeline/files/nifti.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
- * import { loadRun } from "@ssnet/pipeline/training/run.ts";
+ * import { loadRun } from "@ssnet/pipeline/training/trained_run.ts";
  *
  * openTensorFlow({ threads: 2 });
  * const run = await loadRun("data/runs/la-ssnet", { overlap: 0.5 });

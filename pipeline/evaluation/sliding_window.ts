@@ -52,10 +52,10 @@ export function windowStarts(size: number, patch: number, stride: number): numbe
 
 /** How much a voxel of a window counts, along one axis: all alike, or by a Gaussian of an eighth of the patch, as nnU-Net's. */
 function windowWeights(patch: number, kind: "uniform" | "gaussian"): Float64Array {
-  const center = (patch - 1) / 2, deviation = patch / 8;
+  const center = (patch - 1) / 2, standardDeviation = patch / 8;
   return Float64Array.from(
     { length: patch },
-    (_, i) => kind === "uniform" ? 1 : Math.exp(-0.5 * ((i - center) / deviation) ** 2),
+    (_, i) => kind === "uniform" ? 1 : Math.exp(-0.5 * ((i - center) / standardDeviation) ** 2),
   );
 }
 

@@ -1,8 +1,8 @@
 /**
- * Statistics of a comparison of methods: the patient is the unit, seeds are averaged first. Mean and deviation over seeds,
- * a bootstrap interval over patients (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3), the paired
- * signed-rank test (Wilcoxon, Biometrics Bulletin 1, 1945) as SciPy computes it, and Holm's correction (Scandinavian
- * Journal of Statistics 6, 1979).
+ * Statistics of a comparison of methods: the patient is the unit, seeds are averaged first. Mean and standard deviation
+ * over seeds, a bootstrap interval over patients (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, section
+ * 13.3), the paired signed-rank test (Wilcoxon, Biometrics Bulletin 1, 1945) as SciPy computes it, and Holm's
+ * correction (Scandinavian Journal of Statistics 6, 1979).
  * @module
  */
 import { quantile } from "../arrays/quantiles.ts";
@@ -10,7 +10,10 @@ import { stream } from "../arrays/random.ts";
 import { patientRows, spread } from "./summary.ts";
 import type { ResultRow, Scores } from "../records/evaluation.ts";
 
-/** With fewer nothing is tested: of 7 pairs the smallest p is 1/64, which the correction over four methods lifts above 0.05. */
+/**
+ * The number of patients below which nothing is tested: of 7 pairs the smallest p is 1/64, which the correction over
+ * four methods lifts above 0.05.
+ */
 export const FEWEST_PATIENTS = 8;
 
 /** A value by the patient's name; null where it does not exist. */
@@ -36,12 +39,12 @@ export function patientScores(
 
 /** One number of a method over its seeds. */
 export interface SeedSummary {
-  /** By patient, the mean over the seeds that have a value. */
+  /** The mean over the seeds that have a value, by patient. */
   values: ByPatient;
   /** Mean of `values`; null where no patient has one. */
   mean: number | null;
-  /** Sample deviation of the seeds' means over patients; null for fewer than two seeds. */
-  deviation: number | null;
+  /** Sample standard deviation of the seeds' means over patients; null for fewer than two seeds. */
+  standardDeviation: number | null;
   /** 95 % interval of `mean` over patients: {@linkcode bootstrapInterval}. */
   interval: [number, number] | null;
   /** How many patients have a value. */
@@ -58,9 +61,9 @@ export interface SeedSummary {
  * import assert from "node:assert/strict";
  * import { overSeeds } from "@ssnet/pipeline/evaluation/statistics.ts";
  *
- * const { values, mean, deviation } = overSeeds([{ a: 0.5, b: 0.75 }, { a: 1, b: 0.75 }]);
+ * const { values, mean, standardDeviation } = overSeeds([{ a: 0.5, b: 0.75 }, { a: 1, b: 0.75 }]);
  * assert.deepEqual(values, { a: 0.75, b: 0.75 });
- * assert.deepEqual([mean, deviation], [0.75, Math.sqrt(2 * 0.125 ** 2)]);
+ * assert.deepEqual([mean, standardDeviation], [0.75, Math.sqrt(2 * 0.125 ** 2)]);
  * ```
  */
 export function overSeeds(seeds: readonly ByPatient[]): SeedSummary {
@@ -71,8 +74,8 @@ export function overSeeds(seeds: readonly ByPatient[]): SeedSummary {
   }
   const values = Object.fromEntries(names.map((name) => [name, spread(seeds.map((seed) => seed[name])).mean]));
   const { mean, cases: patients } = spread(Object.values(values));
-  const { deviation } = spread(seeds.map((seed) => spread(Object.values(seed)).mean));
-  return { values, mean, deviation, interval: bootstrapInterval(present(Object.values(values))), patients };
+  const { standardDeviation } = spread(seeds.map((seed) => spread(Object.values(seed)).mean));
+  return { values, mean, standardDeviation, interval: bootstrapInterval(present(Object.values(values))), patients };
 }
 
 const present = (values: readonly (number | null)[]) => values.filter((value) => value !== null);
@@ -200,7 +203,7 @@ export interface PairedTest {
   patients: number;
   /** Mean of reference - method over them; null where there are none. */
   difference: number | null;
-  /** With Holm's correction over the family; or why there is none. */
+  /** The test with Holm's correction over the family; or why there is none. */
   test: SignedRank & { corrected: number } | { reason: string };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Rows of results, one a case and class, and their means and deviations, as `metrics.json` holds them. A number that does
- * not exist (a distance of an empty mask) is null, never NaN: JSON has none.
+ * Rows of results, one a case and class, and their means and standard deviations, as `metrics.json` holds them. A
+ * number that does not exist (a distance of an empty mask) is null, never NaN: JSON has none.
  * @module
  */
 import type { Case } from "../records/case.ts";
@@ -9,20 +9,21 @@ import type { CorrectedSpacing, ResultRow, ScoreRow, Spread, Summaries } from ".
 /** An interval of the mean of some values. */
 export type IntervalOf = (values: readonly number[]) => [number, number] | null;
 
-/** Mean and sample deviation of the values that exist, and with `intervalOf` the interval of the mean. */
+/** Mean and sample standard deviation of the values that exist, and with `intervalOf` the interval of the mean. */
 export function spread(values: readonly (number | null)[], intervalOf?: IntervalOf): Spread {
   const here = values.filter((value) => value !== null), cases = here.length;
   const interval = intervalOf && { interval: intervalOf(here) };
-  if (!cases) return { mean: null, deviation: null, cases, ...interval };
+  if (!cases) return { mean: null, standardDeviation: null, cases, ...interval };
   const mean = here.reduce((sum, value) => sum + value, 0) / cases;
   const squares = here.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { mean, deviation: cases > 1 ? Math.sqrt(squares / (cases - 1)) : null, cases, ...interval };
+  return { mean, standardDeviation: cases > 1 ? Math.sqrt(squares / (cases - 1)) : null, cases, ...interval };
 }
 
 const SCORES = ["dice", "jaccard", "hd95", "asd"] as const, DISTANCES = ["hd95", "asd", "nsd"] as const;
 
 /**
- * Means and deviations of all rows, under both conventions, and in millimeters over the cases whose spacing is known.
+ * Means and standard deviations of all rows, under both conventions, and in millimeters over the cases whose spacing is
+ * known.
  * @param intervalOf As {@linkcode bootstrapInterval}; without it there are no intervals.
  */
 export function summarize(rows: readonly ScoreRow[], intervalOf?: IntervalOf): Summaries {

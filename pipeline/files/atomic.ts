@@ -17,8 +17,8 @@ export function writeAtomically(path: string, content: Content): Promise<void> {
 }
 
 /**
- * As {@linkcode writeAtomically}, several files that belong together: the first is renamed when all are written. Needs
- * `--allow-read`, `--allow-write`.
+ * Writes several files that belong together as {@linkcode writeAtomically} does one: the first is renamed when all are
+ * written. Needs `--allow-read`, `--allow-write`.
  */
 export async function writeTogether(files: { path: string; content: Content }[]): Promise<void> {
   const temporary = (path: string) => `${path}.${Deno.pid}.part`;

@@ -18,7 +18,7 @@ export const WIDTHS: Readonly<Record<string, number>> = {
   BOOL: 1,
 };
 
-/** From bytes of its own, little-endian. */
+/** Decoders of the types from bytes of their own, little-endian. */
 const DECODERS: Record<string, (bytes: Uint8Array<ArrayBuffer>) => Float32Array> = {
   F32: ({ buffer }) => new Float32Array(buffer),
   F64: ({ buffer }) => new Float32Array(new Float64Array(buffer)),

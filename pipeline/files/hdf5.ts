@@ -6,7 +6,7 @@ import type { DecodingJob, DecodingResult } from "./hdf5_reader.ts";
 
 /** One dataset, C order. */
 export interface HdfArray {
-  /** In the file's own type; 64-bit whole numbers become float64. */
+  /** The values in the file's own type; 64-bit whole numbers become float64. */
   data: Float32Array | Float64Array | Int32Array | Uint8Array;
   /** The last axis is the fastest. */
   shape: number[];
@@ -17,11 +17,11 @@ export type HdfAttribute = string | number[];
 
 /** What stands at the root of a file. */
 export interface HdfContent {
-  /** Of everything that has one there. */
+  /** The names of everything that has one there. */
   names: string[];
   /** Datasets of numbers by their names. */
   arrays: Record<string, HdfArray>;
-  /** By their names. */
+  /** The attributes by their names. */
   attributes: Record<string, HdfAttribute>;
 }
 

@@ -47,7 +47,7 @@ export async function decodeHdf5(bytes: Uint8Array, only?: readonly string[]): P
   }
 }
 
-/** Null where it holds no numbers and that is no fault. */
+/** Gives a dataset's array, and null where it holds no numbers and that is no fault. */
 function decodeDataset(dataset: Dataset, key: string, bytes: number, isWanted: boolean): HdfArray | null {
   const { type, size, shape, chunks, virtual_sources } = dataset.metadata, refuse = (why: string) => new Error(why);
   const isNumber = (type === 0 && [1, 2, 4, 8].includes(size)) || (type === 1 && [4, 8].includes(size));

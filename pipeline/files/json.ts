@@ -51,7 +51,7 @@ function filesNear(path: string): string[] {
   }
 }
 
-/** As {@linkcode readJson}, and null where there is no file. */
+/** Reads as {@linkcode readJson}, and gives null where there is no file. */
 export async function readJsonIfThere<S extends z.ZodType>(
   path: string,
   schema: S,

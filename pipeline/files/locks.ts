@@ -16,7 +16,7 @@ export const HEARTBEAT_SECONDS = 30;
 /** A lock untouched for longer belongs to a dead process. */
 export const DEAD_AFTER_SECONDS = 600;
 
-/** Who took a lock; the content of its file. */
+/** The process that took a lock; the content of its file. */
 export interface Holder {
   /** Process. */
   pid: number;
@@ -49,7 +49,7 @@ const UNKNOWN: Holder = { pid: 0, host: "", taken: "", released: null };
 /** Higher ones are not ours: nobody takes a lock so often, and from some number on there is no next one. */
 const HIGHEST = 1e9;
 
-/** Who has a lock, and what becomes of it when they are dead. */
+/** Says who has a lock, and what becomes of it when they are dead. */
 export function holderText({ pid, host, taken }: Holder): string {
   const who = pid ? `process ${pid} on ${host} since ${taken}` : "a process that has not written its name";
   if (host === Deno.hostname()) return who; // the system tells when it has ended
@@ -121,10 +121,12 @@ const numbers = (folder: string) =>
 
 async function livingHolder(path: string): Promise<Holder | null> {
   try {
-    const text = await Deno.readTextFile(path), touched = (await Deno.stat(path)).mtime!.getTime();
-    const isOld = Date.now() - touched > 1000 * DEAD_AFTER_SECONDS;
+    const text = await Deno.readTextFile(path), lastBeat = (await Deno.stat(path)).mtime!.getTime();
+    const isOld = Date.now() - lastBeat > 1000 * DEAD_AFTER_SECONDS;
     // A date in the future would hold for as long. Who lives touches its lock again, by its own clock.
-    if (touched > Date.now() + 1000 * HEARTBEAT_SECONDS) await Deno.utime(path, new Date(), new Date()).catch(() => {}); // it may be another user's
+    if (lastBeat > Date.now() + 1000 * HEARTBEAT_SECONDS) {
+      await Deno.utime(path, new Date(), new Date()).catch(() => {}); // it may be another user's
+    }
     if (!text.endsWith("}\n")) return isOld ? null : UNKNOWN; // created, not locked and written yet
     const holder = parseJson(text, HOLDER, { what: "the lock", path, remedy: "remove it when no process has it" });
     if (holder.released) return null;
@@ -142,7 +144,7 @@ function isLocked(path: string): boolean {
   return !file.tryLockSync(false); // shared: two that ask at once do not take each other for the holder
 }
 
-/** Null when another process was first. */
+/** Creates a lock; null when another process was first. */
 async function create(folder: string, number: number, onLost?: () => void): Promise<Lock | null> {
   const path = `${folder}/lock-${number}`;
   const holder: Holder = { pid: Deno.pid, host: Deno.hostname(), taken: new Date().toISOString(), released: null };

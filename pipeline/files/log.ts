@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { z } from "zod";
 import { DataError } from "./errors.ts";
 import { named } from "./atomic.ts";
+import { withPresentNames } from "./present_names.ts";
 import { listed } from "./words.ts";
 import { writeAll } from "./write_all.ts";
 
@@ -22,7 +23,7 @@ export async function readLog(path: string): Promise<LogRow[]> {
   return (await readLines(path)).map(({ row }) => row);
 }
 
-/** As {@linkcode readLog}, each row with its line. */
+/** Reads as {@linkcode readLog}, each row with its line. */
 async function readLines(path: string): Promise<{ row: LogRow; line: string }[]> {
   let text: string;
   try {
@@ -48,7 +49,7 @@ async function readLines(path: string): Promise<{ row: LogRow; line: string }[]>
 
 function rowOf(line: string): LogRow | null {
   try {
-    return ROW.parse(JSON.parse(line)) as LogRow;
+    return withPresentNames(ROW.parse(JSON.parse(line)) as LogRow, { rate: "learning_rate" }); // up to 0.2
   } catch {
     return null;
   }
@@ -87,7 +88,7 @@ export interface Log extends Disposable {
   sync(): Promise<void>;
 }
 
-/** Who has a log open writes its process there. */
+/** The file in which who has a log open writes its process. */
 const writerFile = (path: string) => `${path}.pid`;
 
 /** The process that has a log open, for readers; null where none has. Needs `--allow-read`, `--allow-write`. */

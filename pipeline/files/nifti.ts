@@ -41,7 +41,7 @@ const HEAD_BYTES = 2 ** 16;
 const MARGIN_BYTES = 2 ** 20;
 /** How far the columns of an sform may differ from `pixdim`, of its value: what programs lose by rounding. */
 const SCALE_TOLERANCE = 1e-3;
-/** Of a quaternion's vector part, the most that a rounded unit quaternion has. */
+/** The largest square of a quaternion's vector part that a rounded unit quaternion has. */
 const LONGEST_QUATERNION = 1 + 1e-5;
 
 /** What a NIfTI header says of the place of its voxels, number for number. */

@@ -59,11 +59,11 @@ type Fields = Record<string, string>;
 type Refuse = (why: string) => DataError;
 
 const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
-/** Of decimal digits alone; "" and "0x1" are none. */
+/** A number of decimal digits alone; "" and "0x1" are none. */
 const numberOf = (text: string): number => /^[-+.\de]+$/i.test(text) ? Number(text) : NaN;
-/** Null for "nan": not known. */
+/** The width that a text says; null for "nan": not known. */
 const widthOf = (text: string): number | null => text.toLowerCase() === "nan" ? null : numberOf(text);
-/** Of `(1,0,0) (0,1,0)`; NaN for what is none. */
+/** The vectors of `(1,0,0) (0,1,0)`; NaN for what is none. */
 const vectorsOf = (text: string): number[][] =>
   text.split(")").map((part) => part.trim()).filter((part, i, { length }) => part || i < length - 1).map((part) =>
     part.startsWith("(") ? part.slice(1).split(",").map((number) => numberOf(number.trim())) : [NaN]
@@ -79,7 +79,7 @@ const PLACE_FIELDS: (keyof NrrdPlace)[] = [
 
 /** A volume of a file, with what its header says of its place. */
 export interface NrrdVolume extends Volume {
-  /** As it stands in the file. */
+  /** The place as it stands in the file. */
   place: NrrdPlace;
 }
 

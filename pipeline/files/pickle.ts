@@ -13,7 +13,7 @@ export type PickleValue = unknown;
 
 /** What the names of a stream stand for. */
 export interface PickleNames {
-  /** By "MODULE NAME": a function for what the stream may call, anything else for a mere name. */
+  /** The globals by "MODULE NAME": a function for what the stream may call, anything else for a mere name. */
   globals: ReadonlyMap<string, unknown>;
   /** What a persistent id stands for. @throws {RangeError} When it stands for nothing. */
   persistent(id: PickleValue): PickleValue;
@@ -58,7 +58,7 @@ const NAMES = new Map(Object.entries(OPCODES).map(([char, name]) => [char.charCo
 const PROTO = 0x80;
 /** `_rebuild_tensor_v2` takes seven. */
 const MOST_ARGUMENTS = 7;
-/** Of a module or a global, with the end of its line. */
+/** The longest name of a module or a global, with the end of its line. */
 const LONGEST_NAME = 200;
 
 /**

@@ -9,7 +9,7 @@ import { decodeVoxels, type Volume } from "./voxels.ts";
 
 /** The first bytes of every PNG. */
 const SIGNATURE = 0x89504e47;
-/** Those of its first part, which has the sizes, with what stands in front of it. */
+/** The bytes of its first part, which has the sizes, with what stands in front of it. */
 const HEADER_BYTES = 33;
 /** Bytes that one byte of deflate can stand for, at most. */
 const MOST_PACKED = 1032;

@@ -68,7 +68,7 @@ export async function readSafetensors(path: string): Promise<SafetensorsContent>
 
 /** What stands in a file. */
 export interface SafetensorsContent {
-  /** By their names; of any type, read when they are asked for. */
+  /** The arrays by their names; of any type, read when they are asked for. */
   tensors: Record<string, StoredTensor>;
   /** Strings by name, without the checksum. */
   metadata: Record<string, string>;
@@ -119,7 +119,7 @@ export function decodeSafetensors(bytes: Uint8Array, source: string): Safetensor
   return { tensors, metadata: told };
 }
 
-/** Of a header without its checksum, and of the values behind it. */
+/** The checksum of a header without its checksum, and of the values behind it. */
 function checksumOf(header: object, metadata: Record<string, string>, values: Uint8Array): string {
   return createHash("sha256").update(JSON.stringify({ ...header, __metadata__: metadata })).update(values).digest(
     "hex",

@@ -10,15 +10,15 @@ import { unknownName } from "../files/words.ts";
 
 /** One training with its evaluation. */
 export interface Cell {
-  /** From 0, in the order of the grid. */
+  /** The cell's number from 0 on, in the order of the grid. */
   index: number;
   /** Profile's name. */
   dataset: string;
   /** Labeled cases or patients. */
   labeled: number;
-  /** As in `--method`. */
+  /** The method's name as in `--method`. */
   method: string;
-  /** Of everything random. */
+  /** The seed of everything random. */
   seed: number;
   /** Its run folder, below that of the grid. */
   folder: string;
@@ -90,10 +90,10 @@ export function gridCells(
   if (problems.length) return { cells, problems };
   for (const seed of seeds.map(Number)) {
     for (const dataset of asked) {
-      const { labeledCounts: published, plan } = datasets[dataset];
-      for (const labeled of labels.map(Number).filter((count) => plan || published.includes(count))) {
+      const { labeledCounts: publishedCounts, plan } = datasets[dataset];
+      for (const labeled of labels.map(Number).filter((count) => plan || publishedCounts.includes(count))) {
         for (const method of chosenMethods) {
-          if (labeled === published.at(-1) && !WITHOUT_UNLABELED.includes(method)) continue;
+          if (labeled === publishedCounts.at(-1) && !WITHOUT_UNLABELED.includes(method)) continue;
           const folder = `${dataset}-${labeled}/${method}/${seed}`;
           cells.push({ index: cells.length, dataset, labeled, method, seed, folder });
         }
@@ -116,17 +116,17 @@ export interface CellWork<C> {
   compute(cell: C, isLost: () => boolean): Promise<string | null>;
   /** Whether the walk must end; `compute` has returned early then. */
   isStopped(): boolean;
-  /** Called when another process takes over the cell that is being computed. */
+  /** Is called when another process takes over the cell that is being computed. */
   onLost(): void;
   /** How long to wait for a cell that another process holds. */
   waitSeconds: number;
-  /** Told what happened to a cell. */
+  /** Tells what happened to a cell. */
   tell(cell: C, text: string): void;
 }
 
 /** What became of the cells. */
 export interface Outcome<C> {
-  /** Finished now or before. */
+  /** The cells that are finished, now or before. */
   finished: C[];
   /** Went wrong, and why. */
   broken: { cell: C; why: string }[];

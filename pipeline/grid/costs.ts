@@ -23,11 +23,11 @@ export const COSTS = fileURLToPath(new URL("../../data/costs.json", import.meta.
 
 /** Which training costs are asked for; of its shape what differs from the published one. */
 export interface CostKey extends Partial<StepShape> {
-  /** Whose measured figures: the dataset's that it follows the protocol of. */
+  /** The dataset whose measured figures are taken: of one's own the one that it follows the protocol of. */
   dataset: string;
-  /** As in `--method`. */
+  /** The method's name as in `--method`. */
   method: string;
-  /** Of the convolutions. */
+  /** Arithmetic of the convolutions. */
   precision: Precision;
   /** "cpu" or "gpu". */
   device: string;
@@ -59,7 +59,7 @@ export function measuredStep(
   const wanted = { dataset, method, precision, device, ...AS_PUBLISHED };
   const row = rows.find((row) =>
     (Object.keys(wanted) as (keyof typeof wanted)[]).every((key) => row[key] === wanted[key]) &&
-    (!lowResolution || row.coarseSeconds)
+    (!lowResolution || row.lowResolutionSeconds)
   );
   return row ? { ...row, reference: publishedShape({ dataset, method }) } : null;
 }
@@ -75,7 +75,8 @@ export function costsOf(rows: MeasuredStep[], key: CostKey): Costs | null {
   const row = measuredStep(rows, key), { lowResolution } = key;
   if (!row) return null;
   const shape = shapeOf(row, key), share = shareOf("time", shape, row.reference);
-  const labeledOnly = (full: number) => meanSeconds(lowResolution, { full, lowResolution: row.coarseSeconds?.median });
+  const labeledOnly = (full: number) =>
+    meanSeconds(lowResolution, { full, lowResolution: row.lowResolutionSeconds?.median });
   const step = share * row.stepSeconds.median, warmup = row.warmupSeconds && share * row.warmupSeconds.median;
   return {
     stepSeconds: warmup === undefined ? labeledOnly(step) : step,

@@ -36,7 +36,7 @@ export function shareOf(what: "memory" | "time", shape: StepShape, reference: St
 
 /** Memory of a step as it was measured. */
 export interface MeasuredMemory {
-  /** Of the published dataset. */
+  /** The shape of the published dataset. */
   reference: StepShape;
   /** GB at that shape: the largest resident set of a process. */
   peakMemoryGb: number;
@@ -57,11 +57,11 @@ export function stepMemory({ reference, peakMemoryGb }: MeasuredMemory, shape: S
  * @param shape Its patch of multiples of 16, as the networks want them; what is returned is nowhere longer.
  */
 export function largestPatch(measured: MeasuredMemory, shape: StepShape, memoryBytes: number): number[] | null {
-  const published = measured.reference.patch, { patch } = shape;
+  const publishedPatch = measured.reference.patch, { patch } = shape;
   const fits = (patch: readonly number[]) => stepMemory(measured, { ...shape, patch }) * 1e9 <= memoryBytes;
   let fitting = [...patch];
   while (!fits(fitting)) { // shorter where it is longest against the published one
-    const ratios = fitting.map((n, axis) => n > 16 ? n / published[axis] : 0), longest = Math.max(...ratios);
+    const ratios = fitting.map((n, axis) => n > 16 ? n / publishedPatch[axis] : 0), longest = Math.max(...ratios);
     if (!longest) return null;
     fitting[ratios.indexOf(longest)] -= 16;
   }
@@ -77,7 +77,7 @@ export function largestPatch(measured: MeasuredMemory, shape: StepShape, memoryB
 export interface MachineMemory {
   /** All of it, or what its container may take. */
   total: number;
-  /** Of it, what other processes leave. */
+  /** The part of it that other processes leave. */
   available: number;
 }
 

@@ -25,7 +25,7 @@ import {
 
 /** A cell with what it costs. */
 export interface PlannedCell extends Cell, Length {
-  /** Measured; null where the scale needs none. */
+  /** The measured costs; null where the scale needs none. */
   costs: Costs | null;
   /** What is there of it. */
   state: "new" | "begun" | "finished";

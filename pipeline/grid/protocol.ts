@@ -14,7 +14,7 @@ import { lengthOf, stepRows } from "./costs.ts";
 
 /** How all cells of a grid are trained and tested, and where. */
 export interface Grid {
-  /** Those of its cells, by name. */
+  /** The datasets of its cells, by name. */
   datasets: Record<string, Dataset>;
   /** How long. */
   scale: Scale;
@@ -28,7 +28,7 @@ export interface Grid {
   raw: string;
   /** Folder with the cases of each dataset. */
   cases: string;
-  /** Of TensorFlow. */
+  /** TensorFlow's threads. */
   threads: number;
   /** Where it is computed. */
   device: "cpu" | "gpu";

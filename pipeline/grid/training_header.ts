@@ -16,7 +16,7 @@ export interface Announced extends CostKey, Length {
   preset: string;
   /** Iterations that are done already, of a run that goes on. */
   done: number;
-  /** Of TensorFlow. */
+  /** TensorFlow's threads. */
   threads: number;
 }
 

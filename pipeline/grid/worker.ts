@@ -32,7 +32,7 @@ const SAVE_EVERY = 50;
 
 /** Runs the tasks of a grid until a signal comes; it listens until it is disposed. */
 export interface Worker extends Disposable {
-  /** Whose. */
+  /** The grid of the cells. */
   grid: Grid;
   /** Whether a signal has come. */
   stopped(): boolean;
@@ -45,7 +45,7 @@ export interface Worker extends Disposable {
 /** A worker. Needs `--allow-run=deno`. */
 export function startWorker(grid: Grid): Worker {
   let child: Deno.ChildProcess | null = null, signaled = false;
-  /** At SIGTERM a training saves its state and leaves with code 75. */
+  /** Ends what runs: at SIGTERM a training saves its state and leaves with code 75. */
   function end(signal: "SIGTERM" | "SIGKILL") {
     try {
       child?.kill(signal);

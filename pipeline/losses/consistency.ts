@@ -90,7 +90,7 @@ export function pyramidConsistency(logits: Tensor[]): Scalar {
   return tf.div(tf.addN(terms), terms.length) as Scalar;
 }
 
-/** By products: TensorFlow's powers and their gradients take logarithms. */
+/** Multiplies up to the tenth power: TensorFlow's powers and their gradients take logarithms. */
 function tenthPower(x: Tensor): Tensor {
   const second = tf.square(x);
   return tf.mul(tf.square(tf.square(second)), second);

@@ -113,9 +113,9 @@ export interface Region {
 
 /** What the loss of a mixed image is made of. */
 export interface CopyPaste {
-  /** Of {@linkcode boxMask}. */
+  /** The mask that {@linkcode boxMask} gives. */
   mask: Tensor;
-  /** Where the mask is 1. */
+  /** The region where the mask is 1. */
   outside: Region;
   /** The box. */
   inside: Region;

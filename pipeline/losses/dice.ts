@@ -70,7 +70,7 @@ export function foregroundSquaredDice(p: Tensor, q: Tensor): Scalar {
   return meanOverForeground(p, q, (p, q) => squaredDice(p, q, 1e-5));
 }
 
-/** Per class `[K]`, over all other axes: `Σ p q`, and `Σ p² + Σ q²`. */
+/** The sums per class `[K]` over all other axes: `Σ p q`, and `Σ p² + Σ q²`. */
 function classSums(p: Tensor, q: Tensor): { overlap: Tensor; squares: Tensor } {
   const classes = p.shape.at(-1)!;
   const sum = (x: Tensor) => tf.sum(tf.reshape(x, [-1, classes]), 0);

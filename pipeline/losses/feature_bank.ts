@@ -11,9 +11,9 @@ import type { Scalar, Tensor1D, Tensor2D } from "../tensorflow/tensors.ts";
 
 /** The feature bank: per class `[S, 32]` rows (published: S = 32), zero beyond its count. The background's stays empty. */
 export interface FeatureBank {
-  /** By class, from 0 on; entry 0 is never read. */
+  /** The rows by class, from 0 on; entry 0 is never read. */
   rows: Tensor2D[];
-  /** By class: how many of the rows are filled. */
+  /** The number of filled rows by class. */
   counts: Scalar[];
 }
 /** Which scores stay when there are more voxels than rows. */

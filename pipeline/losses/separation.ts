@@ -18,7 +18,9 @@ export type BankWeights = "ones" | "learned";
 
 /** The loss of one half, and per class 1 where it took part, else 0: its heads then get no gradient at all. */
 export interface Separation {
-  /** In [0, 2 (K - 1) / K]: mean cosine distances, summed over the foreground and divided by all K classes. */
+  /**
+   * The loss, in [0, 2 (K - 1) / K]: mean cosine distances, summed over the foreground and divided by all K classes.
+   */
   loss: Scalar;
   /** Whether a class took part, from class 0 on. */
   took: Scalar[];
@@ -48,7 +50,7 @@ export function separationLoss(
     const takesPart = tf.logicalAnd(tf.greater(voxels, 1), tf.greater(bankCount, 1)), active = rows.asNumber(takesPart);
     took.push(active);
     // Of a class that takes no part, and of the bank beyond its count, there are no rows in what follows: not one of their
-    // values could be divided by a deviation or a sum of its own.
+    // values could be divided by a standard deviation or a sum of its own.
     const rowsOf = (x: Tensor2D, condition: Tensor) =>
       rows.gatherRows(x, rows.positions(tf.logicalAnd(condition, takesPart) as Tensor1D));
     const count = tf.mul(voxels, active) as Scalar, prototypeCount = tf.mul(bankCount, active) as Scalar;

@@ -5,7 +5,7 @@
  */
 import type { SSNetSettings } from "./ssnet.ts";
 
-/** By the name of a cell of the grid: what differs from SS-Net as published. */
+/** The settings that differ from SS-Net as published, by the name of a cell of the grid. */
 export const ABLATIONS = {
   "ssnet-supervised-alone": { smoothnessWeight: 0, separationWeight: 0 },
   "ssnet-smoothness": { separationWeight: 0 },

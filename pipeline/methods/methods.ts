@@ -30,7 +30,9 @@ export type MethodName = keyof typeof METHODS;
 export function isMethod(name: string): name is MethodName {
   return Object.hasOwn(METHODS, name);
 }
-/** For schemas, which want at least one. */
+/** The names of the methods, for schemas, which want at least one. */
 export const METHOD_NAMES = Object.keys(METHODS) as [MethodName, ...MethodName[]];
-/** Those of SS-Net's table, and BCP: what `reproduce` trains where no method is named. */
-export const TABLE_METHODS = METHOD_NAMES.filter((name) => name !== "mean_teacher" && name !== "fixmatch");
+/** The methods of SS-Net's table, and BCP: what `reproduce` trains where no method is named. */
+export const TABLE_METHODS: readonly MethodName[] = METHOD_NAMES.filter((name) =>
+  name !== "mean_teacher" && name !== "fixmatch"
+);

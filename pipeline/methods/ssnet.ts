@@ -49,9 +49,9 @@ const PROTOCOL = {
 
 /** What an ablation changes. */
 export interface SSNetSettings {
-  /** Of the smoothness term; 0 leaves it out. Published: 1. */
+  /** The weight of the smoothness term; 0 leaves it out. Published: 1. */
   smoothnessWeight: number;
-  /** Of the separation term; 0 leaves it out, heads and bank included. Published: 0.1. */
+  /** The weight of the separation term; 0 leaves it out, heads and bank included. Published: 0.1. */
   separationWeight: number;
   /** Length of the adversarial perturbation (epsilon). Published: 10 on LA, 6 on ACDC. */
   perturbationRadius: number;
@@ -171,7 +171,7 @@ interface SeparationTerm {
   /** `L_sep` of the labeled half with its labels, and of the unlabeled half with pseudo labels. */
   labeled: Separation;
   unlabeled: Separation;
-  /** With the labeled half's prototypes. */
+  /** The bank with the labeled half's prototypes. */
   bank: FeatureBank;
 }
 

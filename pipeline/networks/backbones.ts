@@ -10,11 +10,11 @@ export type Backbone = "vnet" | "unet";
 
 /** The parts of a backbone; filters at the finest level 16 where none are given. */
 export interface Parts {
-  /** From `[B, ..., C]` to five levels, the finest first. */
+  /** Gives the way from `[B, ..., C]` to five levels, the finest first. */
   encoder(at: Scope, options: EncoderOptions): (pass: Pass, x: Tensor) => Tensor[];
-  /** From these levels to the features in front of a head. */
+  /** Gives the way from these levels to the features in front of a head. */
   decoder(at: Scope, upsampling: Upsampling, filters?: number): (pass: Pass, levels: Tensor[]) => Tensor;
-  /** From features to logits. */
+  /** Gives the way from features to logits. */
   head(at: Scope, name: string, width: Width): Layer<Tensor>;
 }
 

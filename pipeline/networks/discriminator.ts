@@ -17,7 +17,7 @@ const BLOCK = 7;
 /** Blocks along an axis of the last map of slices, which may be smaller than one block; and their side. */
 const blocksOf = (size: number) => ({ side: Math.min(BLOCK, size), count: Math.floor(size / Math.min(BLOCK, size)) });
 
-/** For what maps and patches a discriminator is made. */
+/** The maps and patches that a discriminator is made for. */
 export interface DiscriminatorOptions {
   /** C, channels of the image. */
   channels: number;
@@ -25,7 +25,7 @@ export interface DiscriminatorOptions {
   classes: number;
   /** `[X, Y, Z]` or `[H, W]`; for slices it decides the inputs of the last layer. */
   patch: readonly number[];
-  /** Of the first convolution; each of the next three has twice those of the one before. */
+  /** The filters of the first convolution; each of the next three has twice those of the one before. */
   filters?: number;
 }
 

@@ -24,7 +24,7 @@ export interface Head {
 
 /** Which rows a selector judges. */
 export interface Selection {
-  /** Whose selector: that of the features, or that of the bank. */
+  /** The owner of the selector: the features or the bank. */
   of: "features" | "bank";
   /** The class, from 1 on: the background has no selector that runs. */
   classIndex: number;

@@ -9,11 +9,11 @@ export interface MatchedWeights {
   state: StateDict;
   /** What stands in front of the network's names in the file; "" as a rule. */
   prefix: string;
-  /** Those that are not, a line each: what was wanted and what found. */
+  /** The parameters that are not, a line each: what was wanted and what found. */
   lacking: string[];
   /** Names in the file that the network does not have. */
   others: string[];
-  /** Of the file. */
+  /** The metadata of the file. */
   metadata: Record<string, string>;
 }
 

@@ -41,7 +41,7 @@ export type Weights = Record<string, Tensor>;
 
 /**
  * PyTorch's default initialization (Kaiming-uniform with a = √5): weights and biases uniform in ±1/√fan_in, gamma 1,
- * beta 0; running means 0, variances 1. "conv_normal" is Kaiming-normal: mean 0, deviation √(2/fan_in).
+ * beta 0; running means 0, variances 1. "conv_normal" is Kaiming-normal: mean 0, standard deviation √(2/fan_in).
  * @param random Uniform in [0, 1); one number a weight or bias (two a normal one), in the order of the specification.
  *
  * @example
@@ -64,8 +64,8 @@ export function initialize(spec: NetworkSpec, random: () => number): StateDict {
     const values = new Float32Array(sizeOf(shape));
     if (kind === "bn_gamma") values.fill(1);
     else if (kind === "conv_normal") {
-      const deviation = Math.sqrt(2 / fanIn);
-      for (let i = 0; i < values.length; i++) values[i] = normal(random) * deviation;
+      const standardDeviation = Math.sqrt(2 / fanIn);
+      for (let i = 0; i < values.length; i++) values[i] = normal(random) * standardDeviation;
     } else if (kind !== "bn_beta") {
       const bound = 1 / Math.sqrt(fanIn);
       for (let i = 0; i < values.length; i++) values[i] = (2 * random() - 1) * bound;

@@ -11,7 +11,7 @@ import type { Pass } from "./layers.ts";
 import type { EncoderOptions, Forward, Layer, NetworkOptions, Scope, Upsampling, Width } from "./scope.ts";
 
 const FILTERS = 16, SLOPE = 0.01;
-/** By level, the finest first; every level has twice the filters of the one above. */
+/** The dropout by level, the finest first; every level has twice the filters of the one above. */
 const DROPOUT = [0.05, 0.1, 0.2, 0.3, 0.5];
 const COARSEST = DROPOUT.length - 1;
 

@@ -10,11 +10,11 @@ import type { Tensor, Tensor5D } from "../tensorflow/tensors.ts";
 import type { Forward, Layer, NetworkOptions, Scope, Width } from "./scope.ts";
 
 const FILTERS = 16;
-/** By decoder level, the finest first. */
+/** The dropout by decoder level, the finest first. */
 const DROPOUT = [0.1, 0.2, 0.3, 0.5];
-/** By level, the finest first; every level has twice the filters of the one above. */
+/** The encoder's names by level, the finest first; every level has twice the filters of the one above. */
 const ENCODER = ["conv1", "conv2", "conv3", "conv4", "center"];
-/** From the coarsest to the finest, as they run and as their parameters stand. */
+/** The decoder's levels from the coarsest to the finest, as they run and as their parameters stand. */
 const DECODER = [3, 2, 1, 0];
 const KERNEL = { kernel: [3, 3, 3], normal: true };
 

@@ -23,15 +23,15 @@ import { type Fingerprint, preparedHashesOf } from "./manifest.ts";
 
 /** One volume with what is known of it. */
 export interface Case {
-  /** Unique in its folder; the file's name without `.h5`. */
+  /** The case's name, unique in its folder; the file's name without `.h5`. */
   name: string;
   /** Voxels along the three axes of the array, the last one fastest. */
   shape: Vector3;
   /** Which axes these are: "XYZ" (LA) or "ZYX" (ACDC). */
   axes: AxisOrder;
   /**
-   * Intensities as the network reads them, `[C, ...shape]`, channel by channel: LA of zero mean and unit deviation, ACDC in
-   * [0, 1].
+   * Intensities as the network reads them, `[C, ...shape]`, channel by channel: LA of zero mean and unit standard
+   * deviation, ACDC in [0, 1].
    */
   image: Float32Array;
   /** Class of every voxel, 0 is background; null for a case without a label. */
@@ -46,7 +46,7 @@ export interface Case {
   header: NiftiForms | null;
   /** The volume that it was cropped from and its first voxel there; null where it is whole or not known. */
   source: { shape: Vector3; first: Vector3 } | null;
-  /** Who was imaged; null where the source does not say, as the following ones. */
+  /** The person who was imaged; null where the source does not say, as the following ones. */
   patient: string | null;
   /** Number of the frame in the patient's cine, from 1. */
   frame: number | null;
@@ -68,7 +68,7 @@ export function parseFrameName(name: string): { patient: string; frame: number }
   return patient ? { patient, frame: Number(frame) } : null;
 }
 
-/** Whose frame a case is, by its name; a case of another name is a patient of its own. */
+/** The patient whose frame a case is, by its name; a case of another name is a patient of its own. */
 export function patientOf(name: string): string {
   return parseFrameName(name)?.patient ?? name;
 }

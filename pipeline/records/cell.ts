@@ -16,9 +16,12 @@ export interface Length {
 
 /** What a training costs. */
 export interface Costs {
-  /** Of one step of the method. */
+  /** Seconds of one step of the method. */
   stepSeconds: number;
-  /** Of one step of its warm-up, coarse ones counted by their share; null for the labeled-only method, which is its own. */
+  /**
+   * Seconds of one step of its warm-up, low-resolution ones counted by their share; null for the labeled-only method,
+   * which is its own.
+   */
   warmupSeconds: number | null;
   /** Largest resident set. */
   memoryGb: number;
@@ -33,7 +36,7 @@ export type Scale = typeof SCALES[number];
 
 /** A cell that was begun. */
 export interface CellRecord extends Length {
-  /** Of its grid. */
+  /** The scale of its grid. */
   scale: Scale;
   /** Profile's name. */
   dataset: string;
@@ -41,11 +44,11 @@ export interface CellRecord extends Length {
   labeled: number;
   /** A method, or an ablation of SS-Net. */
   method: string;
-  /** Of everything random. */
+  /** The seed of everything random. */
   seed: number;
-  /** That its length was made from; null where the scale has none. */
+  /** The minutes that its length was made from; null where the scale has none. */
   minutes: number | null;
-  /** Measured then; null where the scale needs none. */
+  /** The costs that were measured then; null where the scale needs none. */
   costs: Costs | null;
 }
 

@@ -30,7 +30,7 @@ export interface ComponentsChoice {
 
 /** Which components are kept, and by which choice. */
 export interface ChosenComponents {
-  /** Of masks. */
+  /** The components of masks that are kept. */
   components: Components;
   /** What chose them; null: the method, or who asked. */
   componentsChoice: ComponentsChoice | null;
@@ -40,13 +40,13 @@ export interface ChosenComponents {
 export interface StoredComponents extends ComponentsChoice {
   /** What was chosen. */
   components: Components;
-  /** Of the run's. */
+  /** The checkpoint of the run that was chosen for. */
   checkpoint: "last" | "best";
-  /** Of the checkpoint's file: of another one the choice says nothing. */
+  /** SHA-256 of the checkpoint's file: of another one the choice says nothing. */
   sha256: string;
-  /** Of the batch norms. */
+  /** Statistics of the batch norms. */
   statistics: string;
-  /** Of the windows; null: the published stride. */
+  /** Overlap of the windows; null: the published stride. */
   overlap: number | null;
   /** Whether mirrorings were averaged. */
   mirror: boolean;
@@ -57,7 +57,7 @@ const CHOSEN_BY = {
   cases: z.int().positive(),
   dice: z.strictObject({ all: DICE, classes: DICE, foreground: DICE }),
 };
-/** Of a {@linkcode ComponentsChoice}. */
+/** The schema of a {@linkcode ComponentsChoice}. */
 export const CHOICE: z.ZodType<ComponentsChoice> = z.strictObject(CHOSEN_BY);
 const STORED: z.ZodType<StoredComponents> = z.strictObject({
   ...CHOSEN_BY,

@@ -9,6 +9,7 @@ import type { Components } from "../arrays/components.ts";
 import { sha256 } from "../files/hash.ts";
 import { type JsonFile, readJson, readJsonIfThere, writeRecord } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
+import { withPresentNames } from "../files/present_names.ts";
 import { counted } from "../files/words.ts";
 import { isFull } from "../tensorflow/precision.ts";
 import { CHOICE, COMPONENTS_SCHEMA, type ComponentsChoice, withPresentComponents } from "./components.ts";
@@ -39,7 +40,7 @@ export interface ScoreRow {
 
 /** One case and class. */
 export interface ResultRow extends ScoreRow {
-  /** Who was imaged; null where the case does not say. */
+  /** The person who was imaged; null where the case does not say. */
   patient: string | null;
   /** End of diastole or of systole; null where the case does not say. */
   phase: "ED" | "ES" | null;
@@ -57,8 +58,8 @@ export interface ResultRow extends ScoreRow {
 export interface Spread {
   /** Mean; null where no case has a value. */
   mean: number | null;
-  /** Sample deviation (N - 1 in the denominator); null for fewer than two cases. */
-  deviation: number | null;
+  /** Sample standard deviation (N - 1 in the denominator); null for fewer than two cases. */
+  standardDeviation: number | null;
   /** How many cases (or patients) have a value. */
   cases: number;
   /** 95 % interval of the mean; null for fewer than two cases, absent where none was wanted. */
@@ -131,9 +132,9 @@ export interface Agreement {
   unit: "ml" | "%" | "g";
   /** Mean error; null where no patient has one. */
   bias: number | null;
-  /** Sample deviation of the errors (N - 1 in the denominator); null for fewer than two patients. */
-  deviation: number | null;
-  /** Limits of agreement, `bias ± 1.96 deviation`, the lower one first; null for fewer than two patients. */
+  /** Sample standard deviation of the errors (N - 1 in the denominator); null for fewer than two patients. */
+  standardDeviation: number | null;
+  /** Limits of agreement, `bias ± 1.96 standardDeviation`, the lower one first; null for fewer than two patients. */
   limits: [number, number] | null;
   /** Mean absolute error; null where no patient has one. */
   meanAbsolute: number | null;
@@ -208,7 +209,7 @@ export interface Metrics {
   volumes: Record<string, Agreement> | null;
 }
 
-/** Bounded, so that sums and percentages stay numbers: there are no such volumes, and no such times. */
+/** Numbers are bounded, so that sums and percentages stay numbers: there are no such volumes, and no such times. */
 const NUMBER = z.number().min(-1e15).max(1e15), KNOWN = NUMBER.nullable(), OVERLAP = z.number().min(0).max(1);
 
 const SCORES = z.object({
@@ -226,7 +227,7 @@ const SCORE_ROW = z.object({
   honest: SCORES,
   millimeters: DISTANCES.nullable(),
 });
-/** Of a {@linkcode ResultRow}. */
+/** The schema of a {@linkcode ResultRow}. */
 export const RESULT_ROW: z.ZodType<ResultRow> = SCORE_ROW.extend({
   patient: NAME.nullable(),
   phase: z.enum(["ED", "ES"]).nullable(),
@@ -236,15 +237,19 @@ export const RESULT_ROW: z.ZodType<ResultRow> = SCORE_ROW.extend({
   seconds: NUMBER,
 });
 
-const SPREAD = z.object({
+/** Versions up to 0.2 wrote `deviation`. */
+const WITH_DEVIATION = <S extends z.ZodType>(schema: S) =>
+  z.preprocess((content) => withPresentNames(content, { deviation: "standardDeviation" }), schema);
+
+const SPREAD = WITH_DEVIATION(z.object({
   mean: NUMBER.nullable(),
-  deviation: NUMBER.nullable(),
+  standardDeviation: NUMBER.nullable(),
   cases: NUMBER,
   interval: z.tuple([NUMBER, NUMBER]).nullable().optional(),
-});
-const NOT_MEASURED: Spread = { mean: null, deviation: null, cases: 0 };
+}));
+const NOT_MEASURED: Spread = { mean: null, standardDeviation: null, cases: 0 };
 const SUMMARY = z.object({ dice: SPREAD, jaccard: SPREAD, hd95: SPREAD, asd: SPREAD });
-/** Of {@linkcode Summaries}. */
+/** The schema of {@linkcode Summaries}. */
 export const SUMMARIES: z.ZodType<Summaries> = z.object({
   published: z.record(z.string(), SUMMARY),
   honest: z.record(z.string(), SUMMARY),
@@ -261,14 +266,14 @@ const PATIENT = z.object({
   frames: z.object({ ED: z.string().nullable(), ES: z.string().nullable() }),
   values: BY_QUANTITY(z.object({ predicted: KNOWN, reference: KNOWN, error: KNOWN })),
 });
-const AGREEMENT = z.object({
+const AGREEMENT = WITH_DEVIATION(z.object({
   unit: z.enum(["ml", "%", "g"]),
   bias: KNOWN,
-  deviation: KNOWN,
+  standardDeviation: KNOWN,
   limits: z.tuple([NUMBER, NUMBER]).nullable(),
   meanAbsolute: KNOWN,
   patients: NUMBER,
-});
+}));
 const COUNTS = z.object({ labeled: NUMBER, unlabeled: NUMBER, validation: NUMBER, test: NUMBER });
 /** Strict: a checksum whose name is damaged is not that of an older file. */
 const METRICS: z.ZodType<Metrics> = z.preprocess(
@@ -318,7 +323,7 @@ export function readMetrics(folder: string): Promise<Metrics> {
   return readJson(pathOf(folder), METRICS, FILE);
 }
 
-/** As {@linkcode readMetrics}; null where there are none. */
+/** Reads as {@linkcode readMetrics}; null where there are none. */
 export function readMetricsIfThere(folder: string): Promise<Metrics | null> {
   return readJsonIfThere(pathOf(folder), METRICS, FILE);
 }
@@ -342,13 +347,13 @@ export interface EvaluationKind {
   checkpoint: "last" | "best";
   /** Which components of a prediction were kept; null: the method's own choice. */
   components: Components | null;
-  /** As of {@linkcode Metrics}. */
+  /** The overlap as {@linkcode Metrics} has it. */
   overlap: number | null;
-  /** As of {@linkcode Metrics}. */
+  /** Whether mirrorings were averaged, as {@linkcode Metrics} has it. */
   mirror: boolean;
   /** Arithmetic of the convolutions. */
   precision: string;
-  /** Whose test cases; null: the training's own split. */
+  /** The split whose test cases are evaluated; null: the training's own. */
   split: { test: readonly string[] } | null;
 }
 

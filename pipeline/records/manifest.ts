@@ -8,6 +8,7 @@ import type { Intensity } from "../arrays/intensity.ts";
 import { sha256 } from "../files/hash.ts";
 import { type JsonFile, readJson, readJsonIfThere, writeRecord } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
+import { withPresentNames } from "../files/present_names.ts";
 import type { Case } from "./case.ts";
 
 /** SHA-256 of all that a case is made of, part by part, so that what has changed can be named. */
@@ -51,7 +52,10 @@ function hashOfVoxels({ buffer, byteOffset, byteLength }: Float32Array | Uint8Ar
   return sha256(new Uint8Array(buffer, byteOffset, byteLength));
 }
 
-/** In any order of keys, and of what is known alone: a field that is new in a case leaves the hashes of older ones. */
+/**
+ * The hash in any order of keys, and of what is known alone: a field that is new in a case leaves the hashes of older
+ * ones.
+ */
 function hashOfFields(fields: object): string {
   return sha256(JSON.stringify(fields, (_, value) => {
     if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
@@ -71,7 +75,7 @@ export interface Fingerprint {
   headerSpacing?: number[] | null;
   /** Intensities of the source, before any preparation: {@linkcode intensityOf}; of several channels the first one's. */
   intensity: Intensity;
-  /** Those of the channels behind the first. */
+  /** The intensities of the channels behind the first. */
   otherChannels?: Intensity[];
   /** Voxels of the prepared label by its value, background left out; null without a label. */
   labelVoxels: Record<string, number> | null;
@@ -83,13 +87,17 @@ export interface Fingerprint {
   hashes?: CaseHashes;
 }
 
-const INTENSITY = z.strictObject({
-  mean: z.number(),
-  deviation: z.number(),
-  minimum: z.number(),
-  maximum: z.number(),
-  percentiles: z.record(z.string(), z.number()),
-});
+/** Versions up to 0.2 wrote `deviation`. */
+const INTENSITY = z.preprocess(
+  (content) => withPresentNames(content, { deviation: "standardDeviation" }),
+  z.strictObject({
+    mean: z.number(),
+    standardDeviation: z.number(),
+    minimum: z.number(),
+    maximum: z.number(),
+    percentiles: z.record(z.string(), z.number()),
+  }),
+);
 const FINGERPRINT = z.strictObject({
   shape: z.array(z.int().positive()).length(3),
   spacing: z.array(z.number().positive()).length(3).nullable(),
@@ -143,7 +151,7 @@ export async function readManifest(folder: string): Promise<Manifest & { sha256:
   return { ...manifest, sha256: sha256(await Deno.readFile(pathOf(folder))) };
 }
 
-/** As {@linkcode readManifest}, without the hash, and null where there is none. Needs `--allow-read`. */
+/** Reads as {@linkcode readManifest}, without the hash, and gives null where there is none. Needs `--allow-read`. */
 export function readManifestIfThere(folder: string): Promise<Manifest | null> {
   return readJsonIfThere(pathOf(folder), MANIFEST, MANIFEST_FILE);
 }

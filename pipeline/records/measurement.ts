@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { readJsonIfThere } from "../files/json.ts";
+import { withPresentNames } from "../files/present_names.ts";
 
 /** What one process measures. */
 export const MEASURED = ["step", "forward-backward", "inference", "metrics", "micro", "end-to-end", "cases"] as const;
@@ -24,26 +25,26 @@ const SECONDS = z.number().nonnegative();
 const TIMES = z.object({
   /** Other work on the machine can only add: the least disturbed one. */
   minimum: SECONDS,
-  /** In the middle. */
+  /** The time in the middle. */
   median: SECONDS,
-  /** In the order in which they ran. */
+  /** All of them in the order in which they ran. */
   all: z.array(SECONDS).default([]),
 });
 const CONVOLUTIONS = z.record(z.string(), z.int().positive());
 const FIGURES = z.object({
-  /** Of one repetition: a step, a pass forward and back to all parameters, a case, a batch. */
+  /** The seconds of one repetition: a step, a pass forward and back to all parameters, a case, a batch. */
   stepSeconds: TIMES.optional(),
-  /** Of the first repetition, which traces and is not counted. */
+  /** The seconds of the first repetition, which traces and is not counted. */
   firstSeconds: SECONDS.optional(),
-  /** Of a step of the method's warm-up, where it has another one. */
+  /** The seconds of a step of the method's warm-up, where it has another one. */
   warmupSeconds: TIMES.optional(),
-  /** Of a labeled-only step on the smaller slices of the dataset's fast preset, where it has any. */
-  coarseSeconds: TIMES.optional(),
-  /** Of a pass forward alone. */
+  /** The seconds of a labeled-only step on the smaller slices of the dataset's fast preset, where it has any. */
+  lowResolutionSeconds: TIMES.optional(),
+  /** The seconds of a pass forward alone. */
   forwardSeconds: TIMES.optional(),
-  /** Of a pass forward and back to the input alone. */
+  /** The seconds of a pass forward and back to the input alone. */
   inputSeconds: TIMES.optional(),
-  /** Of reading all cases. */
+  /** The seconds of reading all cases. */
   readSeconds: TIMES.optional(),
   /** 60 over the median. */
   casesPerMinute: SECONDS.optional(),
@@ -51,13 +52,12 @@ const FIGURES = z.object({
   network: z.string().optional(),
   /** Rows that a step's convolutions take ({@linkcode Convolutions}). */
   convolutions: CONVOLUTIONS.optional(),
-  /** The same of one row of every pass of a network. */
+  /** The convolutions of one row of every pass of a network. */
   passConvolutions: z.record(z.enum(PASSES), CONVOLUTIONS).optional(),
   /** What has pieces has no other times. */
   pieces: z.array(z.object({ name: z.string(), firstSeconds: SECONDS, seconds: TIMES })).min(1).optional(),
 });
-/** Schema of what one process reports. */
-export const MEASUREMENT = z.looseObject({
+const PROCESS = z.looseObject({
   kind: z.enum(MEASURED),
   ...FIGURES.shape,
   peakMemoryGb: z.number().positive(),
@@ -75,6 +75,11 @@ export const MEASUREMENT = z.looseObject({
     instructionSets: z.array(z.string()).nullable(),
   }).optional(),
 });
+/** Versions up to 0.2 wrote `coarseSeconds`. */
+const WITH_PRESENT_NAMES = <S extends z.ZodType>(schema: S) =>
+  z.preprocess((content) => withPresentNames(content, { coarseSeconds: "lowResolutionSeconds" }), schema);
+/** Schema of what one process reports. */
+export const MEASUREMENT = WITH_PRESENT_NAMES(PROCESS);
 
 /** Seconds of repeated work. */
 export type Times = z.infer<typeof TIMES>;
@@ -87,20 +92,20 @@ export type Measurement = z.infer<typeof MEASUREMENT>;
 export const parseMeasurement = (text: string): Measurement => MEASUREMENT.parse(JSON.parse(text));
 
 /** A step of a training. */
-const STEP = MEASUREMENT.extend({
+const STEP = WITH_PRESENT_NAMES(PROCESS.extend({
   kind: z.literal("step"),
   dataset: z.string(),
   method: z.string(),
   precision: z.string(),
   device: z.string(),
   threads: z.int(),
-  /** Of its shape what is not as published; the costs of a training leave such a step out. */
+  /** What is not as published of its shape; the costs of a training leave such a step out. */
   patch: z.string().optional(),
   rows: z.int().optional(),
   channels: z.int().optional(),
   classes: z.int().optional(),
   stepSeconds: TIMES.extend({ median: z.number().positive() }),
-});
+}));
 const STEPS = z.strictObject({ kind: z.literal("steps"), steps: z.array(STEP) });
 
 /** A measured step. */

@@ -12,8 +12,8 @@ import { NAME } from "../files/names.ts";
 
 /**
  * How intensities become what a network reads, under the names of nnU-Net's `channel_names`: `CT` cut to the percentiles 0.5
- * and 99.5 of the foreground and brought to its mean and deviation; `zscore` to mean 0 and deviation 1 of each image;
- * `rescale_to_0_1` to the extremes of each image; `noNorm` as they are.
+ * and 99.5 of the foreground and brought to its mean and standard deviation; `zscore` to mean 0 and standard deviation
+ * 1 of each image; `rescale_to_0_1` to the extremes of each image; `noNorm` as they are.
  */
 export const NORMALIZATIONS = ["CT", "zscore", "rescale_to_0_1", "noNorm"] as const;
 /** One of {@linkcode NORMALIZATIONS}. */
@@ -28,12 +28,12 @@ export interface Foreground {
   /** Mean of all. */
   mean: number;
   /** Standard deviation. */
-  deviation: number;
+  standardDeviation: number;
 }
 
 /** A channel of the images. */
 export interface PlannedChannel {
-  /** As `dataset.json` says it. */
+  /** The channel's name in `dataset.json`. */
   name: string;
   /** One of {@linkcode NORMALIZATIONS}. */
   normalization: Normalization;
@@ -71,17 +71,17 @@ export interface DatasetFingerprint {
 export interface Plan {
   /** Its name in tasks, as its raw folder has it. */
   dataset: string;
-  /** For readers. */
+  /** A name for readers. */
   title: string;
   /** What a split counts: patients where names are `PATIENT_frameNN`. */
   unit: "case" | "patient";
-  /** In the order of the files' `_0000`, `_0001`. */
+  /** The channels in the order of the files' `_0000`, `_0001`. */
   channels: PlannedChannel[];
   /** Names of the labels from 1 on. */
   classes: string[];
   /** V-Net for volumes, U-Net for slices. */
   network: "vnet" | "unet";
-  /** Whose published schedule and settings are taken: those of LA for volumes, of ACDC for slices. */
+  /** The dataset whose published schedule and settings are taken: LA for volumes, ACDC for slices. */
   protocol: "la" | "acdc";
   /** Which way the axes of all cases run, in the order of the arrays; of slices the first axis counts them. */
   orientation: string;
@@ -106,12 +106,13 @@ const RANGE = z.strictObject({ lowest: THREE, median: THREE, highest: THREE });
 const CHANNEL = z.strictObject({
   name: z.string(),
   normalization: z.enum(NORMALIZATIONS),
-  foreground: z.strictObject({ low: z.number(), high: z.number(), mean: z.number(), deviation: z.number() }),
+  foreground: z.strictObject({ low: z.number(), high: z.number(), mean: z.number(), standardDeviation: z.number() }),
 }).refine(
-  ({ normalization, foreground: { low, high, deviation } }) => normalization !== "CT" || low < high && deviation > 0,
+  ({ normalization, foreground: { low, high, standardDeviation } }) =>
+    normalization !== "CT" || low < high && standardDeviation > 0,
   {
     path: ["foreground"],
-    message: "CT wants low below high, and a deviation above 0",
+    message: "CT wants low below high, and a standard deviation above 0",
   },
 );
 /** Its schema, also of the copy in a run's configuration. */

@@ -17,15 +17,15 @@ const RUN = z.strictObject({
   method: z.string(),
   checkpoint: z.enum(["last", "best"]),
   iteration: z.int().nonnegative(),
-  /** Of the checkpoint's file. */
+  /** SHA-256 of the checkpoint's file. */
   sha256: z.string(),
-  /** Of the batch norms. */
+  /** Statistics of the batch norms. */
   statistics: z.enum(STATISTICS),
 });
 const OPTIONS = z.preprocess(
   withPresentComponents,
   z.strictObject({
-    /** Null: the whole image. */
+    /** The box that was cut out; null: the whole image. */
     crop: z.strictObject({ low: NUMBERS, high: NUMBERS }).nullable(),
     normalize: z.enum(["whole", "box"]),
     overlap: z.number(),
@@ -34,7 +34,7 @@ const OPTIONS = z.preprocess(
     components: COMPONENTS_SCHEMA,
     /** What chose them; null: the method, or who segmented. */
     componentsChoice: CHOICE.nullable().default(null),
-    /** Null: as the images say. */
+    /** The spacing that was given; null: as the images say. */
     spacing: NUMBERS.nullable(),
     probabilities: z.boolean(),
     uncertainty: z.boolean(),
@@ -50,7 +50,7 @@ const ROW = z.strictObject({
   shape: NUMBERS,
   /** Millimeters along the array's axes; null where they are not known. */
   spacing: NUMBERS.nullable(),
-  /** Of the file's axes; null where it says none. */
+  /** The orientation of the file's axes; null where it says none. */
   orientation: z.string().nullable(),
   /** What was done before the network. */
   preparation: z.string(),
@@ -59,9 +59,9 @@ const ROW = z.strictObject({
   classes: z.array(z.strictObject({
     class: z.string(),
     voxels: z.int().nonnegative(),
-    /** Null where the spacing is not known. */
+    /** The volume; null where the spacing is not known. */
     milliliters: z.number().nullable(),
-    /** Connected ones of the class, before any was left out. */
+    /** The connected components of the class, before any was left out. */
     components: z.int().nonnegative(),
   })),
   seconds: z.number(),

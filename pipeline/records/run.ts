@@ -15,6 +15,7 @@ import { writeAtomically } from "../files/atomic.ts";
 import { isFile } from "../files/exists.ts";
 import { type JsonFile, parseJson, readJson, readJsonIfThere, writeRecord } from "../files/json.ts";
 import { NAME } from "../files/names.ts";
+import { withPresentNames } from "../files/present_names.ts";
 import { PLAN, type Plan } from "./plan.ts";
 import { type Norm, NORMS } from "../tensorflow/norms.ts";
 import { type Precision, PRECISIONS } from "../tensorflow/precision.ts";
@@ -80,7 +81,7 @@ export interface Training {
   rateSchedule: "published" | "constant" | "cosine";
   /** How its patches are augmented. */
   augmentation: Augmentation;
-  /** Behind the network's convolutions. */
+  /** The norm behind the network's convolutions. */
   norm: Norm;
   /** Whether a moving average of the weights is kept and tested. */
   ema: boolean;
@@ -114,7 +115,7 @@ export interface Training {
 export interface RunConfig {
   /** The dataset's name. */
   dataset: string;
-  /** Of a dataset of its user's own: its plan, a copy. */
+  /** A copy of the plan of a dataset of its user's own. */
   plan?: Plan;
   /** The method's name and its settings. */
   method: { name: string; settings: Record<string, string | number> };
@@ -169,8 +170,8 @@ const CONFIG: z.ZodType<Unsplit> = z.strictObject({
 });
 
 /**
- * Of a training what may change when it goes on: its result stays as it is, or nearly (threads, device). One that stopped at
- * a step may go on and leave it out.
+ * The fields of a training that may change when it goes on: its result stays as it is, or nearly (threads, device). One
+ * that stopped at a step may go on and leave it out.
  */
 export const FREE: readonly (keyof Training)[] = ["threads", "device", "saveEvery", "nan", "cases", "computedOn"];
 
@@ -191,14 +192,10 @@ const FLAT = z.looseObject({
 /** Names in a training that were others before. */
 const RENAMED: Record<string, keyof Training> = { coarse: "lowResolution", averaged: "ema" };
 
-function withPresentNames(training: object): object {
-  return Object.fromEntries(Object.entries(training).map(([name, value]) => [RENAMED[name] ?? name, value]));
-}
-
 /** What earlier versions wrote as the present form; anything else as it is. */
 function translated(content: unknown): unknown {
   const earlier = z.looseObject({ training: z.looseObject({}) }).safeParse(content);
-  if (earlier.success) return { ...earlier.data, training: withPresentNames(earlier.data.training) };
+  if (earlier.success) return { ...earlier.data, training: withPresentNames(earlier.data.training, RENAMED) };
   const flat = FLAT.safeParse(content);
   if (!flat.success) return content;
   const { dataset, method, patch, coarse, splitContent, versions = {}, split: _, run: __, ...others } = flat.data;
@@ -206,7 +203,11 @@ function translated(content: unknown): unknown {
   for (const [key, value] of Object.entries(others)) (key in LACKING ? training : settings)[key] = value;
   if (method === "supervised") training.warmup = 0; // it is its own warm-up; the first versions wrote the preset's
   const sides = { patch: sidesOf(patch), coarse: coarse && { ...coarse, patch: sidesOf(coarse.patch) } };
-  const now = { dataset, method: { name: method, settings }, training: withPresentNames({ ...training, ...sides }) };
+  const now = {
+    dataset,
+    method: { name: method, settings },
+    training: withPresentNames({ ...training, ...sides }, RENAMED),
+  };
   return { ...now, split: splitContent, versions, commit: null };
 }
 
@@ -227,14 +228,14 @@ export async function readRunConfigIfThere(folder: string): Promise<RunConfig | 
   return content && withSplit(content, path);
 }
 
-/** As {@linkcode readRunConfigIfThere}. @throws {DataError} Where there is none, too. */
+/** Reads as {@linkcode readRunConfigIfThere}. @throws {DataError} Where there is none, too. */
 export async function readRunConfig(folder: string): Promise<RunConfig> {
   return withSplit(await readJson(pathOf(folder), FILE, RUN_CONFIG), pathOf(folder));
 }
 
 /** What a file of weights says of its network in its metadata, so that it alone is enough to segment images. */
 export interface NetworkMetadata extends ChosenComponents {
-  /** As of a run, without what names cases or the machine: no split, no folders. */
+  /** The configuration of a run without what names cases or the machine: no split, no folders. */
   config: RunConfig;
 }
 

@@ -26,11 +26,11 @@ export interface Scores {
   notes: string[];
   /** A row a case and class. */
   rows: ResultRow[];
-  /** Over the rows; with intervals where the cases are none of patients. */
+  /** Means over the rows, with intervals where the cases are none of patients. */
   summary: Summaries;
-  /** With the patient as the unit, with intervals; null where cases are none of patients. */
+  /** Means with the patient as the unit, with intervals; null where cases are none of patients. */
   patientSummary: Summaries | null;
-  /** Of programs. */
+  /** Versions of the programs. */
   versions: Record<string, string>;
 }
 

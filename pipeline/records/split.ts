@@ -20,13 +20,13 @@ export type Role = "labeled" | "unlabeled" | "validation" | "test";
 /** Names of cases by role. */
 export type Lists = Record<Role, string[]>;
 
-/** Who is trained on, with and without labels, and who is tested; `split.json`. */
+/** The cases that are trained on, with and without labels, and those that are tested; `split.json`. */
 export interface Split extends Lists {
   /** Name of the dataset's profile. */
   profile: string;
   /** "published lists", or "seed" and the number. */
   source: string;
-  /** Where something was drawn: the seed. */
+  /** The seed, where something was drawn. */
   seed?: number;
   /** A hash of every case that it names: {@linkcode bindingTo}; {@linkcode checkCases} compares them. */
   hashes?: Record<string, string>;
@@ -121,7 +121,9 @@ export function parseSplit(content: unknown, source: string): Split {
   return checkSplit(checkContent(content, SPLIT, { ...SPLIT_FILE, path: source }), source);
 }
 
-/** Of each case that is named a hash of voxels and place; of a manifest without hashes the SHA-256 of the whole. */
+/**
+ * Gives a hash of voxels and place for each case that is named; of a manifest without hashes the SHA-256 of the whole.
+ */
 export function bindingTo(
   manifest: Manifest & { sha256: string },
   names: readonly string[],
@@ -131,7 +133,7 @@ export function bindingTo(
   return { hashes: Object.fromEntries(entries) as Record<string, string> };
 }
 
-/** Of what a network sees of a case and where that lies; null where the manifest has no hashes. */
+/** The hash of what a network sees of a case and where that lies; null where the manifest has no hashes. */
 function boundHash(cases: Manifest["cases"], name: string): string | null {
   const { hashes } = cases[name];
   return hashes ? sha256(JSON.stringify([hashes.image, hashes.label, hashes.geometry])) : null;

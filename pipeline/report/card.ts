@@ -9,7 +9,7 @@ import { counted, fixed } from "../files/words.ts";
 import { type ChosenComponents, componentsText } from "../records/components.ts";
 import type { Metrics, Spread, Summary } from "../records/evaluation.ts";
 import { countCases, countPatients } from "../records/split.ts";
-import { planText } from "./protocol.ts";
+import { planText } from "./row_settings.ts";
 import { quoted } from "../files/places.ts";
 import { plain } from "./markdown.ts";
 import type { Run } from "./runs.ts";
@@ -22,15 +22,15 @@ export interface ExportedModel extends ChosenComponents {
   format: "safetensors" | "pth";
   /** Whether its numbers are float16. */
   half: boolean;
-  /** Of its bytes. */
+  /** SHA-256 of its bytes. */
   sha256: string;
   /** How many numbers a training moves. */
   parameters: number;
   /** Which one of the run's. */
   checkpoint: string;
-  /** After which it was written. */
+  /** The iteration after which it was written. */
   iteration: number;
-  /** Of the batch norms, that suit it. */
+  /** Statistics of the batch norms that suit it. */
   statistics: string;
 }
 
@@ -57,7 +57,7 @@ export function modelCard(
       ["file", `${plain(model.file)}, ${model.half ? "float16" : "float32"}`],
       ["SHA-256", model.sha256],
       ["parameters", model.parameters.toLocaleString("en-US")],
-      ["input", `${training.patch.join(" x ")}, one channel`],
+      ["input", `${training.patch.join(" x ")}, ${counted(dataset.channels, "channel")}`],
       ["classes", ["background", ...dataset.classNames].map((name, i) => `${i} ${name}`).join(", ")],
       ["checkpoint", `${model.checkpoint}, after iteration ${model.iteration}`],
       ["used with", `${model.statistics} statistics, ${componentsText(model.components, model.componentsChoice)}`],
@@ -120,7 +120,7 @@ export function modelCard(
     "protocols or patients nothing is known of it.",
     `- ${labeled} labeled ${units} are few; another seed or split gives other numbers.`,
     "- A mask may be empty or wrong without any sign of it; each has to be looked at.",
-    "- The terms of the data it was trained on hold for it too.",
+    `- The terms of the data it was trained on hold for it too${dataset.terms ? `: ${dataset.terms}` : ""}.`,
     ...notes.map((note) => `- ${plain(note)}`),
     "",
   ].join("\n");
@@ -144,8 +144,10 @@ function listsOf({ unit }: Dataset, split: Run["config"]["split"]): { units: str
 /** The table of an evaluation with its protocol. */
 function resultsOf(name: string, { summary, patientSummary, ...metrics }: Metrics): string[] {
   const { published, honest, millimeters } = patientSummary ?? summary;
-  const number = ({ mean, deviation }: Spread, scale: number) =>
-    mean === null ? "–" : fixed(scale * mean, 2) + (deviation === null ? "" : ` ± ${fixed(scale * deviation, 2)}`);
+  const number = ({ mean, standardDeviation }: Spread, scale: number) =>
+    mean === null
+      ? "–"
+      : fixed(scale * mean, 2) + (standardDeviation === null ? "" : ` ± ${fixed(scale * standardDeviation, 2)}`);
   const overlaps = (of: Summary<"dice" | "jaccard">, key: string) =>
     [of[key].dice, of[key].jaccard].map((one) => number(one, 100));
   const rows = ["mean", ...metrics.classes].filter((_, i) => i || metrics.classes.length > 1).map((key) => [
@@ -169,7 +171,7 @@ function resultsOf(name: string, { summary, patientSummary, ...metrics }: Metric
     `${
       metrics.nominalSpacing ? ", nominal mm" : ""
     }. First as published (an empty mask scores 0 throughout), then honest ` +
-    "(an empty mask has no distance); means ± sample deviations.",
+    "(an empty mask has no distance); means ± sample standard deviations.",
     "",
     ...[head, head.map(() => "---"), ...rows].map((line) => `| ${line.map(plain).join(" | ")} |`),
     "",

@@ -42,11 +42,11 @@ export function rounded(value: number): number {
 
 /** A curve of a run. */
 export interface Curve {
-  /** Of the run among all, from 0; it chooses the color. */
+  /** The run's place among all, from 0 on; it chooses the color. */
   place: number;
-  /** Of the run. */
+  /** The name of the run. */
   name: string;
-  /** In the order of iterations. */
+  /** The points in the order of iterations. */
   points: { iteration: number; value: number }[];
   /** Where the unlabeled half comes in; 0 without a warm-up. */
   warmup: number;
@@ -75,7 +75,7 @@ export function LineChart(
     drawn: "smoothed" | "steps" | "points";
     /** A logarithmic scale, where the values span a decade. */
     decades: boolean;
-    /** Of its clip path, unique in the page. */
+    /** The id of its clip path, unique in the page. */
     id: string;
   },
 ) {
@@ -216,9 +216,9 @@ const TITLES: Record<string, string> = {
   separation_labeled: "Separation loss, labeled",
   separation_unlabeled: "Separation loss, unlabeled",
   consistency_weight: "Consistency weight",
-  rate: "Learning rate",
+  learning_rate: "Learning rate",
 };
-const SCHEDULES = ["consistency_weight", "rate"];
+const SCHEDULES = ["consistency_weight", "learning_rate"];
 
 /** Validation and all logged quantities of the runs, one chart each. Places are those of the runs in the report. */
 export function LearningCurves({ runs }: { runs: { run: Run; place: number }[] }) {
@@ -250,7 +250,7 @@ export function LearningCurves({ runs }: { runs: { run: Run; place: number }[] }
           id={`plot-${runs[0].place}-${key}`}
           last={last}
           drawn={SCHEDULES.includes(key) ? "steps" : "smoothed"}
-          decades={key === "rate"}
+          decades={key === "learning_rate"}
           curves={runs.filter(({ run }) => run.curves[key]).map((one) => curveOf(one, one.run.curves[key]))}
         />
       ))}
@@ -259,12 +259,15 @@ export function LearningCurves({ runs }: { runs: { run: Run; place: number }[] }
 }
 
 /** Dice of every case, a row an evaluation, with its mean and the published mean of one method. */
-export function DiceByCase({ rows, published }: {
+export function DiceByCase({ rows, publishedMean }: {
   rows: { place: number; label: string; mean: number | null; cases: { name: string; dice: number }[] }[];
-  published: { name: string; dice: number } | null;
+  publishedMean: { name: string; dice: number } | null;
 }) {
   const width = 840, left = 20, right = 20, line = 46, top = 30, bottom = top + line * rows.length;
-  const least = Math.min(...rows.flatMap(({ cases }) => cases.map(({ dice }) => 100 * dice)), published?.dice ?? 100);
+  const least = Math.min(
+    ...rows.flatMap(({ cases }) => cases.map(({ dice }) => 100 * dice)),
+    publishedMean?.dice ?? 100,
+  );
   const low = Math.max(0, Math.floor((least - 2) / 10) * 10);
   const x = (dice: number) => rounded(left + (width - left - right) * (dice - low) / (100 - low));
   return (
@@ -276,11 +279,11 @@ export function DiceByCase({ rows, published }: {
         </g>
       ))}
       <text class="tick" x={width - right} y={bottom + 30} text-anchor="end">Dice, %</text>
-      {published && (
+      {publishedMean && (
         <g>
-          <line class="published-mean" x1={x(published.dice)} x2={x(published.dice)} y1={top - 8} y2={bottom} />
-          <text class="tick" x={x(published.dice)} y="14" text-anchor={published.dice > 70 ? "end" : "start"}>
-            published mean of {published.name}: {published.dice.toFixed(2)}
+          <line class="published-mean" x1={x(publishedMean.dice)} x2={x(publishedMean.dice)} y1={top - 8} y2={bottom} />
+          <text class="tick" x={x(publishedMean.dice)} y="14" text-anchor={publishedMean.dice > 70 ? "end" : "start"}>
+            published mean of {publishedMean.name}: {publishedMean.dice.toFixed(2)}
           </text>
         </g>
       )}

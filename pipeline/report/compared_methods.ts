@@ -16,26 +16,26 @@ import { spread } from "../evaluation/summary.ts";
 import { lowResolutionText } from "../training/low_resolution.ts";
 import { type Group, type PublishedRow, publishedRowOf, type Result } from "./groups.ts";
 import { grouped, type NumberName, NUMBERS } from "./numbers.ts";
-import { differing, protocolKey, protocolSettings } from "./protocol.ts";
+import { differing, protocolKey, protocolSettings } from "./row_settings.ts";
 
 /** One row of a comparison: a method with its options, over its seeds. */
 export interface ComparedMethod {
   /** Its printed name, with the options that are not as published. */
   label: string;
-  /** As in `config.json`. */
+  /** The method's name as in `config.json`. */
   method: string;
   /** Whether its options are the published ones: else it is an ablation. */
   asPublished: boolean;
-  /** In ascending order, each once. */
+  /** The seeds in ascending order, each once. */
   seeds: number[];
   /** Iterations and warm-up. */
   schedule: string;
   /** Mean over the seeds; null where one has no log. */
   minutes: number | null;
-  /** Over seeds and patients. */
+  /** The numbers over seeds and patients. */
   numbers: Record<NumberName, SeedSummary>;
   /** The published row of the method; null where there is none, or this row is an ablation. */
-  published: PublishedRow | null;
+  publishedRow: PublishedRow | null;
 }
 
 /** SS-Net against one other row by one number. */
@@ -50,24 +50,24 @@ export interface ComparedPair extends PairedTest {
 export interface Comparison {
   /** Tells it from the other tables of its group; empty where it is the only one. */
   title: string;
-  /** For empty masks; "both" where no mask is empty, so that they agree. */
+  /** The convention for empty masks; "both" where no mask is empty, so that they agree. */
   convention: "published" | "honest" | "both";
   /** What all rows share, in the order of the protocol table. */
   protocol: { name: string; text: string }[];
   /** Settings in which any row differs from the published protocol. */
-  differsFromPublished: string[];
+  differsFromPublishedProtocol: string[];
   /** SS-Net, labeled only, the others by year; of one method the row as published first, then its ablations. */
   methods: ComparedMethod[];
-  /** In the order of the evaluations. */
+  /** The patients in the order of the evaluations. */
   patients: string[];
-  /** Of SS-Net as published against the others; or why nothing is tested. */
+  /** The tests of SS-Net as published against the others; or why nothing is tested. */
   tests: { reference: string; pairs: ComparedPair[] } | { reason: string };
 }
 
 /** How to read the tables, a sentence each. */
 export const COMPARISON_READING = [
   "The rows of a table share everything that its protocol line names; a method's schedule stands in its row. Where one method was trained by several schedules, every schedule has a table of its own.",
-  "The unit is the patient: ED and ES averaged class by class, then the classes; of the left atrium a case is a patient. Seeds are averaged patient by patient first. Mean and interval are over patients, ± is the sample deviation of the seeds' means. The interval is a 95 % percentile bootstrap of 10,000 resamples: it does not hold the spread of trainings, and of few patients it is too narrow.",
+  "The unit is the patient: ED and ES averaged class by class, then the classes; of the left atrium a case is a patient. Seeds are averaged patient by patient first. Mean and interval are over patients, ± is the sample standard deviation of the seeds' means. The interval is a 95 % percentile bootstrap of 10,000 resamples: it does not hold the spread of trainings, and of few patients it is too narrow.",
   "p is of the two-sided Wilcoxon signed-rank test over patients. Each number is a family of its own, with Holm's correction over the rows that SS-Net is tested against. n patients give no p below 2/2ⁿ before the correction.",
 ];
 
@@ -77,7 +77,7 @@ const CONVENTIONS: Record<Comparison["convention"], string> = {
   both: "none, both conventions agree",
 };
 
-/** Of one row: results of the same method with the same settings. */
+/** The key of one row: results of the same method with the same settings. */
 export const rowKey = ({ run: { config, method } }: Result) => JSON.stringify([config.method.name, method.settings]);
 /** What else the seeds of one row have in common. */
 export const scheduleKey = ({ run: { config: { training: { iterations, warmup, lowResolution } } } }: Result) =>
@@ -116,7 +116,7 @@ export function compareMethods(group: Group): { tables: Comparison[]; notes: str
         title: "",
         convention,
         protocol: [...protocol, { name: "Empty masks", text: CONVENTIONS[convention] }],
-        differsFromPublished: differing(settings),
+        differsFromPublishedProtocol: differing(settings),
         methods,
         patients,
         tests: tested(methods, patients.length),
@@ -189,7 +189,7 @@ function comparedMethods(group: Group, results: Result[], convention: Comparison
       minutes: minutes.includes(null) ? null : spread(minutes).mean,
       numbers: { dice: over("dice"), jaccard: over("jaccard"), hd95: over("hd95"), asd: over("asd") },
       // Published numbers are of their own convention.
-      published: asPublished && convention !== "honest" ? publishedRowOf(group, key) : null,
+      publishedRow: asPublished && convention !== "honest" ? publishedRowOf(group, key) : null,
     };
   });
 }

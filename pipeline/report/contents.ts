@@ -8,7 +8,7 @@ import {
   type Group,
   groupResults,
   type Rank,
-  readPublished,
+  readPublishedResults,
   type Result,
   shownCases,
 } from "./groups.ts";
@@ -18,11 +18,11 @@ import type { Metrics } from "../records/evaluation.ts";
 
 /** A case of the figures; without an overlay where its files are not there. */
 export interface ShownCase extends CaseDice {
-  /** By Dice over all cases of the result. */
+  /** The case's rank by Dice over all cases of the result. */
   rank: Rank;
   /** The case's own, a class each. */
   rows: Metrics["rows"];
-  /** Null where the image or the mask is gone. */
+  /** The slices that are shown; null where the image or the mask is gone. */
   overlay: Overlay | null;
 }
 
@@ -32,7 +32,7 @@ export interface Contents {
   title: string;
   /** What a reader must know before the numbers: what is missing, unfinished or mixed. */
   notes: string[];
-  /** In the order they were named. */
+  /** The runs in the order in which they were named. */
   runs: Run[];
   /** A table each. */
   groups: Group[];
@@ -51,21 +51,21 @@ export interface Contents {
 /** How to read the tables, a sentence each. */
 export const READING = [
   "Dice and Jaccard in %; 95HD, the 95th percentile of the distances between the two surfaces, and ASD, the mean distance from the predicted surface to the reference's, in voxels without regard to the spacing, and in mm where the spacing is known.",
-  "± is the sample deviation over the cases, for our rows over one training; the published tables give none.",
+  "± is the sample standard deviation over the cases, for our rows over one training; the published tables give none.",
   "Published convention: an empty prediction scores 0 in all four numbers, which flatters its distances. Honest convention: two empty masks score Dice 100 and have no distance, one empty mask scores Dice 0 and has no distance; distances are means over the cases that have one. Millimeters follow the honest convention.",
   "Published rows were computed by others under the protocol beside them. Where a row of ours differs from it, the numbers are not comparable as they stand.",
 ];
 
 /** How to read the volumes by class. */
 export const VOLUMES_READING = [
-  "A volume is the voxels of a mask times the volume of a voxel; error is predicted − reference. Bias is the mean error, the limits of agreement are bias ± 1.96 sample deviations, over the cases whose spacing is known.",
+  "A volume is the voxels of a mask times the volume of a voxel; error is predicted − reference. Bias is the mean error, the limits of agreement are bias ± 1.96 sample standard deviations, over the cases whose spacing is known.",
 ];
 
 /** How to read the clinical tables; `nominal`: whether a spacing is nominal. */
 export function clinicalReading(nominal: boolean): string[] {
   return [
     "A volume is the voxels of a mask times the volume of a voxel, with nothing added between the slices: EDV at the end of diastole (ED), ESV at the end of systole (ES). Ejection fraction EF = (EDV − ESV) / EDV; mass of the left ventricle: 1.05 g/ml times the volume of the myocardium at ED.",
-    "Error is predicted − reference, of EF in percentage points. Bias is the mean error, the limits of agreement are bias ± 1.96 sample deviations. Over n patients each limit has a standard error of about √(3/n) deviations: with few patients the limits say little.",
+    "Error is predicted − reference, of EF in percentage points. Bias is the mean error, the limits of agreement are bias ± 1.96 sample standard deviations. Over n patients each limit has a standard error of about √(3/n) standard deviations: with few patients the limits say little.",
     ...(nominal
       ? [
         "The spacing is nominal, not the scanner's, and so are ml, g and mm. Ejection fractions do not depend on it: both frames of a patient share it and it cancels.",
@@ -87,7 +87,7 @@ export async function gatherContents(
   methods: Methods,
   { withTestGap = false }: { withTestGap?: boolean } = {},
 ): Promise<Contents> {
-  const runs = await readRuns(folders, methods), tables = await readPublished();
+  const runs = await readRuns(folders, methods), tables = await readPublishedResults();
   const groups = groupResults(runs, tables, methods),
     notes = runs.flatMap((run) => run.notes.map((n) => `${run.name}: ${n}`));
   const names = [...new Set(runs.map(({ config }) => config.dataset))],

@@ -49,14 +49,14 @@ const PUBLISHED = z.strictObject({
 /** A published result: Dice and Jaccard in %, distances in voxels, means over the test cases; its title where it is not its method's. */
 export type PublishedRow = z.infer<typeof PUBLISHED_ROW>;
 /** The content of a dataset's `published.json`: its table with the protocol, and where numbers come from, by the key that a row names. */
-export type Published = z.infer<typeof PUBLISHED>;
+export type PublishedResults = z.infer<typeof PUBLISHED>;
 
 /** Reads the published tables that come with the datasets, by their names. Needs `--allow-read`. */
-export async function readPublished(): Promise<Record<string, Published>> {
-  const tables: Record<string, Published> = {};
-  for (const { name, published } of Object.values(DATASETS)) {
-    if (!published) continue;
-    tables[name] = await readJson(fileURLToPath(published), PUBLISHED, {
+export async function readPublishedResults(): Promise<Record<string, PublishedResults>> {
+  const tables: Record<string, PublishedResults> = {};
+  for (const { name, publishedResults } of Object.values(DATASETS)) {
+    if (!publishedResults) continue;
+    tables[name] = await readJson(fileURLToPath(publishedResults), PUBLISHED, {
       what: "the published results",
       remedy: "take the file that comes with the project",
     });
@@ -66,7 +66,7 @@ export async function readPublished(): Promise<Record<string, Published>> {
 
 /** One run under one evaluation: a row of the table. */
 export interface Result {
-  /** With its configuration and curves. */
+  /** The run with its configuration and curves. */
   run: Run;
   /** One of the run's. */
   evaluation: Evaluation;
@@ -78,40 +78,43 @@ export interface Result {
 export interface Group {
   /** A profile's name. */
   dataset: string;
-  /** Of the dataset, for readers. */
+  /** The dataset's title, for readers. */
   title: string;
   /** What is counted: cases or patients. */
   unit: string;
   /** How many of them are labeled. */
   labeled: number;
-  /** In the order of the runs. */
+  /** The results in the order of the runs. */
   results: Result[];
   /** Published rows for this number, then the upper bound that the paper prints beside every number. */
-  published: (PublishedRow & { title: string })[];
+  publishedRows: (PublishedRow & { title: string })[];
   /** Where they come from: the keys of the sources, in the order of their numbers. */
   sources: string[];
-  /** Of the published rows; null where there are none. */
-  protocol: Published["protocol"] | null;
+  /** The protocol of the published rows; null where there are none. */
+  protocol: PublishedResults["protocol"] | null;
 }
 
 /** The tables of a report, in the order of the runs. */
-export function groupResults(runs: Run[], tables: Record<string, Published>, methods: Methods): Group[] {
+export function groupResults(runs: Run[], tables: Record<string, PublishedResults>, methods: Methods): Group[] {
   const groups = new Map<string, Group>();
   for (const run of runs) {
     for (const evaluation of run.evaluations) {
       const { dataset } = evaluation.metrics, { labeled } = countsOf(evaluation.metrics), known = tables[dataset];
       const key = `${dataset} ${labeled}`;
       if (!groups.has(key)) {
-        const published = publishedRows(known?.rows ?? [], labeled);
+        const publishedRows = publishedRowsOf(known?.rows ?? [], labeled);
         groups.set(key, {
           dataset,
           title: run.dataset.title,
           unit: `${run.dataset.unit}s`,
           labeled,
           results: [],
-          published: published.map((row) => ({ ...row, title: row.title ?? methods[row.method]?.title ?? row.method })),
-          sources: [...new Set(published.map(({ source }) => source))],
-          protocol: published.length ? known.protocol : null,
+          publishedRows: publishedRows.map((row) => ({
+            ...row,
+            title: row.title ?? methods[row.method]?.title ?? row.method,
+          })),
+          sources: [...new Set(publishedRows.map(({ source }) => source))],
+          protocol: publishedRows.length ? known.protocol : null,
         });
       }
       groups.get(key)!.results.push({ run, evaluation, label: `${run.name}, ${evaluation.name}` });
@@ -126,18 +129,21 @@ export function countsOf({ split }: Metrics): NonNullable<Metrics["split"]["pati
 }
 
 /** Rows of a number of labeled cases; without such rows there is nothing to compare with, and no upper bound either. */
-function publishedRows(rows: PublishedRow[], labeled: number): PublishedRow[] {
+function publishedRowsOf(rows: PublishedRow[], labeled: number): PublishedRow[] {
   const all = Math.max(...rows.map((row) => row.labeled)), own = rows.filter((row) => row.labeled === labeled);
   return own.length && labeled !== all ? [...own, ...rows.filter((row) => row.labeled === all)] : own;
 }
 
 /** The published mean of a method with the group's number of labeled cases; null where there is none. */
-export function publishedRowOf({ published, labeled }: Group, method: string): Group["published"][number] | null {
-  return published.find((row) => row.labeled === labeled && !row.class && row.method === method) ?? null;
+export function publishedRowOf(
+  { publishedRows, labeled }: Group,
+  method: string,
+): Group["publishedRows"][number] | null {
+  return publishedRows.find((row) => row.labeled === labeled && !row.class && row.method === method) ?? null;
 }
 
 /** What stands in the place of published rows where there are none. */
-export function nothingPublished(group: Group): string {
+export function noPublishedResults(group: Group): string {
   return `There are no published results here for this dataset with ${labeledText(group)}.`;
 }
 
@@ -153,9 +159,9 @@ export function anyNominal(results: Result[]): boolean {
 
 /** A case with its Dice, the mean over its classes that have one (honest convention). */
 export interface CaseDice {
-  /** Of the case. */
+  /** The name of the case. */
   name: string;
-  /** In [0, 1]. */
+  /** Its Dice, in [0, 1]. */
   dice: number;
 }
 

@@ -1,7 +1,7 @@
 /** The report as Markdown: every table of the page, without its figures. @module */
 import { COMPARISON_READING } from "./compared_methods.ts";
 import { clinicalReading, type Contents, READING, VOLUMES_READING } from "./contents.ts";
-import { anyNominal, type Group, labeledText, nothingPublished } from "./groups.ts";
+import { anyNominal, type Group, labeledText, noPublishedResults } from "./groups.ts";
 import {
   agreementTable,
   casesTable,
@@ -85,7 +85,7 @@ export function markdown({ title, notes, groups, comparisons, shown, withTestGap
         ...blocks(compared.length ? "### Every run" : ""),
         ...tableMarkdown(resultsTable(group)),
         ...group.sources.map((source, i) => `${i + 1}. ${sources[source]}`),
-        ...(group.sources.length ? [""] : blocks(nothingPublished(group))),
+        ...(group.sources.length ? [""] : blocks(noPublishedResults(group))),
         ...blocks("### Checkpoints and components"),
         ...tableMarkdown(selectionTable(group, { withTestGap })),
         ...blocks("### Protocol of every row"),

@@ -12,7 +12,7 @@ import { Clinical } from "./clinical.tsx";
 import { COMPARISON_READING } from "./compared_methods.ts";
 import { type Contents, READING, type ShownCase } from "./contents.ts";
 import { ERRORS, type Overlay, type OverlaySlice, VIEWS } from "./overlays.ts";
-import { casesByDice, type Group, labeledText, nothingPublished, publishedRowOf } from "./groups.ts";
+import { casesByDice, type Group, labeledText, noPublishedResults, publishedRowOf } from "./groups.ts";
 import { HtmlTable } from "./html_table.tsx";
 import { grouped, printed } from "./numbers.ts";
 import css from "./page.css" with { type: "text" };
@@ -202,7 +202,7 @@ function GroupSection({ group, contents, number }: { group: Group; contents: Con
             {group.sources.map((source) => <li>{contents.sources[source]}</li>)}
           </ol>
         )
-        : <p>{nothingPublished(group)}</p>}
+        : <p>{noPublishedResults(group)}</p>}
       <h3>Checkpoints and components</h3>
       <HtmlTable table={selectionTable(group, contents)} />
       <h3>Dice of every case</h3>
@@ -214,7 +214,7 @@ function GroupSection({ group, contents, number }: { group: Group; contents: Con
             mean: mean(metrics),
             cases: casesByDice(metrics),
           }))}
-          published={reference && { name: reference.title, dice: reference.dice }}
+          publishedMean={reference && { name: reference.title, dice: reference.dice }}
         />
       </div>
       <p class="quiet">

@@ -73,7 +73,7 @@ export async function readPatchSheet(
 export interface ShownSheet {
   /** The first of the runs whose patches are drawn alike but for the seed. */
   run: Run;
-  /** Null where its cases are not there. */
+  /** The patches; null where its cases are not there. */
   sheet: PatchSheet | null;
   /** Why; null where it is shown. */
   problem: string | null;

@@ -26,7 +26,7 @@ export interface Evaluation {
 
 /** What a report knows of the methods: by their keys, in the order of its rows. */
 export type Methods = Record<string, {
-  /** As papers print it. */
+  /** The title as papers print it. */
   title: string;
   /** Its settings, with the published values on a dataset as defaults. */
   settings(dataset: DatasetProfile): OptionSchema;
@@ -34,13 +34,13 @@ export type Methods = Record<string, {
 
 /** The method of a run. */
 export interface RunMethod {
-  /** As papers print it; its key where it is not known. */
+  /** The title as papers print it; its key where it is not known. */
   title: string;
-  /** In the order of the methods; behind all of them where it is not known. */
+  /** The place in the order of the methods; behind all of them where it is not known. */
   place: number;
   /** Every setting by its key, in the order of the keys, those that the run does not name as published. */
   settings: [string, unknown][];
-  /** Of them those that are not as published. */
+  /** The settings that are not as published. */
   changed: [string, unknown][];
 }
 
@@ -52,7 +52,7 @@ export interface Run {
   name: string;
   /** What stands in `config.json`. */
   config: RunConfig;
-  /** That it was trained on. */
+  /** The dataset that it was trained on. */
   dataset: Dataset;
   /** What is known of its method. */
   method: RunMethod;
@@ -64,7 +64,7 @@ export interface Run {
   validation: { iteration: number; value: number }[];
   /** Sum of `seconds` over the log, in minutes, repeated iterations included; null without a log. */
   minutes: number | null;
-  /** In the order of their names. */
+  /** The evaluations in the order of their names. */
   evaluations: Evaluation[];
   /** What a reader must know: no evaluation, an unfinished or diverged training. */
   notes: string[];

@@ -10,7 +10,7 @@ import { componentsText } from "../records/components.ts";
 import type { ResultRow, Spread } from "../records/evaluation.ts";
 import { groupsBy, listsKey, rowKey, scheduleKey, scheduleText } from "./compared_methods.ts";
 import type { Group, Result } from "./groups.ts";
-import { protocolKey } from "./protocol.ts";
+import { protocolKey } from "./row_settings.ts";
 import type { Run } from "./runs.ts";
 
 /** The checkpoints of a run that are tested; best: by the validation cases of its training. */
@@ -20,7 +20,7 @@ const CHECKPOINTS = ["last", "best"] as const;
 export interface CheckpointScores {
   /** Which one. */
   checkpoint: typeof CHECKPOINTS[number];
-  /** In ascending order. */
+  /** The seeds in ascending order. */
   seeds: number[];
   /** Dice and 95HD (honest convention) by the components that are kept; null where not every seed has them. */
   scores: Record<Components, Record<"dice" | "hd95", SeedSummary> | null>;

@@ -20,14 +20,14 @@ import {
   UNITS,
   unitText,
 } from "./numbers.ts";
-import { differing, protocolSettings, shortProtocol, shortPublished } from "./protocol.ts";
+import { differing, protocolSettings, shortProtocol, shortPublishedProtocol } from "./row_settings.ts";
 import { selectionRows } from "./selection.ts";
 
 /** What stands in a cell: a text, or more than that. */
 export type Cell = string | {
-  /** As it is, names from files too: who prints it escapes it. */
+  /** The text as it is, names from files too: who prints it escapes it. */
   text: string;
-  /** What stands smaller beside it: a deviation, an interval. Never from a file. */
+  /** What stands smaller beside it: a standard deviation, an interval. Never from a file. */
   details?: string[];
   /** Number of its source in the group, from 0. */
   source?: number;
@@ -51,7 +51,7 @@ export interface Column {
 
 /** A row. */
 export interface Row {
-  /** In the order of the columns; where the last ones are missing, the last that is there speaks for them. */
+  /** The cells in the order of the columns; where the last ones are missing, the last that is there speaks for them. */
   cells: Cell[];
   /** Name of the row above that it is a part of: Markdown names both, the page indents it and has nothing beneath. */
   partOf?: string;
@@ -65,17 +65,17 @@ export interface Section {
   title: string;
   /** What holds for all rows of it; the page then prints nothing beneath their names. */
   detail?: string;
-  /** In order. */
+  /** The rows in order. */
   rows: Row[];
 }
 
 /** A table. One without sections is its caption alone: it says why there is none. */
 export interface Table {
-  /** Where the page folds it: what stays to be seen. */
+  /** The title that stays to be seen where the page folds the table. */
   title?: string;
   /** What a reader must know before it. */
   caption?: string;
-  /** In order. */
+  /** The columns in order. */
   columns: Column[];
   /** The page prints their heads where there are several. */
   sections: Section[];
@@ -98,18 +98,18 @@ const millimeters = (nominal: boolean) =>
   ["95HD", "ASD"].map((name) => number(`${name} ${unitText("mm", nominal)}`, { group: MILLIMETERS }));
 
 const plusMinus = (name: NumberName, value: number | null) => value === null ? [] : [`± ${printed(name, value)}`];
-/** Mean ± deviation; without the deviation where it does not exist (one case). */
+/** Mean ± standard deviation; without the standard deviation where it does not exist (one case). */
 const spreadCell = (name: NumberName, value: Spread | undefined): Cell => ({
   text: printed(name, value?.mean),
-  details: plusMinus(name, value?.deviation ?? null),
+  details: plusMinus(name, value?.standardDeviation ?? null),
 });
 
 /** Results beside the published ones: of each its mean, its classes where there are several, its mean by patient. */
 export function resultsTable(group: Group): Table {
-  const { results, published, protocol, labeled, unit, sources } = group, nominal = anyNominal(results);
+  const { results, publishedRows, protocol, labeled, unit, sources } = group, nominal = anyNominal(results);
   const keys = results.map(({ run }) => run.config.method.name), others = differing(protocolSettings(group));
   return {
-    caption: `Means over the test cases ± sample deviation. Distances in voxels ignore the spacing${
+    caption: `Means over the test cases ± sample standard deviation. Distances in voxels ignore the spacing${
       nominal ? "; mm are from a nominal spacing, not the scanner's" : ""
     }.`,
     columns: [
@@ -126,8 +126,8 @@ export function resultsTable(group: Group): Table {
       ...(protocol
         ? [{
           title: "Published, under their protocol",
-          detail: shortPublished(protocol, unit),
-          rows: published.map((row): Row => ({
+          detail: shortPublishedProtocol(protocol, unit),
+          rows: publishedRows.map((row): Row => ({
             partOf: row.class && row.title,
             isBold: keys.includes(row.method) && row.labeled === labeled && !row.class,
             cells: [
@@ -175,8 +175,8 @@ export function protocolTable(group: Group): Table {
       : "No published protocol is known here.",
     columns: ["setting", "published", ...group.results.map(({ label }) => label)].map((name) => ({ name })),
     sections: oneSection(
-      protocolSettings(group).map(({ name, published, values }) => ({
-        cells: [name, published ?? NOTHING, ...values],
+      protocolSettings(group).map(({ name, publishedValue, values }) => ({
+        cells: [name, publishedValue ?? NOTHING, ...values],
       })),
     ),
   };
@@ -189,7 +189,7 @@ export function protocolTable(group: Group): Table {
 export function selectionTable(group: Group, { withTestGap }: { withTestGap: boolean }): Table {
   const gapCell = (gap: Spread | null): Cell => ({
     text: signed(gap && scaled("dice", gap.mean!), 2),
-    details: gap ? plusMinus("dice", gap.deviation) : [],
+    details: gap ? plusMinus("dice", gap.standardDeviation) : [],
   });
   const ways = { title: "Dice %, 95HD voxels", detail: "honest convention; ± over seeds" };
   return {
@@ -220,7 +220,7 @@ export function selectionTable(group: Group, { withTestGap }: { withTestGap: boo
               const { dice, hd95 } = own;
               return {
                 text: printed("dice", dice.mean),
-                details: [...plusMinus("dice", dice.deviation), `(95HD ${printed("hd95", hd95.mean)})`],
+                details: [...plusMinus("dice", dice.standardDeviation), `(95HD ${printed("hd95", hd95.mean)})`],
               };
             }),
             chosen ?? NOTHING,
@@ -244,8 +244,12 @@ export function comparisonTables(comparison: Comparison, group: Group): Table[] 
 }
 
 /** Methods over their seeds, their published numbers beside them where any are of this convention. */
-function methodsTable({ methods, protocol, differsFromPublished: others }: Comparison, { sources }: Group): Table {
-  const isBeside = methods.some(({ published }) => published), details = "± over seeds, [95 % interval over patients]";
+function methodsTable(
+  { methods, protocol, differsFromPublishedProtocol: others }: Comparison,
+  { sources }: Group,
+): Table {
+  const isBeside = methods.some(({ publishedRow }) => publishedRow),
+    details = "± over seeds, [95 % interval over patients]";
   return {
     caption: `Protocol of every row: ${protocol.map(({ name, text }) => `${name}: ${text}`).join(" · ")}.`,
     columns: [
@@ -253,13 +257,14 @@ function methodsTable({ methods, protocol, differsFromPublished: others }: Compa
       ...fourNumbers("", { title: "this report", detail: details }),
       ...(isBeside ? fourNumbers("published: ", { title: "published", detail: "under their own protocol" }) : []),
     ],
-    sections: oneSection(methods.map(({ label, seeds, schedule, minutes, numbers, published }) => ({
+    sections: oneSection(methods.map(({ label, seeds, schedule, minutes, numbers, publishedRow }) => ({
       cells: [
         ...[label, seeds.join(", "), schedule, measured(minutes)],
         ...NUMBERS.map((name) => {
-          const { mean, deviation, interval, patients, values } = numbers[name], all = Object.keys(values).length;
+          const { mean, standardDeviation, interval, patients, values } = numbers[name],
+            all = Object.keys(values).length;
           const details = [
-            ...plusMinus(name, deviation),
+            ...plusMinus(name, standardDeviation),
             ...(interval ? [`[${interval.map((value) => printed(name, value)).join(", ")}]`] : []),
             ...(patients < all ? [`(${patients} of ${all})`] : []),
           ];
@@ -267,8 +272,8 @@ function methodsTable({ methods, protocol, differsFromPublished: others }: Compa
         }),
         ...(isBeside
           ? NUMBERS.map((name, i): Cell => ({
-            text: published?.[name].toFixed(2) ?? NOTHING,
-            source: published && !i ? sources.indexOf(published.source) : undefined,
+            text: publishedRow?.[name].toFixed(2) ?? NOTHING,
+            source: publishedRow && !i ? sources.indexOf(publishedRow.source) : undefined,
           }))
           : []),
       ],

@@ -8,7 +8,7 @@
 /** TensorFlow's numbers of the two types (`tensorflow/c/tf_datatype.h`). */
 export const FLOAT32 = 1, BFLOAT16 = 14;
 
-/** When an operation computes in bfloat16, and what of it is float32 all the same. */
+/** The condition on which an operation computes in bfloat16, and what of it is float32 all the same. */
 export interface AutocastRow {
   /**
    * "always"; the position of the input that decides: the operation takes its type; or "all": where all real inputs are
@@ -24,7 +24,7 @@ export interface AutocastRow {
 }
 
 const convolution: AutocastRow = { by: "always" };
-/** Of parameters, which are float32; the kernel adds in float32 and rounds once. */
+/** The gradients of parameters, which are float32; the kernel adds in float32 and rounds once. */
 const filterGradient: AutocastRow = { by: "always", gives: FLOAT32 };
 /** Wrong are two planes, with 32 channels and more; three have never been. */
 const LEAST_PLANES = 3;
@@ -86,7 +86,7 @@ export interface Cast {
 }
 
 /**
- * In which types an operation is recorded.
+ * The types in which an operation is recorded.
  * @param types Of its inputs as they are.
  * @param shape Gives the first one's, where that decides.
  *

@@ -45,14 +45,14 @@ export interface Attribute {
   name: string;
   /** Kind of the value, one of {@linkcode ATTRIBUTE}. */
   type: number;
-  /** Of that kind, or a list; a data type is one of {@linkcode DTYPE}. */
+  /** A value of that kind, or a list; a data type is one of {@linkcode DTYPE}. */
   value: any;
 }
 /** What tfjs's backend wants to know about an output. */
 export interface TensorMetadata {
   /** Eager tensors and nodes of a recording share one numbering. */
   id: number;
-  /** In a recording a size that depends on values reads -1. */
+  /** The shape; in a recording a size that depends on values reads -1. */
   shape: number[];
   /** One of {@linkcode DTYPE}. */
   dtype: number;
@@ -73,11 +73,11 @@ export interface Recording {
   nodes: number;
   /** Arguments of the function, then what it captured. */
   inputs: Output[];
-  /** By tensor id. */
+  /** The outputs by tensor id. */
   outputs: Map<number, Output>;
   /** Whether operations are cast as `autocast.ts` says; bfloat16 comes in by it alone. */
   autocast: boolean;
-  /** By tensor id its output in the other one of the two types, where that was read. */
+  /** The output in the other one of the two types by tensor id, where that was read. */
   twins: Map<number, Output>;
   /** Ids of eager tensors that the traced code reads without receiving them. */
   captured: number[];
@@ -118,7 +118,7 @@ export interface BindingOptions {
   device?: Device;
   /** Bound of TensorFlow's pool of the GPU's memory, 10⁹ bytes each; left out: all of it. */
   pool?: number;
-  /** For which of fp32 and tf32 a GPU is opened; fp32 by default. With what is wanted beside bf16 it is tf32. */
+  /** The one of fp32 and tf32 that a GPU is opened for; fp32 by default. With what is wanted beside bf16 it is tf32. */
   precision?: Precision | PrecisionWish;
   /** {@linkcode findLibrary}'s for the device by default. */
   library?: Library;
@@ -174,7 +174,7 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
   readonly TF_ATTR_TYPE = ATTRIBUTE.type;
   readonly TF_ATTR_SHAPE = ATTRIBUTE.shape;
   readonly TF_ATTR_RESOURCE = 6;
-  /** As TensorFlow says it, for example "2.21.0". */
+  /** The version as TensorFlow says it, for example "2.21.0". */
   readonly TF_Version: string;
   /** TensorFlow's name of the device that computes. */
   readonly device: string;
@@ -186,7 +186,7 @@ export class Binding implements Omit<TFJSBinding, "loadSavedModel" | "deleteSave
   operations = 0;
   /** Open while a function is traced; every operation then becomes a node of it. */
   recording: Recording | null = null;
-  /** Told of every operation that was executed or recorded, with its inputs and results; null: nobody. */
+  /** Is told of every operation that was executed or recorded, with its inputs and results; null: nobody. */
   watch: ((name: string, inputs: number[], results: TensorMetadata[]) => void) | null = null;
 
   /** Whether what is recorded runs on the CPU, also where the rest of its function runs on a GPU. */

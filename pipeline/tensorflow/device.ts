@@ -15,7 +15,7 @@ import type { Tensor } from "./tensors.ts";
 export interface TensorFlow {
   /** tfjs-node's kernel backend. */
   backend: any;
-  /** Recording, operations by TensorFlow's own names, version and device. */
+  /** The binding: recording, operations by TensorFlow's own names, version and device. */
   binding: Binding;
   /** What was asked for when it was opened, as the device has it. */
   precision: Precision;

@@ -9,7 +9,7 @@ import { CUDA_13, CUDA_FILES, SEARCHED_FOLDER, VERSION, type Wheel } from "./whe
 
 /** Wheels that need not be fetched. */
 export interface Taken {
-  /** Those. */
+  /** The wheels that were found. */
   wheels: Wheel[];
   /** File and link, by the name in the archive. */
   links: [path: string, member: string][];

@@ -60,7 +60,9 @@ export function cacheFolder(): string {
   return `${home}/.cache/ss-net`;
 }
 
-/** Of the CPU's library the folder with its files; of the GPUs' one with `tensorflow/` and `nvidia/`, as Python has it. */
+/**
+ * The folder with the files of the CPU's library; of the GPUs' one with `tensorflow/` and `nvidia/`, as Python has it.
+ */
 const fetchedFolder = (device: Device) => `${cacheFolder()}/tensorflow-${device === "gpu" ? "gpu-" : ""}${VERSION}`;
 /** Holds the folder of Python's package: only `setup` may run Python, the other tasks read what it found. */
 const recordPath = () => `${cacheFolder()}/python-tensorflow`;
@@ -161,10 +163,10 @@ export function openLibrary({ folder, source }: Library): Symbols {
 }
 
 /**
- * From here on the process ends with its exit code at once, without the destructors that TensorFlow has registered: they
- * take down what its threads are still computing with, and the process would end by a signal (a second Ctrl-C, an error
- * while a step runs). glibc's `on_exit` calls what was registered last first, and gives it the code; it is told when the end comes,
- * since TensorFlow registers destructors while it computes, too.
+ * Makes the process end from here on with its exit code at once, without the destructors that TensorFlow has
+ * registered: they take down what its threads are still computing with, and the process would end by a signal (a second
+ * Ctrl-C, an error while a step runs). glibc's `on_exit` calls what was registered last first, and gives it the code;
+ * it is told when the end comes, since TensorFlow registers destructors while it computes, too.
  */
 function exitWithoutDestructors() {
   if (Deno.build.os !== "linux") return;
@@ -194,7 +196,7 @@ const DRIVER = "libcuda.so.1";
 export interface Cuda {
   /** Whether it was built for them: its own answer, which no function of its C API gives. */
   built: boolean;
-  /** Of the CUDA libraries, why each that did not open did not. */
+  /** The reason of each CUDA library that did not open. */
   faults: string[];
   /** Why NVIDIA's driver did not open; nothing where it did. */
   driverFault?: string;
@@ -223,8 +225,8 @@ export function openCudaLibraries(c: Symbols, folder: string): Omit<Cuda, "built
 }
 
 /**
- * Of the library for GPUs in the cache the files that `setup` did not fetch, by the folder of packages that they were taken
- * from.
+ * The files of the library for GPUs in the cache that `setup` did not fetch, by the folder of packages that they were
+ * taken from.
  */
 export function takenFiles({ folder, source }: Library): Record<string, string[]> {
   if (source !== "cache" || folder !== `${fetchedFolder("gpu")}/tensorflow`) return {};
@@ -326,7 +328,7 @@ export interface Progress {
 
 /** How `setUpLibrary` fetches. */
 export interface SetUp {
-  /** Of what it does. */
+  /** Progress of what it does. */
   progress: Progress;
   /** The wheel, or the folder with the wheels, that the user has already; pip fetches them without it. */
   path?: string;

@@ -27,15 +27,15 @@ export const GROUP_CHANNELS = 16;
 
 /** What a batch norm in training mode gives: its output and the statistics of the batch. */
 export interface Normalized<T extends Tensor> {
-  /** Of x's shape. */
+  /** The normalized tensor, of x's shape. */
   y: T;
   /** `[C]`, with the bias of the convolution in front. */
   mean: Tensor1D;
-  /** Unbiased, as running statistics take it. */
+  /** The unbiased variance, as running statistics take it. */
   variance: Tensor1D;
 }
 
-/** Added to every variance, as PyTorch's batch norm does. */
+/** The number added to every variance, as PyTorch's batch norm does. */
 export const EPSILON = 1e-5;
 
 /** Attributes of the kernels over four axes, or five. @param isTraining Whether they take the batch's statistics, or those they are given. */
@@ -62,7 +62,10 @@ const gradients = (dy: Tensor, saved: Tensor[]): Tensor[] =>
 const relu = (x: Tensor) => runOp("Relu", [float("T")], [x]);
 const reluGradient = (dy: Tensor, y: Tensor) => runOp("ReluGrad", [float("T")], [dy, y]);
 
-/** In which shape the kernels take a map: a GPU takes a volume as it is; a CPU joins norm and ReLU only over four axes. */
+/**
+ * The shape in which the kernels take a map: a GPU takes a volume as it is; a CPU joins norm and ReLU only over four
+ * axes.
+ */
 function kernelShape(shape: number[]): number[] {
   if (shape.length === 5 && tensorflow().binding.isUsingGpuDevice()) return shape;
   const [b, ...rest] = shape, c = rest.pop()!, w = rest.pop() ?? 1;
@@ -73,7 +76,7 @@ function kernelShape(shape: number[]): number[] {
 export interface NormParameters {
   /** Factor of the normalized values; PyTorch's `weight`. */
   gamma: Tensor1D;
-  /** Added to them; PyTorch's `bias`. */
+  /** The shift that is added to them; PyTorch's `bias`. */
   beta: Tensor1D;
   /** Bias of the convolution in front, which has not been added to x. */
   bias: Tensor1D;
@@ -163,19 +166,20 @@ export function sampleNorm<T extends Tensor>(
     const groupMean = overGroup(moved), offset = tf.sub(moved, groupMean);
     const groupVariance = overGroup(tf.add(variance, tf.square(offset)));
     const y = byGiven(x, { gamma, beta, mean: tf.sub(groupMean, bias), variance: groupVariance });
-    const deviation = (variance: Tensor) => tf.sqrt(tf.add(variance, EPSILON));
-    return { y, saved: [x, ...reserve, mean, offset, deviation(variance), deviation(groupVariance)] };
+    const standardDeviation = (variance: Tensor) => tf.sqrt(tf.add(variance, EPSILON));
+    return { y, saved: [x, ...reserve, mean, offset, standardDeviation(variance), standardDeviation(groupVariance)] };
   };
   /** Gradients by a sample, gamma, beta and bias. */
   const backward = (dy: Tensor, gamma: Tensor, [x, ...saved]: Tensor[]): Tensor[] => {
     if (isInstance) return [...gradients(dy, [x, gamma, ...saved]).slice(0, 3), tf.zeros([c])];
-    const [mean, offset, deviation, groupDeviation] = saved.slice(3), scale = tf.div(gamma, groupDeviation);
-    const [dxOfChannels, dOwn, dBeta] = gradients(dy, [x, tf.mul(scale, deviation), ...saved.slice(0, 3)]);
-    const dGamma = tf.div(tf.add(tf.mul(dOwn, deviation), tf.mul(offset, dBeta)), groupDeviation);
+    const [mean, offset, standardDeviation, groupStandardDeviation] = saved.slice(3),
+      scale = tf.div(gamma, groupStandardDeviation);
+    const [dxOfChannels, dOwn, dBeta] = gradients(dy, [x, tf.mul(scale, standardDeviation), ...saved.slice(0, 3)]);
+    const dGamma = tf.div(tf.add(tf.mul(dOwn, standardDeviation), tf.mul(offset, dBeta)), groupStandardDeviation);
     // What the group's gradient takes away, by its means over group and voxels, and what the channels' has taken already.
-    const meanOfDy = tf.div(overGroup(tf.mul(gamma, dBeta)), groupDeviation);
-    const alongX = tf.div(overGroup(tf.mul(gamma, dGamma)), tf.square(groupDeviation));
-    const slope = tf.div(tf.sub(tf.div(tf.mul(scale, dOwn), deviation), alongX), voxels);
+    const meanOfDy = tf.div(overGroup(tf.mul(gamma, dBeta)), groupStandardDeviation);
+    const alongX = tf.div(overGroup(tf.mul(gamma, dGamma)), tf.square(groupStandardDeviation));
+    const slope = tf.div(tf.sub(tf.div(tf.mul(scale, dOwn), standardDeviation), alongX), voxels);
     const dBias = tf.sub(tf.mul(scale, dBeta), tf.add(meanOfDy, tf.mul(alongX, offset)));
     const one = tf.fill([c], 1 - EPSILON);
     const linear = byGiven(x, { gamma: slope, beta: tf.div(dBias, voxels), mean, variance: one });

@@ -91,9 +91,9 @@ export interface OperationTotal {
   name: string;
   /** How many runs. */
   count: number;
-  /** Of all of them. */
+  /** Milliseconds of all of them. */
   milliseconds: number;
-  /** Of the time of all operations. */
+  /** The share of the time of all operations. */
   share: number;
 }
 

@@ -188,7 +188,7 @@ export function statelessUniform(shape: number[], seed: Tensor1D): Tensor {
   return stateless("StatelessRandomUniform", shape, seed);
 }
 
-/** Normal numbers of mean 0 and deviation 1 that depend on the seed alone. @param seed int32 `[2]` */
+/** Normal numbers of mean 0 and standard deviation 1 that depend on the seed alone. @param seed int32 `[2]` */
 export function statelessNormal(shape: number[], seed: Tensor1D): Tensor {
   return stateless("StatelessRandomNormal", shape, seed);
 }
@@ -353,7 +353,10 @@ export function upBilinear(x: Tensor4D): Tensor4D {
 export interface TrilinearOptions {
   /** Times the size of every axis. */
   factor: number;
-  /** Where line i of an axis of n lies: `i (n - 1) / (factor n - 1)`, or else `(i + 0.5) / factor - 0.5`, not beyond the ends. */
+  /**
+   * Whether line i of an axis of n lies at `i (n - 1) / (factor n - 1)`; else at `(i + 0.5) / factor - 0.5`, not beyond
+   * the ends.
+   */
   alignedCorners: boolean;
 }
 

@@ -71,15 +71,15 @@ export async function packageFolder(signal?: AbortSignal): Promise<string | unde
 
 /** A package that Python has. */
 export interface Installed {
-  /** Of the package. */
+  /** The version of the package. */
   version: string;
   /** Paths of its libraries that are there. */
   files: string[];
 }
 
 /**
- * Those of some packages that Python has, by name; none where there is no Python 3.8 or newer. Needs `--allow-run=python3`,
- * `--allow-env`.
+ * The versions of some packages that Python has, by name; none where there is no Python 3.8 or newer. Needs
+ * `--allow-run=python3`, `--allow-env`.
  */
 export async function installedPackages(names: string[], signal?: AbortSignal): Promise<Record<string, Installed>> {
   const answer = await python(["-c", LIST, ...names], { signal });
@@ -115,7 +115,7 @@ export async function pipProblem(signal?: AbortSignal): Promise<string | undefin
   }
 }
 
-/** By the numbers of two versions. */
+/** Tells by the numbers of two versions whether the first is older. */
 export function isOlder(version: string, other: string): boolean {
   const [a, b] = [version, other].map((text) => text.split(".").map(Number));
   const i = b.findIndex((number, i) => number !== (a[i] ?? 0));

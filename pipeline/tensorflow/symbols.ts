@@ -9,7 +9,7 @@ const P = "pointer", I = "i32", V = "void", L = "i64", B = "buffer", Z = "usize"
 /** `TF_Output { TF_Operation* oper; int index; }`, passed by value. */
 const O = { struct: [P, I] } as const;
 
-/** Exported by `libtensorflow_framework.so.2`: status, tensors, buffers. */
+/** The functions exported by `libtensorflow_framework.so.2`: status, tensors, buffers. */
 export const frameworkSymbols = {
   TF_NewStatus: { parameters: [], result: P },
   TF_GetCode: { parameters: [P], result: I },
@@ -28,7 +28,10 @@ export const frameworkSymbols = {
   TF_DeleteBuffer: { parameters: [P], result: V },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** Exported by `libtensorflow_cc.so.2`: eager context, operations, graphs, functions, sessions, strings (`libtensorflow.so.2` in the archives for C). */
+/**
+ * The functions exported by `libtensorflow_cc.so.2`: eager context, operations, graphs, functions, sessions, strings
+ * (`libtensorflow.so.2` in the archives for C).
+ */
 export const runtimeSymbols = {
   TF_Version: { parameters: [], result: P },
   TF_StringInit: { parameters: [P], result: V },

@@ -12,17 +12,17 @@ export type Device = "cpu" | "gpu";
 
 /** A wheel of Python's package index. */
 export interface Wheel {
-  /** As pip names it. */
+  /** The package as pip names it. */
   package: string;
-  /** Of the package. */
+  /** The version of the package. */
   version: string;
-  /** As pip saves it. */
+  /** The file as pip saves it. */
   file: string;
-  /** As pip wants it: `--platform`. */
+  /** The platform as pip wants it: `--platform`. */
   platform: string;
-  /** Of the file, as the index publishes it. */
+  /** SHA-256 of the file, as the index publishes it. */
   sha256: string;
-  /** To fetch, a million bytes each. */
+  /** The size of what is fetched, a million bytes each. */
   megabytes: number;
   /** The files that are unpacked, by their names in the archive. A name that ends in `*` is the beginning of several. */
   members: string[];
@@ -56,7 +56,7 @@ function cuda(name: string, version: string, pin: { sha256: string; megabytes: n
 
 const cpu = (tested: boolean, wheel: Wheel): Bundle => ({ wheels: [wheel], tested });
 
-/** By device, then by platform as `Deno.build.target` names it. */
+/** The bundles by device, then by platform as `Deno.build.target` names it. */
 export const BUNDLES: Record<Device, Record<string, Bundle>> = {
   cpu: {
     "x86_64-unknown-linux-gnu": cpu(

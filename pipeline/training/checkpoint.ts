@@ -130,7 +130,7 @@ const otherNetwork = (path: string, problems: string[]) =>
 export interface Checkpoint {
   /** All of the network's, and nothing else. */
   state: StateDict;
-  /** After which it was written; 0 where the file does not say it. */
+  /** The iteration after which it was written; 0 where the file does not say it. */
   iteration: number;
   /** What stood in front of the names; "" as a rule. */
   prefix: string;

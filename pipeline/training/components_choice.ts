@@ -18,12 +18,12 @@ import {
   writeChosenComponents,
 } from "../records/components.ts";
 import { checkCases } from "../records/split.ts";
-import { type LoadedRun, withComponents } from "./run.ts";
+import { type LoadedRun, withComponents } from "./trained_run.ts";
 
 /** A checkpoint as it is tested. */
 export type Tested = Pick<LoadedRun, "folder" | "file" | "checkpoint" | "statistics" | "told">;
 
-/** Of the same checkpoint, whatever its weights, and the same statistics. */
+/** Whether a choice is of the same checkpoint, whatever its weights, and the same statistics. */
 const isOf = ({ checkpoint, statistics }: StoredComponents, run: Tested) =>
   checkpoint === run.checkpoint && statistics === run.statistics;
 

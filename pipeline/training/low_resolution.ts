@@ -20,7 +20,7 @@ export function patchAt(
   return lowResolution && iteration <= lowResolution.iterations ? lowResolution.patch : patch;
 }
 
-/** Seconds of a labeled-only iteration on the average: of the coarse ones by their share. */
+/** The seconds of a labeled-only iteration on the average, those at low resolution counted by their share. */
 export function meanSeconds(
   preset: Preset["lowResolution"],
   { full, lowResolution }: { full: number; lowResolution?: number },

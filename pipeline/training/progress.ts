@@ -3,7 +3,10 @@ import { writeAll } from "../files/write_all.ts";
 
 /** Shows where a training is. */
 export interface Progress {
-  /** Called after every iteration; prints when it is time. @param text What else the line says, for example the loss. */
+  /**
+   * Is called after every iteration; prints when it is time.
+   * @param text What else the line says, for example the loss.
+   */
   show(iteration: number, text: string): void;
   /** Ends the line that is rewritten: what is printed next has one of its own. */
   endLine(): void;

@@ -26,11 +26,11 @@ export const RECOMPUTED_PATCHES = 96;
 export interface RecomputationOptions {
   /** Says the network and how many labeled rows its batches have. */
   profile: DatasetProfile;
-  /** Of the training; the patches are of its streams below the name "recomputed statistics". */
+  /** The training's seed; the patches are of its streams below the name "recomputed statistics". */
   seed: number;
   /** Size of a patch. */
   patch: readonly number[];
-  /** Of the convolutions. */
+  /** Arithmetic of the convolutions. */
   precision: Precision;
 }
 

@@ -65,7 +65,7 @@ export interface ScheduledValues {
   /** Learning rate. */
   learningRate: number;
   /** Iterations behind the warm-up that are done, in units of the published training: from 0 on; 0 in the warm-up. */
-  published: number;
+  publishedIterations: number;
 }
 
 /**
@@ -90,12 +90,12 @@ export function scheduleAt(
   { profile, iterations, warmup, rateSchedule, lowResolution }: Schedule,
 ): ScheduledValues {
   const { learningRate, consistency } = profile, scale = profile.iterations / (iterations - warmup);
-  const done = iteration - warmup - 1, published = done * scale;
+  const done = iteration - warmup - 1, publishedIterations = done * scale;
   const publishedRate = (): number => {
     if (done < 0) return learningRate.base;
     return "every" in learningRate
-      ? stepRate(Math.floor(published) + 1, learningRate)
-      : polyRate(Math.floor(published), { ...learningRate, total: profile.iterations });
+      ? stepRate(Math.floor(publishedIterations) + 1, learningRate)
+      : polyRate(Math.floor(publishedIterations), { ...learningRate, total: profile.iterations });
   };
   const rates = {
     published: publishedRate,
@@ -106,6 +106,6 @@ export function scheduleAt(
   return {
     weight: done < 0 ? 0 : consistencyWeight((done + consistency.countsFrom) * scale, consistency),
     learningRate: rates[rateSchedule](),
-    published: done < 0 ? 0 : published,
+    publishedIterations: done < 0 ? 0 : publishedIterations,
   };
 }

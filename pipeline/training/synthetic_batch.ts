@@ -13,8 +13,9 @@ import { sizeOf } from "../arrays/shape.ts";
  * its size.
  */
 export function syntheticLabels({ name, patch, bench }: DatasetProfile, rows: number): Int32Array {
-  const size = sizeOf(patch), labels = new Int32Array(rows * size), published = DATASETS[name].patch;
-  const scaled = (corner: readonly number[]) => corner.map((n, axis) => Math.round(n * patch[axis] / published[axis]));
+  const size = sizeOf(patch), labels = new Int32Array(rows * size), publishedPatch = DATASETS[name].patch;
+  const scaled = (corner: readonly number[]) =>
+    corner.map((n, axis) => Math.round(n * patch[axis] / publishedPatch[axis]));
   bench.boxes.forEach((box, k) => {
     const from = scaled(box.from), to = scaled(box.to);
     const visit = (axis: number, offset: number) => {
@@ -27,7 +28,7 @@ export function syntheticLabels({ name, patch, bench }: DatasetProfile, rows: nu
   return labels;
 }
 
-/** Images of deviation 1 `[B, ..., C]` and labels of the first rows, as a tensor and as the host's array. */
+/** Images of standard deviation 1 `[B, ..., C]` and labels of the first rows, as a tensor and as the host's array. */
 export function syntheticRows(
   profile: DatasetProfile,
   { labeled, unlabeled }: { labeled: number; unlabeled: number },

@@ -27,7 +27,7 @@ export interface TrainingState {
   buffers: Weights;
   /** The method's own state. */
   methodState: Weights;
-  /** Per parameter 1 once it has had a gradient `[P]`. */
+  /** A 1 per parameter `[P]` once it has had a gradient. */
   hadGradient: Tensor1D;
 }
 
@@ -160,7 +160,7 @@ export function updateParameters(
 export class DivergedStep extends DivergedError {
   /** What stands in front of the message where it is printed with its stack. */
   override name = "DivergedStep";
-  /** Of the step, as the log takes them. */
+  /** The losses of the step, as the log takes them. */
   readonly losses: Record<string, number>;
 
   /** Names the culprits. @param culprits What is not finite, in words: losses, then gradients, statistics, the method's state. */

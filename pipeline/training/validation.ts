@@ -12,7 +12,7 @@ import { openLog } from "../files/log.ts";
 export interface ValidationOptions {
   /** Log to write. */
   path: string;
-  /** Done so far: later rows of the log are dropped. */
+  /** The iterations that are done so far: later rows of the log are dropped. */
   iteration: number;
   /** Whole volumes with their labels. */
   cases: Case[];
@@ -22,7 +22,7 @@ export interface ValidationOptions {
   classes: number;
   /** Dice of the network kept so far; 0 where there is none. */
   best: number;
-  /** Called with the Dice of a network that is better than all before. */
+  /** Is called with the Dice of a network that is better than all before. */
   keepBest: (dice: number) => Promise<void>;
 }
 

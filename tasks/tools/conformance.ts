@@ -47,7 +47,10 @@ const LEFT_OUT: [reason: string, specs: RegExp][] = [
   ["TensorFlow 2.17 to 2.21 rounds whole numbers to 0 (tensorflow/tensorflow#74789)", /^round int32$/],
 ];
 
-/** On a CPU only oneDNN's kernels can do these; by default TensorFlow takes them where the processor has AVX-512 or AMX. */
+/**
+ * Tests that on a CPU only oneDNN's kernels can do; by default TensorFlow takes them where the processor has AVX-512 or
+ * AMX.
+ */
 const NEEDS_ONEDNN: typeof LEFT_OUT[number] = [
   "TensorFlow's own kernels for CPUs take channels last and no dilated depthwise filters; oneDNN's are off here",
   /^(separableConv2d|depthwiseConv2D) input=.*,d=[234],|^conv2d (gradient )?x=.* NCHW$|^depthwiseConv2d gradients throws error on dilations > 1$/,

@@ -42,7 +42,7 @@ function readAnswer<T>(answer: Awaited<ReturnType<typeof ask>>, read: (text: str
   }
 }
 
-/** Where Deno keeps packages. */
+/** The folder where Deno keeps packages. */
 function cacheOfDeno(): string {
   const env = (name: string) => Deno.env.get(name);
   return env("DENO_DIR") ??

@@ -95,13 +95,13 @@ function joined(...parts: Uint8Array[]): Uint8Array {
 
 /** Counts of one format. */
 interface Counts {
-  /** Said what the good file says. */
+  /** The files that said what the good file says. */
   same: number;
-  /** Said something else that a file may say. */
+  /** The files that said something else that a file may say. */
   other: number;
-  /** Refused by a typed error. */
+  /** The files that were refused by a typed error. */
   refused: number;
-  /** Of any other outcome. */
+  /** The files of any other outcome. */
   faults: string[];
 }
 

@@ -21,7 +21,10 @@ export const CARDIAC_CINE: BuiltInDataset = {
     validation: new URL("validation.list", import.meta.url),
     test: new URL("test.list", import.meta.url),
   },
-  published: new URL("published.json", import.meta.url),
+  publishedResults: new URL("published.json", import.meta.url),
+  terms:
+    "Automated Cardiac Diagnosis Challenge (humanheart-project.creatis.insa-lyon.fr): every use cites Bernard et al., IEEE " +
+    "Transactions on Medical Imaging 37(11), 2018; handed on under CC BY-NC-SA 4.0, so not for commercial use",
   preparation: {
     options: z.strictObject({
       nominalSpacing: NOMINAL_SPACING,

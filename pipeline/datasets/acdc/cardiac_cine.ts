@@ -48,14 +48,14 @@ export interface CardiacCineOptions {
  * @throws {DataError} When the folder has both layouts.
  */
 export function cinePatients(raw: string): string[] {
-  const published = publishedFrames(raw);
-  const folders = foldersIn(raw).filter((name) => !(published.length && name === "data"));
-  if (published.length && folders.length) {
+  const frames = publishedFrames(raw);
+  const folders = foldersIn(raw).filter((name) => !(frames.length && name === "data"));
+  if (frames.length && folders.length) {
     throw new DataError(
       `Cannot prepare "${raw}": it has data/*.h5 and ${folders.length} other folders; move one of the two elsewhere`,
     );
   }
-  return [...new Set(published.length ? published.map(patientOf) : folders)].sort();
+  return [...new Set(frames.length ? frames.map(patientOf) : folders)].sort();
 }
 
 /**
@@ -70,9 +70,9 @@ export async function prepareCine(
 ): Promise<PreparedCase[] | Problems> {
   const problem = nameProblem(patient);
   if (problem) return { problems: [problem] };
-  const published = publishedFrames(raw).filter((name) => patientOf(name) === patient);
-  const results = published.length
-    ? await Promise.all(published.map((name) => publishedFrame(raw, name)))
+  const frames = publishedFrames(raw).filter((name) => patientOf(name) === patient);
+  const results = frames.length
+    ? await Promise.all(frames.map((name) => publishedFrame(raw, name)))
     : await challengeFrames(raw, patient, options);
   const problems = results.flatMap((result) => "problems" in result ? result.problems : []);
   if (problems.length) return { problems };
@@ -208,7 +208,7 @@ async function challengeFrame(
 interface Info extends Pick<Case, "group" | "height" | "weight"> {
   ED: number;
   ES: number;
-  /** Of what nothing needs and is not as it should be. */
+  /** Notes of what nothing needs and is not as it should be. */
   notes: string[];
 }
 

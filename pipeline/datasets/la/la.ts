@@ -23,7 +23,10 @@ export const LEFT_ATRIUM: BuiltInDataset = {
   labeledCounts: [4, 8, 80],
   usualLabeledCount: 8,
   lists: { train: new URL("train.list", import.meta.url), test: new URL("test.list", import.meta.url) },
-  published: new URL("published.json", import.meta.url),
+  publishedResults: new URL("published.json", import.meta.url),
+  terms:
+    "2018 Atrial Segmentation Challenge (cardiacatlas.org/atriaseg2018-challenge): its page names no licence; data of " +
+    "the University of Utah and other institutes, for research; cite Xiong et al., Medical Image Analysis 67, 2021",
   preparation: {
     options: z.strictObject({
       crop: z.enum(["published", "foreground", "none"]).default("published").describe(

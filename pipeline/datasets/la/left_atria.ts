@@ -31,15 +31,15 @@ import type { Fingerprint } from "../../records/manifest.ts";
 const { classes } = LA;
 /** Intensities as published; over volumes that were cut afterwards, so that only what is far off can be told. */
 export const ATRIUM_INTENSITIES: PublishedIntensities = {
-  text: "zero mean and unit deviation before the crop",
-  has: ({ mean, deviation }) => Math.abs(mean) < 4 && deviation > 0.3 && deviation < 4,
+  text: "zero mean and unit standard deviation before the crop",
+  has: ({ mean, standardDeviation }) => Math.abs(mean) < 4 && standardDeviation > 0.3 && standardDeviation < 4,
 };
 
 /** How left atria are prepared. */
 export interface LeftAtriumOptions {
   /**
-   * Of NRRD volumes. "published": by the label's box, as the field does, and whole where there is no label; "foreground":
-   * by the image alone; "none": whole.
+   * The crop of NRRD volumes. "published": by the label's box, as the field does, and whole where there is no label;
+   * "foreground": by the image alone; "none": whole.
    */
   crop: "published" | "foreground" | "none";
   /** Seed of the published crop's random widening. */
@@ -67,12 +67,12 @@ export async function prepareLeftAtrium(
   if (problem) return { problems: [problem] };
   const files = entriesOf(`${raw}/${name}`).map((f) => f.name);
   const hasFile = (file: string) => files.includes(file);
-  if (hasFile("mri_norm2.h5")) return await published(raw, name, options);
+  if (hasFile("mri_norm2.h5")) return await publishedCase(raw, name, options);
   if (hasFile("lgemri.nrrd")) return await challenge(raw, name, { ...options, hasLabel: hasFile("laendo.nrrd") });
   return { problems: [`mri_norm2.h5 or lgemri.nrrd wanted, found ${files.join(", ") || "nothing"}`] };
 }
 
-async function published(raw: string, name: string, options: LeftAtriumOptions): Promise<PreparedCase | Problems> {
+async function publishedCase(raw: string, name: string, options: LeftAtriumOptions): Promise<PreparedCase | Problems> {
   const file = `${name}/mri_norm2.h5`;
   try {
     const found = await readCase(`${raw}/${file}`, name), { image } = found, label = found.label && inOnes(found.label);

@@ -8,7 +8,9 @@ import { numbered, type PhantomSet } from "../dataset.ts";
 import type { Shape3 } from "../../arrays/shape.ts";
 import { normalize } from "../../arrays/intensity.ts";
 
-/** A phantom, normalized to zero mean and unit deviation; Z fastest. The same seed and name give the same bits. */
+/**
+ * A phantom, normalized to zero mean and unit standard deviation; Z fastest. The same seed and name give the same bits.
+ */
 export function phantom(seed: number, name: string, shape: Shape3): { image: Float32Array; label: Uint8Array } {
   const random = stream(seed, `phantom ${name}`), between = (a: number, b: number) => a + (b - a) * random();
   const gauss = () => random() + random() + random() + random() - 2;

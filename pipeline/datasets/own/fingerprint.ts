@@ -4,7 +4,7 @@
  * @module
  */
 import { channelCount, channelsIn } from "../../arrays/channels.ts";
-import { meanAndDeviation } from "../../arrays/intensity.ts";
+import { meanAndStandardDeviation } from "../../arrays/intensity.ts";
 import type { Vector3 } from "../../arrays/geometry.ts";
 import { orientationOf, turnedShape, turnTo } from "../../arrays/orientation.ts";
 import { median, quantile } from "../../arrays/quantiles.ts";
@@ -13,7 +13,7 @@ import type { RawCase } from "./raw_case.ts";
 
 /** What is kept of a raw case. */
 export interface CaseFingerprint {
-  /** Of the case. */
+  /** The name of the case. */
   name: string;
   /** Voxels along the file's X, Y, Z. */
   shape: Vector3;
@@ -63,12 +63,12 @@ export function foregroundOf(cases: readonly CaseFingerprint[], channel: number)
     at += part.length;
   }
   all.sort();
-  const { mean, deviation } = meanAndDeviation(all);
+  const { mean, standardDeviation } = meanAndStandardDeviation(all);
   return {
     low: readable(quantile(all, 0.005)),
     high: readable(quantile(all, 0.995)),
     mean: readable(mean),
-    deviation: readable(deviation),
+    standardDeviation: readable(standardDeviation),
   };
 }
 

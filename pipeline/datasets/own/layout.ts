@@ -16,11 +16,11 @@ import { entriesOf } from "../raw_folder.ts";
 
 /** The files of a case, their paths from the raw folder on. */
 export interface CaseFiles {
-  /** Of the case. */
+  /** The name of the case. */
   name: string;
   /** A file a channel. */
   channels: string[];
-  /** Null where there is none. */
+  /** The file of its label; null where there is none. */
   label: string | null;
   /** Whether the folder sets it apart for the test. */
   isTest: boolean;
@@ -28,13 +28,13 @@ export interface CaseFiles {
 
 /** What a raw folder holds. */
 export interface Layout {
-  /** As `dataset.json` names the dataset; else the name that was given. */
+  /** The dataset's name by `dataset.json`; else the name that was given. */
   title: string;
-  /** In the order of their numbers. */
+  /** The channels in the order of their numbers. */
   channels: Pick<PlannedChannel, "name" | "normalization">[];
   /** Names of the labels from 1 on; null where no file names them. */
   classes: string[] | null;
-  /** In the order of their names. */
+  /** The cases in the order of their names. */
   cases: CaseFiles[];
   /** What was left out, a line each. */
   notes: string[];
@@ -53,7 +53,7 @@ const DESCRIPTION = z.looseObject({
 });
 type Description = z.infer<typeof DESCRIPTION>;
 
-/** Where images and their labels may stand. */
+/** The folders in which images and their labels may stand. */
 const FOLDERS = [
   { images: "imagesTr", labels: "labelsTr", isTest: false },
   { images: "imagesTs", labels: "labelsTs", isTest: true },

@@ -54,7 +54,8 @@ export function ownDataset(plan: Plan): Dataset {
     labeledCounts: [],
     usualLabeledCount: null,
     lists: null,
-    published: null,
+    publishedResults: null,
+    terms: null,
     preparation: {
       options: z.strictObject({}),
       intensities: (image, sample, channel = 0) => intensitiesOf(channels[channel], image, sample),
@@ -74,10 +75,10 @@ export function intensitiesOf(
   image: Float32Array,
   sample: Float32Array = image,
 ): Float32Array {
-  const { low, high, mean, deviation } = foreground;
+  const { low, high, mean, standardDeviation } = foreground;
   switch (normalization) {
     case "CT":
-      return image.map((value) => (Math.min(Math.max(value, low), high) - mean) / deviation);
+      return image.map((value) => (Math.min(Math.max(value, low), high) - mean) / standardDeviation);
     case "zscore":
       return normalize(image, sample);
     case "rescale_to_0_1":
@@ -94,8 +95,8 @@ export function manifestOptions(plan: Plan): PreparationOptions {
 
 /** What was done to the cases of a plan, in words: another preparation has others. */
 function preparationText({ orientation, spacing, channels }: Plan): string {
-  const normalized = channels.map(({ normalization, foreground: { low, high, mean, deviation } }) =>
-    normalization === "CT" ? `CT ${[low, high, mean, deviation].join(" ")}` : normalization
+  const normalized = channels.map(({ normalization, foreground: { low, high, mean, standardDeviation } }) =>
+    normalization === "CT" ? `CT ${[low, high, mean, standardDeviation].join(" ")}` : normalization
   );
   return `${normalized.join(", ")}; ${orientation}${spacing ? `; ${spacing.join(" x ")} mm` : ""}`;
 }

@@ -30,19 +30,22 @@ import { readRawCase } from "./raw_case.ts";
 export interface Wishes {
   /** Gigabytes that a training may take. */
   memory: number;
-  /** Absent: volumes where the median case has {@linkcode FEWEST} voxels along every axis, else slices. */
+  /**
+   * The network; absent: that of volumes where the median case has {@linkcode FEWEST} voxels along every axis, else
+   * that of slices.
+   */
   network?: Plan["network"];
   /** Gigabytes that SS-Net's step takes by a plan. */
   memoryOf(plan: Training): number;
 }
-/** Of a plan what decides what a step costs. */
+/** The fields of a plan that decide what a step costs. */
 export type Training = Pick<Plan, "protocol" | "patch" | "batch" | "channels" | "classes">;
 
 /** Voxels along an axis below which a network of volumes has nothing to see there: its patches are multiples of 16. */
 const FEWEST = 16;
-/** From here on a spacing counts as anisotropic, and a size as short: nnU-Net's `ANISO_THRESHOLD`. */
+/** The ratio from which on a spacing counts as anisotropic, and a size as short: nnU-Net's `ANISO_THRESHOLD`. */
 const ANISOTROPIC = 3;
-/** Where slices are thicker than this against their pixels, the axis of the thick voxels is theirs. */
+/** The ratio of slice thickness to pixel size above which the axis of the thick voxels is that of the slices. */
 const THICKER = 1.5;
 /** The least that a batch is cut down to for memory's sake. */
 const FEWEST_ROWS = 2;

@@ -10,15 +10,15 @@ import type { CaseFiles } from "./layout.ts";
 
 /** A raw case, `[X, Y, Z]` as its files have it. */
 export interface RawCase {
-  /** Of the case. */
+  /** The name of the case. */
   name: string;
-  /** Of all channels and the label. */
+  /** The shape of all channels and the label. */
   shape: Vector3;
   /** Intensities, `[C, ...shape]`. */
   image: Float32Array;
-  /** Null where it has none. */
+  /** The class of each voxel; null where it has no label. */
   label: Uint8Array | null;
-  /** Of the first channel; null where no file says a spacing. */
+  /** The place of the first channel; null where no file says a spacing. */
   geometry: Geometry | null;
   /** Whether the file says where its voxels lie. */
   isPlaced: boolean;

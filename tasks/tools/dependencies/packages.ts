@@ -19,7 +19,10 @@ const LOCK = z.looseObject({
   npm: z.record(z.string(), z.looseObject({ scripts: z.boolean().default(false) })),
 });
 
-/** Of `zod@4.6.7` or `@scope/a@1.0.0_b@2.0.0`, where the packages that it was resolved beside stand behind the version. */
+/**
+ * Takes `zod@4.6.7` or `@scope/a@1.0.0_b@2.0.0` apart, where the packages that it was resolved beside stand behind the
+ * version.
+ */
 function nameAndVersion(key: string): { name: string; version: string } {
   const at = key.indexOf("@", 1);
   return { name: key.slice(0, at), version: key.slice(at + 1).split("_")[0] };

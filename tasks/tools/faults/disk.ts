@@ -47,7 +47,7 @@ interface Trial {
   one: Undisturbed;
   name: string;
   random: () => number;
-  /** On a disk that is read-only, not full. */
+  /** Whether the disk is read-only, as of the first trial of a stage, not full. */
   isFirst: boolean;
 }
 
@@ -134,7 +134,7 @@ function madeBy(home: string, { stage }: Undisturbed, folder: string): number[] 
   );
 }
 
-/** Of all files below a folder. */
+/** The sizes of all files below a folder. */
 function sizesOf(folder: string): Record<string, number> {
   return Object.fromEntries([...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
     const path = `${folder}/${name}`;

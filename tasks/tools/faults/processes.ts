@@ -23,7 +23,7 @@ export interface Answer {
 export interface Command {
   /** Its name in `deno.json`, or a program beside this file. */
   task: string;
-  /** Behind its name. */
+  /** The arguments behind its name. */
   args: string[];
 }
 

@@ -8,7 +8,7 @@ import type { Command } from "./processes.ts";
 
 /** One task with what it starts from. */
 export interface Stage {
-  /** Told in the table. */
+  /** The name in the table. */
   name: string;
   /** The command in a folder of its own. */
   command(folder: string): Command;

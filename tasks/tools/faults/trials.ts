@@ -39,13 +39,13 @@ export async function prepareFolder(home: string, name: string, { from = {} }: S
 
 /** When which signal is sent to whom, once for each time that the command is run. */
 export interface Disturbance {
-  /** Of the trial's folder. */
+  /** The name of the trial's folder. */
   name: string;
-  /** Told the folder, and whether the run has ended. */
+  /** Its moments: each is told the folder, and whether the run has ended. */
   moments: ((folder: string, isOver: () => boolean) => Promise<unknown>)[];
-  /** Sent then. */
+  /** The signal that is sent then. */
   signal: Deno.Signal;
-  /** Drawn anew each time. */
+  /** Gives whom it is sent to, drawn anew each time. */
   target(): Target;
 }
 

@@ -107,7 +107,8 @@ const config = {
   versions: { deno: "2", tensorflow: null },
   commit: null,
 };
-const spread = { mean: 0.5, deviation: null, cases: 1 }, scores = { dice: 0.5, jaccard: 0.4, hd95: 3, asd: null };
+const spread = { mean: 0.5, standardDeviation: null, cases: 1 },
+  scores = { dice: 0.5, jaccard: 0.4, hd95: 3, asd: null };
 const summary = Object.fromEntries(["dice", "jaccard", "hd95", "asd"].map((name) => [name, spread]));
 const summaries = { published: { mean: summary }, honest: { mean: summary }, millimeters: null };
 const metrics = {
@@ -142,7 +143,7 @@ const mha = Uint8Array.of(
 const range = { lowest: [1, 1, 1], median: [1, 1, 2], highest: [1, 2, 3] };
 const plan = {
   ...{ dataset: "own", title: "Own", unit: "case", classes: ["a", "b"], network: "vnet", protocol: "la" },
-  channels: [{ name: "CT", normalization: "CT", foreground: { low: 0, high: 9, mean: 4, deviation: 2 } }],
+  channels: [{ name: "CT", normalization: "CT", foreground: { low: 0, high: 9, mean: 4, standardDeviation: 2 } }],
   ...{ orientation: "LPS", spacing: [1, 1, 2], patch: [32, 32, 16], batch: { labeled: 2, unlabeled: 2 }, overlap: 0.5 },
   ...{ test: ["c"], memory: 8 },
   fingerprint: {
@@ -157,7 +158,7 @@ const png = (depth: 8 | 16) =>
 const manifest = { dataset: LA.name, options: { crop: "none" }, cases: { case: fingerprint } };
 const log = Array.from(
   { length: 5 },
-  (_, i) => JSON.stringify({ iteration: i + 1, total: 1 / (i + 1), rate: 0.01 }) + "\n",
+  (_, i) => JSON.stringify({ iteration: i + 1, total: 1 / (i + 1), learning_rate: 0.01 }) + "\n",
 );
 
 async function written(folder: string, name: string, write: (path: string) => Promise<void>): Promise<Uint8Array> {
@@ -168,7 +169,7 @@ async function written(folder: string, name: string, write: (path: string) => Pr
   return bytes;
 }
 
-/** As `readCase`, on this thread: its own worker is what a hang is watched from. */
+/** Reads as `readCase`, on this thread: its own worker is what a hang is watched from. */
 async function readHere(folder: string, expected?: Fingerprint): Promise<Case> {
   const path = `${folder}/case.h5`, bytes = await Deno.readFile(path);
   const content = await decodeHdf5(bytes, CASE_DATASETS).catch((error) => {
@@ -189,7 +190,7 @@ const json = (
   read,
 });
 
-/** By name. */
+/** The formats by name. */
 export const FORMATS: Record<string, Format> = {
   nrrd: {
     file: "a.nrrd",

@@ -21,7 +21,7 @@ import { channelsLast, type Golden, numbers, sub } from "./golden.ts";
 import { consistencyWeight, uncertaintyThreshold } from "../../../pipeline/losses/ramps.ts";
 
 openTensorFlow();
-/** Of the loss functions, and of their gradients by the largest entry. */
+/** The limits of the loss functions, and of their gradients by the largest entry. */
 const VALUE = { limit: 2e-6 }, GRADIENT = { limit: 1e-5 };
 
 type Loss = (outputs: Tensor[]) => Scalar;

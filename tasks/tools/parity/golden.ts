@@ -87,7 +87,7 @@ export class Golden {
     this.#unused.forEach((key) => this.#read.add(key));
   }
 
-  /** As it is stored, float32. */
+  /** The array as it is stored, float32. */
   tensor(key: string): Tensor {
     const { data, shape } = this.array(key);
     return tf.tensor(Float32Array.from(data), shape);

@@ -14,9 +14,9 @@ import { noiseOf } from "./smoothness.ts";
 import { consistencyWeight } from "../../../pipeline/losses/ramps.ts";
 
 openTensorFlow();
-export function iterations(golden: Golden, published: DatasetProfile): void {
+export function iterations(golden: Golden, dataset: DatasetProfile): void {
   const { weightSet, labeled, iterations, directionStreams } = golden.cases;
-  const classes = golden.shape("memory_count")[1], profile = { ...published, classes };
+  const classes = golden.shape("memory_count")[1], profile = { ...dataset, classes };
   const { spec, methodState: startState } = createMethod(ssnet, profile);
   const network = networkWithHeads(profile.network, profile);
   const x = golden.image("input"), label = tf.slice(golden.labels("label"), 0, labeled);

@@ -14,11 +14,11 @@ export interface Sample {
   iteration: number;
   /** Resident memory. */
   bytes: number;
-  /** That tfjs knows. */
+  /** The number of tensors that tfjs knows. */
   tensors: number;
   /** The lowest free file descriptor: it rises with every file that is left open. */
   descriptor: number;
-  /** Of the run folder. */
+  /** The number of files in the run folder. */
   files: number;
 }
 

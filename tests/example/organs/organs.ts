@@ -49,7 +49,7 @@ async function prepare(raw: string, name: string): Promise<PreparedCase[] | Prob
     image: normalize(image.data),
     label: mask && new Uint8Array(mask.data),
     geometry: image.geometry,
-    preparation: "zero mean, unit deviation",
+    preparation: "zero mean, unit standard deviation",
   };
   const source = { image: image.data, label: prepared.label };
   return [{ prepared, fingerprint: fingerprintOf(prepared, source, { sources, classes: CLASSES }) }];
@@ -85,7 +85,8 @@ export const ORGANS: BuiltInDataset = {
   labeledCounts: [4, 8],
   usualLabeledCount: 4,
   lists: null,
-  published: null,
+  publishedResults: null,
+  terms: null,
   preparation: {
     options: z.strictObject({}),
     intensities: normalize,

@@ -1,6 +1,6 @@
 /**
- * A trained run: its configuration, its network's weights, and what the network makes of a volume; and weights from elsewhere
- * as a run.
+ * A trained run: its configuration, its network's weights, and what the network makes of a volume; and weights from
+ * elsewhere as a run.
  * @module
  */
 import type { Components } from "../arrays/components.ts";
@@ -46,7 +46,9 @@ export interface Run {
   folder: string;
   /** The file of weights that came without a run folder; null: the folder's checkpoints. */
   weights: string | null;
-  /** Which components are kept of its masks by what its file of weights says; null: it does not say, or a run folder. */
+  /**
+   * Which components are kept of its masks by what its file of weights says; null: it does not say, or a run folder.
+   */
   told: ChosenComponents | null;
   /** What stands in `config.json`. */
   config: RunConfig;
@@ -56,7 +58,7 @@ export interface Run {
   methodName: MethodName;
   /** The dataset's profile with what the method changes in it. */
   profile: DatasetProfile;
-  /** Of the volumes that it was trained on. */
+  /** The grid of the volumes that it was trained on. */
   grid: TrainedGrid;
 }
 
@@ -90,7 +92,9 @@ export interface RunOptions extends Pick<SegmentOptions, "overlap" | "mirror"> {
   checkpoint?: "last" | "best";
   /** Statistics of the batch norms; absent: those that suit the run. */
   batchNorm?: Statistics;
-  /** Folder of the training's cases, where recomputed statistics are wanted of a run without; absent: as the run says. */
+  /**
+   * Folder of the training's cases, where recomputed statistics are wanted of a run without; absent: as the run says.
+   */
   cases?: string;
   /** Which connected components are kept; absent: the method's own choice. */
   components?: Components;
@@ -117,34 +121,38 @@ function runOf(config: RunConfig, folder: string): Omit<Run, "weights" | "told">
   return { folder, config, dataset, methodName: name, profile, grid };
 }
 
-/** What is said of weights that come without a run folder, beside what their file says ({@linkcode readNetworkMetadata}). */
+/**
+ * What is said of weights that come without a run folder, beside what their file says
+ * ({@linkcode readNetworkMetadata}).
+ */
 export interface WeightsOptions {
-  /** That the network is for; it may be absent only where the file says it. */
+  /** The dataset that the network is for; it may be absent only where the file says it. */
   dataset?: Dataset;
-  /** That it was trained by: this says which network it is; absent: as the file says, else SS-Net. */
+  /** The method that it was trained by: this says which network it is; absent: as the file says, else SS-Net. */
   method?: MethodName;
   /** The network's input; absent: as the file says, else the dataset's. */
   patch?: readonly number[];
-  /** Behind its convolutions; the dataset's where it is absent. */
+  /** The norm behind its convolutions; the dataset's where it is absent. */
   norm?: Norm;
-  /** Whose test cases are evaluated; none where it is absent. */
+  /** The split whose test cases are evaluated; none where it is absent. */
   split?: Split;
   /** Folder of the cases. */
   cases?: string;
 }
 
 /**
- * A file of weights as a run. Where the file does not say of which, nothing is known of its training, and what is told of it
- * is the paper's. To {@linkcode loadRun}. Needs `--allow-read`.
+ * A file of weights as a run. Where the file does not say of which, nothing is known of its training, and what is told
+ * of it is the paper's. To {@linkcode loadRun}. Needs `--allow-read`.
  * @param path Ours or PyTorch's: {@linkcode readWeightsFile}.
- * @throws {DataError} When it is no such file; when dataset, method or patch are others than it says, or no dataset is known.
+ * @throws {DataError} When it is no such file; when dataset, method or patch are others than it says, or no dataset is
+ * known.
  *
  * @example The mask of a case by the authors' network
  * ```ts ignore
  * import { LEFT_ATRIUM } from "@ssnet/pipeline/datasets/la/la.ts";
  * import { readCase } from "@ssnet/pipeline/records/case.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
- * import { loadRun, weightsAsRun } from "@ssnet/pipeline/training/run.ts";
+ * import { loadRun, weightsAsRun } from "@ssnet/pipeline/training/trained_run.ts";
  *
  * openTensorFlow({ threads: 2 });
  * const { segment } = await loadRun(await weightsAsRun("model.pth", { dataset: LEFT_ATRIUM, method: "ssnet" }));
@@ -197,7 +205,7 @@ export async function weightsAsRun(
   return { ...runOf(config, path), weights: path, told: null };
 }
 
-/** In what a file of weights differs from what is said of it. */
+/** Says in what a file of weights differs from what is said of it. */
 function differencesFrom(
   { dataset, method, training }: RunConfig,
   said: Pick<WeightsOptions, "dataset" | "method" | "patch" | "norm">,
@@ -213,7 +221,10 @@ function differencesFrom(
   );
 }
 
-/** The statistics of the batch norms that suit a run, by its configuration and by whether its checkpoint holds recomputed ones. */
+/**
+ * The statistics of the batch norms that suit a run, by its configuration and by whether its checkpoint holds
+ * recomputed ones.
+ */
 export function statisticsOf(
   { profile, config: { training } }: Pick<Run, "profile" | "config">,
   { recomputed = false } = {},
@@ -224,15 +235,15 @@ export function statisticsOf(
 /**
  * Loads a run with the weights of a checkpoint, ready to segment. TensorFlow must be open. Needs `--allow-read`.
  * @param source Its folder, or what was read of it.
- * @throws {DataError} As {@linkcode readRun}; when the checkpoint is not there, or one of another network; when it cannot be
- * had with the statistics that are wanted.
+ * @throws {DataError} As {@linkcode readRun}; when the checkpoint is not there, or one of another network; when it
+ * cannot be had with the statistics that are wanted.
  * @throws {DivergedError} When a weight or running statistic is not finite.
  *
  * @example The mask of a case
  * ```ts ignore
  * import { readCase } from "@ssnet/pipeline/records/case.ts";
  * import { openTensorFlow } from "@ssnet/pipeline/tensorflow/device.ts";
- * import { loadRun } from "@ssnet/pipeline/training/run.ts";
+ * import { loadRun } from "@ssnet/pipeline/training/trained_run.ts";
  *
  * openTensorFlow({ threads: 2 });
  * const { segment } = await loadRun("data/runs/la-ssnet");
@@ -278,8 +289,8 @@ export function withComponents(
 }
 
 /**
- * The statistics that a run is tested with where none are named: running ones, as published, or recomputed ones where it is
- * trained for these or its file of weights holds them. Needs `--allow-read`.
+ * The statistics that a run is tested with where none are named: running ones, as published, or recomputed ones where
+ * it is trained for these or its file of weights holds them. Needs `--allow-read`.
  * @param options `checkpoint` as of {@linkcode RunOptions}.
  */
 export async function testedStatistics(

@@ -10,8 +10,8 @@ export function thirds(values: number[]): { first: number; last: number } {
 }
 
 /**
- * Of every cell: whether training lowered the supervised loss, and whether it predicts better than an untrained network;
- * each is printed, and their numbers at the end. Needs `--allow-read`.
+ * Checks of every cell whether training lowered the supervised loss, and whether it predicts better than an untrained
+ * network; each is printed, and their numbers at the end. Needs `--allow-read`.
  */
 export async function checkCells(grid: Grid, cells: Cell[]): Promise<boolean> {
   const passed = { true: 0, false: 0 };

@@ -1,6 +1,6 @@
 /**
- * What every row of a report depends on, setting by setting, the published protocol beside it; and which of the settings
- * the rows of one comparison have in common.
+ * What every row of a report depends on, setting by setting, the published protocol beside it; and which of the
+ * settings the rows of one comparison have in common.
  * @module
  */
 import { basename } from "node:path";
@@ -9,16 +9,19 @@ import { componentsText } from "../records/components.ts";
 import { correctedSpacingText, type Metrics } from "../records/evaluation.ts";
 import type { Plan } from "../records/plan.ts";
 import { lowResolutionText } from "../training/low_resolution.ts";
-import { countsOf, type Group, type Published, type Result } from "./groups.ts";
+import { countsOf, type Group, type PublishedResults, type Result } from "./groups.ts";
 import { grouped } from "./numbers.ts";
 
 /** One setting of a row. */
 interface RowSetting {
   /** First column of the table. */
   name: string;
-  /** Null where it is not known, or means nothing there. */
-  published: string | null;
-  /** Whether rows of different values never share a comparison; else a seed or a method changes it, or no score depends on it. */
+  /** The value of the published protocol; null where it is not known, or means nothing there. */
+  publishedValue: string | null;
+  /**
+   * Whether rows of different values never share a comparison; else a seed or a method changes it, or no score depends
+   * on it.
+   */
   isShared: boolean;
   /** What results are told apart by. */
   valueOf(result: Result): unknown;
@@ -33,13 +36,13 @@ const batchNormOf = ({ run, evaluation }: Result) =>
 const setting = (isShared: boolean) =>
 <Value>(
   name: string,
-  published: string | null,
+  publishedValue: string | null,
   valueOf: (result: Result) => Value,
   text: (value: Value) => string = String,
-): RowSetting => ({ name, published, isShared, valueOf, textOf: (result) => text(valueOf(result)) });
+): RowSetting => ({ name, publishedValue, isShared, valueOf, textOf: (result) => text(valueOf(result)) });
 const shared = setting(true), own = setting(false);
 
-/** Of the options that are not as published, or the versions of programs. */
+/** Pairs in words, of the options that are not as published, or of the versions of programs. */
 const pairs = (entries: [string, unknown][]) => entries.map((pair) => pair.join(" ")).join(", ");
 
 /** What a plan decides that nothing else says. */
@@ -143,21 +146,21 @@ function rowSettings({ protocol, labeled, unit, results }: Group): RowSetting[] 
 }
 
 /** One setting of the protocol over all rows of a table. */
-export interface Setting extends Pick<RowSetting, "name" | "published" | "isShared"> {
+export interface Setting extends Pick<RowSetting, "name" | "publishedValue" | "isShared"> {
   /** One value a result; `differs` where the published value is known and another. */
   values: { text: string; differs: boolean }[];
 }
 
 /** Every setting that a row of the table depends on, the published one beside it. */
 export function protocolSettings(group: Group): Setting[] {
-  return rowSettings(group).map(({ name, published, isShared, textOf }) => ({
+  return rowSettings(group).map(({ name, publishedValue, isShared, textOf }) => ({
     name,
-    published,
+    publishedValue,
     isShared,
     values: group.results.map((result) => {
       const text = textOf(result);
       // "as published" is a preparation that a case of the field's own files has, whatever was done to it.
-      return { text, differs: published !== null && text !== published && text !== "as published" };
+      return { text, differs: publishedValue !== null && text !== publishedValue && text !== "as published" };
     }),
   }));
 }
@@ -196,8 +199,8 @@ export function shortProtocol(result: Result): string {
   ].join(" · ");
 }
 
-/** The same of the published rows. */
-export function shortPublished(protocol: Published["protocol"], unit: string): string {
+/** The protocol of the published rows in a few words. */
+export function shortPublishedProtocol(protocol: PublishedResults["protocol"], unit: string): string {
   return [
     `${grouped(protocol.iterations)} iterations`,
     `training ${protocol.trainingPrecision}`,
