@@ -127,7 +127,7 @@ export async function referenceOf(dataset: DatasetName, name: MethodName): Promi
   for (const iteration of [...(warmup ? [1] : []), ...ITERATIONS.map((i) => warmup + i)]) {
     const { method: active, step } = stages[iteration <= warmup ? 0 : 1];
     if (iteration === warmup + 1) beginAnew(method, start);
-    const { weight, learningRate, published } = scheduleAt(iteration, course);
+    const { weight, learningRate, publishedIterations } = scheduleAt(iteration, course);
     const batch = assembleBatch(items, {
       augmentation: iteration === last ? "strong" : "published",
       withUnlabeled: active.usesUnlabeled,
@@ -139,7 +139,7 @@ export async function referenceOf(dataset: DatasetName, name: MethodName): Promi
     const inputs = toBatch({ ...batch, shape, labelShape, targets }, {
       seed: [streamKey(SEED, "noise") | 0, iteration],
       ...{ weight, learningRate },
-      scheduled: active.scheduled?.(iteration - warmup - 1, published / profile.iterations) ?? {},
+      scheduled: active.scheduled?.(iteration - warmup - 1, publishedIterations / profile.iterations) ?? {},
     });
     const state = copyOf(start), found = await step(state, inputs);
     losses.push(Object.fromEntries(Object.entries(found).map(([name, loss]) => [name, loss.dataSync()[0]])));
