@@ -37,6 +37,7 @@ import {
   parseOptions,
   patchText,
   pathOption,
+  runFolderOf,
   runTask,
   TEST,
 } from "../pipeline/command/options.ts";
@@ -88,7 +89,7 @@ const options = parseOptions(
   }),
   { name: `eval ${dataset.name}`, description: "Evaluate a run on the test cases", args },
 );
-const place = options.weights ?? options.run ?? homePath(`runs/${dataset.name}-ssnet`);
+const place = options.weights ?? runFolderOf(dataset.name, args);
 
 async function evaluate() {
   const misplaced = options.weights

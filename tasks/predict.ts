@@ -6,13 +6,17 @@
 import { basename, dirname, resolve } from "node:path";
 import { z } from "zod";
 import { EXIT, MACHINE, parseOptions, pathOption, runTask, TEST } from "../pipeline/command/options.ts";
+import type { Vector3 } from "../pipeline/arrays/geometry.ts";
 import { orientationOf } from "../pipeline/arrays/orientation.ts";
 import { sidesOf, sizeOf } from "../pipeline/arrays/shape.ts";
 import { allNames, findDataset } from "../pipeline/datasets/datasets.ts";
 import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
 import { isDone } from "../pipeline/records/run.ts";
+import { MIRRORED_AXES } from "../pipeline/data/augment.ts";
 import { fileGeometry, type Image, type ImageFile, imageFiles, readImage } from "../pipeline/data/images.ts";
+import { strideOf } from "../pipeline/evaluation/evaluate_case.ts";
 import { type Box, predictImage, type Prediction } from "../pipeline/evaluation/predict_image.ts";
+import { windowStarts } from "../pipeline/evaluation/sliding_window.ts";
 import { writeTogether } from "../pipeline/files/atomic.ts";
 import { exists } from "../pipeline/files/exists.ts";
 import { DataError } from "../pipeline/files/errors.ts";
@@ -129,6 +133,8 @@ interface Target extends ImageFile {
   mask: string;
 }
 
+/** So many windows are told before the image that has them: about half a minute on LA (`docs/performance.md`). */
+const MANY_WINDOWS = 32;
 const MASK = /\.(nii\.gz|nrrd)$/i;
 const crop = options.crop === "none" ? null : boxOf(options.crop),
   spacing = options.spacing ? widthsOf(options.spacing) : null;
@@ -247,10 +253,14 @@ async function segmentAll(
   const begun = performance.now(), bad = [...problems];
   for (const [i, target] of todo.entries()) {
     const started = performance.now(), head = `${i + 1}/${todo.length}  ${target.name}`;
+    const begins = (seen: Vector3) => {
+      const windows = runs.reduce((sum, run) => sum + windowCount(run, seen), 0);
+      if (windows >= MANY_WINDOWS) console.log(`${head}  up to ${windows} windows`);
+    };
     try {
       const { image, prediction } = await unlessStopped(async () => {
         const image = withSpacing(await readImage(target));
-        return { image, prediction: await predictImage(image, predictor, { ...options, crop }) };
+        return { image, prediction: await predictImage(image, predictor, { ...options, crop, begins }) };
       });
       const seconds = (performance.now() - started) / 1000;
       const row = rowOf(target, { image, prediction, classNames: profile.classNames, seconds });
@@ -417,6 +427,14 @@ async function write(
     { path: summary.path, content: summary.text },
     { path: mask, content: bytesOf(prediction.mask, mask) },
   ]);
+}
+
+/** The windows of a run over an image, those of one value among them, which are left out; of slices none. */
+function windowCount({ profile, config: { training: { patch } }, overlap }: LoadedRun, seen: Vector3): number {
+  if (patch.length === 2) return 0;
+  const stride = strideOf(profile, { patch, overlap: overlap ?? undefined });
+  const along = seen.map((n, axis) => windowStarts(Math.max(n, patch[axis]), patch[axis], stride[axis]).length);
+  return sizeOf(along as Vector3) * (options.mirror ? 2 ** MIRRORED_AXES.length : 1);
 }
 
 const durationOf = (seconds: number) =>

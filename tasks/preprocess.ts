@@ -17,7 +17,7 @@ import {
 import { leftoversIn, lostLinks } from "../pipeline/datasets/raw_folder.ts";
 import type { Dataset, PreparationOptions } from "../pipeline/datasets/dataset.ts";
 import { DATASETS, unknownDataset } from "../pipeline/datasets/datasets.ts";
-import { manifestOptions, ownDataset } from "../pipeline/datasets/own/own.ts";
+import { checkClassesLeft, manifestOptions, ownDataset } from "../pipeline/datasets/own/own.ts";
 import { planDataset, planLines, type Training } from "../pipeline/datasets/own/plan.ts";
 import { removeFolder } from "../pipeline/files/atomic.ts";
 import { isFolder } from "../pipeline/files/exists.ts";
@@ -162,6 +162,7 @@ async function prepareAll(folder: string, found: Found): Promise<Manifest> {
   if (leftovers.length) console.log(`note: left out of "${raw}": ${listed(leftovers)}`);
   for (const line of notes.lines()) console.log(line);
   if (problems.length) throw preparationError(problems, { raw, count: names.length + lost.length, unit });
+  if (plan) checkClassesLeft(plan, cases);
   for (const { what, names } of duplicatesIn(cases)) {
     console.log(
       `warning: the same ${what}, voxel for voxel: ${listed(names)}; split wants --allow-duplicates for them`,

@@ -46,7 +46,7 @@ const options = parseOptions(
     testCases: z.int().positive().optional().describe(
       `draw so many test ${unit}s from the seed${
         plan
-          ? " (default: those of imagesTs with labels, else a fifth)"
+          ? " (default: those of imagesTs with labels, which stand in no other part and leave no choice; else a fifth)"
           : " instead of the published lists, and the labeled ones too"
       }`,
     ),
@@ -84,6 +84,13 @@ async function split(): Promise<number> {
   const groups = groupBy ? await groupsOf(names, groupBy) : undefined;
   const choice = { cases, unit, groups, labeled, validation: validationCases ?? 0, seed } as const;
   const path = options.split ?? `${options.cases}/split.json`, apart = plan?.test ?? [];
+  if (apart.length && testCases) {
+    console.error(
+      `Cannot draw --test-cases: ${listed(apart)} are set apart for the test by imagesTs, and are tested without it; ` +
+        "--folds tests others, and leaves these out",
+    );
+    return EXIT.usage;
+  }
   if (folds) {
     const count = /^[1-9]\d*$/.test(folds) ? Number(folds) : null;
     const all = count ? drawFolds(choice, count, apart) : await readFolds(userPath(folds));
@@ -100,7 +107,7 @@ async function split(): Promise<number> {
     const usual = apart.length ? apart : Math.max(Math.round(labeledUnits(choice).length / 5), 1);
     const lists = drawnLists({ ...choice, test: testCases ?? usual });
     checkDuplicates(lists, cases);
-    const source = apart.length && !testCases ? `test cases of the raw folder, seed ${seed}` : `seed ${seed}`;
+    const source = apart.length ? `test cases of the raw folder, seed ${seed}` : `seed ${seed}`;
     await write(path, { manifest, lists, source, groups });
     return EXIT.done;
   }

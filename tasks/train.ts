@@ -44,10 +44,11 @@ import {
   parseOptions,
   patchText,
   pathOption,
+  runFolderOf,
   runTask,
   withoutDefaults,
 } from "../pipeline/command/options.ts";
-import { homePath, userPath } from "../pipeline/files/places.ts";
+import { homePath } from "../pipeline/files/places.ts";
 import { startProgress } from "../pipeline/training/progress.ts";
 import { sidesOf } from "../pipeline/arrays/shape.ts";
 import { stream, streamKey } from "../pipeline/arrays/random.ts";
@@ -68,8 +69,7 @@ await runTask(async () => {
   // ── Options: those of the method that is named, or that a run goes on with ─────────────────────────────────────────
 
   const { dataset, args } = await parseDataset("train", Deno.args), { fast, patch: publishedPatch } = dataset;
-  const usualRun = homePath(`runs/${dataset.name}-ssnet`), named = givenOption(args, "--run");
-  const folder = named ? userPath(named) : usualRun, found = await readRunConfigIfThere(folder);
+  const folder = runFolderOf(dataset.name, args), found = await readRunConfigIfThere(folder);
   const stored = args.includes("--resume") ? found : null;
   const asked = givenOption(args, "--method") ?? stored?.method.name ?? "ssnet";
   const definition = METHODS[isMethod(asked) ? asked : "ssnet"]; // another name is refused below
@@ -82,7 +82,9 @@ await runTask(async () => {
     split: pathOption().optional().describe(
       "split file (default: split.json in the folder of the cases); --resume takes the run's own",
     ),
-    run: pathOption().default(usualRun).describe("run folder to write"),
+    run: pathOption().optional().describe(
+      `run folder to write (default: ${homePath(`runs/${dataset.name}-METHOD`)})`,
+    ),
     method: z.enum(METHOD_NAMES).optional().describe("method to train; its settings stand below (default: ssnet)"),
     preset: z.enum(["paper", "fast"]).optional().describe(
       `paper: as published; fast: ${fast.iterations} iterations, the first ${fast.warmup} on the labeled half alone, ` +

@@ -57,20 +57,49 @@ Deno.test("a folder of one's own goes through every task, also by an edited plan
     await Deno.remove(stray);
 
     const plan = (await readPlanIfThere(cases, "balls"))!;
+    for (
+      const [width, pattern] of [
+        [
+          50,
+          /spacing: 50 x 50 x 50 mm leaves no voxel of left, right in any case that is trained on; a finer one wanted/,
+        ],
+        [0.001, /spacing: 0\.001 x .* mm makes 2\^31 voxels or more of case0, .* case9; a coarser one wanted/],
+      ] as const
+    ) {
+      await writePlan(cases, { ...plan, spacing: [width, width, width] });
+      const { code, error } = await run(home, "preprocess", "balls");
+      assert.deepEqual([code, pattern.test(error), /\nChange what is named in plan\.json\n/.test(error)], [
+        3,
+        true,
+        true,
+      ], error);
+      assert.equal(await Deno.readTextFile(`${cases}/manifest.json`), before);
+    }
     await writePlan(cases, { ...plan, spacing: [2, 2, 2], patch: [16, 16, 16] });
     assert.match(await task(home, "preprocess", "balls"), /resampled to 2 x 2 x 2 mm.*\n.*patches of 16 x 16 x 16/);
     assert.match(await task(home, "split", "balls", "--labeled", "2"), /2 labeled, 6 unlabeled, 0 validation, 2 test/);
     assert.deepEqual((await readSplit(`${cases}/split.json`, "balls")).test, ["case8", "case9"]);
+    const another = await run(home, "split", "balls", "--test-cases", "1");
+    assert.deepEqual(
+      [another.code, /^Cannot draw --test-cases: case8, case9 are set apart for the test/.test(another.error)],
+      [2, true],
+      another.error,
+    );
     await task(home, "split", "balls", "--labeled", "2", "--folds", "3");
+    for (const k of [0, 1, 2]) {
+      const named = Object.values(await readSplit(`${cases}/split-${k}.json`, "balls")).flat();
+      assert.ok(!named.includes("case8") && !named.includes("case9"));
+    }
 
-    const train = ["--iterations", "2", "--threads", "2"], fold = `${home}/runs/fold`;
+    const train = ["--iterations", "2", "--threads", "2"], fold = `${home}/runs/balls-dtc`;
     assert.match(await task(home, "train", "balls", ...train), /ssnet on balls, paper: 2 iterations; patch 16x16x16/);
-    await task(home, "train", "balls", ...train, "--method", "dtc", "--run", fold, "--split", `${cases}/split-1.json`);
+    await task(home, "train", "balls", ...train, "--method", "dtc", "--split", `${cases}/split-1.json`);
     const { plan: kept, grid, training } = await readRunConfig(own);
     assert.deepEqual([kept!.protocol, kept!.spacing, grid, training.patch], [
       ...["la", [2, 2, 2], { orientation: "LPS", spacing: [2, 2, 2] }, [16, 16, 16]],
     ]);
     await Deno.remove(`${cases}/plan.json`); // a run knows it
+    assert.match(await task(home, "train", "balls", "--resume", "--method", "dtc"), /balls-dtc/);
     for (const folder of [own, fold]) await task(home, "evaluate", "balls", "--run", folder, "--threads", "2");
     const { classes, rows, stride, split } = await readMetrics(`${own}/evaluation-running`);
     assert.deepEqual([classes, stride, split.test], [["left", "right"], [8, 8, 8], 2]);

@@ -94,6 +94,17 @@ Deno.test("what is drawn on the image's grid comes back there: a network that kn
   }
 });
 
+Deno.test("components are counted in the mask as it is written, after what is not kept was left out", async () => {
+  const shape: Vector3 = [7, 3, 3], part = (i: number) => [1, 1, 0, 1, 1, 1, 0][Math.floor(i / 9)];
+  const image = imageOf(shape, Float32Array.from({ length: 63 }, (_, i) => part(i)), LPS, { isPrepared: true });
+  const knows: Probabilities = ({ image }) => Promise.resolve(image);
+  const grid = { orientation: "LPS", spacing: null };
+  for (const [components, count, voxels] of [["all", 2, 45], ["classes", 1, 27], ["foreground", 1, 27]] as const) {
+    const { mask, found } = await predictImage(image, predictor({ grid, networks: [knows], components }));
+    assert.deepEqual([found, mask.filter(Boolean).length], [[count], voxels], components);
+  }
+});
+
 Deno.test("a network of slices sees slices: the thick axis stays theirs, and four classes come back to their voxels", async () => {
   const shape: Vector3 = [3, 8, 9], data = Float32Array.from({ length: 216 }, (_, i) => i * 31 % 4);
   const classes = Uint8Array.from(data), { acdc } = DATASETS;
@@ -395,8 +406,10 @@ Deno.test("predict: masks on the images' grids with their placement and none of 
     const both = await predict(folder, [
       ...[`${folder}/in/b.nrrd`, "--run", `${folder}/run`, "--run", `${folder}/other`, "-o", `${folder}/one/b.nrrd`],
       ...["--probabilities", "--uncertainty", "--mirror", "--components", "all", "--spacing", "0.625"],
+      ...["--overlap", "0.95"],
     ]);
     assert.equal(both.code, 0, both.error);
+    assert.match(both.out, /^1\/1 {2}b {2}up to 48 windows\n1\/1 {2}b {2}left atrium/m); // 3 x 2, 4 mirrorings, 2 networks
     assert.deepEqual(filesOf(`${folder}/one`), [
       ...["b.json", "b.nrrd", "b_entropy.nii.gz", "b_mutual_information.nii.gz"],
       "b_probability_left_atrium.nii.gz",

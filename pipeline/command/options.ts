@@ -113,7 +113,7 @@ export async function parseDataset(task: string, given: string[]): Promise<{ dat
   if (Object.hasOwn(DATASETS, name)) return { dataset: DATASETS[name], args };
   try {
     const isRunUsed = task === "eval" || args.includes("--resume");
-    const config = isRunUsed ? await readRunConfigIfThere(run ? userPath(run) : homePath(`runs/${name}-ssnet`)) : null;
+    const config = isRunUsed ? await readRunConfigIfThere(runFolderOf(name, args)) : null;
     if (config?.plan && config.dataset === name) return { dataset: datasetOf(config, run ?? ""), args };
     const dataset = await findDatasetIfThere(name, cases && userPath(cases));
     if (dataset) return { dataset, args };
@@ -130,6 +130,12 @@ export async function parseDataset(task: string, given: string[]): Promise<{ dat
 export function givenOption(args: readonly string[], flag: string): string | undefined {
   const at = args.findLastIndex((arg) => arg === flag || arg.startsWith(`${flag}=`));
   return at < 0 ? undefined : args[at] === flag ? args[at + 1] : args[at].slice(flag.length + 1);
+}
+
+/** The run folder that arguments name, else `runs/DATASET-METHOD`; SS-Net's where they name no method. */
+export function runFolderOf(dataset: string, args: readonly string[]): string {
+  const named = givenOption(args, "--run");
+  return named ? userPath(named) : homePath(`runs/${dataset}-${givenOption(args, "--method") ?? "ssnet"}`);
 }
 
 /** A schema's fields as options that tell their default and do not take it: what was not given stays undefined. */

@@ -51,13 +51,15 @@ export interface PredictOptions {
   probabilities?: boolean;
   /** Whether entropy and, of several networks, mutual information are wanted. */
   uncertainty?: boolean;
+  /** Is told what the networks are going to see, before they begin. */
+  begins?: (seen: Vector3) => void;
 }
 
 /** What was found; all arrays are on the image's grid, in its order. */
 export interface Prediction {
   /** Class numbers. */
   mask: Uint8Array;
-  /** Connected components of every class from 1 on, before any was left out. */
+  /** The connected components of every class from 1 on, as many as the mask has. */
   found: number[];
   /** The probabilities of every class from 1 on, where they are wanted. */
   probabilities: Float32Array[];
@@ -95,8 +97,8 @@ const MOST_VOXELS = 2 ** 31;
 export async function predictImage(
   image: Image,
   { dataset, grid, networks, components }: Predictor,
-  { crop = null, normalize = "whole", probabilities: wantsProbabilities = false, uncertainty = false }: PredictOptions =
-    {},
+  { crop = null, normalize = "whole", probabilities: wantsProbabilities = false, uncertainty = false, begins }:
+    PredictOptions = {},
 ): Promise<Prediction> {
   const turn = turnOf(image, { ...dataset, ...grid }), back = inverse(turn), whole = turnedShape(image.shape, turn);
   const [first, shape] = boxOf(image, turn, crop), { classes } = dataset, channels = channelsOf(classes);
@@ -104,6 +106,7 @@ export async function predictImage(
   // What a part needs alone is its own, so that memory does not hold it any longer.
   const inputs = channelCount(image.data, image.shape);
   checkChannels({ image: image.data, shape: image.shape }, dataset);
+  begins?.(seen);
   const { probabilities, entropy, information } = await meanOf(networks, {
     image: mapChannels(image.data, inputs, (channel, c) => {
       const prepared = preparedPart(channel, { image, channel: c, turn, dataset, normalize, box });
@@ -116,14 +119,14 @@ export async function predictImage(
     ? probabilities
     : mapChannels(probabilities, channels, (channel) => resize(channel, seen, shape, 1));
   const placed = <T extends Float32Array | Uint8Array>(values: T) => turned(uncropped(values, box), whole, back);
-  const mask = classesOf(own, classes), found: number[] = [];
+  const mask = keptComponents(classesOf(own, classes), shape, components), found: number[] = [];
   for (let c = 1; c < classes; c++) {
     found.push(connectedComponents(mask.map((value) => Number(value === c)), shape).sizes.length);
   }
   const map = (values: Float32Array | null) => values && placed(resize(values, seen, shape, 1));
   const mapped = { entropy: map(entropy), mutualInformation: map(information) };
   return {
-    mask: placed(keptComponents(mask, shape, components)),
+    mask: placed(mask),
     found,
     probabilities: wantsProbabilities ? channelsIn(own, channels).slice(1 - classes).map(placed) : [],
     ...mapped,

@@ -61,7 +61,7 @@ const ROW = z.strictObject({
     voxels: z.int().nonnegative(),
     /** The volume; null where the spacing is not known. */
     milliliters: z.number().nullable(),
-    /** The connected components of the class, before any was left out. */
+    /** The connected components of the class in the mask; of versions up to 0.2 before any was left out. */
     components: z.int().nonnegative(),
   })),
   seconds: z.number(),

@@ -5,8 +5,10 @@ import { resizedGeometry } from "../../arrays/geometry.ts";
 import { minMax, normalize } from "../../arrays/intensity.ts";
 import { turned, turnedGeometry, turnedShape, turnOf } from "../../arrays/orientation.ts";
 import { resize, resizedShape, resizeLabel } from "../../arrays/resize.ts";
-import { sizeOf } from "../../arrays/shape.ts";
+import { DataError } from "../../files/errors.ts";
+import { listed } from "../../files/words.ts";
 import { BARE_CASE, type Case, parseFrameName } from "../../records/case.ts";
+import type { Manifest } from "../../records/manifest.ts";
 import type { Plan, PlannedChannel } from "../../records/plan.ts";
 import { ACDC } from "../acdc/profile.ts";
 import type { Dataset, PreparationOptions } from "../dataset.ts";
@@ -14,9 +16,6 @@ import { LA } from "../la/profile.ts";
 import { fingerprintOf, type PreparedCase, type Problems } from "../prepared_case.ts";
 import { type CaseFiles, readLayout } from "./layout.ts";
 import { readRawCase } from "./raw_case.ts";
-
-/** More than an array can be indexed by. */
-const MOST_VOXELS = 2 ** 31;
 
 /** The dataset of a plan. */
 export function ownDataset(plan: Plan): Dataset {
@@ -111,10 +110,6 @@ async function prepareOwn(raw: string, files: CaseFiles, plan: Plan): Promise<Pr
   const whole = turnedShape(shape, turn);
   const to = resizedShape(whole, spacing && turnedShape(spacing, turn), plan.spacing);
   const isResized = String(to) !== String(whole);
-  if (sizeOf(to) >= MOST_VOXELS) {
-    const found = `${to.join(" x ")} voxels of ${plan.spacing!.join(" x ")} mm`;
-    return { problems: [`${files.channels[0]}: the plan's spacing makes ${found} of it; fewer wanted`] };
-  }
   const image = mapChannels(
     read.image,
     plan.channels.length,
@@ -148,4 +143,16 @@ function lostClasses(before: Uint8Array | null, after: Uint8Array | null, { clas
   if (!before || !after || before.length === after.length) return [];
   return classes.filter((_, k) => before.includes(k + 1) && !after.includes(k + 1))
     .map((name) => `${name} has no voxel left in the plan's spacing`);
+}
+
+/** Refuses a plan that leaves nothing of a class in any case that is trained on. @throws {DataError} Naming the classes. */
+export function checkClassesLeft({ dataset, classes, spacing, test }: Plan, cases: Manifest["cases"]): void {
+  const labels = Object.keys(cases).filter((name) => !test.includes(name)).map((name) => cases[name].labelVoxels);
+  const lost = classes.filter((_, k) => labels.every((voxels) => !voxels?.[k + 1]));
+  if (!lost.length) return;
+  const why = `${spacing?.join(" x ")} mm leaves no voxel of ${listed(lost)} in any case that is trained on`;
+  throw new DataError(
+    `Cannot prepare ${dataset} by plan.json; nothing was written:\n  spacing: ${why}; a finer one wanted\n` +
+      "Change what is named in plan.json",
+  );
 }

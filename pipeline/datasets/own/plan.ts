@@ -6,6 +6,7 @@
 import type { Vector3 } from "../../arrays/geometry.ts";
 import { quantile } from "../../arrays/quantiles.ts";
 import { resizedShape } from "../../arrays/resize.ts";
+import { sizeOf } from "../../arrays/shape.ts";
 import { DataError } from "../../files/errors.ts";
 import { counted, listed } from "../../files/words.ts";
 import { parseFrameName } from "../../records/case.ts";
@@ -41,6 +42,8 @@ export interface Wishes {
 /** The fields of a plan that decide what a step costs. */
 export type Training = Pick<Plan, "protocol" | "patch" | "batch" | "channels" | "classes">;
 
+/** More voxels than an array can be indexed by. */
+const MOST_VOXELS = 2 ** 31;
 /** Voxels along an axis below which a network of volumes has nothing to see there: its patches are multiples of 16. */
 const FEWEST = 16;
 /** The ratio from which on a spacing counts as anisotropic, and a size as short: nnU-Net's `ANISO_THRESHOLD`. */
@@ -151,21 +154,36 @@ export async function planDataset(raw: string, name: string, { stored, wishes }:
     problems.push({ name, problem: `no label has a voxel of ${listed(empty)}; leave the class out of dataset.json` });
   }
   if (problems.length) throw preparationError(problems, cannot);
-  if (!stored) return { plan: { ...proposePlan(name, { layout, cases, wishes }), test }, notes };
+  const plan = stored ?? proposePlan(name, { layout, cases, wishes }), { spacing } = plan;
+  const tooLarge = all.filter((one) => {
+    const grid = along(one, plan.orientation);
+    return sizeOf(resizedShape(grid.shape, grid.spacing, spacing)) >= MOST_VOXELS;
+  });
   const differences = [
-    ...stored.dataset === name ? [] : [`dataset: "${name}" wanted, found "${stored.dataset}"`],
-    ...stored.classes.length === classes.length
+    ...plan.dataset === name ? [] : [`dataset: "${name}" wanted, found "${plan.dataset}"`],
+    ...plan.classes.length === classes.length
       ? []
-      : [`classes: ${listed(classes)} wanted, found ${listed(stored.classes)}`],
-    ...stored.channels.length === layout.channels.length
+      : [`classes: ${listed(classes)} wanted, found ${listed(plan.classes)}`],
+    ...plan.channels.length === layout.channels.length
       ? []
-      : [`channels: ${counted(layout.channels.length, "channel")} wanted, found ${stored.channels.length}`],
+      : [`channels: ${counted(layout.channels.length, "channel")} wanted, found ${plan.channels.length}`],
+    ...tooLarge.length
+      ? [
+        `spacing: ${spacing!.join(" x ")} mm makes 2^31 voxels or more of ${
+          listed(tooLarge.map((one) => one.name))
+        }; a coarser one wanted`,
+      ]
+      : [],
   ];
   if (differences.length) {
-    throw new DataError(`Cannot prepare "${raw}" by plan.json; nothing was written:\n  ${differences.join("\n  ")}`);
+    throw new DataError(
+      `Cannot prepare "${raw}" by plan.json; nothing was written:\n  ${
+        differences.join("\n  ")
+      }\nChange what is named in plan.json`,
+    );
   }
-  const fingerprint = fingerprintOfDataset(cases, { classes: stored.classes, orientation: stored.orientation });
-  return { plan: { ...stored, test, fingerprint }, notes };
+  const fingerprint = fingerprintOfDataset(cases, plan);
+  return { plan: { ...plan, test, fingerprint }, notes };
 }
 
 /** The axis that counts the slices: that of the thick voxels, else that of the fewest. */
