@@ -91,7 +91,7 @@ Deno.test(
       );
       assert.match(
         whole.stdout,
-        /\ntime: about \d+ min as .*\nmemory: about 1\.\d GB, .* are available\niteration 1\/5 /,
+        /\ntime: about \d+ min as .*\nmemory: about \d\.\d GB, .* are available\niteration 1\/5 /,
       );
       const large = await ended(start(folder, "large", ["--iterations", "5", "--patch", "2048x2048x2048"]));
       assert.equal(large.code, 4, large.stderr);
