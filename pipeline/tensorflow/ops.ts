@@ -432,7 +432,7 @@ export function dropout<T extends Tensor>(x: T, probability: number, seed: Tenso
 
 /** All numbers of some tensors, one tensor behind the other, `[N]`. */
 export function flat(tensors: Tensor[]): Tensor1D {
-  return tf.concat(tensors.map((tensor) => tf.reshape(tensor, [-1]))) as Tensor1D;
+  return tf.concat(tensors.map((tensor) => tensor.rank === 1 ? tensor : tf.reshape(tensor, [-1]))) as Tensor1D;
 }
 
 /**
@@ -457,5 +457,7 @@ export function flat(tensors: Tensor[]): Tensor1D {
 export function elementwise(lists: Tensor[][], fn: (...flat: Tensor[]) => Tensor[]): Tensor[][] {
   const shapes = lists[0].map(({ shape }) => shape);
   const sizes = lists[0].map(({ size }) => size);
-  return fn(...lists.map(flat)).map((all) => tf.split(all, sizes).map((part, i) => tf.reshape(part, shapes[i])));
+  return fn(...lists.map(flat)).map((all) =>
+    tf.split(all, sizes).map((part, i) => shapes[i].length === 1 ? part : tf.reshape(part, shapes[i]))
+  );
 }
