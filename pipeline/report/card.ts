@@ -3,6 +3,7 @@
  * run: what it was trained on and how, how it was tested, what it is for and what not.
  * @module
  */
+import { basename } from "node:path";
 import type { Dataset } from "../datasets/dataset.ts";
 import { sha256 } from "../files/hash.ts";
 import { counted, fixed } from "../files/words.ts";
@@ -100,7 +101,10 @@ export function modelCard(
       ],
       ["norm", training.norm],
       ["tested weights", training.ema ? "moving average" : "as trained"],
-      ["began with", training.init ? `${training.init.file} (SHA-256 ${training.init.sha256})` : "random weights"],
+      [
+        "began with",
+        training.init ? `${basename(training.init.file)} (SHA-256 ${training.init.sha256})` : "random weights",
+      ],
       ["precision", training.precision],
       ["seed", `${training.seed}`],
       ["time", minutes === null ? "not logged" : `${minutes.toFixed(1)} min`],
