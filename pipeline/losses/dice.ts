@@ -3,6 +3,7 @@
  * @module
  */
 import defer * as tf from "@tensorflow/tfjs";
+import { softmax } from "../tensorflow/ops.ts";
 import type { Scalar, Tensor } from "../tensorflow/tensors.ts";
 
 /**
@@ -153,4 +154,14 @@ export function oneHot(label: Tensor, classes: number): Tensor {
  */
 export function crossEntropy(logits: Tensor, target: Tensor): Scalar {
   return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(logits), target), -1))) as Scalar;
+}
+
+/**
+ * The labeled term of UA-MT, mean teacher and FixMatch: `(CE + Dice) / 2`, the Dice by the protocol ({@linkcode COMPARED_DICE}).
+ * @param logits `[..., K]`
+ * @param target One-hot `[..., K]`.
+ */
+export function comparedSupervised(logits: Tensor, target: Tensor, protocol: keyof typeof COMPARED_DICE): Scalar {
+  const dice = COMPARED_DICE[protocol](softmax(logits), target);
+  return tf.mul(tf.add(crossEntropy(logits, target), dice), 0.5) as Scalar;
 }

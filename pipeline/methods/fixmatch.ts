@@ -16,7 +16,7 @@
 import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { paste } from "../losses/copy_paste.ts";
-import { COMPARED_DICE, crossEntropy, oneHot } from "../losses/dice.ts";
+import { comparedSupervised, oneHot } from "../losses/dice.ts";
 import { confidentDice, confidentLabels, cutMixMask, nextRows } from "../losses/weak_to_strong.ts";
 import { Pass } from "../networks/layers.ts";
 import { buildNetwork } from "../networks/network.ts";
@@ -62,9 +62,8 @@ function create(dataset: DatasetProfile): Method {
         seed: foldIn(seed, "student"),
       };
       return onePassStep(student, forward, ({ logits }) => {
-        const [labeledLogits, strongLogits] = tf.split(logits, [labeled, unlabeled]), answer = oneHot(label, classes);
-        const dice = COMPARED_DICE[profile.protocol](softmax(labeledLogits), answer);
-        const supervised = tf.mul(tf.add(crossEntropy(labeledLogits, answer), dice), 0.5) as Scalar;
+        const [labeledLogits, strongLogits] = tf.split(logits, [labeled, unlabeled]);
+        const supervised = comparedSupervised(labeledLogits, oneHot(label, classes), profile.protocol);
         const consistency = confidentDice(softmax(strongLogits), pseudo);
         const total = tf.add(supervised, tf.mul(consistencyWeight, consistency)) as Scalar;
         return { total, supervised, consistency, certain_share: tf.mean(tf.sum(pseudo, -1)) as Scalar };

@@ -12,7 +12,7 @@
 import defer * as tf from "@tensorflow/tfjs";
 import type { DatasetProfile, Protocol } from "../datasets/dataset.ts";
 import { certainMask, maskedSquaredError, predictiveEntropy } from "../losses/consistency.ts";
-import { COMPARED_DICE, crossEntropy, oneHot } from "../losses/dice.ts";
+import { comparedSupervised, oneHot } from "../losses/dice.ts";
 import { buildNetwork } from "../networks/network.ts";
 import { initialize, toWeights } from "../networks/parameters.ts";
 import { controlDependencies, foldIn, softmax } from "../tensorflow/ops.ts";
@@ -74,9 +74,8 @@ function create(dataset: DatasetProfile): Method {
         methodState: rememberTeacher(teacher),
       };
       return onePassStep(student, forward, ({ logits }) => {
-        const [labeledLogits, unlabeledLogits] = halves(logits), answer = oneHot(label, classes);
-        const dice = COMPARED_DICE[profile.protocol](softmax(labeledLogits), answer);
-        const supervised = tf.mul(tf.add(crossEntropy(labeledLogits, answer), dice), 0.5) as Scalar;
+        const [labeledLogits, unlabeledLogits] = halves(logits);
+        const supervised = comparedSupervised(labeledLogits, oneHot(label, classes), profile.protocol);
         const consistency = maskedSquaredError(softmax(unlabeledLogits), target, certain);
         const total = tf.add(supervised, tf.mul(consistencyWeight, consistency)) as Scalar;
         return { total, supervised, consistency, certain_share: tf.mean(certain) as Scalar };
