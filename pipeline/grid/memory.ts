@@ -1,6 +1,6 @@
 /** Memory: what a training step takes, what this machine has, the largest patch that fits it. @module */
 import process from "node:process";
-import { sizeOf } from "../arrays/shape.ts";
+import { shortened, sizeOf } from "../arrays/shape.ts";
 
 /** GB that a training holds whatever its batches: Deno, TensorFlow with its graphs, weights, momentum, gradients. */
 const FIXED_GB = 0.7;
@@ -60,10 +60,10 @@ export function largestPatch(measured: MeasuredMemory, shape: StepShape, memoryB
   const publishedPatch = measured.reference.patch, { patch } = shape;
   const fits = (patch: readonly number[]) => stepMemory(measured, { ...shape, patch }) * 1e9 <= memoryBytes;
   let fitting = [...patch];
-  while (!fits(fitting)) { // shorter where it is longest against the published one
-    const ratios = fitting.map((n, axis) => n > 16 ? n / publishedPatch[axis] : 0), longest = Math.max(...ratios);
-    if (!longest) return null;
-    fitting[ratios.indexOf(longest)] -= 16;
+  while (!fits(fitting)) {
+    const shorter = shortened(fitting, publishedPatch);
+    if (!shorter) return null;
+    fitting = shorter;
   }
   for (;;) {
     const longer = fitting.map((n, axis) => fitting.with(axis, n + 16))

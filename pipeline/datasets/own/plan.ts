@@ -6,7 +6,7 @@
 import type { Vector3 } from "../../arrays/geometry.ts";
 import { quantile } from "../../arrays/quantiles.ts";
 import { resizedShape } from "../../arrays/resize.ts";
-import { sizeOf } from "../../arrays/shape.ts";
+import { shortened, sizeOf } from "../../arrays/shape.ts";
 import { DataError } from "../../files/errors.ts";
 import { counted, listed } from "../../files/words.ts";
 import { parseFrameName } from "../../records/case.ts";
@@ -213,8 +213,8 @@ function fitting(
     batch = { labeled: Math.ceil(batch.labeled / 2), unlabeled: Math.ceil(batch.unlabeled / 2) };
   }
   while (!fits()) {
-    const ratios = patch.map((n, axis) => n > 16 ? n / size[axis] : 0), longest = Math.max(...ratios);
-    if (!longest) {
+    const shorter = shortened(patch, size);
+    if (!shorter) {
       throw new DataError(
         `Cannot plan a training in ${memory} GB: the smallest patch takes ${
           memoryOf({ ...training, patch, batch }).toFixed(1)
@@ -222,7 +222,7 @@ function fitting(
           "GB; give more by --memory",
       );
     }
-    patch = patch.with(ratios.indexOf(longest), patch[ratios.indexOf(longest)] - 16);
+    patch = shorter;
   }
   return { patch, batch };
 }
