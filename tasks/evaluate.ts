@@ -24,7 +24,7 @@ import { classesOf } from "../pipeline/evaluation/sliding_window.ts";
 import { clinicalAgreement, patientValues, volumeAgreement } from "../pipeline/evaluation/clinical.ts";
 import { correctedSpacings, patientRows, summarize } from "../pipeline/evaluation/summary.ts";
 import { METHOD_NAMES } from "../pipeline/methods/methods.ts";
-import { loadRun, readRun, type Run, testedStatistics, weightsAsRun } from "../pipeline/training/trained_run.ts";
+import { loadRun, readRun, type Run, weightsAsRun } from "../pipeline/training/trained_run.ts";
 import { chooseComponents } from "../pipeline/training/components_choice.ts";
 import { isDone, STATISTICS } from "../pipeline/records/run.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
@@ -111,9 +111,9 @@ async function evaluate() {
   await checkTestCases(split.test, read);
   const { threads, device, precision: wanted = "single" } = options;
   const { binding, precision } = openTensorFlow({ threads, device, precision: wanted });
-  const { components: way, batchNorm = await testedStatistics(run, options), ...how } = options;
-  const loaded = await loadRun(run, { ...how, batchNorm, components: way === "auto" ? undefined : way, precision });
-  const { checkpoint, iteration, prefix, overlap, mirror } = loaded;
+  const { components: way, ...how } = options, asked = way === "auto" ? undefined : way;
+  const loaded = await loadRun(run, { ...how, asPublished: true, components: asked, precision });
+  const { checkpoint, iteration, prefix, statistics: batchNorm, overlap, mirror } = loaded;
   if (prefix) console.log(`names in "${place}": behind "${prefix}"`);
   const { classNames } = profile;
   if (!run.weights && iteration && !isDone(place)) {

@@ -84,7 +84,7 @@ export function writeCheckpoint(
 }
 
 /** Whether the statistics in a checkpoint are recomputed ones, by the file's metadata. */
-export const isRecomputed = ({ statistics }: Record<string, string>): boolean => statistics === "recomputed";
+const isRecomputed = ({ statistics }: Record<string, string>): boolean => statistics === "recomputed";
 
 /**
  * The validation Dice of a checkpoint that was kept for it; 0 where there is none. Needs `--allow-read`.

@@ -37,7 +37,7 @@ import { checkCases, type Split } from "../records/split.ts";
 import { tensorflow } from "../tensorflow/device.ts";
 import type { Norm } from "../tensorflow/norms.ts";
 import type { Precision } from "../tensorflow/precision.ts";
-import { isRecomputed, readCheckpoint } from "./checkpoint.ts";
+import { readCheckpoint } from "./checkpoint.ts";
 import { recomputation } from "./recomputed_statistics.ts";
 
 /** What a run folder says of its training. */
@@ -92,6 +92,8 @@ export interface RunOptions extends Pick<SegmentOptions, "overlap" | "mirror"> {
   checkpoint?: "last" | "best";
   /** Statistics of the batch norms; absent: those that suit the run. */
   batchNorm?: Statistics;
+  /** Whether running statistics are taken where each window's own would suit the run and none are named: as published. */
+  asPublished?: boolean;
   /**
    * Folder of the training's cases, where recomputed statistics are wanted of a run without; absent: as the run says.
    */
@@ -256,7 +258,8 @@ export async function loadRun(source: string | Run, options: RunOptions = {}): P
   const { spec } = buildNetwork(profile.network, profile);
   const read = await readCheckpoint(path, spec), weights = toWeights(spec, read.state);
   const { precision = tensorflow().binding.single, overlap, mirror = false } = options;
-  const statistics = options.batchNorm ?? statisticsOf(run, read);
+  const suiting = statisticsOf(run, read);
+  const statistics = options.batchNorm ?? (options.asPublished && suiting === "window" ? "running" : suiting);
   const cannot = `Cannot test "${path}" with ${statistics} statistics of its batch norms`;
   if (options.batchNorm && statistics !== "running" && training.norm !== "batch") {
     throw new DataError(`${cannot}: it has ${training.norm} norms, which have none; leave --batch-norm out`);
@@ -286,20 +289,6 @@ export function withComponents(
   const { probabilities, profile } = run, { components } = chosen;
   const segment: Segment = async (one) => maskOf(await probabilities(one), one.shape, { ...profile, components });
   return { ...run, ...chosen, segment };
-}
-
-/**
- * The statistics that a run is tested with where none are named: running ones, as published, or recomputed ones where
- * it is trained for these or its file of weights holds them. Needs `--allow-read`.
- * @param options `checkpoint` as of {@linkcode RunOptions}.
- */
-export async function testedStatistics(
-  run: Run,
-  options: Pick<RunOptions, "checkpoint">,
-): Promise<"running" | "recomputed"> {
-  if (statisticsOf(run) === "recomputed") return "recomputed";
-  const { metadata } = await readWeightsFile(checkpointOf(run, options).path);
-  return isRecomputed(metadata) ? "recomputed" : "running";
 }
 
 /** Statistics of a run's own training patches. @throws {DataError} Where these are not known or not there. */
