@@ -56,7 +56,7 @@ function cacheOfDeno(): string {
 await runTask(async () => {
   const path = fileURLToPath(new URL("../../deno.lock", import.meta.url));
   const packages = lockedPackages(await Deno.readTextFile(path), path),
-    folder = `${cacheOfDeno()}/npm/registry.npmjs.org`;
+    folder = `${cacheOfDeno()}/npm/${new URL(REGISTRY).host}`;
   let silent: string | null = null;
   for (const { name, version, isDirect, hasScripts } of packages) {
     const manifest = `${folder}/${name}/${version}/package.json`;
