@@ -3,7 +3,6 @@
  * the tests of Binomial and of Mann and Whitney are those of their published tables.
  */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import {
   compared,
   type Comparison,
@@ -43,6 +42,7 @@ import { costsOf } from "../pipeline/grid/costs.ts";
 import { stream } from "../pipeline/arrays/random.ts";
 import { syntheticLabels } from "../pipeline/training/synthetic_batch.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
+import { runTaskFile } from "./in_process.ts";
 import { withFolder } from "./with_folder.ts";
 
 openTensorFlow({ device: "cpu" });
@@ -390,17 +390,11 @@ Deno.test("median and minimum of repetitions keep their order beside them", () =
 });
 
 /** The task as a user starts it, with what it may do. */
-async function bench(folder: string, ...args: string[]): Promise<{ code: number; out: string; error: string }> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-ffi", "--allow-env", "--allow-sys"],
-      ...["--allow-run=deno", fileURLToPath(new URL("../tasks/tools/bench.ts", import.meta.url)), ...args],
-    ],
-    env: { NO_COLOR: "1", TMPDIR: folder },
-  }).output();
-  const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  return { code, out, error };
-}
+const bench = (folder: string, ...args: string[]) =>
+  runTaskFile("tools/bench", args, {
+    rights: [`--allow-write=${folder}`, "--allow-ffi", "--allow-env", "--allow-sys", "--allow-run=deno"],
+    env: { TMPDIR: folder },
+  });
 
 Deno.test("a step's JSON names machine and versions and feeds the costs of a grid", () =>
   withFolder(async (folder) => {

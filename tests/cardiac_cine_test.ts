@@ -7,6 +7,7 @@ import { readCase, writeCase } from "../pipeline/records/case.ts";
 import { type Geometry, reverseAxes, toAffine } from "../pipeline/arrays/geometry.ts";
 import { readArrays, readHdf5, writeArrays } from "../pipeline/files/hdf5.ts";
 import { decodeNifti, encodeNiftiMask, type MaskPlace, writeNiftiMask } from "../pipeline/files/nifti.ts";
+import { runTaskFile } from "./in_process.ts";
 import { withFolder } from "./with_folder.ts";
 import stored from "./nifti_files.json" with { type: "json" };
 import { readManifest } from "../pipeline/records/manifest.ts";
@@ -15,17 +16,10 @@ const bytesOf = (name: keyof typeof stored.files) => Uint8Array.fromBase64(store
 const filesOf = (folder: string) => [...Deno.readDirSync(folder)].map((f) => f.name).sort();
 
 /** Runs a task that may write to the folder. */
-async function task(folder: string, name: string, args: string[]) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "--no-prompt", "--allow-read", "--allow-env", "--allow-sys=hostname", `--allow-write=${folder}`],
-      ...[fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url)), "acdc", ...args],
-    ],
-    env: { NO_COLOR: "1" },
-  }).output();
-  const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  return { code, out, error };
-}
+const task = (folder: string, name: string, args: string[]) =>
+  runTaskFile(name, ["acdc", ...args], {
+    rights: ["--allow-env", "--allow-sys=hostname", `--allow-write=${folder}`],
+  });
 
 const GEOMETRY: Geometry = { spacing: [10, 1.5, 1.25], origin: [3, 4, 5], direction: [0, 0, 1, 0, 1, 0, 1, 0, 0] };
 const SHAPE = [2, 4, 3] as const, PLACE = { shape: SHAPE, geometry: GEOMETRY, axes: "ZYX" } as const;

@@ -1,6 +1,5 @@
 /** The tasks preprocess:la, split:la and eval:la as a user runs them, on small phantoms and an untrained network. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { readCase, writeCase } from "../pipeline/records/case.ts";
 import { type HdfAttribute, writeArrays } from "../pipeline/files/hdf5.ts";
 import { readNifti } from "../pipeline/files/nifti.ts";
@@ -19,6 +18,7 @@ import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import { startState } from "../pipeline/training/training_step.ts";
 import { linkTo } from "./symbolic_links.ts";
 import { loseNetwork } from "./lost_network.ts";
+import { runTaskFile } from "./in_process.ts";
 import { withFolder } from "./with_folder.ts";
 import { writeRunConfig } from "../pipeline/records/run.ts";
 import { writeSplit } from "../pipeline/records/split.ts";
@@ -44,17 +44,8 @@ async function rawCase(
 }
 
 /** Runs a task that may write to the folder. */
-async function task(folder: string, name: string, args: string[]) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys", `--allow-write=${folder}`],
-      ...[fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url)), ...args],
-    ],
-    env: { NO_COLOR: "1" },
-  }).output();
-  const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  return { code, out, error };
-}
+const task = (folder: string, name: string, args: string[]) =>
+  runTaskFile(name, args, { rights: ["--allow-ffi", "--allow-env", "--allow-sys", `--allow-write=${folder}`] });
 const filesOf = (folder: string) => [...Deno.readDirSync(folder)].map((f) => f.name).sort();
 
 Deno.test("a note of several cases is said once, with their number and three names", () => {

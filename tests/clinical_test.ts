@@ -1,6 +1,5 @@
 /** Volumes, ejection fractions and their agreement, each in closed form; eval:acdc as a user runs it. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { BARE_CASE, type Case, readCase, writeCase } from "../pipeline/records/case.ts";
 import { readNifti } from "../pipeline/files/nifti.ts";
 import { fingerprintOf } from "../pipeline/datasets/prepared_case.ts";
@@ -20,6 +19,7 @@ import { CLINICAL_NAMES, type ResultRow } from "../pipeline/records/evaluation.t
 import { type Manifest, writeManifest } from "../pipeline/records/manifest.ts";
 import { writeRunConfig } from "../pipeline/records/run.ts";
 import { runConfig } from "./run_config.ts";
+import { runTaskFile } from "./in_process.ts";
 
 const CLASSES = ["right ventricle", "myocardium", "left ventricle"];
 
@@ -160,18 +160,10 @@ Deno.test("by patient, frames are averaged first: two frames of one heart count 
 
 Deno.test("eval:acdc takes the best checkpoint and writes masks in the files' order, patients and what report reads", async () => {
   const folder = await Deno.makeTempDir(), cases = `${folder}/cases`, run = `${folder}/run`;
-  const evaluate = async (...more: string[]) => {
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        ...["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys"],
-        ...[`--allow-write=${folder}`, fileURLToPath(new URL("../tasks/evaluate.ts", import.meta.url))],
-        ...["acdc", "--run", run, "--batch-norm", "window", ...more],
-      ],
-      env: { NO_COLOR: "1" },
-    }).output();
-    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-    return { code, out: text(stdout), error: text(stderr) };
-  };
+  const evaluate = (...more: string[]) =>
+    runTaskFile("evaluate", ["acdc", "--run", run, "--batch-norm", "window", ...more], {
+      rights: ["--allow-ffi", "--allow-env", "--allow-sys", `--allow-write=${folder}`],
+    });
   try {
     for (const path of [cases, run]) await Deno.mkdir(path);
     const all = ["a", "b", "c"].flatMap((patient) => heart(patient, { shape: [40, 32, 3], spacing: [1.5, 1.5, 10] }));

@@ -1,6 +1,5 @@
 /** A dataset of one's own through all tasks, as a user runs them: three classes, two channels, grids that differ. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { readNifti } from "../pipeline/files/nifti.ts";
 import { readMetrics } from "../pipeline/records/evaluation.ts";
 import { readPlanIfThere, writePlan } from "../pipeline/records/plan.ts";
@@ -8,20 +7,15 @@ import { readPredictionIfThere } from "../pipeline/records/prediction.ts";
 import { readRunConfig } from "../pipeline/records/run.ts";
 import { readSplit } from "../pipeline/records/split.ts";
 import { writeOwnPhantoms } from "./own_phantoms.ts";
+import { runTaskFile } from "./in_process.ts";
 import { withFolder } from "./with_folder.ts";
 
 /** Runs a task whose home is the folder. */
-async function run(home: string, name: string, ...args: string[]) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys", `--allow-write=${home}`],
-      ...[fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url)), ...args],
-    ],
-    env: { NO_COLOR: "1", SSNET_HOME: home, TMPDIR: home },
-  }).output();
-  const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  return { code, out, error };
-}
+const run = (home: string, name: string, ...args: string[]) =>
+  runTaskFile(name, args, {
+    rights: ["--allow-ffi", "--allow-env", "--allow-sys", `--allow-write=${home}`],
+    env: { SSNET_HOME: home, TMPDIR: home },
+  });
 
 /** The output of a task that ends well. */
 async function task(home: string, name: string, ...args: string[]): Promise<string> {

@@ -1,6 +1,5 @@
 /** `predict`: from an image of one's own to its mask, there and back, whatever its orientation; and the task as a user runs it. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { fromAffine, type Geometry, toAffine, type Vector3 } from "../pipeline/arrays/geometry.ts";
 import { inverse, type Turn, turned, turnedGeometry, turnedShape, turnTo } from "../pipeline/arrays/orientation.ts";
@@ -26,6 +25,7 @@ import { writeCheckpoint } from "../pipeline/training/checkpoint.ts";
 import { loadRun } from "../pipeline/training/trained_run.ts";
 import { startState } from "../pipeline/training/training_step.ts";
 import { loseNetwork } from "./lost_network.ts";
+import { runTaskFile } from "./in_process.ts";
 import { withFolder } from "./with_folder.ts";
 
 openTensorFlow({ device: "cpu" });
@@ -291,17 +291,8 @@ Deno.test("a run says orientation, spacing and statistics; older ones are transl
   }));
 
 /** Runs the task, which may write to the folder. */
-async function predict(folder: string, args: string[]) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys", `--allow-write=${folder}`],
-      ...[fileURLToPath(new URL("../tasks/predict.ts", import.meta.url)), ...args],
-    ],
-    env: { NO_COLOR: "1" },
-  }).output();
-  const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  return { code, out, error };
-}
+const predict = (folder: string, args: string[]) =>
+  runTaskFile("predict", args, { rights: ["--allow-ffi", "--allow-env", "--allow-sys", `--allow-write=${folder}`] });
 const filesOf = (folder: string) => [...Deno.readDirSync(folder)].map((f) => f.name).sort();
 
 /** A phantom with a patient's name wherever a header has room for text. */

@@ -1,8 +1,8 @@
 /** The task profile as a user runs it, on the cheapest step there is. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { readJson } from "../pipeline/files/json.ts";
+import { runTaskFile } from "./in_process.ts";
 import { withFolder } from "./with_folder.ts";
 
 const EVENTS = z.object({
@@ -17,15 +17,10 @@ const EVENTS = z.object({
 Deno.test("profile prints a step's operations and shares, and writes the same ones as a trace", () =>
   withFolder(async (folder) => {
     const path = `${folder}/new/trace.json`;
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        ...["run", "--no-prompt", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys"],
-        ...[`--allow-write=${folder}`, fileURLToPath(new URL("../tasks/tools/profile.ts", import.meta.url))],
-        ...["--dataset", "acdc", "--method", "supervised", "--rows", "3", "--trace", path],
-      ],
-      env: { NO_COLOR: "1" },
-    }).output();
-    const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    const how = ["--dataset", "acdc", "--method", "supervised", "--rows", "3", "--trace", path];
+    const { code, out, error } = await runTaskFile("tools/profile", how, {
+      rights: ["--allow-ffi", "--allow-env", "--allow-sys", `--allow-write=${folder}`],
+    });
     assert.equal(code, 0, error);
     const [head, byOperation, byOutputs, last] = out.trim().split("\n\n");
     const count = Number(

@@ -1,6 +1,5 @@
 /** Norms and statistics of batch norms in trainings and tests: recomputed statistics, what the tasks make of either. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs";
 import { stream, streamKey } from "../pipeline/arrays/random.ts";
 import { assembleBatch, type TrainingItem } from "../pipeline/data/batches.ts";
@@ -17,6 +16,7 @@ import { recomputation, RECOMPUTED_PATCHES } from "../pipeline/training/recomput
 import { loadRun, weightsAsRun } from "../pipeline/training/trained_run.ts";
 import { openTensorFlow } from "../pipeline/tensorflow/device.ts";
 import type { Tensor4D } from "../pipeline/tensorflow/tensors.ts";
+import { runTaskFile } from "./in_process.ts";
 import { withFolder } from "./with_folder.ts";
 
 openTensorFlow({ threads: 2 });
@@ -67,23 +67,12 @@ Deno.test("recomputed statistics of the first norm are those of all patches toge
   assert.equal(tf.memory().numTensors, tensors);
 });
 
-/** Runs a task on slices, at home in the folder. */
-async function task(folder: string, name: string, args: string[]) {
-  const rights = [
-    "--no-prompt",
-    "--allow-read",
-    "--allow-ffi",
-    "--allow-env",
-    "--allow-sys",
-    `--allow-write=${folder}`,
-  ];
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", ...rights, fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url)), ...args],
-    env: { NO_COLOR: "1", SSNET_HOME: folder },
-  }).output();
-  const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  return { code, out, error };
-}
+/** Runs a task, at home in the folder. */
+const task = (folder: string, name: string, args: string[]) =>
+  runTaskFile(name, args, {
+    rights: ["--allow-ffi", "--allow-env", "--allow-sys", `--allow-write=${folder}`],
+    env: { SSNET_HOME: folder },
+  });
 
 Deno.test("a run is trained, tested, exported with recomputed statistics or without batch norm, and refuses what it has not", () =>
   withFolder(async (folder) => {

@@ -1,6 +1,5 @@
 /** Masks of any program against references: the values of MONAI and surface-distance, and the task as a user runs it. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { fromAffine } from "../pipeline/arrays/geometry.ts";
 import { caseMetrics } from "../pipeline/evaluation/case_metrics.ts";
 import { classesFrom, pairMasks } from "../pipeline/evaluation/masks.ts";
@@ -9,6 +8,7 @@ import { DataError } from "../pipeline/files/errors.ts";
 import { writeNiftiMask } from "../pipeline/files/nifti.ts";
 import { BARE_CASE, writeCase } from "../pipeline/records/case.ts";
 import { readScores, scoresAsCsv } from "../pipeline/records/score.ts";
+import { runTaskFile } from "./in_process.ts";
 import { withFolder } from "./with_folder.ts";
 
 interface Theirs {
@@ -160,17 +160,8 @@ Deno.test("a table has a line a row, quotes what has commas, and nothing of it i
   assert.equal(end, "");
 });
 
-async function score(folder: string, ...args: string[]) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "--no-prompt", "--allow-read", "--allow-env", `--allow-write=${folder}`],
-      ...[fileURLToPath(new URL("../tasks/score.ts", import.meta.url)), ...args],
-    ],
-    env: { NO_COLOR: "1", SSNET_HOME: folder },
-  }).output();
-  const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  return { code, out, error };
-}
+const score = (folder: string, ...args: string[]) =>
+  runTaskFile("score", args, { rights: ["--allow-env", `--allow-write=${folder}`], env: { SSNET_HOME: folder } });
 
 Deno.test("score writes every metric of every case, in millimeters by header, case or --spacing, and names all that cannot be", () =>
   withFolder(async (folder) => {

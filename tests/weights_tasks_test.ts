@@ -1,7 +1,6 @@
 /** Weights from elsewhere in the tasks: what begins a training, and what is evaluated without a run folder. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { sha256 } from "../pipeline/files/hash.ts";
 import { writeRawHearts } from "../pipeline/datasets/acdc/phantom.ts";
 import { readWeightsFile } from "../pipeline/files/weights_file.ts";
@@ -9,30 +8,17 @@ import { readNifti } from "../pipeline/files/nifti.ts";
 import { readMetrics } from "../pipeline/records/evaluation.ts";
 import { readScores } from "../pipeline/records/score.ts";
 import { readNetworkMetadata, readRunConfig, writeRunConfig } from "../pipeline/records/run.ts";
+import { runTaskFile } from "./in_process.ts";
 import { withFolder } from "./with_folder.ts";
 
 const TAKES_NO_DATASET = ["export", "predict", "score", "report"];
 
 /** Runs a task on slices, at home in the folder. */
-async function task(folder: string, name: string, args: string[]) {
-  const rights = [
-    "--no-prompt",
-    "--allow-read",
-    "--allow-ffi",
-    "--allow-env",
-    "--allow-sys",
-    `--allow-write=${folder}`,
-  ];
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", ...rights, fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url))],
-      ...(TAKES_NO_DATASET.includes(name) ? args : ["acdc", ...args]),
-    ],
-    env: { NO_COLOR: "1", SSNET_HOME: folder },
-  }).output();
-  const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  return { code, out, error };
-}
+const task = (folder: string, name: string, args: string[]) =>
+  runTaskFile(name, TAKES_NO_DATASET.includes(name) ? args : ["acdc", ...args], {
+    rights: ["--allow-ffi", "--allow-env", "--allow-sys", `--allow-write=${folder}`],
+    env: { SSNET_HOME: folder },
+  });
 
 Deno.test("weights evaluate without their run as with it, and begin another training of the method or of another", () =>
   withFolder(async (folder) => {
