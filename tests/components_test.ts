@@ -109,7 +109,12 @@ Deno.test("the validation cases choose, the run keeps the choice, and another ch
     const stored = await readChosenComponents(folder);
     assert.deepEqual(stored.map(({ statistics }) => statistics), ["window", "running"]);
     assert.notEqual(stored[0].sha256, stored[1].sha256);
-    await writeJson(`${folder}/components.json`, [{ ...stored[0], components: "some" }]);
+    const path = `${folder}/components.json`, content = await Deno.readTextFile(path);
+    await Deno.writeTextFile(path, content.replace('"cases": 2', '"cases": 3'));
+    await assert.rejects(readChosenComponents(folder), /its checksum is another/);
+    await writeJson(path, stored); // as version 0.3 wrote them
+    assert.deepEqual(await readChosenComponents(folder), stored);
+    await writeJson(path, [{ ...stored[0], components: "some" }]);
     await assert.rejects(chooseComponents(run, { cases: folder }), /Cannot read the chosen components .*delete it/s);
   }));
 

@@ -16,9 +16,9 @@ const EARLIER = [["standardDeviation", "deviation"], ["learning_rate", "rate"], 
   "coarseSeconds",
 ]] as const;
 
-/** A record's text with the checksum of what it says now; anything else as it is. */
+/** A record's text with the checksum of what it says now, a log's without those that earlier versions had not. */
 const sealed = (text: string) => {
-  if (!text.includes('"checksum"')) return text;
+  if (!text.includes('"checksum"')) return text.replaceAll(/,"crc32":\d+/g, "");
   const { checksum: _, ...record } = JSON.parse(text);
   return recordText(record);
 };

@@ -25,6 +25,35 @@ Deno.test("what follows an iteration is cut off where it begins, in whatever ord
     assert.deepEqual(await readLog(path), [...rows(1, 2), { iteration: 5, total: 0.5 }]);
   }));
 
+Deno.test("a bit that flips in a log is noticed, wherever it lies; lines of earlier versions are read", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/metrics.jsonl`, written = { iteration: 1, total: 0.5, skipped: 1 };
+    {
+      using log = await openLog(path, 0);
+      log.write(written);
+      log.write({ iteration: 2, total: null });
+    }
+    const good = await Deno.readFile(path), rows = await readLog(path);
+    assert.deepEqual(rows, [written, { iteration: 2, total: null }]);
+    const first = good.indexOf(10); // behind it the end of the second line would cut it off
+    for (let bit = 0; bit < 8 * first; bit++) {
+      const bytes = good.slice();
+      bytes[bit >> 3] ^= 1 << (bit & 7);
+      await Deno.writeFile(path, bytes);
+      await assert.rejects(readLog(path), /Cannot read the log ".*": line 1: /, `bit ${bit}`);
+    }
+    await Deno.writeTextFile(
+      path,
+      new TextDecoder().decode(good).replace("0.5", "0.6") + text([{ iteration: 3 }]) + "-\n",
+    );
+    await assert.rejects(
+      readLog(path),
+      /line 4: no JSON object of an iteration and numbers; line 1: not what was written, says its crc32; remove these lines/,
+    );
+    await Deno.writeTextFile(path, text([{ iteration: 1, total: 0.5, images: 12 }]));
+    assert.deepEqual(await readLog(path), [{ iteration: 1, total: 0.5, images: 12 }]);
+  }));
+
 Deno.test("who writes a log is known while it is open, and nothing of it is left behind", () =>
   withFolder(async (folder) => {
     const path = `${folder}/metrics.jsonl`;

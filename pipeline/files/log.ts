@@ -1,5 +1,10 @@
-/** The log of a run, `metrics.jsonl`: one JSON object a line and iteration. @module */
+/**
+ * The log of a run, `metrics.jsonl`: one JSON object a line and iteration. The last number of a line, `crc32`, is the CRC-32
+ * of the line without it, so that no digit of a curve changes unseen; lines of earlier versions have none.
+ * @module
+ */
 import { Buffer } from "node:buffer";
+import { crc32 } from "node:zlib";
 import { z } from "zod";
 import { DataError } from "./errors.ts";
 import { named } from "./atomic.ts";
@@ -15,9 +20,28 @@ const FLOAT32_MAX = 3.4028234663852886e38;
 const ROW = z.object({ iteration: z.int().nonnegative() })
   .catchall(z.number().min(-FLOAT32_MAX).max(FLOAT32_MAX).nullable());
 
+/** A line whose last key is a number: what stands before that key, the key, the number. */
+const LAST_NUMBER = /^(.+),"([^"]*)":(\d+)\}$/;
+const CHECKSUM = "crc32";
+
+/** A row as its line, with its checksum. */
+function lineOf(row: LogRow): string {
+  const line = JSON.stringify(row);
+  return `${line.slice(0, -1)},"${CHECKSUM}":${crc32(line)}}`;
+}
+
+/** A line without its checksum, null when that is another one. A damaged key is no missing one: its number tells. */
+function withoutChecksum(line: string): string | null {
+  const [, before, key, number] = LAST_NUMBER.exec(line) ?? [];
+  if (before === undefined) return line;
+  const checked = `${before}}`, isRight = crc32(checked) === Number(number);
+  if (key === CHECKSUM) return isRight ? checked : null;
+  return isRight ? null : line;
+}
+
 /**
  * All rows of a log, none where there is no file; a last line that a crash cut off is left out. Needs `--allow-read`.
- * @throws {DataError} Naming every other line that is no row.
+ * @throws {DataError} Naming every other line that is no row, or another one than was written.
  */
 export async function readLog(path: string): Promise<LogRow[]> {
   return (await readLines(path)).map(({ row }) => row);
@@ -32,18 +56,21 @@ async function readLines(path: string): Promise<{ row: LogRow; line: string }[]>
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
   }
-  const lines = text.split("\n").slice(0, -1), found: { row: LogRow; line: string }[] = [], broken: number[] = [];
+  const lines = text.split("\n").slice(0, -1), found: { row: LogRow; line: string }[] = [];
+  const broken: string[] = [], changed: string[] = [];
   for (const [i, line] of lines.entries()) {
-    const row = rowOf(line);
+    const checked = withoutChecksum(line), row = checked && rowOf(checked);
     if (row) found.push({ row, line });
-    else broken.push(i + 1);
+    else (checked === null ? changed : broken).push(`${i + 1}`);
   }
-  if (!broken.length) return found;
+  const count = broken.length + changed.length;
+  if (!count) return found;
+  const problems = [
+    ...broken.length ? [`line ${listed(broken)}: no JSON object of an iteration and numbers`] : [],
+    ...changed.length ? [`line ${listed(changed)}: not what was written, says its ${CHECKSUM}`] : [],
+  ];
   throw new DataError(
-    `Cannot read the log "${path}": line ${
-      listed(broken.map(String))
-    }: no JSON object of an iteration and numbers; remove ` +
-      `${broken.length === 1 ? "this line" : "these lines"}`,
+    `Cannot read the log "${path}": ${problems.join("; ")}; remove ${count === 1 ? "this line" : "these lines"}`,
   );
 }
 
@@ -136,7 +163,7 @@ export async function openLog(path: string, iteration: number): Promise<Log> {
     rows: kept.map(({ row }) => row),
     write(row) {
       try {
-        writeAll(file, JSON.stringify(row) + "\n");
+        writeAll(file, lineOf(row) + "\n");
       } catch (error) {
         throw named(error, path);
       }

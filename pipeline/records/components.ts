@@ -5,8 +5,7 @@
  */
 import { z } from "zod";
 import { COMPONENTS, type Components } from "../arrays/components.ts";
-import { writeJson } from "../files/atomic.ts";
-import { type JsonFile, readJsonIfThere } from "../files/json.ts";
+import { type JsonFile, readJsonIfThere, writeRecord } from "../files/json.ts";
 import { counted } from "../files/words.ts";
 
 /** Which components are kept. */
@@ -69,17 +68,20 @@ const STORED: z.ZodType<StoredComponents> = z.strictObject({
   mirror: z.boolean(),
 });
 
+/** A list without a name is an earlier version's. */
+const CONTENT = z.union([z.strictObject({ choices: z.array(STORED) }), z.array(STORED)]);
 const FILE: JsonFile = { what: "the chosen components", remedy: "delete it, and eval --components auto chooses anew" };
 const pathOf = (folder: string) => `${folder}/components.json`;
 
 /** All choices of a run; none where it has no such file. Needs `--allow-read`. @throws {DataError} When it is none. */
 export async function readChosenComponents(folder: string): Promise<StoredComponents[]> {
-  return await readJsonIfThere(pathOf(folder), z.array(STORED), FILE) ?? [];
+  const content = await readJsonIfThere(pathOf(folder), CONTENT, FILE) ?? [];
+  return Array.isArray(content) ? content : content.choices;
 }
 
-/** Writes them. Needs `--allow-read`, `--allow-write`. */
+/** Writes them as a record. Needs `--allow-read`, `--allow-write`. */
 export function writeChosenComponents(folder: string, all: StoredComponents[]): Promise<void> {
-  return writeJson(pathOf(folder), all);
+  return writeRecord(pathOf(folder), { choices: all });
 }
 
 const WORDS: Record<Components, string> = {

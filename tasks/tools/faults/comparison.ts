@@ -3,9 +3,9 @@ import { sha256 } from "../../../pipeline/files/hash.ts";
 import { readHdf5 } from "../../../pipeline/files/hdf5.ts";
 
 /**
- * What differs from run to run in a record: seconds and dates, the commit that wrote it, the checksum over all of it.
+ * What differs from run to run in a record: seconds and dates, the commit that wrote it, the checksums over all of it.
  */
-const TIMES = ["seconds", "taken", "released", "pid", "commit", "checksum"];
+const TIMES = ["seconds", "taken", "released", "pid", "commit", "checksum", "crc32"];
 
 /** Files by name, each with what it says. Locks that were given back count as one. */
 export async function contentOf(folder: string): Promise<Record<string, string>> {

@@ -69,7 +69,10 @@ export async function smallProject(home: string): Promise<Stage[]> {
     {
       name: "eval",
       from: { run },
-      command: (folder) => ({ task: "eval", args: of("acdc", { run: `${folder}/run`, threads: 1 }) }),
+      command: (folder) => ({
+        task: "eval",
+        args: of("acdc", { run: `${folder}/run`, components: "auto", threads: 1 }),
+      }),
     },
     {
       name: "predict",

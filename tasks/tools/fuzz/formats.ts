@@ -7,7 +7,7 @@ import { fingerprintOf } from "../../../pipeline/datasets/prepared_case.ts";
 import { writeArrays } from "../../../pipeline/files/hdf5.ts";
 import { recordText } from "../../../pipeline/files/json.ts";
 import { decodeHdf5 } from "../../../pipeline/files/hdf5_library.ts";
-import { readLog } from "../../../pipeline/files/log.ts";
+import { openLog, readLog } from "../../../pipeline/files/log.ts";
 import { encode } from "fast-png";
 import { decodePng } from "../../../pipeline/files/png.ts";
 import { readPlanIfThere } from "../../../pipeline/records/plan.ts";
@@ -156,10 +156,7 @@ const png = (depth: 8 | 16) =>
     data: Uint16Array.from({ length: 30 }, (_, i) => 7 * i).map((value) => depth === 8 ? value : 256 * value),
   });
 const manifest = { dataset: LA.name, options: { crop: "none" }, cases: { case: fingerprint } };
-const log = Array.from(
-  { length: 5 },
-  (_, i) => JSON.stringify({ iteration: i + 1, total: 1 / (i + 1), learning_rate: 0.01 }) + "\n",
-);
+const log = Array.from({ length: 5 }, (_, i) => ({ iteration: i + 1, total: 1 / (i + 1), learning_rate: 0.01 }));
 
 async function written(folder: string, name: string, write: (path: string) => Promise<void>): Promise<Uint8Array> {
   const path = `${folder}/${name}`;
@@ -268,7 +265,12 @@ export const FORMATS: Record<string, Format> = {
   log: {
     file: "metrics.jsonl",
     isGuarded: false,
-    seeds: () => Promise.resolve([text(log.join(""))]),
+    seeds: async (folder) => [
+      await written(folder, "a.jsonl", async (path) => {
+        using open = await openLog(path, 0);
+        log.forEach(open.write);
+      }),
+    ],
     read: (folder) => readLog(`${folder}/metrics.jsonl`),
   },
 };
