@@ -149,57 +149,74 @@ export function sampleNorm<T extends Tensor>(
   if (c % channels) {
     throw new RangeError(`Cannot normalize ${c} channels in groups of ${channels}: a multiple is wanted`);
   }
+  const isInstance = channels === 1, count = c / channels;
   const samples = (t: any): Tensor[] => tf.split(tf.reshape(t, shape), b);
   const joined = (ts: Tensor[]) => tf.reshape(tf.concat(ts), x.shape);
-  const sum = (ts: Tensor[]) => ts.length === 1 ? ts[0] : tf.addN(ts);
-  const isInstance = channels === 1;
-  /** The mean over the channels of a group, for each of them. */
+  /** The mean over the channels of a group, for each of them; `[B, C]` as all that follows from statistics. */
   const overGroup = (t: Tensor) => {
-    const mean = tf.mean(tf.reshape(t, [c / channels, channels]), 1, true);
-    return tf.reshape(tf.tile(mean, [1, channels]), [c]);
+    const mean = tf.mean(tf.reshape(t, [b, count, channels]), 2, true);
+    return tf.reshape(tf.tile(mean, [1, 1, channels]), [b, c]);
   };
-  /** A sample normalized, and what its gradient needs. */
-  const forward = (x: Tensor, { gamma, beta, bias }: Record<keyof NormParameters, Tensor>) => {
-    const [own, mean, unbiased, ...reserve] = byOwn(x, gamma, beta);
-    if (isInstance) return { y: own, saved: [x, ...reserve] };
+  const standardDeviation = (variance: Tensor) => tf.sqrt(tf.add(variance, EPSILON));
+  /** Samples normalized, what the gradient's kernel wants of each, and the statistics that it needs. */
+  const forward = (xs: Tensor[], { gamma, beta, bias }: Record<keyof NormParameters, Tensor>) => {
+    const own = xs.map((x) => byOwn(x, gamma, beta)), reserves = own.map((one) => one.slice(3));
+    if (isInstance) return { ys: own.map(([y]) => y), reserves, statistics: [] };
+    const mean = tf.stack(own.map((one) => one[1])), unbiased = tf.stack(own.map((one) => one[2]));
     const variance = tf.mul(unbiased, (voxels - 1) / voxels), moved = tf.add(mean, bias);
     const groupMean = overGroup(moved), offset = tf.sub(moved, groupMean);
     const groupVariance = overGroup(tf.add(variance, tf.square(offset)));
-    const y = byGiven(x, { gamma, beta, mean: tf.sub(groupMean, bias), variance: groupVariance });
-    const standardDeviation = (variance: Tensor) => tf.sqrt(tf.add(variance, EPSILON));
-    return { y, saved: [x, ...reserve, mean, offset, standardDeviation(variance), standardDeviation(groupVariance)] };
+    const means = tf.unstack(tf.sub(groupMean, bias)), variances = tf.unstack(groupVariance);
+    const ys = xs.map((x, i) => byGiven(x, { gamma, beta, mean: means[i], variance: variances[i] }));
+    return {
+      ...{ ys, reserves },
+      statistics: [mean, offset, standardDeviation(variance), standardDeviation(groupVariance)],
+    };
   };
-  /** Gradients by a sample, gamma, beta and bias. */
-  const backward = (dy: Tensor, gamma: Tensor, [x, ...saved]: Tensor[]): Tensor[] => {
-    if (isInstance) return [...gradients(dy, [x, gamma, ...saved]).slice(0, 3), tf.zeros([c])];
-    const [mean, offset, standardDeviation, groupStandardDeviation] = saved.slice(3),
+  /** Gradients by each sample, gamma, beta and bias. */
+  const backward = (dys: Tensor[], gamma: Tensor, { xs, reserves, statistics }: Record<string, any>) => {
+    const byOwnOf = (gammas: Tensor[]) => {
+      const found = dys.map((dy, i) => gradients(dy, [xs[i], gammas[i], ...reserves[i]]));
+      return [found.map(([dx]) => dx), tf.stack(found.map((one) => one[1])), tf.stack(found.map((one) => one[2]))] as [
+        ...[Tensor[], Tensor, Tensor],
+      ];
+    };
+    if (isInstance) {
+      const [dxs, dGamma, dBeta] = byOwnOf(xs.map(() => gamma));
+      return { dxs, parameters: [dGamma, dBeta, tf.zeros([b, c])] };
+    }
+    const [mean, offset, standardDeviation, groupStandardDeviation] = statistics,
       scale = tf.div(gamma, groupStandardDeviation);
-    const [dxOfChannels, dOwn, dBeta] = gradients(dy, [x, tf.mul(scale, standardDeviation), ...saved.slice(0, 3)]);
+    const [dxsOfChannels, dOwn, dBeta] = byOwnOf(tf.unstack(tf.mul(scale, standardDeviation)));
     const dGamma = tf.div(tf.add(tf.mul(dOwn, standardDeviation), tf.mul(offset, dBeta)), groupStandardDeviation);
     // What the group's gradient takes away, by its means over group and voxels, and what the channels' has taken already.
     const meanOfDy = tf.div(overGroup(tf.mul(gamma, dBeta)), groupStandardDeviation);
     const alongX = tf.div(overGroup(tf.mul(gamma, dGamma)), tf.square(groupStandardDeviation));
     const slope = tf.div(tf.sub(tf.div(tf.mul(scale, dOwn), standardDeviation), alongX), voxels);
     const dBias = tf.sub(tf.mul(scale, dBeta), tf.add(meanOfDy, tf.mul(alongX, offset)));
-    const one = tf.fill([c], 1 - EPSILON);
-    const linear = byGiven(x, { gamma: slope, beta: tf.div(dBias, voxels), mean, variance: one });
-    return [tf.add(dxOfChannels, linear), dGamma, dBeta, dBias];
+    const [slopes, shifts, means] = [slope, tf.div(dBias, voxels), mean].map((t) => tf.unstack(t));
+    const variance = tf.fill([c], 1 - EPSILON);
+    const dxs = dxsOfChannels.map((dx, i) =>
+      tf.add(dx, byGiven(xs[i], { gamma: slopes[i], beta: shifts[i], mean: means[i], variance }))
+    );
+    return { dxs, parameters: [dGamma, dBeta, dBias] };
   };
   const op = tf.customGrad((x: any, gamma: any, beta: any, bias: any, save: any) => {
-    const each = samples(x).map((sample) => {
-      const { y, saved } = forward(sample, { gamma, beta, bias });
-      return { y: rectified ? relu(y) : y, saved };
-    });
-    const y = joined(each.map(({ y }) => y)), count = each[0].saved.length;
-    save([gamma, ...rectified ? [y] : [], ...each.flatMap(({ saved }) => saved)]);
+    const xs = samples(x), { ys, reserves, statistics } = forward(xs, { gamma, beta, bias });
+    const y = joined(rectified ? ys.map(relu) : ys);
+    save([gamma, ...rectified ? [y] : [], ...statistics, ...xs, ...reserves.flat()]);
     return {
       value: y,
       gradFunc: (dy: any, [gamma, ...rest]: Tensor[]) => {
-        const saved = rectified ? rest.slice(1) : rest;
-        const found = samples(rectified ? reluGradient(dy, rest[0]) : dy).map((dy, i) =>
-          backward(dy, gamma, saved.slice(i * count, (i + 1) * count))
-        );
-        return [joined(found.map(([dx]) => dx)), ...[1, 2, 3].map((i) => sum(found.map((one) => one[i])))] as any;
+        const dNormalized = rectified ? reluGradient(dy, rest.shift()!) : dy;
+        const saved = {
+          statistics: rest.splice(0, statistics.length),
+          xs: rest.splice(0, b),
+          reserves: [] as Tensor[][],
+        };
+        while (rest.length) saved.reserves.push(rest.splice(0, 3));
+        const { dxs, parameters } = backward(samples(dNormalized), gamma, saved);
+        return [joined(dxs), ...parameters.map((t) => tf.sum(t, 0))] as any;
       },
     };
   });
