@@ -10,21 +10,25 @@ import { emptyLoaderVariables } from "../pipeline/files/loader_variables.ts";
 const SLOW = [
   "batches",
   "bench",
+  "cardiac_cine",
   "case_tasks",
   "example",
   "library_example",
   "methods",
   "own_tasks",
   "patch_sheet",
+  "predict",
   "profile",
   "recomputed_statistics",
   "reference_losses",
   "report",
   "reproduce",
   "rights",
+  "several_classes",
   "train",
   "training",
   "unet",
+  "weights_tasks",
 ];
 
 const unit = Deno.args[0] === "unit";
@@ -51,58 +55,53 @@ interface Counts {
   failed: number;
 }
 
-/** What a run printed, and whether its exit code was 0. */
-async function run(args: string[], more = {}): Promise<{ text: string; success: boolean }> {
-  const env = {
-    ...emptyLoaderVariables(),
-    NO_COLOR: "1",
-    TMPDIR: folder,
-    INIT_CWD: Deno.cwd(),
-    SSNET_HOME: "",
-    ...more,
-  };
-  const command = new Deno.Command("deno", { args, stdout: "piped", stderr: "inherit", env });
-  const child = command.spawn();
+const env = { ...emptyLoaderVariables(), NO_COLOR: "1", TMPDIR: folder, INIT_CWD: Deno.cwd(), SSNET_HOME: "" };
+
+/** A run of many tests, by its last closing line; one that has none, or ends badly without a failed test, has failed. */
+async function tests(args: string[], more = {}): Promise<Counts> {
+  const child = new Deno.Command("deno", { args, stdout: "piped", stderr: "inherit", env: { ...env, ...more } })
+    .spawn();
   const [keep, show] = child.stdout.tee();
   const shown = show.pipeTo(Deno.stdout.writable, { preventClose: true });
   const text = await new Response(keep).text();
   const [, { success }] = await Promise.all([shown, child.status]);
-  return { text, success };
-}
-
-/** A run of many tests, by its last closing line; one that has none, or ends badly without a failed test, has failed. */
-async function tests(args: string[], more = {}): Promise<Counts> {
-  const { text, success } = await run(args, more);
   const [, passed, failed] = [...text.matchAll(/(\d+) passed[^\n]*?(\d+) failed/g)].at(-1) ?? [];
   if (passed === undefined) console.log(`deno ${args.join(" ")} ended without its closing line`);
   return { passed: Number(passed ?? 0), failed: Number(failed ?? 0) || Number(!success || passed === undefined) };
 }
 
-/** A run that is one test. */
+/** A run that is one test; what it prints is shown when it has ended, as tests run beside it. */
 async function check(...args: string[]): Promise<Counts> {
-  const { success } = await run(args);
-  console.log(`deno ${args[0]} ... ${success ? "ok" : "FAILED"}`);
+  const { success, stdout, stderr } = await new Deno.Command("deno", { args, env }).output();
+  const printed = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("");
+  console.log(`${success ? "" : printed}deno ${args[0]} ... ${success ? "ok" : "FAILED"}`);
   return { passed: Number(success), failed: Number(!success) };
 }
 
 /** Test files in a process of their own. */
 function testing(...files: string[]): Promise<Counts> {
   return tests([
-    ...["test", ...native, `--allow-write=${folder}`, "--allow-sys=hostname"], // a lock names its machine
+    ...["test", "--no-check", ...native, `--allow-write=${folder}`, "--allow-sys=hostname"], // a lock names its machine
     `--allow-run=${Deno.execPath()}`, // the tasks themselves, and processes whose end a test watches
     ...files,
   ]);
 }
 
 const slow = SLOW.map((name) => `tests/${name}_test.ts`);
-const counts = [
-  await check("fmt", "--check"),
-  await check("lint"),
-  await check("check", "--quiet", "."),
-  await check("doc", "--lint", "mod.ts", ...documented("pipeline")),
-  await testing(`--ignore=${slow.join()}`, "tests/"),
-  await tests(["test", "--doc", ...native, "mod.ts", "pipeline/"]),
-];
+/** Format, lint, types and the documentation's form, one after the other. */
+async function checks(): Promise<Counts[]> {
+  return [
+    await check("fmt", "--check"),
+    await check("lint"),
+    await check("check", "--quiet", "."),
+    await check("doc", "--lint", "mod.ts", ...documented("pipeline")),
+  ];
+}
+const [checked, fast] = await Promise.all([
+  checks(), // beside the tests, most of which leave a core free
+  testing(`--ignore=${slow.join()}`, "tests/"),
+]);
+const counts = [...checked, fast, await tests(["test", "--doc", ...native, "mod.ts", "pipeline/"])];
 if (!unit) {
   // What TensorFlow has traced stays in memory until its process ends.
   for (const file of slow) counts.push(await testing(file));
