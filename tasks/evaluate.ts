@@ -30,6 +30,7 @@ import { isDone, STATISTICS } from "../pipeline/records/run.ts";
 import { sha256 } from "../pipeline/files/hash.ts";
 import { readLog, skippedSteps } from "../pipeline/files/log.ts";
 import { replaceFolder } from "../pipeline/files/atomic.ts";
+import { unlessStopped } from "../pipeline/files/signals.ts";
 import {
   EXIT,
   MACHINE,
@@ -112,7 +113,7 @@ async function evaluate() {
   const { threads, device, precision: wanted = "single" } = options;
   const { binding, precision } = openTensorFlow({ threads, device, precision: wanted });
   const { components: way, ...how } = options, asked = way === "auto" ? undefined : way;
-  const loaded = await loadRun(run, { ...how, asPublished: true, components: asked, precision });
+  const loaded = await unlessStopped(() => loadRun(run, { ...how, asPublished: true, components: asked, precision }));
   const { checkpoint, iteration, prefix, statistics: batchNorm, overlap, mirror } = loaded;
   if (prefix) console.log(`names in "${place}": behind "${prefix}"`);
   const { classNames } = profile;
@@ -122,7 +123,9 @@ async function evaluate() {
         `${iteration}${training.iterations ? ` of ${training.iterations}` : ""}`,
     );
   }
-  const tested = way === "auto" ? await chooseComponents(loaded, { cases: folder, say: console.log }) : loaded;
+  const tested = way === "auto"
+    ? await unlessStopped(() => chooseComponents(loaded, { cases: folder, say: console.log }))
+    : loaded;
   const { components, componentsChoice, probabilities } = tested;
   const otherComponents = COMPONENTS.filter((way) => way !== components).map((components) => ({
     components,

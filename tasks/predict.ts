@@ -297,7 +297,8 @@ async function loadRuns(precision: Precision): Promise<LoadedRun[]> {
     options.weights.map((path) => weightsAsRun(path, said)),
   );
   for (const source of [...options.run, ...files]) {
-    const run = await loadWithComponents(source, { checkpoint, batchNorm, overlap, mirror, precision });
+    const how = { checkpoint, batchNorm, overlap, mirror, precision };
+    const run = await unlessStopped(() => loadWithComponents(source, how));
     const { folder, config, iteration, prefix } = run;
     runs.push(run);
     if (prefix) console.log(`names in "${folder}": behind "${prefix}"`);

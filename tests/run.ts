@@ -118,7 +118,7 @@ if (!unit) {
     ]),
     await tests([
       ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-env", "--allow-run"],
-      ...["tasks/tools/faults.ts", "--kills", "20", "--part", "kills,bits"],
+      ...["tasks/tools/faults.ts", "--kills", "20", "--part", "kills,signals,bits"],
     ]),
     await tests([
       ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-env", "--allow-run=deno"],
