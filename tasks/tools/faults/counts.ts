@@ -38,10 +38,16 @@ export async function inLanes<T, R>(pieces: readonly T[], lanes: Lanes, work: (p
   const lane = async () => {
     while (left.length && !lanes.isStopped()) {
       const [i, piece] = left.shift()!;
-      results.set(i, await work(piece));
+      try {
+        results.set(i, await work(piece));
+      } catch (error) {
+        left.length = 0; // the other lanes end what they have begun: it writes where the caller cleans up
+        throw error;
+      }
     }
   };
-  await Promise.all(Array.from({ length: lanes.count }, lane));
+  const ends = await Promise.allSettled(Array.from({ length: lanes.count }, lane));
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
   return [...results].sort(([a], [b]) => a - b).map(([, result]) => result);
 }
 

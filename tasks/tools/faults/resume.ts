@@ -59,7 +59,8 @@ export async function resumeTrainings(
     } catch (error) {
       const { message } = error as Error;
       if (/Cannot compute in /.test(message)) return { ...count, note: "skipped: not this processor" };
-      throw error;
+      add(count, [message]);
+      return count;
     }
     const hasState = async (folder: string, isOver: () => boolean) => {
       while (!isOver() && !exists(`${folder}/run/state.safetensors`)) await wait(0.01);

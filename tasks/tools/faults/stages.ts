@@ -28,13 +28,13 @@ const MEMBERS = ["framework", "cc"].map((part) =>
  */
 export async function smallProject(home: string): Promise<Stage[]> {
   const raw = `${home}/raw`;
-  await DATASETS.la.writePhantoms(`${raw}/la`, { seed: 1, count: 6, shape: [24, 24, 24] });
+  await DATASETS.la.writePhantoms(`${raw}/la`, { seed: 1, count: 10, shape: [24, 24, 24] });
   await DATASETS.acdc.writePhantoms(`${raw}/acdc`, { seed: 1, count: 6, shape: [3, 32, 32] });
   const wheel = await standInWheel(`${home}/tensorflow.whl`);
   const of = (dataset: string, args: Record<string, string | number | boolean>) => [dataset, ...flagsOf(args)];
   const casesOf = (dataset: string) => `${home}/preprocess ${dataset}/cases`,
     splitOf = (dataset: string) => `${home}/split ${dataset}/split.json`;
-  const split = { labeled: 2, testCases: 1, validationCases: 1 };
+  const split = { testCases: 1, validationCases: 1 }, labeled: Record<string, number> = { la: 4, acdc: 2 }; // BCP takes 4 + 4
   const perDataset = Object.keys(DATASETS).flatMap((dataset): Stage[] => [{
     name: `preprocess ${dataset}`,
     command: (folder) => ({
@@ -45,7 +45,12 @@ export async function smallProject(home: string): Promise<Stage[]> {
     name: `split ${dataset}`,
     command: (folder) => ({
       task: "split",
-      args: of(dataset, { cases: casesOf(dataset), split: `${folder}/split.json`, ...split }),
+      args: of(dataset, {
+        cases: casesOf(dataset),
+        split: `${folder}/split.json`,
+        ...split,
+        labeled: labeled[dataset],
+      }),
     }),
   }, {
     name: `train ${dataset}`,
