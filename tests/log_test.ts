@@ -48,10 +48,16 @@ Deno.test("a bit that flips in a log is noticed, wherever it lies; lines of earl
     );
     await assert.rejects(
       readLog(path),
-      /line 4: no JSON object of an iteration and numbers; line 1: not what was written, says its crc32; remove these lines/,
+      /line 4: no JSON object of an iteration and numbers; line 1, 3: not what was written, by crc32; remove these lines/,
     );
-    await Deno.writeTextFile(path, text([{ iteration: 1, total: 0.5, images: 12 }]));
-    assert.deepEqual(await readLog(path), [{ iteration: 1, total: 0.5, images: 12 }]);
+    const earlier = [{ iteration: 1, total: 0.5 }, { iteration: 2, total: 0.25 }];
+    await Deno.writeTextFile(path, text(earlier));
+    assert.deepEqual(await readLog(path), earlier);
+    {
+      using log = await openLog(path, 1); // it goes on without
+      log.write({ iteration: 2, total: 0.125 });
+    }
+    assert.equal(await Deno.readTextFile(path), text([earlier[0], { iteration: 2, total: 0.125 }]));
   }));
 
 Deno.test("who writes a log is known while it is open, and nothing of it is left behind", () =>

@@ -1,6 +1,7 @@
 /** The task train:la as a user runs it, on small phantoms: interrupted, resumed, refused. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { crc32 } from "node:zlib";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { phantom } from "../pipeline/datasets/la/phantom.ts";
@@ -110,7 +111,8 @@ Deno.test(
       assert.equal(stopped.code, 75, stopped.stderr);
       assert.match(stopped.stderr, /^Finishing this step, .*\nStopped after iteration \d; go on with --resume\n$/);
       // A crash may leave the log ahead of the checkpoint: such rows are written anew.
-      await Deno.writeTextFile(log, '{"iteration":4,"total":1}\n{"iteration":5,"to', { append: true });
+      const row = '{"iteration":4,"total":1}', sealed = `${row.slice(0, -1)},"crc32":${crc32(row)}}`;
+      await Deno.writeTextFile(log, `${sealed}\n{"iteration":5,"to`, { append: true });
       await copyFolder(`${folder}/parts`, `${folder}/ahead`);
       const other = await ended(start(folder, "parts", ["--iterations", "6", "--resume"]));
       assert.equal(other.code, 2);

@@ -1,6 +1,6 @@
 /**
  * The log of a run, `metrics.jsonl`: one JSON object a line and iteration. The last number of a line, `crc32`, is the CRC-32
- * of the line without it, so that no digit of a curve changes unseen; lines of earlier versions have none.
+ * of the line without it, so that no digit of a curve changes unseen. Either all lines have it or, of an earlier version's log, none.
  * @module
  */
 import { Buffer } from "node:buffer";
@@ -20,23 +20,18 @@ const FLOAT32_MAX = 3.4028234663852886e38;
 const ROW = z.object({ iteration: z.int().nonnegative() })
   .catchall(z.number().min(-FLOAT32_MAX).max(FLOAT32_MAX).nullable());
 
-/** A line whose last key is a number: what stands before that key, the key, the number. */
-const LAST_NUMBER = /^(.+),"([^"]*)":(\d+)\}$/;
-const CHECKSUM = "crc32";
+const CHECKSUM = "crc32", SEALED = new RegExp(`^(.+),"${CHECKSUM}":(\\d+)}$`);
 
 /** A row as its line, with its checksum. */
-function lineOf(row: LogRow): string {
+function sealed(row: LogRow): string {
   const line = JSON.stringify(row);
   return `${line.slice(0, -1)},"${CHECKSUM}":${crc32(line)}}`;
 }
 
-/** A line without its checksum, null when that is another one. A damaged key is no missing one: its number tells. */
-function withoutChecksum(line: string): string | null {
-  const [, before, key, number] = LAST_NUMBER.exec(line) ?? [];
-  if (before === undefined) return line;
-  const checked = `${before}}`, isRight = crc32(checked) === Number(number);
-  if (key === CHECKSUM) return isRight ? checked : null;
-  return isRight ? null : line;
+/** A line without its checksum; null when it has none, or another. */
+function unsealed(line: string): string | null {
+  const [, before, checksum] = SEALED.exec(line) ?? [], content = `${before}}`;
+  return before !== undefined && crc32(content) === Number(checksum) ? content : null;
 }
 
 /**
@@ -44,30 +39,31 @@ function withoutChecksum(line: string): string | null {
  * @throws {DataError} Naming every other line that is no row, or another one than was written.
  */
 export async function readLog(path: string): Promise<LogRow[]> {
-  return (await readLines(path)).map(({ row }) => row);
+  return (await readLines(path)).found.map(({ row }) => row);
 }
 
-/** Reads as {@linkcode readLog}, each row with its line. */
-async function readLines(path: string): Promise<{ row: LogRow; line: string }[]> {
+/** Reads as {@linkcode readLog}, each row with its line, and says whether they have checksums: all of a log, or none. */
+async function readLines(path: string): Promise<{ found: { row: LogRow; line: string }[]; isSealed: boolean }> {
   let text: string;
   try {
     text = await Deno.readTextFile(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
+    if (error instanceof Deno.errors.NotFound) return { found: [], isSealed: true };
     throw error;
   }
   const lines = text.split("\n").slice(0, -1), found: { row: LogRow; line: string }[] = [];
+  const isSealed = !lines.length || text.includes(`"${CHECKSUM}":`);
   const broken: string[] = [], changed: string[] = [];
   for (const [i, line] of lines.entries()) {
-    const checked = withoutChecksum(line), row = checked && rowOf(checked);
+    const content = isSealed ? unsealed(line) : line, row = content && rowOf(content);
     if (row) found.push({ row, line });
-    else (checked === null ? changed : broken).push(`${i + 1}`);
+    else (rowOf(line) ? changed : broken).push(`${i + 1}`);
   }
   const count = broken.length + changed.length;
-  if (!count) return found;
+  if (!count) return { found, isSealed };
   const problems = [
     ...broken.length ? [`line ${listed(broken)}: no JSON object of an iteration and numbers`] : [],
-    ...changed.length ? [`line ${listed(changed)}: not what was written, says its ${CHECKSUM}`] : [],
+    ...changed.length ? [`line ${listed(changed)}: not what was written, by ${CHECKSUM}`] : [],
   ];
   throw new DataError(
     `Cannot read the log "${path}": ${problems.join("; ")}; remove ${count === 1 ? "this line" : "these lines"}`,
@@ -146,8 +142,11 @@ export async function openLog(path: string, iteration: number): Promise<Log> {
     );
   }
   const kept: { row: LogRow; line: string }[] = [];
+  let isSealed = true;
   try {
-    for (const one of iteration === 0 ? [] : await readLines(path)) {
+    const before = iteration === 0 ? { found: [], isSealed } : await readLines(path);
+    isSealed = before.isSealed; // an earlier version's goes on as it is
+    for (const one of before.found) {
       if (one.row.iteration > iteration) break;
       kept.push(one);
     }
@@ -163,7 +162,7 @@ export async function openLog(path: string, iteration: number): Promise<Log> {
     rows: kept.map(({ row }) => row),
     write(row) {
       try {
-        writeAll(file, lineOf(row) + "\n");
+        writeAll(file, (isSealed ? sealed(row) : JSON.stringify(row)) + "\n");
       } catch (error) {
         throw named(error, path);
       }
