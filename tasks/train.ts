@@ -119,7 +119,7 @@ await runTask(async () => {
     ),
     ...MACHINE,
     validateEvery: z.int().positive().optional().describe(
-      "iterations between two validations behind the warm-up, where the split has any (default: 200)",
+      "iterations between two validations, behind the warm-up and smaller slices, where the split has any (default: 200)",
     ),
     saveEvery: z.int().positive().optional().describe("iterations between two checkpoints (default: 200)"),
     nan: z.enum(["stop", "skip"]).optional().describe(
@@ -418,8 +418,10 @@ await runTask(async () => {
       console.error(`note: the step of iteration ${iteration} is left out, ${fault.message}`);
     }
     progress.show(iteration, `loss ${values.total.toFixed(4)}`);
-    const isDue = iteration % training.validateEvery === 0 || iteration === iterations;
-    if (validation && isDue && iteration > warmup) { // a warm-up's network is never the best
+    // A network of a warm-up or of smaller slices is never the best.
+    const isDue = iteration % training.validateEvery === 0 &&
+      iteration > Math.max(warmup, lowResolution?.iterations ?? 0);
+    if (validation && (isDue || iteration === iterations)) {
       await recomputeIfWanted();
       const { dice, kept } = await validation.run(iteration);
       progress.endLine();

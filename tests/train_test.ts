@@ -220,19 +220,21 @@ Deno.test("fast on ACDC begins with smaller slices, of the labeled-only method t
       assert.equal(code, 0, new TextDecoder().decode(stderr));
     };
     await run("preprocess", ["--raw", `${folder}/raw`]);
-    await run("split", ["--labeled", "2", "--test-cases", "1"]);
+    await run("split", ["--labeled", "2", "--test-cases", "1", "--validation-cases", "1"]);
     const train = async (name: string, ...args: string[]) => {
       const to = ["--split", `${folder}/cases/split.json`, "--run", `${folder}/${name}`];
       await run("train", [...to, "--method", "supervised", "--preset", "fast", "--precision", "fp32", ...args]);
       return JSON.parse(await Deno.readTextFile(`${folder}/${name}/config.json`));
     };
-    const { training: { lowResolution, patch } } = await train("coarse", "--iterations", "3");
+    const { training: { lowResolution, patch } } = await train("coarse", "--iterations", "3", "--validate-every", "1");
     assert.deepEqual({ lowResolution, patch }, {
       lowResolution: { patch: [128, 128], iterations: 2 },
       patch: [256, 256],
     });
     const losses = (await readLog(`${folder}/coarse/metrics.jsonl`)).map(({ total }) => total!);
     assert.ok(losses.length === 3 && losses.every(Number.isFinite));
+    const validated = await readLog(`${folder}/coarse/validation.jsonl`);
+    assert.deepEqual(validated.map(({ iteration }) => iteration), [3], "networks of smaller slices are not validated");
     assert.equal((await train("own", "--iterations", "1", "--patch", "64x64")).training.lowResolution, null);
   }));
 
