@@ -88,7 +88,8 @@ await runTask(async () => {
     method: z.enum(METHOD_NAMES).optional().describe("method to train; its settings stand below (default: ssnet)"),
     preset: z.enum(["paper", "fast"]).optional().describe(
       `paper: as published; fast: ${fast.iterations} iterations, the first ${fast.warmup} on the labeled half alone, ` +
-        `${fast.precision} precision, learning rate: ${fast.rateSchedule}, tested by the average of the weights (default: paper)`,
+        `${fast.precision} precision, learning rate: ${fast.rateSchedule}, ${fast.augmentation} augmentation, tested by the ` +
+        "average of the weights (default: paper)",
     ),
     iterations: z.int().nonnegative().optional().describe(
       "length of the training instead of the preset's; 0 writes the untrained network",
@@ -99,7 +100,7 @@ await runTask(async () => {
     precision: z.enum(PRECISIONS).optional().describe("arithmetic instead of the preset's"),
     augmentation: z.enum(AUGMENTATIONS).optional().describe(
       "published: the authors' crops, turns and flips; strong: also rotation, scale, noise, blur, brightness, contrast, " +
-        "low resolution and gamma, half of the draws in their own orientation (default: published)",
+        "low resolution and gamma, half of the draws in their own orientation (default: the preset's)",
     ),
     norm: z.enum(NORMS).optional().describe(
       "behind the network's convolutions; batch: over the batch, as published; instance: every channel of every sample; " +
@@ -200,7 +201,6 @@ await runTask(async () => {
     const { device } = given;
     const usual = {
       preset: "paper",
-      augmentation: "published",
       norm,
       seed: 1337,
       validateEvery: 200,

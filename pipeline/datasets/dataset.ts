@@ -11,7 +11,7 @@ import type { Plan } from "../records/plan.ts";
 import type { PreparedCase, Problems } from "./prepared_case.ts";
 import type { Norm } from "../tensorflow/norms.ts";
 import type { PrecisionWish } from "../tensorflow/precision.ts";
-import type { Statistics } from "../records/run.ts";
+import type { Augmentation, Statistics } from "../records/run.ts";
 
 /** Everything that a preset of a training changes. */
 export interface Preset {
@@ -25,6 +25,8 @@ export interface Preset {
   rateSchedule: "published" | "constant" | "cosine";
   /** Whether the moving average of the weights is tested instead of the last ones ({@linkcode withEma}). */
   ema: boolean;
+  /** How its patches are augmented. */
+  augmentation: Augmentation;
   /** Statistics of the batch norms that suit its length. */
   statistics: Statistics;
   /**
@@ -111,6 +113,7 @@ export function presetOf(profile: DatasetProfile, name: "paper" | "fast"): Prese
     warmup,
     rateSchedule: "published",
     ema: false,
+    augmentation: "published",
     statistics: "running",
     lowResolution: null,
   };

@@ -87,7 +87,7 @@ export function trainingOf(grid: Grid, cell: Cell, length: Length): { method: Me
     ...settings,
     method: name,
     ...{ preset: presetName(grid), iterations, warmup, seed: cell.seed, precision: precisionOfCell(grid, cell) },
-    augmentation: cell.method === STRONG ? "strong" : undefined,
+    augmentation: cell.method === STRONG ? "strong" : "published",
     patch: grid.scale === "ci" ? [...DATASETS[cell.dataset].ci.patch] : undefined,
     // Only the published protocol chooses by the validation cases.
     validateEvery: grid.scale === "paper" ? undefined : Math.max(1, iterations),

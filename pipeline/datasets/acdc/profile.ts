@@ -29,6 +29,7 @@ export const ACDC = {
     warmup: 2950,
     rateSchedule: "cosine",
     ema: true,
+    augmentation: "strong",
     statistics: "running",
     lowResolution: { patch: [128, 128], share: 0.8 },
   },

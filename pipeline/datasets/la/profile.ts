@@ -30,6 +30,7 @@ export const LA = {
     warmup: 1375,
     rateSchedule: "constant",
     ema: true,
+    augmentation: "published",
     statistics: "window",
     lowResolution: null,
   },
