@@ -17,7 +17,7 @@ import { isFile } from "../pipeline/files/exists.ts";
 import { openLog, readLog } from "../pipeline/files/log.ts";
 import { type Announced, memoryProblem, trainingHeader } from "../pipeline/grid/training_header.ts";
 import type { Plan } from "../pipeline/records/plan.ts";
-import { pathOf, testedCheckpoints, trainingOf } from "../pipeline/grid/protocol.ts";
+import { pathOf, testedCheckpoints, testOf, trainingOf } from "../pipeline/grid/protocol.ts";
 import { slurmScript } from "../pipeline/grid/slurm.ts";
 import { withFolder } from "./with_folder.ts";
 
@@ -82,7 +82,14 @@ Deno.test("a cell with strong augmentation is the labeled-only method; at the pu
     const cell = { index: 0, dataset: "acdc", labeled: 3, method: STRONG, seed: 1, folder: `acdc-3/${STRONG}/1` };
     const { method, augmentation, preset } = trainingOf(grid, cell, { iterations: 5, warmup: 0 });
     assert.deepEqual([method, augmentation, preset], ["supervised", "strong", "paper"]);
-    assert.equal(trainingOf(grid, { ...cell, method: "ssnet" }, { iterations: 5, warmup: 0 }).augmentation, undefined);
+    assert.equal(
+      trainingOf(grid, { ...cell, method: "ssnet" }, { iterations: 5, warmup: 0 }).augmentation,
+      "published",
+    );
+    const statistics = (scale: "ci" | "fast" | "paper", dataset: "la" | "acdc") =>
+      testOf({ ...grid, scale }, { ...cell, dataset }).batchNorm;
+    assert.deepEqual([statistics("fast", "la"), statistics("fast", "acdc")], ["window", "running"]);
+    assert.deepEqual([statistics("ci", "acdc"), statistics("paper", "la")], ["window", "running"]);
     const folder = pathOf(grid, cell);
     assert.deepEqual(testedCheckpoints(grid, cell, folder), ["best"]);
     await Deno.mkdir(folder, { recursive: true });

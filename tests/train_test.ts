@@ -226,7 +226,10 @@ Deno.test("fast on ACDC begins with smaller slices, of the labeled-only method t
       await run("train", [...to, "--method", "supervised", "--preset", "fast", "--precision", "fp32", ...args]);
       return JSON.parse(await Deno.readTextFile(`${folder}/${name}/config.json`));
     };
-    const { training: { lowResolution, patch } } = await train("coarse", "--iterations", "3", "--validate-every", "1");
+    const { training: { augmentation, lowResolution, patch } } = await train(
+      ...["coarse", "--iterations", "3", "--validate-every", "1"] as const,
+    );
+    assert.equal(augmentation, "strong");
     assert.deepEqual({ lowResolution, patch }, {
       lowResolution: { patch: [128, 128], iterations: 2 },
       patch: [256, 256],

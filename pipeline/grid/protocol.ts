@@ -98,7 +98,8 @@ export function trainingOf(grid: Grid, cell: Cell, length: Length): { method: Me
 export function testOf(grid: Grid, cell: Cell) {
   const { checkpoint, components } = methodOf(grid, cell).profile, precision = precisionOfCell(grid, cell);
   return grid.scale === "paper" ? { batchNorm: "running", checkpoint, components, precision } : {
-    batchNorm: "window",
+    // Phantoms are trained for too few steps to have collected any.
+    batchNorm: grid.scale === "ci" ? "window" as const : presetOfCell(grid, cell).statistics,
     checkpoint: "last" as const,
     components: grid.datasets[cell.dataset].components,
     precision,
