@@ -57,14 +57,18 @@ interface Counts {
 
 const env = { ...emptyLoaderVariables(), NO_COLOR: "1", TMPDIR: folder, INIT_CWD: Deno.cwd(), SSNET_HOME: "" };
 
-/** A run of many tests, by its last closing line; one that has none, or ends badly without a failed test, has failed. */
-async function tests(args: string[], more = {}): Promise<Counts> {
+/**
+ * A run of many tests, by its last closing line; one that has none, or ends badly without a failed test, has failed.
+ * @param more Of the environment. @param isBeside Whether others run beside it: what it prints is shown when it has ended.
+ */
+async function tests(args: string[], { more = {}, isBeside = false } = {}): Promise<Counts> {
   const child = new Deno.Command("deno", { args, stdout: "piped", stderr: "inherit", env: { ...env, ...more } })
     .spawn();
   const [keep, show] = child.stdout.tee();
-  const shown = show.pipeTo(Deno.stdout.writable, { preventClose: true });
+  const shown = isBeside ? show.cancel() : show.pipeTo(Deno.stdout.writable, { preventClose: true });
   const text = await new Response(keep).text();
   const [, { success }] = await Promise.all([shown, child.status]);
+  if (isBeside) console.log(text);
   const [, passed, failed] = [...text.matchAll(/(\d+) passed[^\n]*?(\d+) failed/g)].at(-1) ?? [];
   if (passed === undefined) console.log(`deno ${args.join(" ")} ended without its closing line`);
   return { passed: Number(passed ?? 0), failed: Number(failed ?? 0) || Number(!success || passed === undefined) };
@@ -79,32 +83,35 @@ async function check(...args: string[]): Promise<Counts> {
 }
 
 /** Test files in a process of their own. */
-function testing(...files: string[]): Promise<Counts> {
+function testing(files: string[], isBeside = false): Promise<Counts> {
   return tests([
     ...["test", "--no-check", ...native, `--allow-write=${folder}`, "--allow-sys=hostname"], // a lock names its machine
     `--allow-run=${Deno.execPath()}`, // the tasks themselves, and processes whose end a test watches
     ...files,
-  ]);
+  ], { isBeside });
 }
 
 const slow = SLOW.map((name) => `tests/${name}_test.ts`);
-/** Format, lint, types and the documentation's form, one after the other. */
+const fast = [...Deno.readDirSync("tests")].map(({ name }) => `tests/${name}`).sort()
+  .filter((file) => file.endsWith("_test.ts") && !slow.includes(file));
+/** Format, lint, types, the documentation's form and its examples, one after the other. */
 async function checks(): Promise<Counts[]> {
   return [
     await check("fmt", "--check"),
     await check("lint"),
     await check("check", "--quiet", "."),
     await check("doc", "--lint", "mod.ts", ...documented("pipeline")),
+    await tests(["test", "--doc", ...native, "mod.ts", "pipeline/"], { isBeside: true }),
   ];
 }
-const [checked, fast] = await Promise.all([
-  checks(), // beside the tests, most of which leave a core free
-  testing(`--ignore=${slow.join()}`, "tests/"),
-]);
-const counts = [...checked, fast, await tests(["test", "--doc", ...native, "mod.ts", "pipeline/"])];
+// Most tests leave a core free.
+const counts = (await Promise.all([
+  checks(),
+  ...[0, 1].map(async (half) => [await testing(fast.filter((_, i) => i % 2 === half), half === 1)]),
+])).flat();
 if (!unit) {
   // What TensorFlow has traced stays in memory until its process ends.
-  for (const file of slow) counts.push(await testing(file));
+  for (const file of slow) counts.push(await testing([file]));
   counts.push(
     await tests(["run", ...native, "tasks/tools/parity.ts"]),
     await tests(["run", ...native, "tasks/tools/conformance.ts"]),
@@ -123,7 +130,7 @@ if (!unit) {
     await tests([
       ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-env", "--allow-run=deno"],
       ...["--allow-sys=hostname,systemMemoryInfo", "tasks/reproduce.ts", "--scale", "ci", "--out", `${folder}/grid`],
-    ], { TF_ENABLE_ONEDNN_OPTS: "1" }), // by default off without AVX-512, where the grid then takes twice as long
+    ], { more: { TF_ENABLE_ONEDNN_OPTS: "1" } }), // by default off without AVX-512, where the grid then takes twice as long
   );
 }
 await Deno.remove(folder, { recursive: true });
