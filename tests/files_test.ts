@@ -78,3 +78,24 @@ Deno.test("a full disk and a quota are told with the file's name, which the syst
     }
     assert.equal(isSystemError(new Error("on the way")), false);
   }));
+
+Deno.test("processes that write the same place at once never take one another's temporary files for leftovers", () =>
+  withFolder(async (folder) => {
+    const code = `import { claimTemporaryFolder, writeAtomically } from "${new URL(
+      "../pipeline/files/atomic.ts",
+      import.meta.url,
+    )}";
+      for (let i = 0; i < 500; i++) {
+        {
+          using claimed = claimTemporaryFolder(${JSON.stringify(`${folder}/x`)});
+          Deno.mkdirSync(claimed.path + "/archive");
+          Deno.removeSync(claimed.path, { recursive: true });
+        }
+        await writeAtomically(${JSON.stringify(`${folder}/file`)}, "whole");
+      }`;
+    const ends = await Promise.all(
+      [1, 2, 3].map(() => new Deno.Command(Deno.execPath(), { args: ["eval", code] }).output()),
+    );
+    for (const { success, stderr } of ends) assert.ok(success, new TextDecoder().decode(stderr));
+    assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["file"]);
+  }));

@@ -27,7 +27,8 @@ export async function writeTogether(files: { path: string; content: Content }[])
   try {
     for (const { path, content } of files) {
       removeLeftovers(at = path);
-      const file = open.use(lockedFile(temporary(path), { read: true, write: true, create: true, truncate: true }));
+      const options = { read: true, write: true, create: true, truncate: true };
+      const file = open.use(lockedFile(temporary(path), (path) => Deno.openSync(path, options)));
       for (const part of typeof content === "string" ? [content] : content) writeAll(file, part);
       await file.sync();
     }
@@ -77,8 +78,10 @@ export async function replaceFolder(path: string, fill: (temporary: string) => P
 export function claimTemporaryFolder(path: string): { path: string } & Disposable {
   removeLeftovers(path);
   const temporary = `${path}.${Deno.pid}.part`;
-  Deno.mkdirSync(temporary);
-  const lock = lockedFile(temporary);
+  const lock = lockedFile(temporary, (path, isAgain) => {
+    Deno.mkdirSync(path, { recursive: isAgain });
+    return Deno.openSync(path);
+  });
   return { path: temporary, [Symbol.dispose]: () => lock.close() };
 }
 
@@ -118,15 +121,36 @@ export function removeLeftovers(path: string): void {
   }
 }
 
-/** A file or folder that is seen to be in use until it is disposed; the end of the process, however it comes, disposes it. */
-function lockedFile(path: string, options?: Deno.OpenOptions): Deno.FsFile {
-  const file = Deno.openSync(path, options);
-  try {
-    file.tryLockSync(false);
-  } catch {
-    // The file system has no locks: nobody will take the file for a dead process's either.
+/**
+ * A file or folder that is seen to be in use until it is disposed; the end of the process, however it comes, disposes it.
+ * Between its making and its lock another process may take it for a leftover and remove it: then it is made again.
+ */
+function lockedFile(path: string, make: (path: string, isAgain: boolean) => Deno.FsFile): Deno.FsFile {
+  for (let attempt = 0;; attempt++) {
+    let file: Deno.FsFile | null = null;
+    try {
+      file = make(path, attempt > 0);
+      if (isKept(file, path) || attempt === ATTEMPTS) return file;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound) || attempt === ATTEMPTS) throw error;
+    }
+    file?.close();
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
   }
-  return file;
+}
+
+/** How often a file or folder is made that others remove, 5 ms apart. */
+const ATTEMPTS = 100;
+
+/** Locks a file that was just made; false when another process is about to remove it, or has. */
+function isKept(file: Deno.FsFile, path: string): boolean {
+  try {
+    if (!file.tryLockSync(false)) return false;
+  } catch {
+    return true; // the file system has no locks: nobody will take the file for a dead process's either
+  }
+  const { ino, dev } = file.statSync(), there = Deno.lstatSync(path);
+  return there.ino === ino && there.dev === dev;
 }
 
 /** The same error with the name of its file, where it is the file system's and lacks that, as that of a full disk does. */
