@@ -1,13 +1,7 @@
-/** `deno task dependencies`: what it reads of the lock file and of the registry's answers. */
+/** `deno task dependencies`: what it reads of the lock file, of Deno's cache and of what `deno audit` prints. */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import {
-  advisoryLines,
-  bulkQuestion,
-  licenseOf,
-  lockedPackages,
-  publishedOn,
-} from "../tasks/tools/dependencies/packages.ts";
+import { advisoriesSaid, licenseOf, lockedPackages, publishedOn } from "../tasks/tools/dependencies/packages.ts";
 import { DataError } from "../pipeline/files/errors.ts";
 
 Deno.test("a lock file's packages: each version once, its peers aside, direct ones and install scripts told", () => {
@@ -27,7 +21,6 @@ Deno.test("a lock file's packages: each version once, its peers aside, direct on
     { name: "b", version: "2.0.0", isDirect: false, hasScripts: false },
     { name: "c", version: "3.0.0", isDirect: true, hasScripts: false },
   ]);
-  assert.equal(bulkQuestion(packages), '{"@scope/a":["1.0.0"],"b":["2.0.0"],"c":["3.0.0"]}');
   assert.throws(() => lockedPackages("{}", "deno.lock"), DataError);
   const path = fileURLToPath(new URL("../deno.lock", import.meta.url)),
     own = lockedPackages(Deno.readTextFileSync(path), path);
@@ -37,7 +30,7 @@ Deno.test("a lock file's packages: each version once, its peers aside, direct on
   ]);
 });
 
-Deno.test("licenses in every form of npm, dates and advisories of stored answers; another answer is told", () => {
+Deno.test("licenses in every form of npm, dates of the cache, what the audit says or why it says nothing", () => {
   const forms = [
     { license: "MIT" },
     { license: { type: "ISC" } },
@@ -47,18 +40,13 @@ Deno.test("licenses in every form of npm, dates and advisories of stored answers
   assert.deepEqual(forms.map((form) => licenseOf(JSON.stringify(form), "p")), ["MIT", "ISC", "MIT or X11", null]);
   const document = '{"name":"b","time":{"created":"2015-01-01T00:00:00.000Z","2.0.0":"2024-03-02T10:11:12.000Z"}}';
   assert.deepEqual(["2.0.0", "2.0.1"].map((version) => publishedOn(document, version, "b")), ["2024-03-02", null]);
-  const answer = JSON.stringify({
-    b: [{
-      ...{ id: 1, url: "https://github.com/advisories/GHSA-1", title: "b reads too much", severity: "high" },
-      ...{ vulnerable_versions: "<2.0.1", cwe: ["CWE-1"], cvss: { score: 7.5, vectorString: "" } },
-    }],
-    c: [],
-  });
-  assert.deepEqual(advisoryLines(answer, "advisories"), [
-    "high: b <2.0.1: b reads too much, https://github.com/advisories/GHSA-1",
-  ]);
-  assert.deepEqual(advisoryLines("{}", "advisories"), []);
   for (const other of ["<html>", '{"error":"no"}', "[1]"]) {
-    assert.throws(() => advisoryLines(other, "advisories"), DataError);
+    assert.throws(() => publishedOn(other, "2.0.0", "b"), DataError);
   }
+  assert.equal(advisoriesSaid("No known vulnerabilities found\n", ""), "advisories: No known vulnerabilities found");
+  assert.match(advisoriesSaid("╭ t\n│ Severity:   high\n\nFound 1 vulnerabilities\n", ""), /^advisories: ╭ t\n.*high/);
+  assert.equal(
+    advisoriesSaid("", "error: client error (Connect)\n\nStack backtrace:\n   0: <unknown>\n"),
+    "advisories were not checked: error: client error (Connect)",
+  );
 });

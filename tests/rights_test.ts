@@ -56,7 +56,7 @@ const OTHERS = (folder: string): [script: string, args: string[], kinds: string[
   ["tasks/tools/faults.ts", [], ["write", "env"]],
   ["tasks/tools/parity.ts", [], ["read", "ffi", "env"]],
   ["tasks/tools/conformance.ts", [], ["ffi", "env"]],
-  ["tasks/tools/dependencies.ts", [], ["read", "env", "net"]],
+  ["tasks/tools/dependencies.ts", [], ["read", "env", "run"]],
 ];
 /** Starts others and takes what is missing for their failure (gpu-check), or is the suite. */
 const STARTERS = ["tasks/tools/gpu_check.ts", "tests/run.ts"];

@@ -1,46 +1,22 @@
 /**
- * `deno task dependencies`: every package of `deno.lock` with its license (as it lies in Deno's cache), install scripts (Deno
- * runs none), of those that the project asks for itself the day of publication, and the advisories that npm's registry knows
- * of any. Where the registry does not answer it says what was not checked.
+ * `deno task dependencies`: every package of `deno.lock` with its license and, of those that the project asks for itself, the
+ * day of publication, both as they lie in Deno's cache; install scripts (Deno runs none); and the advisories that
+ * `deno audit` finds. Where the registry does not answer that, it says that they were not checked.
  * @module
  */
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { EXIT, parseOptions, runTask } from "../../pipeline/command/options.ts";
-import { DataError } from "../../pipeline/files/errors.ts";
+import { exists } from "../../pipeline/files/exists.ts";
+import { emptyLoaderVariables } from "../../pipeline/files/loader_variables.ts";
 import { counted } from "../../pipeline/files/words.ts";
-import { advisoryLines, bulkQuestion, licenseOf, lockedPackages, publishedOn } from "./dependencies/packages.ts";
-
-const REGISTRY = "https://registry.npmjs.org", SECONDS = 20;
+import { advisoriesSaid, licenseOf, lockedPackages, publishedOn } from "./dependencies/packages.ts";
 
 parseOptions(z.strictObject({}), {
   name: "dependencies",
   description: "List the packages of deno.lock: license, age, install scripts, advisories; no options",
   args: Deno.args,
 });
-
-/** The registry's answer, or why there is none. */
-async function ask(path: string, init: RequestInit = {}): Promise<{ text: string } | { why: string }> {
-  try {
-    const response = await fetch(`${REGISTRY}/${path}`, { ...init, signal: AbortSignal.timeout(SECONDS * 1000) });
-    const text = await response.text();
-    return response.ok ? { text } : { why: `the registry answers ${response.status}` };
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    return { why: `the registry does not answer: ${(error as Error).message}` };
-  }
-}
-
-/** What is made of an answer, or of one of another form nothing. */
-function readAnswer<T>(answer: Awaited<ReturnType<typeof ask>>, read: (text: string) => T): T | { why: string } {
-  if ("why" in answer) return answer;
-  try {
-    return read(answer.text);
-  } catch (error) {
-    if (!(error instanceof DataError)) throw error;
-    return { why: error.message };
-  }
-}
 
 /** The folder where Deno keeps packages. */
 function cacheOfDeno(): string {
@@ -55,25 +31,21 @@ function cacheOfDeno(): string {
 
 await runTask(async () => {
   const path = fileURLToPath(new URL("../../deno.lock", import.meta.url));
-  const packages = lockedPackages(await Deno.readTextFile(path), path),
-    folder = `${cacheOfDeno()}/npm/${new URL(REGISTRY).host}`;
-  let silent: string | null = null;
+  const packages = lockedPackages(await Deno.readTextFile(path), path), cache = `${cacheOfDeno()}/npm`;
+  const registries = [...Deno.readDirSync(cache)].map(({ name }) => `${cache}/${name}`);
   for (const { name, version, isDirect, hasScripts } of packages) {
-    const manifest = `${folder}/${name}/${version}/package.json`;
-    const text = await Deno.readTextFile(manifest).catch((error) => {
-      if (error instanceof Deno.errors.NotFound) return null; // never fetched: nothing that is run needs it
-      throw error;
-    });
-    const license = text === null ? "not fetched" : licenseOf(text, manifest) ?? "no license named";
-    let age = "";
-    if (isDirect && silent === null) {
-      const found = readAnswer(await ask(name.replace("/", "%2f")), (text) => publishedOn(text, version, name));
-      if (typeof found === "string") age = `published ${found}`;
-      else if (found) silent = found.why;
-    }
+    // One that was never fetched is needed by nothing that is run.
+    const folder = registries.map((registry) => `${registry}/${name}`).find((one) => exists(`${one}/${version}`));
+    const read = (file: string) => Deno.readTextFile(`${folder}/${file}`);
+    const manifest = `${version}/package.json`,
+      license = folder ? licenseOf(await read(manifest), `${folder}/${manifest}`) ?? "no license named" : "not fetched";
+    // Deno keeps it only of what it has resolved itself.
+    const published = isDirect && folder && exists(`${folder}/registry.json`)
+      ? publishedOn(await read("registry.json"), version, `${folder}/registry.json`)
+      : null;
     const words = [
       license,
-      ...age ? [age] : [],
+      ...published ? [`published ${published}`] : [],
       ...isDirect ? ["direct"] : [],
       ...hasScripts ? ["install scripts"] : [],
     ];
@@ -84,11 +56,8 @@ await runTask(async () => {
     `${counted(packages.length, "package")}, ${packages.filter(({ isDirect }) => isDirect).length} of them direct; ` +
       `${scripts} with install scripts, none of which Deno runs`,
   );
-  if (silent) console.log(`dates of publication were not read: ${silent}`);
-  const question = { method: "POST", headers: { "content-type": "application/json" }, body: bulkQuestion(packages) };
-  const answer = await ask("-/npm/v1/security/advisories/bulk", question);
-  const lines = readAnswer(answer, (text) => advisoryLines(text, "advisories"));
-  if ("why" in lines) console.log(`advisories were not checked: ${lines.why}`);
-  else console.log(lines.length ? lines.join("\n") : "advisories: none");
+  const env = { ...emptyLoaderVariables(), NO_COLOR: "1" };
+  const { stdout, stderr } = await new Deno.Command("deno", { args: ["audit", `--lock=${path}`], env }).output();
+  console.log(advisoriesSaid(...[stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)) as [string, string]));
   return EXIT.done;
 });

@@ -1,4 +1,4 @@
-/** The packages that `deno.lock` names, and what npm's registry says of them. @module */
+/** The packages that `deno.lock` names, and what Deno's cache and `deno audit` say of them. @module */
 import { z } from "zod";
 import { parseJson } from "../../../pipeline/files/json.ts";
 
@@ -59,30 +59,16 @@ export function licenseOf(manifest: string, path: string): string | null {
     null;
 }
 
-const REGISTRY = { what: "the registry's answer", remedy: "try again later" };
 const TIMES = z.looseObject({ time: z.record(z.string(), z.string()) });
 
 /** The day on which a version was published, as the registry's document of the package has it; null where it lacks it. */
 export function publishedOn(document: string, version: string, path: string): string | null {
-  return parseJson(document, TIMES, { ...REGISTRY, path }).time[version]?.slice(0, 10) ?? null;
+  const file = { what: "the registry's document", remedy: "run deno install", path };
+  return parseJson(document, TIMES, file).time[version]?.slice(0, 10) ?? null;
 }
 
-const ADVISORIES = z.record(
-  z.string(),
-  z.array(z.looseObject({ title: z.string(), severity: z.string(), url: z.string(), vulnerable_versions: z.string() })),
-);
-
-/** The advisories of the registry's bulk answer, a line each, by package. */
-export function advisoryLines(answer: string, path: string): string[] {
-  return Object.entries(parseJson(answer, ADVISORIES, { ...REGISTRY, path })).flatMap(([name, advisories]) =>
-    advisories.map(({ title, severity, url, vulnerable_versions }) =>
-      `${severity}: ${name} ${vulnerable_versions}: ${title}, ${url}`
-    )
-  );
-}
-
-/** What the registry is asked for advisories with: the versions by name. */
-export function bulkQuestion(packages: Package[]): string {
-  const names = Map.groupBy(packages, ({ name }) => name);
-  return JSON.stringify(Object.fromEntries([...names].map(([name, some]) => [name, some.map((one) => one.version)])));
+/** What `deno audit` printed: its findings, or why there are none. */
+export function advisoriesSaid(out: string, error: string): string {
+  const said = out.trim();
+  return said ? `advisories: ${said}` : `advisories were not checked: ${error.trim().split("\n\nStack backtrace")[0]}`;
 }
