@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import type { Components } from "../pipeline/arrays/components.ts";
 import type { Metrics, ResultRow } from "../pipeline/records/evaluation.ts";
 import type { Group, Result } from "../pipeline/report/groups.ts";
+import { differences } from "../pipeline/report/differences.ts";
 import { selectionRows } from "../pipeline/report/selection.ts";
-import { selectionTable } from "../pipeline/report/tables.ts";
+import { differencesTable, selectionTable } from "../pipeline/report/tables.ts";
 import { runConfig } from "./run_config.ts";
 
 const rowsOf = (dice: readonly number[]): ResultRow[] =>
@@ -23,27 +24,25 @@ const LISTS = {
 
 /** A run under one evaluation. `dice`: of its two cases, by the components that are kept. */
 function resultOf(
-  { method = "ssnet", seed = 1, augmentation = "published" as "published" | "strong", ended = true, validation = [] }: {
-    method?: string;
-    seed?: number;
-    augmentation?: "published" | "strong";
+  { ended = true, validation = [], ...training }: Partial<Parameters<typeof runConfig>[0]> & {
     ended?: boolean;
     validation?: number[];
   },
-  { checkpoint, components, dice, isChosen = false }: {
-    checkpoint: "last" | "best";
+  { checkpoint = "last", components, dice, isChosen = false, ...tested }: Partial<Metrics> & {
     components: Components;
     dice: Partial<Record<Components, readonly number[]>>;
     isChosen?: boolean;
   },
 ): Result {
-  const config = runConfig({ method, seed, augmentation, iterations: 60, ...LISTS });
+  const { method = "ssnet", seed = 1 } = training;
+  const config = runConfig({ method, seed, iterations: 60, ...LISTS, ...training });
   const { [components]: own, ...others } = dice;
   const choice = { cases: 2, dice: { all: 0.7, classes: 0.8, foreground: 0.8 } };
   const metrics = {
     ...{ dataset: "la", method, checkpoint, iteration: 60, batchNorm: "window", precision: "bf16", components },
     ...{ patch: [16, 16, 16], stride: null, overlap: null, mirror: false, preparations: [], versions: {} },
     componentsChoice: isChosen ? choice : null,
+    ...tested,
     rows: rowsOf(own!),
     otherComponents: Object.entries<readonly number[]>(others).map(([components, dice]) => ({
       components,
@@ -62,7 +61,8 @@ function resultOf(
   } as unknown as Result;
 }
 
-const groupOf = (results: Result[]) => ({ results, protocol: null, labeled: 1, unit: "cases" }) as unknown as Group;
+const groupOf = (results: Result[], protocol: unknown = null) =>
+  ({ results, protocol, labeled: 1, unit: "cases" }) as unknown as Group;
 const close = (found: number | null | undefined, wanted: number) =>
   assert.ok(Math.abs(found! - wanted) < 1e-12, `${found}, not ${wanted}`);
 
@@ -118,4 +118,94 @@ Deno.test("the gap of the test cases stands in the table only where it is asked 
   assert.deepEqual(texts(withGap), [["–", "–"], ["+5.00", "+5.00"]]);
   assert.ok(!plain.columns.some(({ name }) => /field/.test(name)));
   assert.match(withGap.columns.at(-1)!.name, /test cases \(as the field reports\)/);
+});
+
+Deno.test("each seed stands with the components that its own validation cases chose", () => {
+  const of = (seed: number, components: Components, isChosen = true) =>
+    resultOf({ seed }, {
+      components,
+      isChosen,
+      dice: { all: [0.5, 0.5], classes: [0.6, 0.8], foreground: [0.7, 0.9] },
+    });
+  const [{ checkpoints: [{ scores, chosen }] }] = selectionRows(groupOf([of(1, "foreground"), of(2, "classes")]));
+  close(scores.chosen!.dice.mean, 0.75);
+  assert.equal(chosen, "largest component of the foreground (1), largest component of each class (2)");
+  const [{ checkpoints: [without] }] = selectionRows(groupOf([of(1, "foreground"), of(2, "classes", false)]));
+  assert.deepEqual([without.scores.chosen, without.chosen], [null, null]);
+});
+
+/** What the tests of differences take as published. */
+const PROTOCOL = {
+  ...{ iterations: 60, warmup: 0, trainingPrecision: "fp32", patch: [16, 16, 16], split: "test", unlabeled: {} },
+  ...{ validation: 0, test: 2, preparation: "", checkpoint: "last", batchNorm: "running", precision: "bf16" },
+  ...{ stride: null, components: "all" },
+};
+const supervised = { method: "supervised" };
+const dice = (all: number[], classes = all) => ({ dice: { all, classes } });
+
+Deno.test("a training is compared with the labeled-only one that differs from it in one thing, patient by patient", () => {
+  const choice = { components: "classes", isChosen: true } as const;
+  const found = differences(groupOf([
+    resultOf({ seed: 1 }, { ...choice, ...dice([0.5, 0.8], [0.7, 0.8]) }),
+    resultOf({ seed: 2 }, { ...choice, ...dice([0.5, 0.9], [0.7, 0.8]) }),
+    resultOf(supervised, { ...choice, ...dice([0.4, 0.75], [0.6, 0.8]) }),
+    resultOf({ ...supervised, augmentation: "strong" }, { ...choice, ...dice([0.5, 0.5], [0.8, 0.8]) }),
+    resultOf({ ...supervised, augmentation: "strong", ema: true }, { ...choice, ...dice([0.9, 0.9]) }), // in two things
+    resultOf({ ...supervised, iterations: 50 }, { ...choice, ...dice([0.3, 0.3]) }),
+  ], PROTOCOL));
+  const pairs = found.map(({ label, against, differsIn }) => [label, against, differsIn]);
+  const strong = "supervised, strong augmentation", augmentation = "augmentation: strong, not published";
+  assert.deepEqual(pairs, [
+    ["ssnet", "supervised", "method"],
+    ["supervised", "supervised", "components"],
+    [strong, "supervised", augmentation],
+    ["ssnet", strong, "method; augmentation: published, not strong"],
+    [strong, strong, "components"],
+    [strong, strong, "tested weights: moving average, not the checkpoint's iteration"],
+    [strong, strong, "components"],
+    ["ssnet", "supervised", "method"],
+    ["supervised", "supervised", "schedule"],
+    ["supervised", "supervised", "components"],
+  ]);
+  const [ofMethod, ofComponents, ofAugmentation] = found;
+  close(ofMethod.sameComponents.all!.mean, 0.1);
+  assert.deepEqual(ofMethod.sameComponents.all!.interval!.map((one) => one.toFixed(4)), ["0.1000", "0.1000"]);
+  close(ofMethod.sameComponents.chosen!.mean, 0.05);
+  assert.deepEqual(ofMethod.sameComponents.foreground, null);
+  close(ofMethod.chosenOverPublished!.mean, 0.175);
+  assert.deepEqual(Object.values(ofComponents.sameComponents), [null, null, null, null]);
+  close(ofComponents.chosenOverPublished!.mean, 0.125);
+  close(ofAugmentation.sameComponents.all!.mean, -0.075);
+  assert.ok(Math.abs(ofAugmentation.sameComponents.all!.interval![0] + 0.25) < 1e-12);
+});
+
+Deno.test("norms, their statistics, windows and mirrorings are one thing each, and told in the table", () => {
+  const plain = dice([0.5, 0.5]), all = { components: "all" } as const;
+  const group = groupOf([
+    resultOf(supervised, { ...all, ...plain, batchNorm: "running" }),
+    resultOf(supervised, { ...all, ...plain, batchNorm: "window" }),
+    resultOf({ ...supervised, norm: "group" }, { ...all, ...plain, batchNorm: "running" }),
+    resultOf(supervised, { ...all, ...plain, batchNorm: "running", mirror: true }),
+    resultOf(supervised, { ...all, ...plain, batchNorm: "running", overlap: 0.5 }),
+  ], PROTOCOL);
+  assert.deepEqual(differences(group).map(({ training, differsIn }) => [training, differsIn]), [
+    ["60 iterations, batch norm window", "batch norm statistics: window, not running"],
+    ["60 iterations, group norm", "norm: group, not batch"],
+    ["60 iterations, batch norm running, mirrorings averaged", "mirrorings: averaged, not none"],
+    [
+      "60 iterations, batch norm running, overlap 0.5",
+      "window stride: whole slices, Gaussian weights, not whole slices",
+    ],
+    ["60 iterations, group norm", "norm: group, not batch"], // beside each window's statistics
+  ]);
+  const { sections: [{ rows: [first] }] } = differencesTable(group)!;
+  const none = { text: "0.00", details: ["[0.00, 0.00]"] };
+  assert.deepEqual(first.cells.slice(4), [none, none, "–", "–", "–"]);
+});
+
+Deno.test("without a labeled-only training of the same lists there is no table of differences", () => {
+  const test = { components: "all", ...dice([0.5, 0.5]) } as const;
+  const other = { ...LISTS.split, labeled: ["b"] };
+  assert.equal(differencesTable(groupOf([resultOf({}, test), resultOf({ seed: 2 }, test)], PROTOCOL)), null);
+  assert.equal(differencesTable(groupOf([resultOf({}, test), resultOf({ ...supervised, split: other }, test)])), null);
 });

@@ -7,6 +7,7 @@ import {
   bootstrapInterval,
   holm,
   overSeeds,
+  pairedDifference,
   pairedTests,
   patientScores,
   wilcoxonSignedRank,
@@ -162,4 +163,11 @@ Deno.test("a family of tests is corrected over the tests that were possible; too
     (pairedTests({ a: 1 }, [{ a: 0 }])[0].test as { reason: string }).reason,
     /^1 patient has a value in both/,
   );
+});
+
+Deno.test("a paired difference looks at the patients that have a value in both: none, one, two", () => {
+  assert.equal(pairedDifference({ a: 1, b: null }, { a: null, b: 1, c: 1 }), null);
+  assert.deepEqual(pairedDifference({ a: 1, b: null }, { a: 0.5, b: 1 }), { patients: 1, mean: 0.5, interval: null });
+  const { patients, mean, interval } = pairedDifference({ a: 1, b: 0.5 }, { b: 0.5, a: 0.5 })!;
+  assert.deepEqual([patients, mean, interval], [2, 0.25, [0, 0.5]]);
 });

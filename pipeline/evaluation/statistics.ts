@@ -197,6 +197,45 @@ export function holm(p: readonly number[]): number[] {
   return adjusted;
 }
 
+/** a - b of the patients that have a value in both. */
+function differencesOf(a: ByPatient, b: ByPatient): number[] {
+  return Object.entries(a).flatMap(([patient, value]) => {
+    const other = b[patient] ?? null;
+    return value === null || other === null ? [] : [value - other];
+  });
+}
+
+/** How far one method is above another, patient by patient. */
+export interface PairedDifference {
+  /** Patients that have a value in both. */
+  patients: number;
+  /** Mean difference over them. */
+  mean: number;
+  /** 95 % interval of `mean` over patients: {@linkcode bootstrapInterval}; null for one patient. */
+  interval: [number, number] | null;
+}
+
+/**
+ * The mean of a - b over patients with its interval: resampled are the patients' differences, so that what a patient has in
+ * common in both does not widen it.
+ * @param a Values by patient, seeds averaged.
+ * @param b The same of what it is compared with.
+ * @returns Null where no patient has a value in both.
+ *
+ * @example Two patients that differ much and gain alike
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { pairedDifference } from "@ssnet/pipeline/evaluation/statistics.ts";
+ *
+ * const paired = pairedDifference({ first: 0.5, second: 0.875 }, { first: 0.25, second: 0.625 });
+ * assert.deepEqual(paired, { patients: 2, mean: 0.25, interval: [0.25, 0.25] });
+ * ```
+ */
+export function pairedDifference(a: ByPatient, b: ByPatient): PairedDifference | null {
+  const differences = differencesOf(a, b), { mean, cases: patients } = spread(differences);
+  return mean === null ? null : { patients, mean, interval: bootstrapInterval(differences) };
+}
+
 /** One method against the reference. */
 export interface PairedTest {
   /** Patients that have a value in both. */
@@ -215,12 +254,7 @@ export interface PairedTest {
  * @returns In the order of `others`; with fewer than {@linkcode FEWEST_PATIENTS} patients the reason instead of a test.
  */
 export function pairedTests(reference: ByPatient, others: readonly ByPatient[]): PairedTest[] {
-  const pairs = others.map((other) =>
-    Object.keys(reference).flatMap((patient) => {
-      const a = reference[patient], b = other[patient] ?? null;
-      return a === null || b === null ? [] : [a - b];
-    })
-  );
+  const pairs = others.map((other) => differencesOf(reference, other));
   const tests = pairs.map((one) => one.length < FEWEST_PATIENTS ? null : wilcoxonSignedRank(one));
   const corrected = holm(tests.flatMap((test) => test ? [test.p] : []));
   return pairs.map((one, i) => {

@@ -8,6 +8,7 @@ import {
   type Cell,
   clinicalTable,
   comparisonTables,
+  differencesTable,
   protocolTable,
   resultsTable,
   selectionTable,
@@ -74,7 +75,7 @@ export function markdown({ title, notes, groups, comparisons, shown, withTestGap
     ...blocks(`# ${plain(title)}`),
     ...(notes.length ? [...blocks("## Notes"), ...list(notes.map(plain))] : []),
     ...groups.flatMap((group) => {
-      const compared = comparisons.get(group)!;
+      const compared = comparisons.get(group)!, beside = differencesTable(group);
       return [
         ...blocks(`## ${plain(group.title)}, ${labeledText(group)}`),
         ...(compared.length ? [...blocks("### Methods compared"), ...list(COMPARISON_READING)] : []),
@@ -88,6 +89,7 @@ export function markdown({ title, notes, groups, comparisons, shown, withTestGap
         ...(group.sources.length ? [""] : blocks(noPublishedResults(group))),
         ...blocks("### Checkpoints and components"),
         ...tableMarkdown(selectionTable(group, { withTestGap })),
+        ...(beside ? [...blocks("### Beside labeled-only training"), ...tableMarkdown(beside)] : []),
         ...blocks("### Protocol of every row"),
         ...tableMarkdown(protocolTable(group)),
         ...clinical(group),

@@ -18,7 +18,14 @@ import { grouped, printed } from "./numbers.ts";
 import css from "./page.css" with { type: "text" };
 import { type PatchSheet, SHEET_PATCHES, type ShownSheet } from "./patch_sheet.ts";
 import type { Run } from "./runs.ts";
-import { casesTable, comparisonTables, protocolTable, resultsTable, selectionTable } from "./tables.ts";
+import {
+  casesTable,
+  comparisonTables,
+  differencesTable,
+  protocolTable,
+  resultsTable,
+  selectionTable,
+} from "./tables.ts";
 import viewer from "./viewer.js" with { type: "text" };
 import type { Metrics } from "../records/evaluation.ts";
 
@@ -182,6 +189,7 @@ function Figures({ group, shown, prefix }: { group: Group; shown: Contents["show
 
 function GroupSection({ group, contents, number }: { group: Group; contents: Contents; number: number }) {
   const reference = publishedRowOf(group, "ssnet"), comparisons = contents.comparisons.get(group)!;
+  const beside = differencesTable(group);
   const mean = ({ summary, classes }: Metrics) => summary.honest[classes.length > 1 ? "mean" : classes[0]].dice.mean;
   return (
     <section>
@@ -205,6 +213,8 @@ function GroupSection({ group, contents, number }: { group: Group; contents: Con
         : <p>{noPublishedResults(group)}</p>}
       <h3>Checkpoints and components</h3>
       <HtmlTable table={selectionTable(group, contents)} />
+      {beside && <h3>Beside labeled-only training</h3>}
+      {beside && <HtmlTable table={beside} />}
       <h3>Dice of every case</h3>
       <div class="scroll">
         <DiceByCase

@@ -170,13 +170,29 @@ export function differing(settings: Setting[]): string[] {
   return settings.filter(({ values }) => values.some(({ differs }) => differs)).map(({ name }) => name);
 }
 
+/** A setting of one result that the rows of a comparison have in common. */
+export interface SharedSetting extends Pick<RowSetting, "name" | "publishedValue"> {
+  /** The same text for the same value. */
+  key: string;
+  /** What is printed. */
+  text: string;
+}
+
+/** The settings of a result that the rows of one comparison have in common. */
+export function sharedSettings(group: Group, result: Result): SharedSetting[] {
+  return rowSettings(group).filter(({ isShared }) => isShared).map(({ name, publishedValue, valueOf, textOf }) => ({
+    ...{ name, publishedValue },
+    key: JSON.stringify(valueOf(result)),
+    text: textOf(result),
+  }));
+}
+
 /**
  * The values that the rows of one comparison have in common: the same text for the same ones.
  * @param except Names of settings that it does not look at.
  */
 export function protocolKey(group: Group, result: Result, except: readonly string[] = []): string {
-  const shared = rowSettings(group).filter(({ isShared, name }) => isShared && !except.includes(name));
-  return JSON.stringify(shared.map((one) => one.valueOf(result)));
+  return sharedSettings(group, result).filter(({ name }) => !except.includes(name)).map(({ key }) => key).join();
 }
 
 /** The settings that matter most, in one line. */

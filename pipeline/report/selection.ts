@@ -22,9 +22,12 @@ export interface CheckpointScores {
   checkpoint: typeof CHECKPOINTS[number];
   /** The seeds in ascending order. */
   seeds: number[];
-  /** Dice and 95HD (honest convention) by the components that are kept; null where not every seed has them. */
-  scores: Record<Components, Record<"dice" | "hd95", SeedSummary> | null>;
-  /** What the validation cases chose, in words; null where they chose nothing, or not the same for every seed. */
+  /**
+   * Dice and 95HD (honest convention) by the components that are kept, and with those that each seed's validation cases chose;
+   * null where not every seed has them.
+   */
+  scores: Record<Components | "chosen", Record<"dice" | "hd95", SeedSummary> | null>;
+  /** What the validation cases chose, in words, by seed where not all chose the same; null where they chose nothing for one. */
   chosen: string | null;
 }
 
@@ -32,8 +35,10 @@ export interface CheckpointScores {
 export interface SelectionRow {
   /** Method, options that are not as published, strong augmentation. */
   label: string;
-  /** Schedule, first weights where they are given, statistics of the batch norms. */
+  /** Schedule, first weights where they are given, norm and its statistics, overlap and mirrorings where the test has any. */
   training: string;
+  /** One of its results: the others differ from it in seed, checkpoint and components alone. */
+  example: Result;
   /** The tested ones. */
   checkpoints: CheckpointScores[];
   /**
@@ -66,8 +71,11 @@ export function selectionRows(group: Group): SelectionRow[] {
         training: [
           scheduleText(results[0]),
           ...training.init ? ["from given weights"] : [],
-          `batch norm ${metrics.batchNorm}`,
+          training.norm === "batch" ? `batch norm ${metrics.batchNorm}` : `${training.norm} norm`,
+          ...metrics.overlap === null ? [] : [`overlap ${metrics.overlap}`],
+          ...metrics.mirror ? ["mirrorings averaged"] : [],
         ].join(", "),
+        example: results[0],
         checkpoints: CHECKPOINTS.flatMap((checkpoint) => {
           const own = bySeed(results.filter(({ evaluation }) => evaluation.metrics.checkpoint === checkpoint));
           return own.length ? [checkpointScores(checkpoint, own)] : [];
@@ -92,16 +100,16 @@ function rowsOf(results: Result[], way: Components): ResultRow[] | null {
   return null;
 }
 
-function checkpointScores(checkpoint: CheckpointScores["checkpoint"], seeds: Result[][]): CheckpointScores {
-  const chosen = new Set(
-    seeds.map((own) =>
-      own.find(({ evaluation: { metrics } }) => metrics.componentsChoice)?.evaluation
-        .metrics.components
-    ),
+function checkpointScores(checkpoint: CheckpointScores["checkpoint"], results: Result[][]): CheckpointScores {
+  const seeds = results.map(([{ run }]) => run.config.training.seed);
+  const choices = results.map((own) =>
+    own.find(({ evaluation: { metrics } }) => metrics.componentsChoice)?.evaluation.metrics.components ?? null
   );
-  const [way] = chosen;
-  const scoresOf = (way: Components): CheckpointScores["scores"][Components] => {
-    const all = seeds.map((own) => rowsOf(own, way));
+  const scoresOf = (wayOf: (i: number) => Components | null) => {
+    const all = results.map((own, i) => {
+      const way = wayOf(i);
+      return way && rowsOf(own, way);
+    });
     if (all.includes(null)) return null;
     const patients = all.map((rows) => Object.entries(patientScores(rows!, "honest")));
     const over = (number: "dice" | "hd95") =>
@@ -110,10 +118,20 @@ function checkpointScores(checkpoint: CheckpointScores["checkpoint"], seeds: Res
   };
   return {
     checkpoint,
-    seeds: seeds.map(([{ run }]) => run.config.training.seed),
-    scores: Object.fromEntries(COMPONENTS.map((way) => [way, scoresOf(way)])) as CheckpointScores["scores"],
-    chosen: chosen.size === 1 && way ? componentsText(way) : null,
+    seeds,
+    scores: {
+      ...Object.fromEntries(COMPONENTS.map((way) => [way, scoresOf(() => way)])) as Record<Components, null>,
+      chosen: scoresOf((i) => choices[i]),
+    },
+    chosen: choices.includes(null) ? null : choicesText(seeds, choices as Components[]),
   };
+}
+
+/** The components that were chosen; where seeds differ, which seeds chose them. */
+function choicesText(seeds: number[], choices: Components[]): string {
+  const byChoice = [...Map.groupBy(seeds, (_, i) => choices[i])];
+  if (byChoice.length === 1) return componentsText(choices[0]);
+  return byChoice.map(([way, own]) => `${componentsText(way)} (${own.join(", ")})`).join(", ");
 }
 
 function validationGap(results: Result[]): Spread | null {

@@ -2,7 +2,7 @@
  * The tables of a report as data, each made once: `markdown.ts` and `html_table.tsx` print any of them.
  * @module
  */
-import type { SignedRank } from "../evaluation/statistics.ts";
+import type { PairedDifference, SignedRank } from "../evaluation/statistics.ts";
 import { COMPONENTS } from "../arrays/components.ts";
 import { componentsText } from "../records/components.ts";
 import { CLINICAL_NAMES, CLINICAL_UNITS, type Metrics, type Spread } from "../records/evaluation.ts";
@@ -21,6 +21,7 @@ import {
   unitText,
 } from "./numbers.ts";
 import { differing, protocolSettings, shortProtocol, shortPublishedProtocol } from "./row_settings.ts";
+import { differences, DIFFERENCES_READING } from "./differences.ts";
 import { selectionRows } from "./selection.ts";
 
 /** What stands in a cell: a text, or more than that. */
@@ -205,6 +206,7 @@ export function selectionTable(group: Group, { withTestGap }: { withTestGap: boo
       { name: "checkpoint" },
       { name: "seeds" },
       ...COMPONENTS.map((way) => number(componentsText(way), { group: ways })),
+      number("as chosen", { group: ways }),
       { name: "chosen on validation cases" },
       number("selection gap, validation cases"),
       ...(withTestGap ? [number("selection gap, test cases (as the field reports)")] : []),
@@ -214,7 +216,7 @@ export function selectionTable(group: Group, { withTestGap }: { withTestGap: boo
         checkpoints.map(({ checkpoint, seeds, scores, chosen }, i) => ({
           cells: [
             ...[label, training, checkpoint, seeds.join(", ")],
-            ...COMPONENTS.map((way): Cell => {
+            ...([...COMPONENTS, "chosen"] as const).map((way): Cell => {
               const own = scores[way];
               if (!own) return NOTHING;
               const { dice, hd95 } = own;
@@ -231,6 +233,37 @@ export function selectionTable(group: Group, { withTestGap }: { withTestGap: boo
         }))
       ),
     ),
+  };
+}
+
+/** What every training has over a labeled-only one that differs from it in one thing; null where there is no such pair. */
+export function differencesTable(group: Group): Table | null {
+  const all = differences(group);
+  if (!all.length) return null;
+  const points = (difference: PairedDifference | null): Cell => {
+    if (!difference) return NOTHING;
+    const { mean, interval } = difference, text = (value: number) => signed(scaled("dice", value), 2);
+    return { text: text(mean), details: interval ? [`[${interval.map(text).join(", ")}]`] : [] };
+  };
+  const same = { title: "under the same components" };
+  return {
+    caption: DIFFERENCES_READING,
+    columns: [
+      { name: "method" },
+      { name: "training", isBeneath: true },
+      { name: "minus" },
+      { name: "differs in" },
+      ...COMPONENTS.map((way) => number(componentsText(way), { group: same })),
+      number("as chosen", { group: same }),
+      number("as chosen, minus that one with the published components"),
+    ],
+    sections: oneSection(all.map((one) => ({
+      cells: [
+        ...[one.label, one.training, `${one.against}, ${one.againstTraining}`, one.differsIn],
+        ...Object.values(one.sameComponents).map(points),
+        points(one.chosenOverPublished),
+      ],
+    }))),
   };
 }
 
