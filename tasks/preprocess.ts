@@ -165,7 +165,7 @@ async function prepareAll(folder: string, found: Found): Promise<Manifest> {
   if (plan) checkClassesLeft(plan, cases);
   for (const { what, names } of duplicatesIn(cases)) {
     console.log(
-      `warning: the same ${what}, voxel for voxel: ${listed(names)}; split wants --allow-duplicates for them`,
+      `warning: the same ${what}, voxel for voxel: ${listed(names)}; split refuses to train on one and test another`,
     );
   }
   return { dataset: NAME, options, cases };

@@ -58,7 +58,9 @@ const options = parseOptions(
         "what must not stand in two parts: what this regular expression finds in the names, its first group where it has " +
           "one; or a table (.csv, .tsv: case, group)",
       ),
-    allowDuplicates: z.boolean().default(false).describe("split also where two cases have the same image or label"),
+    allowDuplicates: z.boolean().default(false).describe(
+      "split also where a test or validation case has the image or label of a case of another part",
+    ),
     seed: z.int().nonnegative().default(1337).describe("seed of what is drawn"),
   }),
   { name: `split ${dataset}`, description: `Choose labeled, unlabeled, validation and test ${unit}s`, args },
@@ -181,16 +183,19 @@ function isPattern(text: string): boolean {
 
 const unitOf = (name: string) => unit === "patient" ? patientOf(name) : name;
 
-/** @throws {DataError} When one case stands in the lists under two names, unless that is allowed. */
+/** Tells of cases that stand under two names. @throws {DataError} When one of them is tested, unless that is allowed. */
 function checkDuplicates(lists: Lists, cases: Manifest["cases"]) {
-  const found = duplicatesBetween(lists, cases);
-  if (!found.length) return;
-  const told = `one case stands under two names, which may be trained on and tested:\n  ${found.join("\n  ")}`;
-  if (options.allowDuplicates) return console.log(`note: ${told}`);
-  throw new DataError(
-    `Cannot split "${options.cases}": ${told}\nTake all but one out of the raw folder and prepare the rest anew, or allow ` +
-      "it with --allow-duplicates",
-  );
+  const found = duplicatesBetween(lists, cases), refused = found.filter(({ leaks }) => leaks);
+  if (refused.length && !options.allowDuplicates) {
+    throw new DataError(
+      `Cannot split "${options.cases}": one case stands under two names, of which one is tested or validated and the other is ` +
+        `in another part:\n  ${
+          refused.map(({ text }) => text).join("\n  ")
+        }\nTake all but one out of the raw folder and ` +
+        "prepare the rest anew, or allow it with --allow-duplicates",
+    );
+  }
+  for (const { text } of found) console.log(`note: one case under two names: ${text}`);
 }
 
 async function readLists(): Promise<PublishedLists> {

@@ -145,14 +145,20 @@ Deno.test("one case under two names: preprocess:la warns, split:la refuses, unle
     await Deno.mkdir(`${raw}/c`);
     await Deno.copyFile(`${raw}/a/mri_norm2.h5`, `${raw}/c/mri_norm2.h5`);
     const { out } = await task(folder, "preprocess", ["la", "--raw", raw, "--cases", cases]);
-    assert.match(out, /^warning: the same image, voxel for voxel: a, c; split wants --allow-duplicates for them$/m);
+    assert.match(
+      out,
+      /^warning: the same image, voxel for voxel: a, c; split refuses to train on one and test another$/m,
+    );
+    // Each of three folds tests another case: two of them train on a twin of theirs.
     const split = (...more: string[]) =>
-      task(folder, "split", ["la", "--cases", cases, "--labeled", "1", "--test-cases", "1", ...more]);
+      task(folder, "split", ["la", "--cases", cases, "--labeled", "2", "--folds", "3", ...more]);
     const refused = await split();
     assert.equal(refused.code, 3);
-    assert.match(refused.error, /^ {2}the same image: \w \(\w+\), \w \(\w+\)\n.*--allow-duplicates$/m);
+    assert.match(refused.error, /^ {2}the same image: [ac] \(\w+\), [ac] \(\w+\)\n.*--allow-duplicates$/m);
     assert.deepEqual(filesOf(cases), ["a.h5", "b.h5", "c.h5", "manifest.json"]);
-    assert.equal((await split("--allow-duplicates")).code, 0);
+    const allowed = await split("--allow-duplicates");
+    assert.equal(allowed.code, 0);
+    assert.match(allowed.out, /^note: one case under two names: the same image: a \(\w+\), c \(\w+\)$/m);
   }));
 
 Deno.test("split:acdc says which patients stand in no published list", () =>

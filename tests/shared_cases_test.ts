@@ -134,8 +134,9 @@ entry("12", "one case under two names is refused by the split", async (path) => 
   }
   const lists = drawnLists({ cases, unit: "case", labeled: 1, validation: 0, test: 1, seed: 1337 });
   const [image, label] = duplicatesBetween(lists, cases);
-  assert.match(image, /^the same image: C[02] \(\w+\), C[02] \(\w+\)$/);
-  assert.match(label, /^the same label: C\d \(\w+\), C\d \(\w+\), C\d \(\w+\)$/);
+  assert.match(image.text, /^the same image: C[02] \(\w+\), C[02] \(\w+\)$/);
+  assert.match(label.text, /^the same label: C\d \(\w+\), C\d \(\w+\), C\d \(\w+\)$/);
+  assert.ok(label.leaks);
 });
 
 entry("13", "NIfTI: right or refused, the pair read", async (folder) => {

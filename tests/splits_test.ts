@@ -8,6 +8,7 @@ import {
   checkSplit,
   countCases,
   countPatients,
+  type Lists,
   parseSplit,
   type Split,
 } from "../pipeline/records/split.ts";
@@ -51,9 +52,18 @@ Deno.test("one case twice is seen by its image, and by its label where that is n
   assert.deepEqual(duplicatesBetween(lists, hearts), [], "frames of one patient stand in one part");
   hearts.q_frame07 = hearts.r_frame01 = hearts.p_frame01;
   assert.deepEqual(duplicatesBetween(lists, hearts), [
-    "the same image: p_frame01 (labeled), q_frame07 (test)",
-    "the same label: p_frame01 (labeled), p_frame07 (labeled), q_frame07 (test)",
+    { text: "the same image: p_frame01 (labeled), q_frame07 (test)", leaks: true },
+    { text: "the same label: p_frame01 (labeled), p_frame07 (labeled), q_frame07 (test)", leaks: true },
   ]);
+  const leaks = (parts: Partial<Lists>) =>
+    duplicatesBetween({ labeled: [], unlabeled: [], validation: [], test: [], ...parts }, hearts)
+      .map(({ leaks }) => leaks);
+  const [p, q, r] = ["p_frame01", "q_frame07", "r_frame01"].map((name) => [name]);
+  assert.deepEqual(leaks({ labeled: p, unlabeled: q }), [false], "what is trained on twice is tested nowhere");
+  assert.deepEqual(leaks({ test: [...p, ...q] }), [false], "both are tested, neither is trained on");
+  assert.deepEqual(leaks({ labeled: p, validation: q }), [true]);
+  assert.deepEqual(leaks({ validation: p, test: q }), [true]);
+  assert.deepEqual(leaks({ unlabeled: [...p, ...q], test: r }), [true]);
   assert.deepEqual(names(casesOf(["a", "b"])), [], "nothing is known of cases without hashes");
 });
 

@@ -29,11 +29,24 @@ export function duplicatesIn(cases: Manifest["cases"]): Duplicates[] {
   return [...images, ...labels.filter((label) => !isKnown(label))];
 }
 
-/** {@linkcode duplicatesIn} the lists of a split, a line a group with everyone's part; frames of one patient stay together. */
-export function duplicatesBetween(lists: Lists, cases: Manifest["cases"]): string[] {
+/** Duplicates among the lists of a split. */
+export interface SplitDuplicates {
+  /** What is equal, and in which part of the split each of them stands. */
+  text: string;
+  /** Whether one is tested or validated while another stands in another part: a score would be of what was trained on. */
+  leaks: boolean;
+}
+
+/** {@linkcode duplicatesIn} the lists of a split; frames of one patient stay together. */
+export function duplicatesBetween(lists: Lists, cases: Manifest["cases"]): SplitDuplicates[] {
   const roles = new Map(Object.entries(lists).flatMap(([role, names]) => names.map((name) => [name, role])));
-  const parts = (names: string[]) => listed(names.map((name) => `${name} (${roles.get(name)})`));
   return duplicatesIn(Object.fromEntries([...roles.keys()].map((name) => [name, cases[name]])))
     .filter(({ names }) => new Set(names.map(patientOf)).size > 1)
-    .map(({ what, names }) => `the same ${what}: ${parts(names)}`);
+    .map(({ what, names }) => {
+      const parts = new Set(names.map((name) => roles.get(name)!));
+      return {
+        text: `the same ${what}: ${listed(names.map((name) => `${name} (${roles.get(name)})`))}`,
+        leaks: parts.size > 1 && (parts.has("test") || parts.has("validation")),
+      };
+    });
 }
