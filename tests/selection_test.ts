@@ -50,19 +50,20 @@ function resultOf(
     })),
     split: { source: "test", labeled: 1, unlabeled: 0, validation: 0, test: 2, patients: null },
   } as unknown as Metrics;
-  return {
-    run: {
-      ...{ name: `${method} ${seed}`, config, iteration: ended ? 60 : 40, minutes: 1 },
-      method: { title: method, place: method === "ssnet" ? 0 : 1, settings: [], changed: [] },
-      validation: validation.map((value, i) => ({ iteration: 20 * (i + 1), value })),
-    },
-    evaluation: { folder: "", name: "", metrics },
-    label: "",
-  } as unknown as Result;
+  const run = {
+    ...{ name: `${method} ${seed}`, config, iteration: ended ? 60 : 40, minutes: 1 },
+    method: { title: method, place: method === "ssnet" ? 0 : 1, settings: [], changed: [] },
+    validation: validation.map((value, i) => ({ iteration: 20 * (i + 1), value })),
+  };
+  return { run, evaluation: { folder: "", name: "", metrics }, label: "" } as unknown as Result;
 }
 
-const groupOf = (results: Result[], protocol: unknown = null) =>
-  ({ results, protocol, labeled: 1, unit: "cases" }) as unknown as Group;
+/** Results of equal configurations are one run's. */
+function groupOf(results: Result[], protocol: unknown = null): Group {
+  const runs = new Map(results.toReversed().map(({ run }) => [JSON.stringify(run.config), run]));
+  for (const result of results) result.run = runs.get(JSON.stringify(result.run.config))!;
+  return { results, protocol, labeled: 1, unit: "cases" } as unknown as Group;
+}
 const close = (found: number | null | undefined, wanted: number) =>
   assert.ok(Math.abs(found! - wanted) < 1e-12, `${found}, not ${wanted}`);
 
@@ -100,7 +101,7 @@ Deno.test("strong augmentation is a row of its own, a training that has not ende
   const evaluation = { checkpoint: "last", components: "all", dice: { all: [0.5, 0.5] } } as const;
   const rows = selectionRows(groupOf([
     resultOf({ method: "supervised", augmentation: "strong", validation: [0.5] }, evaluation),
-    resultOf({ seed: 3, ended: false }, evaluation),
+    resultOf({ seed: 3, ended: false }, { ...evaluation, iteration: 40 }),
     resultOf({ validation: [0.4, 0.6] }, evaluation), // ends before the last iteration
   ]));
   assert.deepEqual(rows.map(({ label }) => label), ["ssnet", "supervised, strong augmentation"]);
@@ -200,7 +201,7 @@ Deno.test("norms, their statistics, windows and mirrorings are one thing each, a
   ]);
   const { sections: [{ rows: [first] }] } = differencesTable(group)!;
   const none = { text: "0.00", details: ["[0.00, 0.00]"] };
-  assert.deepEqual(first.cells.slice(4), [none, none, "–", "–", "–"]);
+  assert.deepEqual(first.cells.slice(6), [none, none, "–", "–", "–"]);
 });
 
 Deno.test("without a labeled-only training of the same lists there is no table of differences", () => {
@@ -208,4 +209,26 @@ Deno.test("without a labeled-only training of the same lists there is no table o
   const other = { ...LISTS.split, labeled: ["b"] };
   assert.equal(differencesTable(groupOf([resultOf({}, test), resultOf({ seed: 2 }, test)], PROTOCOL)), null);
   assert.equal(differencesTable(groupOf([resultOf({}, test), resultOf({ ...supervised, split: other }, test)])), null);
+});
+
+Deno.test("both checkpoints are compared with their like, seeds are told, and a seed that comes twice counts once", () => {
+  const of = (training: Parameters<typeof resultOf>[0], checkpoint: "last" | "best", value: number) =>
+    resultOf(training, { checkpoint, components: "all", ...dice([value, value]) });
+  const found = differences(groupOf([
+    ...[of({ seed: 2 }, "last", 0.5), of({ seed: 2 }, "best", 0.6), of({ seed: 2, threads: 1 }, "best", 0.9)],
+    ...[of(supervised, "best", 0.5), of({ ...supervised, seed: 2 }, "best", 0.5)],
+  ], PROTOCOL));
+  assert.deepEqual(found.map(({ checkpoint, seeds, differsIn }) => [checkpoint, seeds, differsIn]), [
+    ["best", { own: [2], against: [1, 2] }, "method"],
+  ]);
+  close(found[0].sameComponents.all!.mean, 0.1);
+});
+
+Deno.test("of a dataset without published results the first of two labeled-only trainings is the other's measure", () => {
+  const test = { components: "classes", isChosen: true, ...dice([0.5, 0.5], [0.7, 0.7]) } as const;
+  const strong = { ...supervised, augmentation: "strong" } as const;
+  const found = (trainings: Parameters<typeof resultOf>[0][]) =>
+    differences(groupOf(trainings.map((one) => resultOf(one, test)))).map(({ differsIn }) => differsIn);
+  assert.deepEqual(found([supervised, strong]), ["components", "augmentation: strong, not published", "components"]);
+  assert.deepEqual(found([strong, supervised]), ["components", "augmentation: published, not strong", "components"]);
 });

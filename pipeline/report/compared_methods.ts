@@ -134,13 +134,18 @@ function bySchedule(results: Result[]): { own: Result[]; schedule: string | null
   return groupsBy(results, scheduleKey).map((own) => ({ own, schedule: scheduleText(own[0]) }));
 }
 
+/** The iteration that an unfinished training had reached when it was evaluated; null where it had ended, or nothing says. */
+export function unfinishedAt({ run, evaluation: { metrics } }: Result): number | null {
+  const reached = metrics.checkpoint === "last" ? metrics.iteration : run.iteration; // 0: not known
+  return reached > 0 && reached < run.config.training.iterations ? reached : null;
+}
+
 /** Evaluations that may be rows: finished trainings, each seed of a row once. */
 function comparable(group: Group, tableKey: (result: Result) => string): { results: Result[]; notes: string[] } {
   const results = new Map<string, Result>(), notes: string[] = [];
   for (const result of group.results) {
-    const { run, evaluation: { metrics }, label } = result, { iterations, seed } = run.config.training;
-    const reached = metrics.checkpoint === "last" ? metrics.iteration : run.iteration; // 0: not known
-    if (reached > 0 && reached < iterations) {
+    const { run, label } = result, { iterations, seed } = run.config.training, reached = unfinishedAt(result);
+    if (reached) {
       notes.push(`${label}: left out of the comparison, evaluated after ${reached} of ${iterations} iterations`);
       continue;
     }

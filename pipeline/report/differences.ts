@@ -20,11 +20,15 @@ export interface Difference {
   against: string;
   /** The schedule and test of that one. */
   againstTraining: string;
+  /** The checkpoint of both. */
+  checkpoint: CheckpointScores["checkpoint"];
+  /** The seeds of both, in ascending order. */
+  seeds: { own: number[]; against: number[] };
   /** What the two differ in; a method's schedule is its own, and left aside. */
   differsIn: string;
   /** Dice minus the other one's under the same way to keep components, and both as their validation cases chose. */
   sameComponents: Record<Components | "chosen", PairedDifference | null>;
-  /** Dice as the validation cases chose minus the other one's with the published components. */
+  /** Dice as the validation cases chose minus the other one's with {@linkcode publishedComponents}. */
   chosenOverPublished: PairedDifference | null;
 }
 
@@ -35,32 +39,41 @@ export const DIFFERENCES_READING =
 
 /**
  * Every training of a group beside the labeled-only ones that differ from it in one thing: in the method, or, of labeled-only
- * ones, in a single setting that the other one has as published, or in a shorter schedule; and each labeled-only one beside
+ * ones, in a single setting that the other one has as published (where nothing is: that stands first), or in a shorter
+ * schedule; and each labeled-only one beside
  * itself without the components that were chosen. A method may have other augmentation than the one it is compared with, which is then said.
  */
 export function differences(group: Group): Difference[] {
-  const rows = selectionRows(group);
+  const rows = selectionRows(group), published = publishedComponents(group);
   return rows.filter(isLabeledOnly).flatMap((reference) =>
     rows.flatMap((row) => {
-      const differsIn = whatDiffers(group, row, reference), [own] = row.checkpoints;
-      const other = reference.checkpoints.find(({ checkpoint }) => checkpoint === own.checkpoint);
-      if (differsIn === null || !other) return [];
+      const differsIn = whatDiffers(group, row, reference, rows.indexOf(reference) < rows.indexOf(row));
+      if (differsIn === null) return [];
       const { label, training } = row, { label: against, training: againstTraining } = reference;
-      const difference = {
-        ...{ label, training, against, againstTraining, differsIn },
-        ...scoresDifference(own, other, group.protocol?.components),
-      };
-      const all = [...Object.values(difference.sameComponents), difference.chosenOverPublished];
-      return all.some((one) => one) ? [difference] : [];
+      return row.checkpoints.flatMap((own) => {
+        const other = reference.checkpoints.find(({ checkpoint }) => checkpoint === own.checkpoint);
+        if (!other) return [];
+        const scores = scoresDifference(own, other, published);
+        return [...Object.values(scores.sameComponents), scores.chosenOverPublished].some((one) => one)
+          ? [{
+            ...{ label, training, against, againstTraining, differsIn, checkpoint: own.checkpoint },
+            seeds: { own: own.seeds, against: other.seeds },
+            ...scores,
+          }]
+          : [];
+      });
     })
   );
 }
 
+/** The components that the published protocol keeps; all where nothing is published. */
+export const publishedComponents = ({ protocol }: Group): Components => protocol?.components ?? "all";
+
 const isLabeledOnly = ({ example: { run: { config, method } } }: SelectionRow) =>
   config.method.name === "supervised" && !method.changed.length;
 
-/** What tells a training from a labeled-only one, in words; null where it is not one thing. */
-function whatDiffers(group: Group, row: SelectionRow, reference: SelectionRow): string | null {
+/** What tells a training from a labeled-only one, in words; null where it is not one thing. @param isLater Than that one. */
+function whatDiffers(group: Group, row: SelectionRow, reference: SelectionRow, isLater: boolean): string | null {
   if (row === reference) return "components";
   if (listsKey(row.example) !== listsKey(reference.example)) return null;
   const others = new Map(sharedSettings(group, reference.example).map((setting) => [setting.name, setting]));
@@ -79,13 +92,14 @@ function whatDiffers(group: Group, row: SelectionRow, reference: SelectionRow): 
   const length = ({ example: { run } }: SelectionRow) => run.config.training.iterations;
   if (settings.length === 0) return length(row) > length(reference) ? "schedule" : null;
   const isAlone = settings.length === 1 && scheduleKey(row.example) === scheduleKey(reference.example);
-  return isAlone && other.text === other.publishedValue ? texts[0] : null;
+  const isUsual = other?.publishedValue === null ? isLater : other?.text === other?.publishedValue;
+  return isAlone && isUsual ? texts[0] : null;
 }
 
 function scoresDifference(
   own: CheckpointScores,
   other: CheckpointScores,
-  published: Components | undefined,
+  published: Components,
 ): Pick<Difference, "sameComponents" | "chosenOverPublished"> {
   const between = (a: CheckpointScores["scores"][Components], b: typeof a) =>
     a && b && pairedDifference(a.dice.values, b.dice.values);
@@ -94,6 +108,6 @@ function scoresDifference(
     sameComponents: Object.fromEntries(
       ways.map((way) => [way, own === other ? null : between(own.scores[way], other.scores[way])]),
     ) as Difference["sameComponents"],
-    chosenOverPublished: published ? between(own.scores.chosen, other.scores[published]) : null,
+    chosenOverPublished: between(own.scores.chosen, other.scores[published]),
   };
 }

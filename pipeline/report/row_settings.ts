@@ -3,7 +3,6 @@
  * settings the rows of one comparison have in common.
  * @module
  */
-import { basename } from "node:path";
 import { counted } from "../files/words.ts";
 import { componentsText } from "../records/components.ts";
 import { correctedSpacingText, type Metrics } from "../records/evaluation.ts";
@@ -79,8 +78,8 @@ function rowSettings({ protocol, labeled, unit, results }: Group): RowSetting[] 
     shared(
       "First weights",
       protocol && "random",
-      ({ run }) => run.config.training.init,
-      (init) => init ? `${basename(init.file)} (SHA-256 ${init.sha256.slice(0, 8)}…)` : "random",
+      ({ run }) => run.config.training.init?.sha256 ?? null, // the same file may lie in two places
+      (sha256) => sha256 ? `SHA-256 ${sha256.slice(0, 8)}…` : "random",
     ),
     shared("Tested weights", protocol && weights(false), ({ run }) => run.config.training.ema, weights),
     own("Training, minutes", null, ({ run }) => run.minutes, (minutes) => minutes?.toFixed(1) ?? "not logged"),

@@ -8,7 +8,7 @@ import { overSeeds, patientScores, type SeedSummary } from "../evaluation/statis
 import { spread } from "../evaluation/summary.ts";
 import { componentsText } from "../records/components.ts";
 import type { ResultRow, Spread } from "../records/evaluation.ts";
-import { groupsBy, listsKey, rowKey, scheduleKey, scheduleText } from "./compared_methods.ts";
+import { groupsBy, listsKey, rowKey, scheduleKey, scheduleText, unfinishedAt } from "./compared_methods.ts";
 import type { Group, Result } from "./groups.ts";
 import { protocolKey } from "./row_settings.ts";
 import type { Run } from "./runs.ts";
@@ -50,7 +50,7 @@ export interface SelectionRow {
 
 /** The trainings of a group that have ended, in the order of their methods. */
 export function selectionRows(group: Group): SelectionRow[] {
-  const ended = group.results.filter(({ run }) => run.iteration >= run.config.training.iterations);
+  const ended = group.results.filter((result) => unfinishedAt(result) === null);
   const key = (result: Result) =>
     JSON.stringify([
       protocolKey(group, result, ["Checkpoint", "Components"]),
@@ -58,6 +58,7 @@ export function selectionRows(group: Group): SelectionRow[] {
     ]);
   const place = ([{ run: { method } }]: Result[]) => [method.place, method.changed.length];
   return groupsBy(ended, key)
+    .map(onePerSeed)
     .sort((a, b) => place(a)[0] - place(b)[0] || place(a)[1] - place(b)[1])
     .map((results) => {
       const [{ run: { config: { training }, method }, evaluation: { metrics } }] = results;
@@ -83,6 +84,13 @@ export function selectionRows(group: Group): SelectionRow[] {
         gap: { validation: validationGap(results), test: testGap(results) },
       };
     });
+}
+
+/** Without the runs that repeat another one's seed, which the comparison of methods names. */
+function onePerSeed(results: Result[]): Result[] {
+  const seedOf = ({ config: { training: { seed } } }: Run) => seed;
+  const first = new Map(results.toReversed().map(({ run }) => [seedOf(run), run]));
+  return results.filter(({ run }) => first.get(seedOf(run)) === run);
 }
 
 /** The evaluations of one checkpoint, a list a seed, seeds in ascending order. */

@@ -21,7 +21,7 @@ import {
   unitText,
 } from "./numbers.ts";
 import { differing, protocolSettings, shortProtocol, shortPublishedProtocol } from "./row_settings.ts";
-import { differences, DIFFERENCES_READING } from "./differences.ts";
+import { differences, DIFFERENCES_READING, publishedComponents } from "./differences.ts";
 import { selectionRows } from "./selection.ts";
 
 /** What stands in a cell: a text, or more than that. */
@@ -253,13 +253,16 @@ export function differencesTable(group: Group): Table | null {
       { name: "training", isBeneath: true },
       { name: "minus" },
       { name: "differs in" },
+      { name: "checkpoint" },
+      { name: "seeds" },
       ...COMPONENTS.map((way) => number(componentsText(way), { group: same })),
       number("as chosen", { group: same }),
-      number("as chosen, minus that one with the published components"),
+      number(`as chosen, minus that one with ${componentsText(publishedComponents(group))}`),
     ],
     sections: oneSection(all.map((one) => ({
       cells: [
-        ...[one.label, one.training, `${one.against}, ${one.againstTraining}`, one.differsIn],
+        ...[one.label, one.training, `${one.against}, ${one.againstTraining}`, one.differsIn, one.checkpoint],
+        [...new Set([one.seeds.own, one.seeds.against].map((seeds) => seeds.join(", ")))].join(" minus "),
         ...Object.values(one.sameComponents).map(points),
         points(one.chosenOverPublished),
       ],
