@@ -32,6 +32,7 @@ import { readLog, skippedSteps } from "../pipeline/files/log.ts";
 import { replaceFolder } from "../pipeline/files/atomic.ts";
 import { unlessStopped } from "../pipeline/files/signals.ts";
 import {
+  CHECKPOINT,
   EXIT,
   MACHINE,
   parseDataset,
@@ -76,10 +77,10 @@ const options = parseOptions(
     split: pathOption().optional().describe(
       "split file whose test cases are evaluated, instead of the training's split",
     ),
-    checkpoint: z.enum(["last", "best"]).optional().describe(
-      "best: by the validation cases of the training; the method's own choice where none is named",
+    checkpoint: CHECKPOINT,
+    norm: z.enum(NORMS).optional().describe(
+      "with --weights: behind the network's convolutions (default: as the file says, else batch)",
     ),
-    norm: z.enum(NORMS).optional().describe("with --weights: behind the network's convolutions (default: batch)"),
     batchNorm: z.enum(STATISTICS).optional().describe(
       "statistics of the batch norms; running: the training's, as published; window: each window's own; recomputed: of " +
         "labeled patches of the training (default: running, recomputed where the training kept these)",

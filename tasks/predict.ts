@@ -5,7 +5,16 @@
  */
 import { basename, dirname, resolve } from "node:path";
 import { z } from "zod";
-import { EXIT, MACHINE, parseOptions, pathOption, runTask, TEST } from "../pipeline/command/options.ts";
+import {
+  CHECKPOINT,
+  componentsOption,
+  EXIT,
+  MACHINE,
+  parseOptions,
+  pathOption,
+  runTask,
+  TEST,
+} from "../pipeline/command/options.ts";
 import type { Vector3 } from "../pipeline/arrays/geometry.ts";
 import { orientationOf } from "../pipeline/arrays/orientation.ts";
 import { sidesOf, sizeOf } from "../pipeline/arrays/shape.ts";
@@ -58,9 +67,7 @@ const options = parseOptions(
     run: z.array(pathOption()).default([]).meta({ repeated: true }).describe(
       "run folder of train; given several times: the mean of their probabilities",
     ),
-    checkpoint: z.enum(["last", "best"]).optional().describe(
-      "best: by the validation cases of the training; the method's own choice where none is named",
-    ),
+    checkpoint: CHECKPOINT,
     weights: z.array(pathOption()).default([]).meta({ repeated: true }).describe(
       "file of weights instead of a run folder: .safetensors, or a state dict in a .pth of torch's; several as above",
     ),
@@ -97,6 +104,7 @@ const options = parseOptions(
       "whose intensities are brought to the training's range",
     ),
     ...TEST,
+    components: componentsOption("what the run or the file remembers, else the method's own"),
     overlap: TEST.overlap.default(0.5),
     probabilities: z.boolean().default(false).describe("also NAME_probability_CLASS.nii.gz, of every class"),
     uncertainty: z.boolean().default(false).describe(

@@ -107,8 +107,9 @@ await runTask(async () => {
         "group: 16 channels of every sample; the latter two are the same in training and test (default: batch)",
     ),
     batchNorm: z.enum(STATISTICS).optional().describe(
-      "statistics that the batch norms are tested with; running: collected step by step, as published; window: each " +
-        `window's own; recomputed: of ${RECOMPUTED_PATCHES} labeled patches or more at the end (default: the preset's)`,
+      "statistics of the batch norms that predict takes and export hands on; running: collected step by step, as " +
+        `published; window: each window's own; recomputed: of ${RECOMPUTED_PATCHES} labeled patches or more at the end, ` +
+        "which eval takes, too (default: the preset's)",
     ),
     patch: patchText(dataset).optional().describe(
       `patch, multiples of 16 (default: ${publishedPatch.join("x")}${smaller})`,

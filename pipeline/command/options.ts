@@ -43,6 +43,19 @@ export const MACHINE = {
   device: z.enum(["cpu", "gpu"]).default("cpu").describe("where to compute"),
 };
 
+/** Which connected components are kept. @param usual Where nothing is said, in words. */
+export const componentsOption = (usual: string) =>
+  z.enum([...COMPONENTS, "auto"]).optional().describe(
+    "connected components that are kept: all; the largest of each class; the largest of the whole foreground; auto: what " +
+      `is best on the run's validation cases, which the run then stores and predict takes (default: ${usual})`,
+  );
+
+/** Which checkpoint of a run is tested. */
+export const CHECKPOINT = z.enum(["last", "best"]).optional().describe(
+  "best: by the validation cases of the training (default: last where the average of the weights is tested, as of --preset " +
+    "fast, else the method's own choice)",
+);
+
 /** How a network is tested: what `eval` and `predict` have in common. */
 export const TEST = {
   overlap: z.number().min(0).max(0.95).optional().describe(
@@ -51,10 +64,7 @@ export const TEST = {
   mirror: z.boolean().default(false).describe(
     "the mean over the mirrorings that the training draws; four times as long",
   ),
-  components: z.enum([...COMPONENTS, "auto"]).optional().describe(
-    "connected components that are kept: all; the largest of each class; the largest of the whole foreground; auto: what " +
-      "is best on the run's validation cases, which the run then stores and predict takes (default: the method's own)",
-  ),
+  components: componentsOption("the method's own"),
 };
 
 /** A patch as text, "112x112x80". */
@@ -183,7 +193,8 @@ export function parseOptions<S extends z.ZodObject>(
     if (repeated) option.argParser((text, before: string[] = []) => [...before, text]);
     // Named in the help; an unknown one is told below, with all else that is wrong.
     if (choices) option.choices(choices).argParser((text) => text);
-    if (value !== undefined && value !== false) option.default(value);
+    const isNone = Array.isArray(value) && !value.length;
+    if (value !== undefined && value !== false) option.default(value, isNone ? "none" : undefined);
     if (isNumber(type)) option.argParser(numberOrText);
     if (required?.includes(key)) option.makeOptionMandatory();
     command.addOption(option);
