@@ -40,8 +40,8 @@ export const DIFFERENCES_READING =
 /**
  * Every training of a group beside the labeled-only ones that differ from it in one thing: in the method, or, of labeled-only
  * ones, in a single setting that the other one has as published (where nothing is: that stands first), or in a shorter
- * schedule; and each labeled-only one beside
- * itself without the components that were chosen. A method may have other augmentation than the one it is compared with, which is then said.
+ * schedule; and each labeled-only one beside itself without the components that were chosen. A method may have other
+ * augmentation than the one it is compared with, which is then said.
  */
 export function differences(group: Group): Difference[] {
   const rows = selectionRows(group), published = publishedComponents(group);

@@ -128,7 +128,10 @@ function checkpointScores(checkpoint: CheckpointScores["checkpoint"], results: R
     checkpoint,
     seeds,
     scores: {
-      ...Object.fromEntries(COMPONENTS.map((way) => [way, scoresOf(() => way)])) as Record<Components, null>,
+      ...Object.fromEntries(COMPONENTS.map((way) => [way, scoresOf(() => way)])) as Record<
+        Components,
+        ReturnType<typeof scoresOf>
+      >,
       chosen: scoresOf((i) => choices[i]),
     },
     chosen: choices.includes(null) ? null : choicesText(seeds, choices as Components[]),
