@@ -88,8 +88,8 @@ await runTask(async () => {
     method: z.enum(METHOD_NAMES).optional().describe("method to train; its settings stand below (default: ssnet)"),
     preset: z.enum(["paper", "fast"]).optional().describe(
       `paper: as published; fast: ${fast.iterations} iterations, the first ${fast.warmup} on the labeled half alone, ` +
-        `${fast.precision} precision, learning rate: ${fast.rateSchedule}, ${fast.augmentation} augmentation, tested by the ` +
-        "average of the weights (default: paper)",
+        `${fast.precision} precision, learning rate: ${fast.rateSchedule}, ${fast.augmentation} augmentation, ${fast.norm} ` +
+        "norm, tested by the average of the weights (default: paper)",
     ),
     iterations: z.int().nonnegative().optional().describe(
       "length of the training instead of the preset's; 0 writes the untrained network",
@@ -104,7 +104,7 @@ await runTask(async () => {
     ),
     norm: z.enum(NORMS).optional().describe(
       "behind the network's convolutions; batch: over the batch, as published; instance: every channel of every sample; " +
-        "group: 16 channels of every sample; the latter two are the same in training and test (default: batch)",
+        "group: 16 channels of every sample; the latter two are the same in training and test (default: the preset's)",
     ),
     batchNorm: z.enum(STATISTICS).optional().describe(
       "statistics of the batch norms that predict takes and export hands on; running: collected step by step, as " +
@@ -174,7 +174,7 @@ await runTask(async () => {
     ? stored.method.settings
     : definition.settings(dataset).parse(settingsGiven) as RunConfig["method"]["settings"];
   const init = initGiven && isFolder(initGiven) ? `${initGiven}/last.safetensors` : initGiven;
-  const norm = given.norm ?? stored?.training.norm ?? dataset.norm;
+  const norm = given.norm ?? stored?.training.norm ?? presetOf(dataset, given.preset ?? "paper").norm;
   let chosen: Method;
   try {
     chosen = createMethod(definition, dataset, { settings, patch, norm });
@@ -202,7 +202,6 @@ await runTask(async () => {
     const { device } = given;
     const usual = {
       preset: "paper",
-      norm,
       seed: 1337,
       validateEvery: 200,
       saveEvery: 200,

@@ -27,7 +27,9 @@ export interface Preset {
   ema: boolean;
   /** How its patches are augmented. */
   augmentation: Augmentation;
-  /** Statistics of the batch norms that suit its length. */
+  /** What stands behind the network's convolutions. */
+  norm: Norm;
+  /** Statistics of the batch norms that suit its length; "running" where there are none. */
   statistics: Statistics;
   /**
    * The first `share` of the labeled-only iterations, warm-up or labeled-only training, see slices resized to a
@@ -106,7 +108,7 @@ export interface BenchShapes {
 /** "paper": the published training; "fast": the profile's short one. */
 export function presetOf(profile: DatasetProfile, name: "paper" | "fast"): Preset {
   if (name === "fast") return profile.fast;
-  const { warmup, iterations } = profile;
+  const { warmup, iterations, norm } = profile;
   return {
     iterations: warmup + iterations,
     precision: "single",
@@ -114,6 +116,7 @@ export function presetOf(profile: DatasetProfile, name: "paper" | "fast"): Prese
     rateSchedule: "published",
     ema: false,
     augmentation: "published",
+    norm,
     statistics: "running",
     lowResolution: null,
   };

@@ -31,6 +31,7 @@ export const LA = {
     rateSchedule: "constant",
     ema: true,
     augmentation: "published",
+    norm: "batch",
     statistics: "window",
     lowResolution: null,
   },
