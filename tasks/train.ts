@@ -16,6 +16,7 @@ import { createMethod, type Method } from "../pipeline/methods/method.ts";
 import { isMethod, METHOD_NAMES, METHODS } from "../pipeline/methods/methods.ts";
 import { warmupOf } from "../pipeline/methods/supervised.ts";
 import type { Weights } from "../pipeline/networks/parameters.ts";
+import { normOf } from "../pipeline/training/trained_run.ts";
 import { readAverage, withEma } from "../pipeline/training/weight_average.ts";
 import { readBestDice, readInitial, readState, writeCheckpoint, writeState } from "../pipeline/training/checkpoint.ts";
 import { lowResolutionStage, patchAt } from "../pipeline/training/low_resolution.ts";
@@ -104,7 +105,8 @@ await runTask(async () => {
     ),
     norm: z.enum(NORMS).optional().describe(
       "behind the network's convolutions; batch: over the batch, as published; instance: every channel of every sample; " +
-        "group: 16 channels of every sample; the latter two are the same in training and test (default: the preset's)",
+        "group: 16 channels of every sample; the latter two are the same in training and test (default: that of " +
+        "the network in --init where something says it, else the preset's)",
     ),
     batchNorm: z.enum(STATISTICS).optional().describe(
       "statistics of the batch norms that predict takes and export hands on; running: collected step by step, as " +
@@ -174,7 +176,11 @@ await runTask(async () => {
     ? stored.method.settings
     : definition.settings(dataset).parse(settingsGiven) as RunConfig["method"]["settings"];
   const init = initGiven && isFolder(initGiven) ? `${initGiven}/last.safetensors` : initGiven;
-  const norm = given.norm ?? stored?.training.norm ?? presetOf(dataset, given.preset ?? "paper").norm;
+  const usualNorm = presetOf(dataset, given.preset ?? "paper").norm;
+  const initialNorm = init && !stored && !given.norm
+    ? await normOf(init, createMethod(definition, dataset, { settings, patch, norm: usualNorm }).spec)
+    : null;
+  const norm = given.norm ?? stored?.training.norm ?? initialNorm ?? usualNorm;
   let chosen: Method;
   try {
     chosen = createMethod(definition, dataset, { settings, patch, norm });
@@ -211,7 +217,7 @@ await runTask(async () => {
     // A network that is given has had its labeled-only training.
     const isWarm = init && usesUnlabeled && given.warmup === undefined, { iterations } = preset;
     const length = isWarm ? { iterations: iterations - preset.warmup, warmup: 0 } : {};
-    const all = { ...usual, precision: precisionOn(device, precision), ...preset, ...length, ...wanted };
+    const all = { ...usual, precision: precisionOn(device, precision), ...preset, norm, ...length, ...wanted };
     const { warmup: warm, ...own } = all, warmup = usesUnlabeled ? warm : 0;
     const labeledOnly = usesUnlabeled ? warmup : own.iterations;
     return {
