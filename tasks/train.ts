@@ -191,7 +191,8 @@ await runTask(async () => {
   const { profile, usesUnlabeled } = chosen;
   if (norm !== "batch" && batchNorm && batchNorm !== "running") {
     return refuse(
-      `Cannot train with --norm ${norm} and --batch-norm ${batchNorm}: there is no batch norm to have statistics`,
+      `Cannot train with --norm ${norm} and --batch-norm ${batchNorm}: there is no batch norm to have statistics; take --norm batch` +
+        " or leave --batch-norm out",
     );
   }
   /** What was given, as a configuration has it. */

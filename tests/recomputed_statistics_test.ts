@@ -89,8 +89,8 @@ Deno.test("a run is trained, tested, exported with recomputed statistics or with
       const how = ["--method", "supervised", "--preset", "fast", "--precision", "fp32", "--patch", "32x32"];
       return done("train", "acdc", "--run", run, "--iterations", "3", ...how, ...more);
     };
-    await train(plain);
-    await train(own, "--batch-norm", "recomputed");
+    await train(plain, "--norm", "batch");
+    await train(own, "--norm", "batch", "--batch-norm", "recomputed");
     await train(group, "--norm", "group");
 
     // Weights and their average are the same; the statistics of one are recomputed at its end, of the other for the test.
@@ -127,6 +127,14 @@ Deno.test("a run is trained, tested, exported with recomputed statistics or with
     assert.ok(!Object.keys(ofGroup.tensors).some((name) => /running|tracked/.test(name)));
     await evaluate(group);
 
+    const clash = await task(folder, "train", [
+      ...["acdc", "--run", `${folder}/both`, "--preset", "fast", "--batch-norm", "recomputed"],
+    ]);
+    assert.equal(clash.code, 2);
+    assert.match(
+      clash.error,
+      /--norm instance and --batch-norm recomputed: .*; take --norm batch or leave --batch-norm out/,
+    );
     const refused = (run: Parameters<typeof loadRun>[0], batchNorm: "running" | "window" | "recomputed", why: RegExp) =>
       assert.rejects(loadRun(run, { batchNorm }), why);
     const weights = (run: string, norm: "batch" | "group" | "instance") =>

@@ -184,6 +184,14 @@ Deno.test("weights evaluate without their run as with it, and begin another trai
       "--init",
       `${folder}/third/last.safetensors`,
     );
-    await refused(3, /none\.pth": there is no such file/, "train", "--run", `${folder}/fourth`, "--init", `${folder}/none.pth`);
+    await refused(
+      3,
+      /none\.pth": there is no such file/,
+      "train",
+      "--run",
+      `${folder}/fourth`,
+      "--init",
+      `${folder}/none.pth`,
+    );
     assert.ok(!existsSync(`${folder}/fourth`));
   }));
