@@ -89,8 +89,8 @@ await runTask(async () => {
     method: z.enum(METHOD_NAMES).optional().describe("method to train; its settings stand below (default: ssnet)"),
     preset: z.enum(["paper", "fast"]).optional().describe(
       `paper: as published; fast: ${fast.iterations} iterations, the first ${fast.warmup} on the labeled half alone, ` +
-        `${fast.precision} precision, learning rate: ${fast.rateSchedule}, ${fast.augmentation} augmentation, ${fast.norm} ` +
-        "norm, tested by the average of the weights (default: paper)",
+        `${fast.precision} precision, learning rate: ${fast.rateSchedule}, ${fast.augmentation} augmentation, tested by the ` +
+        "average of the weights (default: paper)",
     ),
     iterations: z.int().nonnegative().optional().describe(
       "length of the training instead of the preset's; 0 writes the untrained network",
@@ -106,7 +106,7 @@ await runTask(async () => {
     norm: z.enum(NORMS).optional().describe(
       "behind the network's convolutions; batch: over the batch, as published; instance: every channel of every sample; " +
         "group: 16 channels of every sample; the latter two are the same in training and test (default: that of " +
-        "the network in --init where something says it, else the preset's)",
+        "the network in --init where something says it, else batch)",
     ),
     batchNorm: z.enum(STATISTICS).optional().describe(
       "statistics of the batch norms that predict takes and export hands on; running: collected step by step, as " +
@@ -176,11 +176,7 @@ await runTask(async () => {
     ? stored.method.settings
     : definition.settings(dataset).parse(settingsGiven) as RunConfig["method"]["settings"];
   const init = initGiven && isFolder(initGiven) ? `${initGiven}/last.safetensors` : initGiven;
-  const usualNorm = presetOf(dataset, given.preset ?? "paper").norm;
-  const initialNorm = init && !stored && !given.norm
-    ? await normOf(init, createMethod(definition, dataset, { settings, patch, norm: usualNorm }).spec)
-    : null;
-  const norm = given.norm ?? stored?.training.norm ?? initialNorm ?? usualNorm;
+  const norm = given.norm ?? stored?.training.norm ?? (init ? await normOf(init) : null) ?? dataset.norm;
   let chosen: Method;
   try {
     chosen = createMethod(definition, dataset, { settings, patch, norm });

@@ -164,17 +164,23 @@ Deno.test("weights evaluate without their run as with it, and begin another trai
     const taught = await train("taught", "mean_teacher", ...short);
     assert.match(taught, /^init: (\d+) of \1 arrays are those of ".*first\/last\.safetensors"$/m);
     assert.equal((await readRunConfig(`${folder}/taught`)).training.warmup, 0);
-    // The preset's norm is for networks that begin at random; another's keeps its own, whatever says it.
+    // Another's network keeps its norm, whatever says it.
     const normOf = async (name: string, method: string, ...args: string[]) => {
       await train(name, method, "--preset", "fast", "--iterations", "0", ...args);
       return (await readRunConfig(`${folder}/${name}`)).training.norm;
     };
-    assert.equal(await normOf("anew", "ssnet"), "instance");
-    for (const [name, from] of [["run", "first"], ["half", "first/model.safetensors"], ["torch", "first/model.pth"]]) {
-      assert.equal(await normOf(`of-${name}`, "ssnet", "--init", `${folder}/${from}`), "batch", from);
+    const other = `${folder}/other`;
+    assert.equal(await normOf("other", "supervised", "--norm", "instance"), "instance");
+    await done("export", other, "--half");
+    for (
+      const [name, from] of [["run", other], ["last", `${other}/last.safetensors`], [
+        "half",
+        `${other}/model.safetensors`,
+      ]]
+    ) {
+      assert.equal(await normOf(`of-${name}`, "ssnet", "--init", from), "instance", from);
     }
-    await done("export", `${folder}/anew`, "--format", "pth");
-    assert.equal(await normOf("of-instance", "ssnet", "--init", `${folder}/anew/model.pth`), "instance");
+    assert.equal(await normOf("of-first", "ssnet", "--init", `${folder}/first/model.pth`), "batch");
     const third = ["--run", `${folder}/third`, "--resume"];
     await refused(
       2,

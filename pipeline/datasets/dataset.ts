@@ -27,9 +27,7 @@ export interface Preset {
   ema: boolean;
   /** How its patches are augmented. */
   augmentation: Augmentation;
-  /** What stands behind the network's convolutions. */
-  norm: Norm;
-  /** Statistics of the batch norms that suit its length; "running" where there are none. */
+  /** Statistics of the batch norms that suit its length. */
   statistics: Statistics;
   /**
    * The first `share` of the labeled-only iterations, warm-up or labeled-only training, see slices resized to a
@@ -108,7 +106,7 @@ export interface BenchShapes {
 /** "paper": the published training; "fast": the profile's short one. */
 export function presetOf(profile: DatasetProfile, name: "paper" | "fast"): Preset {
   if (name === "fast") return profile.fast;
-  const { warmup, iterations, norm } = profile;
+  const { warmup, iterations } = profile;
   return {
     iterations: warmup + iterations,
     precision: "single",
@@ -116,7 +114,6 @@ export function presetOf(profile: DatasetProfile, name: "paper" | "fast"): Prese
     rateSchedule: "published",
     ema: false,
     augmentation: "published",
-    norm,
     statistics: "running",
     lowResolution: null,
   };

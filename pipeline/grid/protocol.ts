@@ -97,10 +97,9 @@ export function trainingOf(grid: Grid, cell: Cell, length: Length): { method: Me
 /** How each method is tested: as its own code does at the published scale, else all alike. */
 export function testOf(grid: Grid, cell: Cell) {
   const { checkpoint, components } = methodOf(grid, cell).profile, precision = precisionOfCell(grid, cell);
-  const { norm, statistics } = presetOfCell(grid, cell);
   return grid.scale === "paper" ? { batchNorm: "running", checkpoint, components, precision } : {
     // Phantoms are trained for too few steps to have collected any.
-    batchNorm: grid.scale === "ci" && norm === "batch" ? "window" as const : statistics,
+    batchNorm: grid.scale === "ci" ? "window" as const : presetOfCell(grid, cell).statistics,
     checkpoint: "last" as const,
     components: grid.datasets[cell.dataset].components,
     precision,

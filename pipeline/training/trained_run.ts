@@ -24,7 +24,7 @@ import { listed, unknownName } from "../files/words.ts";
 import { createMethod } from "../methods/method.ts";
 import { isMethod, METHOD_NAMES, type MethodName, METHODS } from "../methods/methods.ts";
 import { buildNetwork } from "../networks/network.ts";
-import { type NetworkSpec, toWeights, type Weights } from "../networks/parameters.ts";
+import { toWeights, type Weights } from "../networks/parameters.ts";
 import type { ChosenComponents } from "../records/components.ts";
 import {
   gridOf,
@@ -191,6 +191,7 @@ export async function weightsAsRun(
       ...{
         preset: "paper",
         augmentation: "published",
+        norm: norm ?? dataset.norm,
         seed: 0,
         validateEvery: 1,
         saveEvery: 1,
@@ -198,7 +199,6 @@ export async function weightsAsRun(
         device: "cpu",
       },
       ...presetOf(dataset, "paper"),
-      ...norm && { norm },
       precision: "fp32",
       ...{ iterations: 0, warmup: 0, lowResolution: null, patch: [...patch ?? dataset.patch], cases },
     },
@@ -210,19 +210,15 @@ export async function weightsAsRun(
 }
 
 /**
- * The norm of the network in a file: what the run that it lies in says, or its metadata; else "batch" where it has running
- * statistics. Needs `--allow-read`.
- * @param spec Of a network without batch norms: the statistics that it has all the same are its heads'.
+ * The norm of the network in a file: what the run that it lies in says, or its metadata. Needs `--allow-read`.
  * @returns Null where nothing says it.
  * @throws {DataError} When it is no file of weights, or lies beside a `config.json` that is none.
  */
-export async function normOf(path: string, { buffers }: NetworkSpec): Promise<Norm | null> {
+export async function normOf(path: string): Promise<Norm | null> {
   const config = /^(last|best)\.safetensors$/.test(basename(path)) && await readRunConfigIfThere(dirname(path));
   if (config) return config.training.norm;
-  const { tensors, metadata } = await readWeightsFile(path), said = readNetworkMetadata(metadata, path);
-  if (said) return said.config.training.norm;
-  const isOfHead = (name: string) => buffers.some((own) => `.${name}`.endsWith(`.${own.name}`));
-  return Object.keys(tensors).some((name) => name.endsWith(".running_mean") && !isOfHead(name)) ? "batch" : null;
+  const { metadata } = await readWeightsFile(path);
+  return readNetworkMetadata(metadata, path)?.config.training.norm ?? null;
 }
 
 /** Says in what a file of weights differs from what is said of it. */

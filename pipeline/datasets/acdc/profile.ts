@@ -30,8 +30,7 @@ export const ACDC = {
     rateSchedule: "cosine",
     ema: true,
     augmentation: "strong",
-    norm: "instance",
-    statistics: "running",
+    statistics: "recomputed",
     lowResolution: { patch: [128, 128], share: 0.8 },
   },
   bench: {

@@ -31,7 +31,6 @@ export const LA = {
     rateSchedule: "constant",
     ema: true,
     augmentation: "published",
-    norm: "batch",
     statistics: "window",
     lowResolution: null,
   },
