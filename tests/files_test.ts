@@ -1,6 +1,6 @@
 /** Files and folders that are whole or not there, and what is left of processes that were killed while they wrote. */
 import assert from "node:assert/strict";
-import { replaceFolder, writeAtomically, writeJson, writeTogether } from "../pipeline/files/atomic.ts";
+import { removeLeftovers, replaceFolder, writeAtomically, writeJson, writeTogether } from "../pipeline/files/atomic.ts";
 import { isSystemError } from "../pipeline/files/errors.ts";
 import { withFolder } from "./with_folder.ts";
 
@@ -77,6 +77,28 @@ Deno.test("a full disk and a quota are told with the file's name, which the syst
       assert.deepEqual(namesIn(folder), []);
     }
     assert.equal(isSystemError(new Error("on the way")), false);
+  }));
+
+Deno.test("a temporary file that is put in its place while it is looked at is no leftover, nor is the next one of its name", () =>
+  withFolder((folder) => {
+    const path = `${folder}/file`, temporary = `${path}.${Deno.pid}.part`, { openSync } = Deno;
+    Deno.writeTextFileSync(temporary, "first");
+    // Its process renames it behind our back, is no longer holding it, and has begun the next one.
+    Deno.openSync = (of, options) => {
+      const file = openSync(of, options);
+      Deno.renameSync(temporary, path);
+      Deno.writeTextFileSync(temporary, "second");
+      return file;
+    };
+    try {
+      removeLeftovers(path);
+    } finally {
+      Deno.openSync = openSync;
+    }
+    assert.deepEqual([path, temporary].map((one) => Deno.readTextFileSync(one)), ["first", "second"]);
+    removeLeftovers(path);
+    assert.deepEqual(namesIn(folder), ["file"]);
+    return Promise.resolve();
   }));
 
 Deno.test("processes that write the same place at once never take one another's temporary files for leftovers", () =>

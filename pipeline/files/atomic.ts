@@ -112,6 +112,7 @@ export function removeLeftovers(path: string): void {
     try {
       using file = Deno.openSync(left, { read: true, write: !isDirectory });
       if (!file.tryLockSync(true)) continue; // its process is alive
+      if (!isAt(file, left)) continue; // that has put it in its place, and may be writing the next one under this name
       if (name.endsWith(".old.part") && !entries.some(({ name }) => name === basename(path))) {
         Deno.renameSync(left, path);
       } else Deno.removeSync(left, { recursive: true });
@@ -149,6 +150,11 @@ function isKept(file: Deno.FsFile, path: string): boolean {
   } catch {
     return true; // the file system has no locks: nobody will take the file for a dead process's either
   }
+  return isAt(file, path);
+}
+
+/** Whether an open file or folder is what stands at a path. */
+function isAt(file: Deno.FsFile, path: string): boolean {
   const { ino, dev } = file.statSync(), there = Deno.lstatSync(path);
   return there.ino === ino && there.dev === dev;
 }
