@@ -185,14 +185,14 @@ const unitOf = (name: string) => unit === "patient" ? patientOf(name) : name;
 
 /** Tells of cases that stand under two names. @throws {DataError} When one of them is tested, unless that is allowed. */
 function checkDuplicates(lists: Lists, cases: Manifest["cases"]) {
-  const found = duplicatesBetween(lists, cases), refused = found.filter(({ leaks }) => leaks);
+  const found = duplicatesBetween(lists, cases), refused = found.filter(({ leaks }) => leaks).map(({ text }) => text);
   if (refused.length && !options.allowDuplicates) {
     throw new DataError(
       `Cannot split "${options.cases}": one case stands under two names, of which one is tested or validated and the other is ` +
         `in another part:\n  ${
-          refused.map(({ text }) => text).join("\n  ")
-        }\nTake all but one out of the raw folder and ` +
-        "prepare the rest anew, or allow it with --allow-duplicates",
+          refused.join("\n  ")
+        }\nTake all but one out of the raw folder and prepare the rest anew, or ` +
+        "allow it with --allow-duplicates",
     );
   }
   for (const { text } of found) console.log(`note: one case under two names: ${text}`);

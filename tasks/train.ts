@@ -187,8 +187,8 @@ await runTask(async () => {
   const { profile, usesUnlabeled } = chosen;
   if (norm !== "batch" && batchNorm && batchNorm !== "running") {
     return refuse(
-      `Cannot train with --norm ${norm} and --batch-norm ${batchNorm}: there is no batch norm to have statistics; take --norm batch` +
-        " or leave --batch-norm out",
+      `Cannot train with --norm ${norm} and --batch-norm ${batchNorm}: there is no batch norm to have statistics; take ` +
+        "--norm batch or leave --batch-norm out",
     );
   }
   /** What was given, as a configuration has it. */
@@ -205,6 +205,7 @@ await runTask(async () => {
     const { device } = given;
     const usual = {
       preset: "paper",
+      norm,
       seed: 1337,
       validateEvery: 200,
       saveEvery: 200,
@@ -214,7 +215,7 @@ await runTask(async () => {
     // A network that is given has had its labeled-only training.
     const isWarm = init && usesUnlabeled && given.warmup === undefined, { iterations } = preset;
     const length = isWarm ? { iterations: iterations - preset.warmup, warmup: 0 } : {};
-    const all = { ...usual, precision: precisionOn(device, precision), ...preset, norm, ...length, ...wanted };
+    const all = { ...usual, precision: precisionOn(device, precision), ...preset, ...length, ...wanted };
     const { warmup: warm, ...own } = all, warmup = usesUnlabeled ? warm : 0;
     const labeledOnly = usesUnlabeled ? warmup : own.iterations;
     return {

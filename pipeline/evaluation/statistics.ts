@@ -198,7 +198,7 @@ export function holm(p: readonly number[]): number[] {
 }
 
 /** a - b of the patients that have a value in both. */
-function differencesOf(a: ByPatient, b: ByPatient): number[] {
+function differencesByPatient(a: ByPatient, b: ByPatient): number[] {
   return Object.entries(a).flatMap(([patient, value]) => {
     const other = b[patient] ?? null;
     return value === null || other === null ? [] : [value - other];
@@ -232,7 +232,7 @@ export interface PairedDifference {
  * ```
  */
 export function pairedDifference(a: ByPatient, b: ByPatient): PairedDifference | null {
-  const differences = differencesOf(a, b), { mean, cases: patients } = spread(differences);
+  const differences = differencesByPatient(a, b), { mean, cases: patients } = spread(differences);
   return mean === null ? null : { patients, mean, interval: bootstrapInterval(differences) };
 }
 
@@ -254,7 +254,7 @@ export interface PairedTest {
  * @returns In the order of `others`; with fewer than {@linkcode FEWEST_PATIENTS} patients the reason instead of a test.
  */
 export function pairedTests(reference: ByPatient, others: readonly ByPatient[]): PairedTest[] {
-  const pairs = others.map((other) => differencesOf(reference, other));
+  const pairs = others.map((other) => differencesByPatient(reference, other));
   const tests = pairs.map((one) => one.length < FEWEST_PATIENTS ? null : wilcoxonSignedRank(one));
   const corrected = holm(tests.flatMap((test) => test ? [test.p] : []));
   return pairs.map((one, i) => {

@@ -213,8 +213,12 @@ function GroupSection({ group, contents, number }: { group: Group; contents: Con
         : <p>{noPublishedResults(group)}</p>}
       <h3>Checkpoints and components</h3>
       <HtmlTable table={selectionTable(group, contents)} />
-      {beside && <h3>Beside labeled-only training</h3>}
-      {beside && <HtmlTable table={beside} />}
+      {beside && (
+        <>
+          <h3>Beside labeled-only training</h3>
+          <HtmlTable table={beside} />
+        </>
+      )}
       <h3>Dice of every case</h3>
       <div class="scroll">
         <DiceByCase

@@ -3,6 +3,7 @@
  * settings the rows of one comparison have in common.
  * @module
  */
+import { basename } from "node:path";
 import { counted } from "../files/words.ts";
 import { componentsText } from "../records/components.ts";
 import { correctedSpacingText, type Metrics } from "../records/evaluation.ts";
@@ -75,12 +76,12 @@ function rowSettings({ protocol, labeled, unit, results }: Group): RowSetting[] 
     shared("Rate schedule", protocol && "published", ({ run }) => run.config.training.rateSchedule),
     shared("Augmentation", protocol && "published", ({ run }) => run.config.training.augmentation),
     shared("Norm", protocol && "batch", ({ run }) => run.config.training.norm),
-    shared(
-      "First weights",
-      protocol && "random",
-      ({ run }) => run.config.training.init?.sha256 ?? null, // the same file may lie in two places
-      (sha256) => sha256 ? `SHA-256 ${sha256.slice(0, 8)}…` : "random",
-    ),
+    {
+      // The same file may lie in two places.
+      ...shared("First weights", protocol && "random", ({ run }) => run.config.training.init?.sha256 ?? null),
+      textOf: ({ run: { config: { training: { init } } } }) =>
+        init ? `${basename(init.file)} (SHA-256 ${init.sha256.slice(0, 8)}…)` : "random",
+    },
     shared("Tested weights", protocol && weights(false), ({ run }) => run.config.training.ema, weights),
     own("Training, minutes", null, ({ run }) => run.minutes, (minutes) => minutes?.toFixed(1) ?? "not logged"),
     shared("Training precision", protocol && protocol.trainingPrecision, ({ run }) => run.config.training.precision),
@@ -181,7 +182,7 @@ export interface SharedSetting extends Pick<RowSetting, "name" | "publishedValue
 export function sharedSettings(group: Group, result: Result): SharedSetting[] {
   return rowSettings(group).filter(({ isShared }) => isShared).map(({ name, publishedValue, valueOf, textOf }) => ({
     ...{ name, publishedValue },
-    key: JSON.stringify(valueOf(result)),
+    key: JSON.stringify(valueOf(result) ?? null),
     text: textOf(result),
   }));
 }
